@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Host tools: the Python that runs beside the user (API server logic, wire client, transports, command line)."""
+"""Host tools: the Python beside the user: API server logic, wire client, transports, command line."""
