@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Building a project's firmware: three libraries (device runtime, platform, model), then the link.
+
+Each library comes from the cache when one with the same compiler, flags and sources is there, and goes into
+it when it is not; so the device runtime is compiled once, and a model again only when it changed. The build
+system is the owner's choice; both are driven the same way, one target after another, so that a failure and
+its time belong to a stage with a name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Dict, Final, List, NamedTuple, Optional, Tuple
+
+from runtime.host.cache import Cache, Digest
+from runtime.host.errors import BuildError
+from runtime.host.platform import BUILD_FILES
+from runtime.host.project import BUILD_DIRECTORY, Project
+from runtime.host.tools import ToolResult, find_tool, run_tool
+
+TIMEOUT_SEC: Final = 900.0  # one stage; a compiler that takes longer hangs
+LOG_TAIL_LINES: Final = 60
+REPORT_FILE: Final = "build.json"
+STAGES: Final = ("runtime", "platform", "model")
+STAGE_WORDS: Final = {
+    "configure": "configuring the build",
+    "runtime": "compiling the device runtime",
+    "platform": "compiling the platform",
+    "model": "compiling the model",
+    "link": "linking the firmware",
+}
+# The first line that says what is wrong: a compiler's, or else the linker's or make's.
+COMPILER_ERROR: Final = re.compile(r"^.+?:\d+:(?:\d+:)? (?:fatal )?error: .+$", re.MULTILINE)
+OTHER_ERROR: Final = re.compile(
+    r"^.*(?:undefined reference to .+|multiple definition of .+|overflowed by .+|CMake Error.*|"
+    r"cannot find .+|No rule to make target .+| error: .+)$",
+    re.MULTILINE,
+)
+
+
+class Stage(NamedTuple):
+    """One step of a build. seconds: wall time; cached: it came from the cache."""
+
+    name: str
+    seconds: float
+    cached: bool
+
+
+class BuildReport(NamedTuple):
+    """What a build did. firmware: the file to put on the board."""
+
+    firmware: Path
+    stages: List[Stage]
+
+
+def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = None) -> BuildReport:
+    """Bring <project>/build/firmware up to date.
+
+    Copes with a build directory that is missing, whole, left half-built or moved. Raises BuildError,
+    whose log holds the failing command and the tail of its output; ToolMissing where a program is missing.
+    """
+    cache = cache if cache is not None else Cache()
+    compiler = find_tool(os.environ.get("CC") or "cc", "compile the firmware")
+    keys = _library_keys(project, compiler)
+    directory = project.directory / BUILD_DIRECTORY
+    _start_over_unless_ours(directory, project)
+    prebuilt = {part: path for part, path in ((p, cache.find(keys[p])) for p in STAGES) if path is not None}
+    builder = (_Make if project.platform.build_system == "make" else _CMake)(project, compiler, verbose)
+    stages = []
+    seconds = builder.configure(prebuilt)
+    if seconds is not None:
+        stages.append(Stage("configure", seconds, False))
+    for part in STAGES:
+        if part in prebuilt:
+            stages.append(Stage(part, 0.0, True))
+            continue
+        stages.append(Stage(part, builder.make(part, part), False))
+        cache.publish(keys[part], directory / f"libmicrotvm_{part}.a")
+    stages.append(Stage("link", builder.make("link", "firmware"), False))
+    report = BuildReport(project.firmware, stages)
+    _write_report(directory, project, report)
+    return report
+
+
+class _Make:
+    """Drives the Makefile. Prebuilt libraries are variables; nothing is to be configured."""
+
+    def __init__(self, project: Project, compiler: str, verbose: bool) -> None:
+        self._directory = project.directory
+        self._verbose = verbose
+        self._program = find_tool("make", "build the firmware")
+        self._variables = [f"CC={compiler}"]
+
+    def configure(self, prebuilt: Dict[str, Path]) -> Optional[float]:
+        self._variables += [f"{part.upper()}_LIB={path}" for part, path in prebuilt.items()]
+        (self._directory / BUILD_DIRECTORY).mkdir(exist_ok=True)
+        return None
+
+    def make(self, stage: str, target: str) -> float:
+        argv = [self._program, f"-j{os.cpu_count() or 1}", "--output-sync=target", *self._variables, target]
+        return _run_stage(stage, argv, self._directory, self._verbose)
+
+
+class _CMake:
+    """Drives CMakeLists.txt through CMake's own makefiles."""
+
+    def __init__(self, project: Project, compiler: str, verbose: bool) -> None:
+        self._directory = project.directory
+        self._build = project.directory / BUILD_DIRECTORY
+        self._verbose = verbose
+        self._compiler = compiler
+        self._program = find_tool("cmake", "build the firmware")
+
+    def configure(self, prebuilt: Dict[str, Path]) -> Optional[float]:
+        argv = [
+            self._program,
+            "-S",
+            str(self._directory),
+            "-B",
+            str(self._build),
+            "-G",
+            "Unix Makefiles",
+            f"-DCMAKE_C_COMPILER={self._compiler}",
+            # Its own trial builds cost more than ours; a compiler that does not work fails in the next stage.
+            "-DCMAKE_C_COMPILER_FORCED=1",
+            *(f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in STAGES),
+        ]
+        return _run_stage("configure", argv, self._directory, self._verbose)
+
+    def make(self, stage: str, target: str) -> float:
+        argv = [self._program, "--build", str(self._build), "--parallel", str(os.cpu_count() or 1)]
+        argv += ["--target", target, "--verbose"]
+        return _run_stage(stage, argv, self._directory, self._verbose)
+
+
+def _run_stage(stage: str, argv: List[str], directory: Path, verbose: bool) -> float:
+    result = run_tool(argv, cwd=directory, timeout_sec=TIMEOUT_SEC)
+    if verbose:
+        print(f"$ {result.command}\n{result.output}", end="", file=sys.stderr)
+    if result.exit_code != 0 or result.timed_out:
+        raise _build_error(stage, result)
+    return result.seconds
+
+
+def _build_error(stage: str, result: ToolResult) -> BuildError:
+    tail = "\n".join(result.output.splitlines()[-LOG_TAIL_LINES:])
+    log = f"$ {result.command}\n{tail}"
+    if result.timed_out:
+        return BuildError(
+            f"The build hung while {STAGE_WORDS[stage]}: no end after {TIMEOUT_SEC:.0f} s.",
+            "Run the command below by hand to see where it waits.",
+            log,
+        )
+    found = COMPILER_ERROR.search(result.output) or OTHER_ERROR.search(result.output)
+    first = found.group(0).strip() if found else f"{result.command} ended with exit code {result.exit_code}"
+    next_step = "The log below has the failing command; the first error is the one to mend."
+    if stage in ("model", "link"):
+        next_step = (
+            "Check that the model archive was made for this board (its target and its interface); "
+            "the log below has the failing command."
+        )
+    return BuildError(f"The build failed while {STAGE_WORDS[stage]}: {first}", next_step, log)
+
+
+def _library_keys(project: Project, compiler: str) -> Dict[str, str]:
+    """One key a library, of all that its bytes depend on."""
+    root = project.directory
+    device = root / "runtime" / "device"
+    config = project.settings["config"]
+    common = Digest()
+    common.add(*_compiler_identity(compiler, root))
+    common.add(*(os.environ.get(name, "") for name in ("CFLAGS", "CPPFLAGS", "AR")))
+    common.add(project.platform.build_system, json.dumps(config, sort_keys=True))
+    common.add_files(root, _build_files(project))
+    common.add_files(root, _files(device / "include"))
+    inputs = {
+        "runtime": _files(device / "src"),
+        "platform": [
+            *_files(device / "ports" / config["PORT"]),
+            device / "apps" / f"{config['APP']}.c",
+            *_files(root / "extra"),
+        ],
+        "model": [*_files(root / "model" / "codegen"), *_files(root / "src"), *_files(root / "extra")],
+    }
+    keys = {}
+    for part, files in inputs.items():
+        digest = Digest()
+        digest.add(part, common.key())
+        digest.add_files(root, files)
+        keys[part] = digest.key()
+    return keys
+
+
+def _build_files(project: Project) -> List[Path]:
+    return [project.directory / name for name in BUILD_FILES[project.platform.build_system]]
+
+
+def _compiler_identity(compiler: str, cwd: Path) -> Tuple[str, str]:
+    """Where the compiler is, and what it says it is: a wrapper may stay while the compiler changes."""
+    return compiler, run_tool([compiler, "--version"], cwd=cwd, timeout_sec=30).output
+
+
+def _files(directory: Path) -> List[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+def _start_over_unless_ours(directory: Path, project: Project) -> None:
+    """Keep a build directory only when a build of this very place finished in it."""
+    if not directory.exists():
+        return
+    try:
+        report = json.loads((directory / REPORT_FILE).read_text(encoding="utf-8"))
+        finished_here = report["project"] == str(project.directory)
+    except (OSError, ValueError, KeyError, TypeError):
+        finished_here = False
+    if finished_here:
+        (directory / REPORT_FILE).unlink()
+    else:
+        shutil.rmtree(directory)
+
+
+def _write_report(directory: Path, project: Project, report: BuildReport) -> None:
+    document = {
+        "project": str(project.directory),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "stages": [stage._asdict() for stage in report.stages],
+    }
+    (directory / REPORT_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

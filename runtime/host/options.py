@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The project options of a platform: one table that TVM, the command line and the code read."""
+
+from __future__ import annotations
+
+from typing import Dict, List
+
+from runtime import server
+from runtime.host.boards import Board, choose_board
+
+PROJECT_TYPES = ("host_driven", "standalone")
+OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os")
+
+
+def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
+    """Every option that a platform with these boards takes, in the order in which help shows them."""
+    default_board = choose_board(boards, None).name
+    return [
+        *server.default_project_options(
+            project_type={
+                "choices": PROJECT_TYPES,
+                "default": "host_driven",
+                "required": None,
+                "optional": ["generate_project"],
+                "help": "host_driven: TVM or the host tools call the model over the wire; "
+                "standalone: a firmware with its own main that runs the model once and reports.",
+            },
+            board={
+                "choices": tuple(boards),
+                "default": default_board,
+                "required": None,
+                "optional": ["generate_project"],
+                "help": f"The board to build for: {', '.join(boards)}.",
+            },
+            verbose={
+                "optional": ["generate_project", "build", "flash"],
+                "help": "Print every command of a build or a flash with its output.",
+            },
+            cmsis_path={
+                "help": "Path to a CMSIS folder. Boards of this platform do not need it.",
+            },
+            warning_as_error={
+                "help": "Stop the build at a compiler warning in the device runtime or the platform.",
+            },
+            compile_definitions={
+                "type": "list",
+                "help": "C definitions for every file of the firmware, for example NAME=1,OTHER.",
+            },
+            extra_files_tar={
+                "help": "A tar unpacked into the project's extra/: its *.c are compiled, its *.h are found.",
+            },
+        ),
+        server.ProjectOption(
+            "workspace_size_bytes",
+            type="int",
+            optional=["generate_project"],
+            help="Memory on the device for tensors and workspaces; when not given, what the model needs.",
+        ),
+        server.ProjectOption(
+            "optimization",
+            choices=OPTIMIZATIONS,
+            type="str",
+            default="O2",
+            optional=["generate_project"],
+            help=f"Optimization level of the firmware: {', '.join(OPTIMIZATIONS)}.",
+        ),
+        server.ProjectOption(
+            "serial_number",
+            type="str",
+            optional=["generate_project", "flash", "open_transport"],
+            help="Serial number of the board when several are attached; boards of this family have none.",
+        ),
+    ]

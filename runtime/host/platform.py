@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A platform directory and what its owner declared in microtvm_api_server.py.
+
+The same directory shape is a platform (no model.tar in it) or a project (generated, model.tar in it).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Dict, Final, Optional, Sequence, Tuple
+
+from runtime.host.boards import Board, load_boards
+from runtime.host.errors import PlatformError
+
+API_SERVER: Final = "microtvm_api_server.py"  # the name that TVM looks for
+MODEL_ARCHIVE: Final = "model.tar"
+BUILD_FILES: Final = {"make": ("Makefile",), "cmake": ("CMakeLists.txt",)}
+
+
+class Platform:
+    """What microtvm_api_server.py says of itself.
+
+    directory: where that file lies. name: what TVM shows. build_system: make or cmake.
+    flash_command: the owner's own command as argv, with {firmware}, {project} and {serial_number} to be
+    filled in, or None where nothing is to be flashed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        build_system: str,
+        flash_command: Optional[Sequence[str]] = None,
+    ) -> None:
+        if build_system not in BUILD_FILES:
+            raise PlatformError(
+                f"BUILD_SYSTEM in {directory / API_SERVER} is {build_system!r}.",
+                f"want one of: {', '.join(BUILD_FILES)}.",
+            )
+        self.directory = directory
+        self.name = name
+        self.build_system = build_system
+        self.flash_command: Optional[Tuple[str, ...]] = (
+            tuple(flash_command) if flash_command is not None else None
+        )
+
+    @property
+    def is_project(self) -> bool:
+        """True for a generated project, False for the platform that projects are generated from."""
+        return (self.directory / MODEL_ARCHIVE).exists()
+
+    def boards(self) -> Dict[str, Board]:
+        """The boards of boards.json, in its order."""
+        return load_boards(self.directory / "boards.json")
+
+
+def load_platform(directory: Path) -> Platform:
+    """The platform or project in directory, as its microtvm_api_server.py declares it (PLATFORM)."""
+    path = directory / API_SERVER
+    if not path.is_file():
+        raise PlatformError(
+            f"{directory} is neither a platform nor a project: it has no {API_SERVER}.",
+            "Change into the directory that Cookiecutter wrote, or into a generated project.",
+        )
+    spec = importlib.util.spec_from_file_location("microtvm_api_server", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise PlatformError(f"{path} does not parse: {error}.", "Mend the line that it names.") from error
+    platform = getattr(module, "PLATFORM", None)
+    if not isinstance(platform, Platform):
+        raise PlatformError(
+            f"{path} defines no PLATFORM.", "Keep the line `PLATFORM = Platform(...)` in that file."
+        )
+    return platform

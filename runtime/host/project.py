@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A project: what generate writes from a platform and a model archive.
+
+    microtvm_api_server.py, boards.json, Makefile or CMakeLists.txt, runtime/, extra/    from the platform
+    model.tar, model/            the archive, and its unpacked parts
+    src/model_config.c ...       memory sized for this model (see sources.py)
+    config.mk or config.cmake    what was chosen, for the build system
+    project.json                 the same for the host tools
+
+A project needs nothing outside itself: moved elsewhere, it still builds.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Final, List, Mapping, Optional
+
+from runtime.host import sources
+from runtime.host.archive import ModelArchive
+from runtime.host.boards import Board, choose_board
+from runtime.host.errors import PlatformError
+from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, Platform
+
+PROJECT_FILE: Final = "project.json"
+BUILD_DIRECTORY: Final = "build"  # TVM refuses to build where it exists and to flash where it does not
+
+# What a project takes from its platform, where the platform has it. The build files come on top.
+FROM_PLATFORM: Final = (
+    API_SERVER,
+    "launch_microtvm_api_server.sh",
+    "launch_microtvm_api_server.bat",
+    "boards.json",
+    "requirements.txt",
+    "README.md",
+    "runtime",
+    "extra",
+)
+
+
+class Project:
+    """A generated project. settings is the content of project.json."""
+
+    def __init__(self, platform: Platform, settings: Mapping[str, Any]) -> None:
+        self.platform = platform
+        self.directory = platform.directory
+        self.settings = settings
+
+    @property
+    def project_type(self) -> str:
+        return str(self.settings["project_type"])
+
+    @property
+    def firmware(self) -> Path:
+        return self.directory / BUILD_DIRECTORY / "firmware"
+
+    @property
+    def archive_path(self) -> Path:
+        return self.directory / MODEL_ARCHIVE
+
+    def board(self) -> Board:
+        """The board that the project was generated for, as boards.json has it now."""
+        return choose_board(self.platform.boards(), str(self.settings["board"]))
+
+
+def load_project(platform: Platform) -> Project:
+    """The project in the platform's directory. Raises PlatformError where it is a platform only."""
+    path = platform.directory / PROJECT_FILE
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PlatformError(
+            f"{platform.directory} is a platform, not a project: nothing was generated there.",
+            "Generate a project from a model archive first: python -m runtime.host build MODEL.tar",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise PlatformError(f"{path} cannot be read: {error}.", "Generate the project again.") from error
+    return Project(platform, settings)
+
+
+def generate(
+    platform: Platform, archive_path: Path, project_dir: Path, options: Mapping[str, Any]
+) -> Project:
+    """Write a project into project_dir, which must not exist or be empty.
+
+    options: coerced project options (options.py); missing ones and None take their defaults.
+    Nothing is left behind on failure: the project is put together beside its place and renamed.
+    Raises PlatformError and its subclasses.
+    """
+    board = choose_board(platform.boards(), options.get("board"))
+    project_type = options.get("project_type") or "host_driven"
+    _check_place(project_dir)
+    archive = ModelArchive.open(archive_path)
+    workspace = options.get("workspace_size_bytes") or sources.workspace_bytes(archive)
+    optimization = options.get("optimization") or "O2"
+    project_dir.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{project_dir.name}.", dir=str(project_dir.parent)))
+    try:
+        _copy_platform(platform, staging)
+        archive.unpack(staging / "model")
+        shutil.copyfile(archive_path, staging / MODEL_ARCHIVE)
+        _unpack_extra_files(options.get("extra_files_tar"), staging / "extra")
+        (staging / "src").mkdir()
+        for name, text in sources.generated(archive, project_type, workspace).items():
+            (staging / "src" / name).write_text(text, encoding="utf-8")
+        config: Dict[str, Any] = {
+            "APP": project_type,
+            "PORT": board.port,
+            "OPTIMIZATION": f"-{optimization}",
+            "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
+            "DEFINITIONS": _definitions(options.get("compile_definitions")),
+        }
+        (staging / "config.mk").write_text(sources.config_mk(config), encoding="utf-8")
+        (staging / "config.cmake").write_text(sources.config_cmake(config), encoding="utf-8")
+        for build_system, files in BUILD_FILES.items():
+            if build_system != platform.build_system:
+                (staging / sources.CONFIG_FILES[build_system]).unlink()
+            for name in files:
+                if build_system == platform.build_system:
+                    _copy(platform.directory / name, staging / name)
+        settings = {
+            "board": board.name,
+            "project_type": project_type,
+            "workspace_size_bytes": workspace,
+            "serial_number": options.get("serial_number"),
+            "verbose": bool(options.get("verbose")),
+            "config": config,
+        }
+        (staging / PROJECT_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        staging.chmod(0o755)
+        if project_dir.exists():
+            project_dir.rmdir()
+        staging.rename(project_dir)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    generated = Platform(project_dir, platform.name, platform.build_system, platform.flash_command)
+    return Project(generated, settings)
+
+
+def _check_place(project_dir: Path) -> None:
+    if project_dir.exists() and (not project_dir.is_dir() or any(project_dir.iterdir())):
+        raise PlatformError(
+            f"{project_dir} exists already and is not an empty directory.",
+            "Name another project directory, or delete that one.",
+        )
+
+
+def _copy_platform(platform: Platform, target: Path) -> None:
+    for name in FROM_PLATFORM:
+        source = platform.directory / name
+        if source.exists():
+            _copy(source, target / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    else:
+        shutil.copy(source, target)
+
+
+def _unpack_extra_files(tar: Optional[str], target: Path) -> None:
+    if tar is None:
+        return
+    from runtime.host.unpack import unpack_tar
+
+    unpack_tar(Path(tar), target)
+
+
+def _definitions(definitions: Optional[List[str]]) -> List[str]:
+    """Compiler arguments from "NAME=1" or "-DNAME=1"."""
+    return [text if text.startswith("-D") else f"-D{text}" for text in definitions or [] if text]

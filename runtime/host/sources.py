@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a project adds to what it copies: C sized for the model, and the build configuration."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping
+
+from runtime.host.errors import PlatformError
+
+if TYPE_CHECKING:
+    from runtime.host.archive import ModelArchive
+
+CONFIG_FILES: Final = {"make": "config.mk", "cmake": "config.cmake"}
+
+CONFIG_HEADER: Final = "# Written when the project was generated. Generate it again to change it."
+
+PACKET_BUFFER_BYTES: Final = 2048  # the most that TVM's own host can receive since 0.12
+WORKSPACE_SLACK_BYTES: Final = 4096  # for what a session allocates besides the model, and for alignment
+ALIGNMENT: Final = 64
+
+
+def workspace_bytes(archive: ModelArchive) -> int:
+    """What the device runtime's pool must hold for this model, rounded up to 64.
+
+    The executors' own need as metadata.json states it (inputs, outputs, intermediate tensors, the largest
+    workspace of a kernel, parameters that are not linked into the firmware), and some slack.
+    """
+    need = archive.workspace_size_bytes + archive.io_size_bytes + len(archive.params() or b"")
+    return _round_up(need + WORKSPACE_SLACK_BYTES)
+
+
+def generated(archive: ModelArchive, project_type: str, workspace: int) -> Dict[str, str]:
+    """File name -> content, for the project's src/."""
+    files = {"model_config.c": _model_config(workspace)}
+    if project_type == "standalone":
+        raise PlatformError("standalone", "soon")
+    return files
+
+
+def config_mk(config: Mapping[str, Any]) -> str:
+    """The configuration as variables of make. Values reach a shell: they are quoted for it, then for make."""
+
+    def quoted(value: Any) -> str:
+        parts = value if isinstance(value, list) else [str(value)]
+        return " ".join(shlex.quote(part).replace("$", "$$").replace("#", "\\#") for part in parts)
+
+    lines = [f"{name} := {quoted(value)}" for name, value in config.items()]
+    return "\n".join([CONFIG_HEADER, *lines, ""])
+
+
+def config_cmake(config: Mapping[str, Any]) -> str:
+    """The configuration as variables of CMake, each value a bracket argument, so nothing in it is special."""
+
+    def quoted(value: Any) -> str:
+        parts: List[str] = value if isinstance(value, list) else [str(value)]
+        return " ".join(f"[==[{part}]==]" for part in parts)
+
+    lines = [f"set({name} {quoted(value)})" for name, value in config.items()]
+    return "\n".join([CONFIG_HEADER, *lines, ""])
+
+
+def _model_config(workspace: int) -> str:
+    return f"""/* SPDX-License-Identifier: Apache-2.0
+ * Memory of this project's firmware, sized for its model when the project was generated. */
+#include "microtvm/app.h"
+
+uint8_t mtvm_workspace[{workspace}] __attribute__((aligned({ALIGNMENT}), section(".bss.noinit.tvm")));
+const size_t mtvm_workspace_size = sizeof mtvm_workspace;
+
+uint8_t mtvm_packet_buffer[{PACKET_BUFFER_BYTES}] __attribute__((aligned(8)));
+const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
+"""
+
+
+def _round_up(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def c_identifier(name: str) -> str:
+    """A C identifier made of name, as TVM makes it."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)

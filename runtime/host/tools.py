@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running other programs: in a process group of their own, under a deadline, with their output kept.
+
+Whatever ends the call (time, a signal that raises, an error) ends the whole group: a build never outlives
+the command that asked for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Mapping, NamedTuple, Optional, Sequence
+
+from runtime.host.errors import ToolMissing
+
+# Which Debian package brings a program; for messages.
+PACKAGES = {"cc": "gcc libc6-dev", "gcc": "gcc libc6-dev", "ar": "binutils", "make": "make", "cmake": "cmake"}
+
+
+class ToolResult(NamedTuple):
+    """What a program did. output: stdout and stderr together, in order. seconds: wall time."""
+
+    command: str
+    exit_code: int
+    output: str
+    seconds: float
+    timed_out: bool
+
+
+def find_tool(name: str, what_for: str) -> str:
+    """The path of a program. Raises ToolMissing with the command that installs it."""
+    path = shutil.which(name)
+    if path is None:
+        package = PACKAGES.get(Path(name).name, Path(name).name)
+        raise ToolMissing(
+            f"{name} is not installed; it is needed to {what_for}.",
+            f"Install it, on Debian or Ubuntu with: apt-get install {package}",
+        )
+    return path
+
+
+def run_tool(
+    argv: Sequence[str], *, cwd: Path, timeout_sec: float, env: Optional[Mapping[str, str]] = None
+) -> ToolResult:
+    """Run argv to its end, at most timeout_sec. Its exit code is the caller's to judge."""
+    started = time.monotonic()
+    timed_out = False
+    process = subprocess.Popen(
+        list(argv),
+        cwd=str(cwd),
+        env=dict(env) if env is not None else None,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout_sec)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        _kill_group(process)
+        output, _ = process.communicate()
+    finally:
+        if process.returncode is None:
+            _kill_group(process)
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+    return ToolResult(
+        command=" ".join(argv),
+        exit_code=process.returncode,
+        output=output.decode("utf-8", "replace"),
+        seconds=time.monotonic() - started,
+        timed_out=timed_out,
+    )
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
