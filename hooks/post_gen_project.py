@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finishes a platform: lifts the chosen board family, copies what is never rendered, says what is next.
+
+Runs in the platform's directory; safe to run twice; no network, no shell. Answers reach this file only as
+JSON inside one string literal, so none of them can become code.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+# The build file of each build system; the platform keeps the one of the chosen.
+BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
+# Files of a family that serve the bake and not the platform: an include of README.md, and the table of tools.
+FAMILY_ONLY = ("first_minutes.md", "tools.json")
+# From the template -> into the platform. A directory is replaced whole, a file is overwritten.
+COPIES = (
+    ("runtime", "runtime"),
+    ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
+    ("examples/digits/digits_test.npz", "models/digits_test.npz"),
+)
+NOT_COPIED = ("__pycache__", "*.pyc", ".*", "tests", "build")
+
+
+def lift_family(platform, template, family, build_system):
+    """Move what the chosen family rendered to the platform's root, and drop what the others rendered."""
+    families = platform / "families"
+    for path in sorted((families / family).iterdir()):
+        if path.name in FAMILY_ONLY:
+            continue
+        target = platform / path.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        path.replace(target)
+    for name in known_families(template):
+        shutil.rmtree(families / name)
+    if not any(families.iterdir()):  # else the owner keeps something of that name
+        families.rmdir()
+    for name, build_file in BUILD_FILES.items():
+        if name != build_system and (platform / build_file).exists():
+            (platform / build_file).unlink()
+
+
+def known_families(template):
+    """The names of the template's board families."""
+    (rendered,) = template.glob("*cookiecutter.platform_slug*")
+    return [path.name for path in sorted((rendered / "families").iterdir()) if path.is_dir()]
+
+
+def copy_parts(platform, template):
+    """Copy the runtime and the bundled model into the platform."""
+    for source, target in ((template / source, platform / target) for source, target in COPIES):
+        if source.is_dir():
+            if target.exists():
+                shutil.rmtree(target)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        else:
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def find_tools(tools, build_system):
+    """Rows (kind, label, path or None, how to install) of the tools that this build system wants."""
+    return [
+        (
+            tool["kind"],
+            tool["label"],
+            next(filter(None, map(shutil.which, tool["any_of"])), None),
+            tool["install"],
+        )
+        for tool in tools
+        if tool.get("build_system", build_system) == build_system
+    ]
+
+
+def find_packages(requirements):
+    """Rows as of find_tools for the Python packages named in requirements.txt, looked up in this Python."""
+    lines = [line.split("#")[0].strip() for line in requirements.splitlines()]
+    names = dict.fromkeys(line.split(">")[0].strip() for line in lines if line)
+    install = ["python -m pip install -r requirements.txt"]
+    return [
+        ("for the command line", name, sys.executable if find_spec(name) else None, install) for name in names
+    ]
+
+
+def report(where, rows):
+    """Print which tools are there, how to install the others, and the first commands to type."""
+    print("\nThe platform is written.")
+    kinds = list(dict.fromkeys(kind for kind, *_ in rows))
+    for kind in kinds:
+        print(f"\nTools, {kind}:")
+        for _, label, path, install in (row for row in rows if row[0] == kind):
+            print(f"  {'found' if path else 'missing':8} {label:12} {path or ''}".rstrip())
+            if not path:
+                for command in install:
+                    print(f"           {command}")
+    print("\nNext:")
+    for command in (
+        f"cd {shlex.quote(where)}",
+        "python3 -m venv .venv",
+        ". .venv/bin/activate",
+        "python -m pip install -r requirements.txt",
+        "python -m runtime.host check",
+    ):
+        print(f"  {command}")
+    print("\nREADME.md there goes on from this point.")
+
+
+def main():
+    """The exit status: 0, or 1 when the template is not whole."""
+    # A path may hold what the console cannot show.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    bake = json.loads(r"""{{ {"answers": cookiecutter, "template": template_directory} | tojson }}""")
+    answers, template, platform = bake["answers"], Path(bake["template"]), Path.cwd()
+    missing = [source for source, _ in COPIES if not (template / source).exists()]
+    if missing:
+        print(
+            f"The template at {template} is not whole, it lacks: {', '.join(missing)}. "
+            "Clone or download the template again.",
+            file=sys.stderr,
+        )
+        return 1
+    family = answers["board_family"]
+    tools = json.loads((platform / "families" / family / "tools.json").read_text(encoding="utf-8"))
+    lift_family(platform, template, family, answers["build_system"])
+    copy_parts(platform, template)
+    # cruft gives no _output_dir, and bakes an update into a directory that is soon gone.
+    where = os.fspath(platform) if "_output_dir" in answers else platform.name
+    requirements = (platform / "requirements.txt").read_text(encoding="utf-8")
+    report(where, find_tools(tools, answers["build_system"]) + find_packages(requirements))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells the hooks where the template lies, and stops a Cookiecutter that is too old before it asks anything.
+
+A hook runs as a copy in a temporary directory, started in the new platform. The template's own directory is
+relative in Cookiecutter's `_repo_dir` and unknown under cruft, but this module is always imported from it:
+from a local path, a clone, an unpacked zip and cruft's checkout.
+
+Keep to this one global. `cruft update` renders the old template and then the new one in one interpreter,
+both with the module of the old: a filter added here would be missing exactly there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cookiecutter
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+OLDEST_COOKIECUTTER = (2, 6)
+
+
+def too_old(version: str) -> bool:
+    """Whether this version of Cookiecutter ("2.6.0") is older than what the template is tested with."""
+    return tuple(int(part) for part in version.split(".")[:2]) < OLDEST_COOKIECUTTER
+
+
+if too_old(cookiecutter.__version__):
+    # Cookiecutter shows the text of an ImportError here, and no traceback.
+    raise ImportError(
+        f"this template needs Cookiecutter 2.6 or newer and this is {cookiecutter.__version__}; "
+        'upgrade it with: python -m pip install --upgrade "cookiecutter>=2.6"'
+    )
+
+
+class TemplateDirectory(Extension):
+    """Gives templates and hooks `template_directory`, the absolute path of the template."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.globals["template_directory"] = str(Path(__file__).resolve().parent)
