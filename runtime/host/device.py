@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A project's device with a model on it, ready to be called: transport, session, RPC and executor together."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Callable, Iterator, Optional
+
+from runtime.host import link
+from runtime.host.archive import ModelArchive
+from runtime.host.executor import Executor, create_executor
+from runtime.host.project import Project
+from runtime.host.rpc import RpcClient
+from runtime.host.session import Session, Timeouts
+from runtime.host.transports.base import Transport
+
+TIMEOUTS = Timeouts(
+    session_start_retry_timeout_sec=link.SESSION_START_RETRY_TIMEOUT_SEC,
+    session_start_timeout_sec=link.SESSION_START_TIMEOUT_SEC,
+    session_established_timeout_sec=link.SESSION_ESTABLISHED_TIMEOUT_SEC,
+)
+
+
+@contextmanager
+def connected_executor(
+    archive: ModelArchive,
+    transport: Transport,
+    on_log: Optional[Callable[[str], None]] = None,
+    timeouts: Timeouts = TIMEOUTS,
+) -> Iterator[Executor]:
+    """An executor of the archive's model on the device behind an open transport.
+
+    on_log: takes the log messages of the device. The session is closed at the end, the transport is not.
+    """
+    session = Session(transport, timeouts=timeouts, on_log=on_log)
+    session.open()
+    try:
+        yield create_executor(RpcClient(session), archive)
+    finally:
+        session.close()
+
+
+@contextmanager
+def running_model(project: Project, on_log: Optional[Callable[[str], None]] = None) -> Iterator[Executor]:
+    """An executor on the project's own device, which is opened for it and closed after it."""
+    archive = ModelArchive.open(project.archive_path)
+    transport = link.open_transport(project)
+    try:
+        with connected_executor(archive, transport, on_log) as executor:
+            yield executor
+    finally:
+        transport.close()

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a model takes: the device's own time, and the time seen from the host."""
+
+from __future__ import annotations
+
+import time
+from typing import List, NamedTuple, Sequence
+
+from runtime.host.device import running_model
+from runtime.host.project import Project
+from runtime.host.tensors import read_inputs
+
+
+class Latency(NamedTuple):
+    """Seconds an inference."""
+
+    what: str
+    median: float
+    p99: float
+    least: float
+
+
+def measure(project: Project, number: int) -> List[Latency]:
+    """Time number inferences on the project's device, one after another, in one session."""
+    with running_model(project) as executor:
+        inputs = read_inputs((), executor)
+        for name, array in inputs.items():
+            executor.set_input(name, array)
+        executor.run()
+        compute = [executor.time_evaluator(1, 1)[0] for _ in range(number)]
+        whole = []
+        for _ in range(number):
+            started = time.perf_counter()
+            for name, array in inputs.items():
+                executor.set_input(name, array)
+            executor.run()
+            for index in range(executor.num_outputs):
+                executor.get_output(index)
+            whole.append(time.perf_counter() - started)
+    return [
+        summarize("on the device", compute),
+        summarize("inputs, run and outputs, from here", whole),
+    ]
+
+
+def summarize(what: str, seconds: Sequence[float]) -> Latency:
+    """Median, 99th percentile (nearest rank) and least of a list of times."""
+    ordered = sorted(seconds)
+    return Latency(what, ordered[len(ordered) // 2], ordered[-(-99 * len(ordered) // 100) - 1], ordered[0])
