@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How model archives come out of the hhb-tvm wheel, the same bytes every time.
+
+The wheel is TVM 0.16.dev0 with relay and the c and llvm code generators, for CPython 3.10. Three things stand
+between it and a model archive:
+
+* `import tvm.micro` wants the C++ function `micro._rpc_connect`, which the wheel was built without. Nothing
+  here talks to a device, so a function that refuses is registered under that name first.
+* An AOT archive wants a copy of TVM's own C runtime and two files of its project templates. Empty stand-ins
+  are given, and taken out of the archive again: a platform brings its own device runtime.
+* Times, owners and the order of entries differ from run to run. They are made fixed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import numpy as np
+import tvm
+from tvm import relay
+from tvm.contrib import graph_executor
+from tvm.relay.backend import Executor, Runtime
+
+EXPORT_DATETIME = "2024-01-01 00:00:00Z"
+MTIME = 1704067200  # the same instant, in the tar headers
+C_TARGET = "c -keys=cpu -model=host"
+STAND_INS = ("runtime", "templates")
+
+Entries = Dict[str, bytes]
+
+
+def no_device(*_: object) -> None:
+    raise RuntimeError("this wheel builds archives but has no micro session to run them on a device")
+
+
+def build(
+    mod: Any,
+    target: str,
+    executor: str,
+    attributes: Dict[str, Any],
+    *,
+    system_library: bool = True,
+    plan_memory: bool = False,
+) -> Any:
+    """Return relay's build of `mod` for the C runtime.
+
+    `executor` is "aot" or "graph" with its `attributes`; `plan_memory` turns on the unified static memory
+    planner. Vector types are off, because C has none.
+    """
+    config = {"tir.disable_vectorize": True, "tir.usmp.enable": plan_memory}
+    with tvm.transform.PassContext(opt_level=3, config=config):
+        return relay.build(
+            mod,
+            tvm.target.Target(target),
+            executor=Executor(executor, attributes),
+            runtime=Runtime("crt", {"system-lib": system_library}),
+        )
+
+
+def exported(built: Any) -> Entries:
+    """Return the files of the model archive of something built, by path, without the stand-ins."""
+    tvm.register_func("micro._rpc_connect", no_device, override=True)
+    from tvm.micro import build as micro_build  # works from here on, not before the line above
+    from tvm.micro import model_library_format as mlf
+
+    with tempfile.TemporaryDirectory() as scratch:
+        stand_in = Path(scratch)
+        (stand_in / "crt").mkdir()
+        (stand_in / "templates").mkdir()
+        for name in ("crt_config.h.template", "platform.c.template"):
+            (stand_in / "templates" / name).touch()
+        micro_build.STANDALONE_CRT_DIR = str(stand_in / "crt")
+        mlf.get_microtvm_template_projects = lambda _: str(stand_in)
+        path = stand_in / "archive.tar"
+        mlf.export_model_library_format(built, path)
+        entries: Entries = {}
+        with tarfile.open(path) as tar:
+            for member in tar.getmembers():
+                name = member.name[2:] if member.name.startswith("./") else member.name
+                if member.isfile() and name.split("/")[0] not in STAND_INS:
+                    entries[name] = tar.extractfile(member).read()
+    metadata = json.loads(entries["metadata.json"])
+    for module in metadata.get("modules", {"": metadata}).values():
+        module["export_datetime"] = EXPORT_DATETIME
+    entries["metadata.json"] = as_json(metadata)
+    return entries
+
+
+def as_json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, sort_keys=True).encode()
+
+
+def tarred(entries: Entries) -> bytes:
+    """Return a plain tar of the entries and their folders, sorted, owned by root, all of one time."""
+    folders = {str(parent) for name in entries for parent in Path(name).parents}
+    names = sorted([*folders, *entries])
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in names:
+            info = tarfile.TarInfo("." if name == "." else f"./{name}")
+            info.mtime, info.uname, info.gname = MTIME, "root", "root"
+            if name in entries:
+                info.size = len(entries[name])
+                tar.addfile(info, io.BytesIO(entries[name]))
+            else:
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(info)
+    return written.getvalue()
+
+
+def host_run(mod: Any) -> Callable[[Dict[str, np.ndarray]], List[np.ndarray]]:
+    """Return a function from inputs by name to outputs: what TVM itself makes of the module on this machine.
+
+    LLVM code for any x86-64 CPU, run by TVM's own graph executor: neither code generator nor executor nor
+    runtime is shared with a device.
+    """
+    with tvm.transform.PassContext(opt_level=3):
+        library = relay.build(mod, tvm.target.Target("llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64"))
+    executor = graph_executor.GraphModule(library["default"](tvm.cpu()))
+
+    def run(inputs: Dict[str, np.ndarray]) -> List[np.ndarray]:
+        executor.run(**inputs)
+        return [executor.get_output(index).numpy() for index in range(executor.get_num_outputs())]
+
+    return run
