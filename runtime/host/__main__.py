@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python -m runtime.host: the command line. It says what to install when a package that it needs is missing."""
+"""python -m runtime.host: the command line, or what to install when a package that it needs is missing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `check` looks at, in the order in which an owner would: each step says what was found and what is next.
+"""What `check` looks at, in the order in which an owner would; each step says what was found.
 
 A step that fails ends the list where the later ones need it.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A project's device with a model on it, ready to be called: transport, session, RPC and executor together."""
+"""A project's device, ready to be called: transport, session, RPC and executor together."""
 
 from __future__ import annotations
 

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""make demo: bake the default platform, build the digits model with it, and classify the held-out digits.
+
+Everything goes the way in which TVM goes it: the platform's API server generates the project, the project's
+API server builds it, starts it and carries the bytes of a session. Exit status 0 says that device and host
+gave the same answer, to the last bit, for every digit.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import numpy as np
+from cookiecutter.main import cookiecutter
+from rich.columns import Columns
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from examples.digits import network  # noqa: E402
+from runtime.host.archive import ModelArchive  # noqa: E402
+from runtime.host.client import ApiTransport, ProjectApiClient  # noqa: E402
+from runtime.host.device import connected_executor  # noqa: E402
+from runtime.host.errors import PlatformError  # noqa: E402
+from runtime.host.latency import Latency, summarize  # noqa: E402
+from runtime.host.size import part_sizes  # noqa: E402
+
+ARCHIVE = ROOT / "examples/digits/digits_aot.tar"
+PLACE = ROOT / "build/demo"
+SHADES = " .:-=+*#%@"
+DRAWN = 6
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+
+
+def main() -> int:
+    """Run the demo; the exit status."""
+    with np.load(ROOT / "examples/digits/digits_test.npz") as data:
+        images, labels = data["images"], data["labels"]
+    with np.load(ROOT / "examples/digits/weights.npz") as weights:
+        on_host = network.infer(images, dict(weights))
+    stages: Dict[str, float] = {}
+    shutil.rmtree(PLACE, ignore_errors=True)
+    with stage(stages, "bake the platform"):
+        platform = Path(cookiecutter(str(ROOT), no_input=True, output_dir=str(PLACE), quiet=True))
+    project = platform / "projects" / "digits"
+    try:
+        with ProjectApiClient(platform) as server, stage(stages, "generate the project"):
+            server.generate_project(ARCHIVE, project)
+        with ProjectApiClient(project) as server:
+            with stage(stages, "build the firmware"):
+                server.build({})
+            with stage(stages, "flash"):
+                server.flash({})
+            latency, on_device, compute = classify(server, images, stages)
+    except PlatformError as error:
+        console.print(f"[bold red]error:[/] {error.what}", markup=True)
+        console.print(error.log, style="dim", markup=False)
+        console.print(f"next:  {error.next_step}", markup=False)
+        return 1
+    report(images, labels, on_host, on_device)
+    console.print(timing_table(stages, latency, compute), size_table(project))
+    agreed = int((on_device == on_host).all(axis=1).sum())
+    console.print(
+        f"Device and host agree on {agreed} of {len(images)} digits, to the last bit."
+        if agreed == len(images)
+        else f"[bold red]Device and host differ on {len(images) - agreed} of {len(images)} digits."
+    )
+    console.print(f"The platform is in {platform.relative_to(ROOT)}, the project in its projects/digits.")
+    return 0 if agreed == len(images) else 1
+
+
+@contextmanager
+def stage(stages: Dict[str, float], name: str) -> Iterator[None]:
+    """Time what is done inside, under a name."""
+    started = time.perf_counter()
+    yield
+    stages[name] = time.perf_counter() - started
+
+
+def classify(server: ProjectApiClient, images: Any, stages: Dict[str, float]) -> Any:
+    """Answer every image on the device: (latency of an inference, logits (n, 10), device's own seconds)."""
+    transport = ApiTransport(server, {})
+    archive = ModelArchive.open(ARCHIVE)
+    seconds: List[float] = []
+    answers = []
+    with stage(stages, "open the session"):
+        transport.open()
+        session = connected_executor(archive, transport)
+        executor = session.__enter__()
+    try:
+        with stage(stages, f"classify {len(images)} digits"):
+            for image in track(images, "classifying on the device", console=console):
+                started = time.perf_counter()
+                executor.set_input(0, image[np.newaxis])
+                executor.run()
+                answers.append(executor.get_output(0).ravel())
+                seconds.append(time.perf_counter() - started)
+        compute = summarize("on the device alone", executor.time_evaluator(10, 10))
+    finally:
+        session.__exit__(None, None, None)
+        transport.close()
+    return summarize("one inference through the API server", seconds), np.array(answers), compute
+
+
+def report(images: Any, labels: Any, on_host: Any, on_device: Any) -> None:
+    """Print some digits with their answers, then accuracy on the device beside accuracy on the host."""
+    guesses = on_device.argmax(axis=1)
+    wrong = np.flatnonzero(guesses != labels)[:2]
+    right = np.flatnonzero(guesses == labels)[: DRAWN - len(wrong)]
+    console.print(Columns([drawing(images[i], guesses[i], labels[i]) for i in [*right, *wrong]]))
+    table = Table("accuracy on held-out digits", "right", "of", "")
+    for where, logits in (("device", on_device), ("host (numpy)", on_host)):
+        hits = int((logits.argmax(axis=1) == labels).sum())
+        table.add_row(where, str(hits), str(len(labels)), f"{100 * hits / len(labels):.2f} %")
+    console.print(table)
+
+
+def drawing(image: Any, guess: int, label: int) -> Panel:
+    """A digit in characters, with the device's answer below, red where it is wrong."""
+    ink = np.asarray(image).reshape(8, 8).clip(0, 16)
+    rows = ["".join(SHADES[value * (len(SHADES) - 1) // 16] * 2 for value in row) for row in ink.astype(int)]
+    answer = f"answer {guess}" if guess == label else f"answer {guess}, is {label}"
+    return Panel(
+        Text("\n".join(rows)), subtitle=Text(answer, style="green" if guess == label else "red"), width=20
+    )
+
+
+def timing_table(stages: Dict[str, float], latency: Latency, compute: Latency) -> Table:
+    """Seconds of each stage, then milliseconds of one inference."""
+    table = Table("time", "", "")
+    for name, seconds in stages.items():
+        table.add_row(name, f"{seconds:.3f} s", "")
+    table.add_section()
+    for row in (latency, compute):
+        table.add_row(row.what, f"median {1e3 * row.median:.3f} ms", f"p99 {1e3 * row.p99:.3f} ms")
+    return table
+
+
+def size_table(project: Path) -> Table:
+    """Flash and RAM of the firmware by part, in bytes."""
+    parts = part_sizes(project / "build/firmware.map")
+    table = Table("firmware", "flash", "RAM")
+    for part in parts:
+        table.add_row(part.part, f"{part.flash:,}", f"{part.ram:,}")
+    table.add_row("all", f"{sum(p.flash for p in parts):,}", f"{sum(p.ram for p in parts):,}")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
