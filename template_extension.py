@@ -2,8 +2,7 @@
 """Tells the hooks where the template lies, and stops a Cookiecutter that is too old before it asks anything.
 
 A hook runs as a copy in a temporary directory, started in the new platform. The template's own directory is
-relative in Cookiecutter's `_repo_dir` and unknown under cruft, but this module is always imported from it:
-from a local path, a clone, an unpacked zip and cruft's checkout.
+relative in Cookiecutter's `_repo_dir` and unknown under cruft.
 
 Keep to this one global. `cruft update` renders the old template and then the new one in one interpreter,
 both with the module of the old: a filter added here would be missing exactly there.
@@ -11,7 +10,7 @@ both with the module of the old: a filter added here would be missing exactly th
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import cookiecutter
 from jinja2 import Environment
@@ -34,8 +33,13 @@ if too_old(cookiecutter.__version__):
 
 
 class TemplateDirectory(Extension):
-    """Gives templates and hooks `template_directory`, the absolute path of the template."""
+    """Gives hooks `template_directory()`, the absolute path of the template.
+
+    Cookiecutter finds and renders hooks with the template as working directory, be it a local path, a clone,
+    an unpacked zip or cruft's checkout. This module's own path would be less sure: it may have been imported
+    earlier from another copy of the template.
+    """
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.globals["template_directory"] = str(Path(__file__).resolve().parent)
+        environment.globals["template_directory"] = os.getcwd

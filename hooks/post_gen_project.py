@@ -114,7 +114,7 @@ def main():
     """The exit status: 0, or 1 when the template is not whole."""
     # A path may hold what the console cannot show.
     sys.stdout.reconfigure(errors="backslashreplace")
-    bake = json.loads(r"""{{ {"answers": cookiecutter, "template": template_directory} | tojson }}""")
+    bake = json.loads(r"""{{ {"answers": cookiecutter, "template": template_directory()} | tojson }}""")
     answers, template, platform = bake["answers"], Path(bake["template"]), Path.cwd()
     missing = [source for source, _ in COPIES if not (template / source).exists()]
     if missing:

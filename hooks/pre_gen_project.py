@@ -18,9 +18,9 @@ RESERVED = (
     | {"con", "prn", "aux", "nul", "runtime"}
     | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
 )
-# An answer is rendered again by `cruft update`, which would run these. They are put together here because
-# this file is rendered too.
-JINJA = ("{" "{", "{" "%", "{" "#", "}" "}", "%" "}", "#" "}")
+# `cruft update` renders an answer again, so an answer must not open a tag. The openers are put together here
+# because this file is rendered too.
+TAG_OPENERS = ["{" + mark for mark in "%#{"]
 
 # (answer, whether it is broken, what to change)
 RULES = (
@@ -43,9 +43,9 @@ RULES = (
     ),
     (
         "platform_name",
-        lambda name: any(mark in name for mark in JINJA),
-        "holds doubled braces or other marks of a Jinja template, which an update would try to render: "
-        "leave them out",
+        lambda name: any(opener in name for opener in TAG_OPENERS),
+        "opens a Jinja tag (a brace before a brace, % or #), which an update would render: "
+        "put a space between",
     ),
     (
         "platform_slug",
@@ -77,7 +77,7 @@ def broken_rules(answers):
 def foreign_runtime(platform):
     """A sentence when baking over this directory would replace a runtime/ that is not a platform's."""
     runtime = platform / "runtime"
-    if not runtime.exists() or (runtime / "server.py").is_file():
+    if not runtime.exists() or (runtime / "host" / "boards.py").is_file():
         return []
     return [
         f"{runtime} is there already and is not the runtime/ of a platform: "

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every platform that the questions can ask for, file by file."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, Iterator, List, Set
+from unittest import mock
+
+import pytest
+from cookiecutter.exceptions import FailedHookException
+
+from runtime.host.boards import load_boards
+from tests.conftest import TEMPLATE, Baker, Platform
+
+TABLE = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+QUESTIONS = {name: value for name, value in TABLE.items() if not name.startswith("_")}
+CHOICES: Dict[str, List[str]] = {name: value for name, value in QUESTIONS.items() if isinstance(value, list)}
+RENDERED = TEMPLATE / "{{cookiecutter.platform_slug}}"
+
+# Answers that do not go together, with the words that say so. None yet.
+FORBIDDEN: List[Dict[str, str]] = []
+
+COMMON_FILES = {
+    ".gitignore",
+    "README.md",
+    "boards.json",
+    "microtvm_api_server.py",
+    "requirements.txt",
+    "models/digits_aot.tar",
+    "models/digits_test.npz",
+}
+FAMILY_FILES: Dict[str, Set[str]] = {"host": set()}
+BUILD_FILES = {"make": {"Makefile"}, "cmake": {"CMakeLists.txt"}}
+
+
+def valid(answers: Dict[str, str]) -> bool:
+    return not any(answers.items() >= forbidden.items() for forbidden in FORBIDDEN)
+
+
+def combinations() -> Iterator[Dict[str, str]]:
+    for values in itertools.product(*CHOICES.values()):
+        answers = dict(zip(CHOICES, values))
+        if valid(answers):
+            yield answers
+
+
+def runtime_files() -> Set[str]:
+    return {
+        path.relative_to(TEMPLATE).as_posix()
+        for path in (TEMPLATE / "runtime").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def files_for(answers: Dict[str, str]) -> Set[str]:
+    return (
+        COMMON_FILES
+        | FAMILY_FILES[answers["board_family"]]
+        | BUILD_FILES[answers["build_system"]]
+        | runtime_files()
+    )
+
+
+@pytest.fixture(params=combinations(), ids=lambda answers: "-".join(answers.values()))
+def answers(request: pytest.FixtureRequest) -> Dict[str, str]:
+    return request.param
+
+
+class TestQuestions:
+    def test_there_are_at_most_six(self) -> None:
+        assert 1 <= len(QUESTIONS) <= 6
+
+    @pytest.mark.parametrize("question", QUESTIONS)
+    def test_each_has_a_sentence_and_each_choice_a_label(self, question: str) -> None:
+        prompt = TABLE["__prompts__"][question]
+        texts = [prompt] if isinstance(prompt, str) else list(prompt.values())
+        if question in CHOICES:
+            assert set(prompt) == {"__prompt__", *CHOICES[question]}
+        for text in texts:
+            assert len(text.split()) >= 3
+            assert not set(text) & set("[]"), "square brackets vanish when Cookiecutter prints them"
+
+    def test_every_family_is_a_choice_and_a_folder(self) -> None:
+        folders = {path.name for path in (RENDERED / "families").iterdir()}
+        assert folders == set(CHOICES["board_family"])
+
+    def test_c_is_never_rendered(self) -> None:
+        sources = [
+            path.relative_to(RENDERED).as_posix()
+            for path in RENDERED.rglob("*")
+            if path.suffix in {".c", ".h", ".S", ".ld", ".ino"}
+        ]
+        patterns = TABLE.get("_copy_without_render", [])
+        assert [name for name in sources if not any(fnmatch.fnmatch(name, each) for each in patterns)] == []
+
+
+class TestEveryCombination:
+    def test_has_exactly_its_files(self, bake: Baker, answers: Dict[str, str]) -> None:
+        assert bake(**answers).files() == files_for(answers)
+
+    def test_leaves_no_jinja_behind(self, bake: Baker, answers: Dict[str, str]) -> None:
+        platform = bake(**answers)
+        left = [
+            (name, mark)
+            for name in platform.rendered_files()
+            for mark in ("{{", "}}", "{%", "%}", "{#", "#}", "cookiecutter.")
+            if mark in platform.text(name)
+        ]
+        assert left == []
+
+    def test_reads_well(self, bake: Baker, answers: Dict[str, str]) -> None:
+        platform = bake(platform_name="Acme M4", **answers)
+        assert platform.path.name == "acme_m4"
+        assert platform.text("README.md").startswith("# Acme M4\n")
+        compile(platform.text("microtvm_api_server.py"), "microtvm_api_server.py", "exec")
+        boards = load_boards(platform.path / "boards.json").values()
+        assert {board.family for board in boards} == {answers["board_family"]}
+        for name in platform.rendered_files():
+            assert platform.text(name).endswith("\n"), name
+        assert "\n\n\n" not in platform.text("README.md")
+
+    def test_runtime_is_a_copy(self, bake: Baker, answers: Dict[str, str]) -> None:
+        platform = bake(**answers)
+        for name in runtime_files():
+            assert (platform.path / name).read_bytes() == (TEMPLATE / name).read_bytes(), name
+
+
+class TestTwice:
+    def test_into_the_same_place_gives_the_same(
+        self, bake: Baker, answers: Dict[str, str], tmp_path: Path
+    ) -> None:
+        first = bake(into=tmp_path / "out", **answers)
+        before = {name: (first.path / name).read_bytes() for name in first.files()}
+        second = bake(into=tmp_path / "out", overwrite=True, **answers)
+        assert {name: (second.path / name).read_bytes() for name in second.files()} == before
+
+    def test_another_build_system_takes_the_place_of_the_first(self, bake: Baker, tmp_path: Path) -> None:
+        bake(into=tmp_path / "out", build_system="make")
+        platform = bake(into=tmp_path / "out", build_system="cmake", overwrite=True)
+        assert platform.files() == files_for({"board_family": "host", "build_system": "cmake"})
+
+    def test_replaces_runtime_whole_and_keeps_what_the_owner_added(self, bake: Baker, tmp_path: Path) -> None:
+        path = bake(into=tmp_path / "out").path
+        (path / "runtime" / "gone.py").write_text("")
+        (path / "families").mkdir()
+        (path / "families" / "owner.txt").write_text("mine")
+        (path / "notes.txt").write_text("mine")
+        platform = bake(into=tmp_path / "out", overwrite=True)
+        assert "runtime/gone.py" not in platform.files()
+        assert {"families/owner.txt", "notes.txt"} <= platform.files()
+
+    def test_refuses_to_replace_a_runtime_that_is_not_a_platforms(
+        self, bake: Baker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        theirs = tmp_path / "out" / "my_microtvm_platform" / "runtime" / "main.c"
+        theirs.parent.mkdir(parents=True)
+        theirs.write_text("int main(void) { return 0; }\n")
+        with pytest.raises(FailedHookException):
+            bake(into=tmp_path / "out", overwrite=True)
+        assert "not the runtime/ of a platform: choose another platform_slug" in capfd.readouterr().err
+        assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [theirs]
+
+
+class TestReport:
+    def test_names_the_next_commands(self, bake: Baker, capfd: pytest.CaptureFixture[str]) -> None:
+        platform = bake()
+        said = capfd.readouterr().out
+        commands = [line.strip() for line in said.split("Next:\n")[1].split("\n\n")[0].splitlines()]
+        assert commands[0] == f"cd {platform.path}"
+        assert commands[-2:] == [
+            "python -m pip install -r requirements.txt",
+            "python -m runtime.host check",
+        ]
+
+    @pytest.mark.parametrize(
+        ("build_system", "installs"),
+        [("make", ["apt-get install make"]), ("cmake", ["apt-get install make", "apt-get install cmake"])],
+    )
+    def test_says_how_to_install_what_is_missing(
+        self, bake: Baker, build_system: str, installs: List[str], capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        compiler = bake.scratch / "bin" / "cc"
+        compiler.parent.mkdir()
+        compiler.write_text("#!/bin/sh\n")
+        compiler.chmod(0o755)
+        with mock.patch.dict(os.environ, PATH=str(compiler.parent)):
+            bake(build_system=build_system)
+        said = capfd.readouterr().out
+        assert f"found    C compiler   {compiler}" in said
+        assert "install gcc" not in said
+        for install in installs:
+            assert f"sudo {install} " in said
+        assert ("cmake" in said) == (build_system == "cmake")
+
+
+def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
+    bake: Baker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(TEMPLATE / "hooks", broken / "hooks")
+    shutil.copytree(RENDERED, broken / RENDERED.name)
+    for name in ("cookiecutter.json", "template_extension.py"):
+        shutil.copy(TEMPLATE / name, broken / name)
+    with pytest.raises(FailedHookException):
+        bake(template=broken, into=tmp_path / "out")
+    assert "it lacks: runtime, examples/digits/digits_aot.tar" in capfd.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_no_input_needs_no_network(bake: Baker, tmp_path: Path) -> None:
+    """Any attempt to connect or to look a name up, in Cookiecutter or in a hook, fails the bake."""
+    (tmp_path / "offline").mkdir()
+    (tmp_path / "offline" / "sitecustomize.py").write_text(
+        "import sys\n"
+        "def refuse(event, args):\n"
+        "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
+        "        raise RuntimeError(f'the network was asked for: {event} {args}')\n"
+        "sys.addaudithook(refuse)\n"
+    )
+    (tmp_path / "out").mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input"),
+            *("--output-dir", str(tmp_path / "out"), "--config-file", str(bake.config_file)),
+        ],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "offline")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = {name: choices[0] for name, choices in CHOICES.items()}
+    assert Platform(tmp_path / "out" / "my_microtvm_platform").files() == files_for(answers)

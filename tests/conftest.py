@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may say: `platform = bake(build_system="cmake")`, or `default_platform` to read only."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Optional, Sequence, Set
+from unittest import mock
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A baked platform."""
+
+    path: Path
+
+    def files(self) -> Set[str]:
+        """Every file, relative and with forward slashes. Byte code that a run left behind does not count."""
+        return {
+            path.relative_to(self.path).as_posix()
+            for path in self.path.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+
+    def rendered_files(self) -> Set[str]:
+        """The files that were rendered, and not copied as they are."""
+        return {name for name in self.files() if not name.startswith(("runtime/", "models/"))}
+
+    def text(self, name: str) -> str:
+        return (self.path / name).read_text(encoding="utf-8")
+
+
+class Baker:
+    """Bakes platforms in this process, each into a directory of its own unless told where."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.config_file = scratch / "cookiecutter.yaml"
+        self.config_file.write_text(
+            f"cookiecutters_dir: {scratch / 'cookiecutters'}\nreplay_dir: {scratch / 'replay'}\n",
+            encoding="utf-8",
+        )
+        self._count = 0
+
+    def __call__(
+        self,
+        *,
+        into: Optional[Path] = None,
+        typed: Optional[Sequence[str]] = None,
+        overwrite: bool = False,
+        template: Path = TEMPLATE,
+        **answers: str,
+    ) -> Platform:
+        """Bake with these answers; those not given have their defaults.
+
+        typed: instead, what a user types at each question in turn. Raises what Cookiecutter raises; a hook's
+        own sentence goes to stderr (capfd).
+        """
+        if into is None:
+            self._count += 1
+            into = self.scratch / f"bake{self._count}"
+        keyboard = io.StringIO("".join(f"{line}\n" for line in typed or ()))
+        with mock.patch.object(sys, "stdin", keyboard):
+            path = cookiecutter(
+                str(template),
+                no_input=typed is None,
+                extra_context=answers,
+                output_dir=str(into),
+                overwrite_if_exists=overwrite,
+                config_file=str(self.config_file),
+            )
+        return Platform(Path(path))
+
+
+@pytest.fixture
+def bake(tmp_path: Path) -> Baker:
+    """Bakes into this test's own directory."""
+    return Baker(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def default_platforms(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Platform]:
+    """One platform for each build system, all else default. To read, build and run; not to be changed."""
+    baker = Baker(tmp_path_factory.mktemp("platforms"))
+    return {name: baker(build_system=name, platform_name=f"{name} platform") for name in ("make", "cmake")}
+
+
+@pytest.fixture(scope="session")
+def default_platform(default_platforms: Dict[str, Platform]) -> Platform:
+    """The platform of all defaults. For reading, building and running; not to be changed."""
+    return default_platforms["make"]
