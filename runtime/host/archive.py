@@ -1,0 +1,450 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model archives: Model Library Format, versions 5 to 7, as TVM 0.8 to 0.18 exports them.
+
+ModelArchive.open reads and checks a whole archive (see unpack.py) and its metadata.json; everything else is
+read when it is asked for. The layout of an archive, by file name:
+
+    metadata.json                            always
+    codegen/host/src/<module>_lib<n>.c       C code generator ("lib<n>.c" in operator archives)
+    codegen/host/lib/<module>_lib<n>.o       LLVM code generator
+    codegen/host/include/tvmgen_<module>.h   C interface
+    executor-config/graph/<module>.graph     graph executor (graph.json up to version 6)
+    parameters/<module>.params               parameters that are not linked into the code
+    src/<module>.relay                       for information (relay.txt up to version 6)
+    runtime/, templates/                     TVM's own runtime, never needed here
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Set, Tuple, Union
+
+from .errors import ArchiveError
+from .model_metadata import (
+    CInterface,
+    Declared,
+    Facts,
+    TensorFacts,
+    TensorSpec,
+    c_identifier,
+    facts_of_c_metadata,
+    facts_of_graph,
+    facts_of_relay,
+    join_inputs,
+    join_outputs,
+    read_c_interface,
+)
+from .unpack import TarFiles, read_tar, write_files
+
+__all__ = ["SUPPORTED_VERSIONS", "CInterface", "ModelArchive", "TensorSpec", "UnpackedModel"]
+
+SUPPORTED_VERSIONS = (5, 6, 7)
+_EXECUTORS = ("aot", "graph")
+
+# Beginnings of the texts that describe tensors; their tails hold weights and operators.
+_TEXT_WINDOW = 256 * 1024
+_METADATA_LIMIT = 16 * 1024 * 1024
+_PARAMS_MAGIC = 0xF7E58D4F05049CB7
+
+_EXPORT_AGAIN = "Export the model again with export_model_library_format of TVM 0.8 to 0.18."
+
+
+class UnpackedModel(NamedTuple):
+    """Where unpack() put what a firmware is built from. All paths lie below `directory`."""
+
+    directory: Path
+    sources: Tuple[Path, ...]
+    objects: Tuple[Path, ...]
+    include_dirs: Tuple[Path, ...]
+
+
+class ModelArchive:
+    """One module of a model archive.
+
+    version: of the format. style: "full-model", or "operator" for the single operators that tuning builds.
+    modules: names of all modules of the archive. module: name of the one that this object describes.
+    executors: what can run it, "aot", "graph" or both; nothing for an operator.
+    sources, objects, headers: names inside the archive of the generated C, object files and C headers.
+    """
+
+    def __init__(self, files: TarFiles, module: Optional[str]) -> None:
+        self.path = files.path
+        self._files = files
+        metadata = self._json("metadata.json", _METADATA_LIMIT)
+        if not isinstance(metadata, dict):
+            self._refuse("has a metadata.json that is not a JSON object")
+        self.version = self._read_version(metadata)
+        self.style = self._read_style(metadata)
+        self.modules, self._module = self._choose_module(metadata, module)
+        self.module = self.modules[0] if module is None else module
+        self.executors = self._read_executors()
+        self._memory = self._mapping(self._module.get("memory", {}), "memory")
+        self.sources = self._code("src", (".c",))
+        self.objects = self._code("lib", (".o",))
+        self.headers = self._code("include", (".h",))
+        self._check_code()
+
+    @classmethod
+    def open(cls, path: Union[str, os.PathLike[str]], module: Optional[str] = None) -> ModelArchive:
+        """Read a model archive, plain or gzip, whatever its name ends in.
+
+        module: which one, when the archive holds several.
+        Raises ArchiveError when the file is damaged, unsafe, of an unknown version, or lacks a part.
+        """
+        files = read_tar(path)
+        if "metadata.json" not in files:
+            raise ArchiveError(
+                f"{files.path} is not a model archive: it has no metadata.json.", _EXPORT_AGAIN
+            )
+        return cls(files, module)
+
+    @property
+    def executor(self) -> Optional[str]:
+        """The executor to use: "aot" where there is a choice; None for an operator."""
+        return next((executor for executor in _EXECUTORS if executor in self.executors), None)
+
+    @property
+    def interface(self) -> str:
+        """ "c" when the generated code is called through the struct types of a header, else "packed"."""
+        return "packed" if self.c_interface is None else "c"
+
+    @cached_property
+    def c_interface(self) -> Optional[CInterface]:
+        """How to call the module through its C interface; None when it has none."""
+        wanted = f"tvmgen_{c_identifier(self.module)}.h".lower()
+        # TVM lowers the case of the module's name in this header and keeps it elsewhere.
+        name = next((name for name in self.headers if name.lower().endswith(f"/{wanted}")), None)
+        if name is None or self.executor != "aot":
+            return None
+        interface = read_c_interface(name.rpartition("/")[2], self._text(name))
+        if interface is None:
+            self._refuse(f"has a C interface header {name} that declares no run function")
+        return interface
+
+    @cached_property
+    def has_system_library(self) -> bool:
+        """The generated code has TVMSystemLibEntryPoint: a host-driven firmware finds its functions by it."""
+        return any(
+            self._files.find(name, b"TVMSystemLibEntryPoint") >= 0 for name in (*self.sources, *self.objects)
+        )
+
+    @cached_property
+    def workspace_size_bytes(self) -> int:
+        """Most memory in use at one time, as the compiler planned it; 0 when the archive does not tell."""
+        return self._sum_over_main("workspace_size_bytes")
+
+    @cached_property
+    def constants_size_bytes(self) -> int:
+        """Weights linked into the code; 0 when the archive does not tell."""
+        return self._sum_over_main("constants_size_bytes")
+
+    @cached_property
+    def operator_workspace_size_bytes(self) -> int:
+        """Most workspace that a single operator allocates while it runs."""
+        sizes = [
+            self._size(entry, "workspace_size_bytes")
+            for function in self._entries(self._functions, "operator_functions")
+            for entry in self._entries(function, "workspace")
+        ]
+        return max(sizes, default=0)
+
+    @cached_property
+    def storage_size_bytes(self) -> int:
+        """All tensors that a graph executor allocates: inputs, outputs, intermediates; 0 for AOT."""
+        return sum(self._size(entry, "size_bytes") for entry in self._entries(self._memory, "sids"))
+
+    @cached_property
+    def operators(self) -> Dict[str, List[TensorSpec]]:
+        """Of an operator archive: function name -> its arguments, inputs and outputs alike, in order."""
+        if self.style != "operator":
+            return {}
+        return {
+            function: [
+                self._argument(index, self._mapping(entry, function))
+                for index, entry in enumerate(self._entries(self._memory, function))
+            ]
+            for function in self._memory
+        }
+
+    @cached_property
+    def inputs(self) -> List[TensorSpec]:
+        """Inputs in the order of the generated code. An operator's are not told apart from its outputs."""
+        if self.style == "operator":
+            return []
+        named = [TensorFacts(name) for name in self.c_interface.inputs] if self.c_interface else []
+        sources = [facts.inputs for facts in (self._graph_facts, self._c_facts) if facts]
+        sources += [named] if named else []
+        sources += [self._relay_facts.inputs] if self._relay_facts else []
+        try:
+            return join_inputs(self._declared("inputs"), sources)
+        except LookupError as error:
+            self._refuse(f"does not say the type and size of input {error.args[0]!r}")
+
+    @cached_property
+    def outputs(self) -> List[TensorSpec]:
+        """Outputs in the order of the generated code."""
+        if self.style == "operator":
+            return []
+        facts = self._graph_facts or self._c_facts
+        listing = facts.outputs if facts else []
+        named = [[TensorFacts(name) for name in self.c_interface.outputs]] if self.c_interface else []
+        named += [self._relay_facts.outputs] if self._relay_facts else []
+        c_names = self.c_interface.outputs if self.c_interface else [tensor.name for tensor in listing]
+        try:
+            return join_outputs(self._declared("outputs"), named, listing, c_names)
+        except LookupError as error:
+            self._refuse(f"does not say the type and size of output {error.args[0]!r}")
+
+    def graph_json(self) -> Optional[str]:
+        """The graph that a graph executor runs; None for AOT."""
+        name = self._graph_name()
+        return None if name is None else self._text(name)
+
+    def params(self) -> Optional[bytes]:
+        """Parameters that must be set before the first run, as TVM saves them; None when there are none."""
+        name = f"parameters/{self.module}.params"
+        return self._files.read(name) if name in self._files else None
+
+    def unpack(self, directory: Union[str, os.PathLike[str]]) -> UnpackedModel:
+        """Write the archive, less the copy of TVM's own runtime, to a directory that is missing or empty.
+
+        All of it or nothing. Raises ArchiveError when the disk refuses or the directory is in use.
+        """
+        names = [name for name in self._files.names() if not name.startswith(("runtime/", "templates/"))]
+        write_files(self._files, names, directory)
+        root = Path(directory)
+        parents = sorted({name.rpartition("/")[0] for name in self.headers})
+        return UnpackedModel(
+            root,
+            tuple(root / name for name in self.sources),
+            tuple(root / name for name in self.objects),
+            tuple(root / parent for parent in parents),
+        )
+
+    # What open() checks.
+
+    def _refuse(self, what: str, next_step: str = _EXPORT_AGAIN) -> NoReturn:
+        raise ArchiveError(f"{self.path} {what}.", next_step)
+
+    def _read_version(self, metadata: Mapping[str, Any]) -> int:
+        version = metadata.get("version")
+        supported = ", ".join(str(known) for known in SUPPORTED_VERSIONS)
+        if version is None:
+            self._refuse(f"has a metadata.json without a version (supported: {supported})")
+        if isinstance(version, bool) or version not in SUPPORTED_VERSIONS:
+            shown = json.dumps(version)[:40]
+            self._refuse(
+                f"is of Model Library Format version {shown}, which is unknown (supported: {supported})"
+            )
+        return int(version)
+
+    def _read_style(self, metadata: Mapping[str, Any]) -> str:
+        if "modules" in metadata:
+            return "full-model"
+        style = metadata.get("style", "full-model")
+        if style not in ("full-model", "operator"):
+            self._refuse(f"is of the unknown style {str(style)[:40]!r} (supported: full-model, operator)")
+        return str(style)
+
+    def _choose_module(
+        self, metadata: Mapping[str, Any], module: Optional[str]
+    ) -> Tuple[List[str], Mapping[str, Any]]:
+        """Names of all modules, and what metadata.json says about the chosen one."""
+        if "modules" in metadata:
+            modules = self._mapping(metadata["modules"], "modules")
+        else:
+            modules = {str(metadata.get("model_name", "default")): metadata}
+        names = sorted(modules)
+        if not names:
+            self._refuse("names no module in its metadata.json")
+        if module is None and len(names) > 1:
+            self._refuse(
+                f"holds {len(names)} modules: {_some(names)}",
+                "Name one of them, or export each to its own archive.",
+            )
+        if module is not None and module not in modules:
+            self._refuse(f"holds no module {module!r}", f"It holds: {_some(names)}.")
+        chosen = names[0] if module is None else module
+        return names, self._mapping(modules[chosen], f"modules.{chosen}")
+
+    def _read_executors(self) -> List[str]:
+        if self.style == "operator":
+            return []
+        style = self._module.get("style", "full-model")
+        if style != "full-model":
+            self._refuse(f"holds module {self.module!r} of the unknown style {str(style)[:40]!r}")
+        executors = self._module.get("executors")
+        if not isinstance(executors, list) or not executors:
+            self._refuse(f"does not say in its metadata.json which executor runs module {self.module!r}")
+        unknown = [str(executor)[:40] for executor in executors if executor not in _EXECUTORS]
+        if unknown:
+            self._refuse(f"is made for the executor {unknown[0]!r}, which is unknown (supported: aot, graph)")
+        return [str(executor) for executor in executors]
+
+    def _code(self, folder: str, endings: Tuple[str, ...]) -> List[str]:
+        """Names of the module's generated files. They carry its name; an operator archive's do not."""
+        pattern = re.compile(r"codegen/[^/]+/" + folder + r"/(?:[^/]+/)*([^/]+)")
+        found = [
+            (name, match[1]) for name in self._files.names() for match in [pattern.fullmatch(name)] if match
+        ]
+        if len(self.modules) > 1:
+            owned = re.compile(
+                rf"{re.escape(self.module)}_lib[0-9]+\.[a-z]+|(?i:tvmgen_{c_identifier(self.module)}\.h)"
+            )
+            found = [(name, base) for name, base in found if owned.fullmatch(base)]
+        if folder == "src":
+            foreign = [name for name, base in found if base.endswith((".cc", ".cpp"))]
+            if foreign:
+                self._refuse(
+                    f"holds C++ sources ({foreign[0]}), which a platform does not compile",
+                    "Build the model for a target with the c or llvm code generator.",
+                )
+        return sorted((name for name, base in found if base.endswith(endings)), key=_natural)
+
+    def _check_code(self) -> None:
+        if not self.sources and not self.objects:
+            self._refuse(
+                f"holds no generated code for module {self.module!r}: codegen/ has no .c and no .o file"
+            )
+        if "graph" in self.executors and self._graph_name() is None:
+            self._refuse(
+                f"is made for the graph executor but has no graph (executor-config/graph/{self.module}.graph)"
+            )
+
+    def _graph_name(self) -> Optional[str]:
+        candidates = [f"executor-config/graph/{self.module}.graph"]
+        if len(self.modules) == 1:
+            candidates.append("executor-config/graph/graph.json")
+        return next((name for name in candidates if name in self._files), None)
+
+    # Reading, with every type checked: metadata.json may hold anything.
+
+    def _text(self, name: str, start: int = 0, limit: Optional[int] = None) -> str:
+        return self._files.read(name, start, limit).decode("utf-8", "replace")
+
+    def _json(self, name: str, limit: int) -> Any:
+        if self._files.size(name) > limit:
+            self._refuse(f"has a {name} of more than {limit:,} bytes")
+        try:
+            return json.loads(self._files.read(name).decode("utf-8"), parse_int=_json_int)
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, ValueError) else "it is nested too deep"
+            raise ArchiveError(
+                f"{self.path} has a {name} that is not JSON: {reason}.", _EXPORT_AGAIN
+            ) from error
+
+    def _mapping(self, value: Any, what: str) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            self._refuse(f"has a metadata.json in which {what[:80]!r} is not an object")
+        return value
+
+    def _entries(self, parent: Mapping[str, Any], key: str) -> List[Mapping[str, Any]]:
+        value = parent.get(key, [])
+        if not isinstance(value, list):
+            self._refuse(f"has a metadata.json in which {key[:80]!r} is not a list")
+        return [self._mapping(entry, key) for entry in value]
+
+    def _size(self, parent: Mapping[str, Any], key: str) -> int:
+        value = parent.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            self._refuse(f"has a metadata.json in which {key!r} is not a number of bytes")
+        return value
+
+    @property
+    def _functions(self) -> Mapping[str, Any]:
+        return self._mapping(self._memory.get("functions", {}), "functions")
+
+    def _sum_over_main(self, key: str) -> int:
+        if self.style == "operator":
+            return 0
+        return sum(self._size(entry, key) for entry in self._entries(self._functions, "main"))
+
+    def _declared(self, key: str) -> Dict[str, Declared]:
+        for entry in self._entries(self._functions, "main"):
+            tensors = self._mapping(entry.get(key, {}), key)
+            if tensors:
+                return {name: self._declaration(name, tensor) for name, tensor in tensors.items()}
+        return {}
+
+    def _declaration(self, name: str, value: Any) -> Declared:
+        tensor = self._mapping(value, name)
+        return Declared(self._dtype(tensor, name), self._size(tensor, "size"))
+
+    def _dtype(self, tensor: Mapping[str, Any], name: str) -> str:
+        dtype = tensor.get("dtype")
+        if not isinstance(dtype, str) or re.fullmatch(r"[a-z]+[0-9]*(?:x[0-9]+)?", dtype) is None:
+            self._refuse(f"has a metadata.json in which tensor {name[:80]!r} has no type")
+        return dtype
+
+    def _argument(self, index: int, entry: Mapping[str, Any]) -> TensorSpec:
+        name = entry.get("input_binding")
+        name = name if isinstance(name, str) and name else f"arg{index}"
+        shape = entry.get("shape")
+        if not isinstance(shape, list) or not all(type(extent) is int and extent >= 0 for extent in shape):
+            self._refuse(f"has a metadata.json in which argument {name[:80]!r} has no shape")
+        dtype = self._dtype(entry, name)
+        return TensorSpec(name, dtype, tuple(shape), self._size(entry, "size_bytes"), c_identifier(name))
+
+    # The texts that know order and shapes.
+
+    @cached_property
+    def _graph_facts(self) -> Optional[Facts]:
+        name = self._graph_name()
+        if name is None:
+            return None
+        return facts_of_graph(self._json(name, _METADATA_LIMIT), _param_names(self.params() or b""))
+
+    @cached_property
+    def _c_facts(self) -> Optional[Facts]:
+        """From the one C source that defines the metadata, if there is one."""
+        for name in self.sources:
+            start = self._files.find(name, b"kTvmgenMetadata")
+            if start >= 0:
+                return facts_of_c_metadata(self._text(name, max(0, start - 64), _TEXT_WINDOW))
+        return None
+
+    @cached_property
+    def _relay_facts(self) -> Optional[Facts]:
+        for name in (f"src/{self.module}.relay", "src/relay.txt"):
+            start = self._files.find(name, b"def @main(") if name in self._files else -1
+            if start >= 0:
+                return facts_of_relay(self._text(name, start, _TEXT_WINDOW))
+        return None
+
+
+def _natural(name: str) -> List[Tuple[int, str]]:
+    """A sort key by which lib2.c comes before lib10.c."""
+    return [
+        (int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"[0-9]{1,18}|[^0-9]+", name)
+    ]
+
+
+def _json_int(text: str) -> int:
+    """An int of JSON. Python takes quadratic time for thousands of digits; no size in an archive has 20."""
+    if len(text) > 20:
+        raise ValueError("a number has more than 20 digits")
+    return int(text)
+
+
+def _some(names: List[str]) -> str:
+    return ", ".join(name[:80] for name in names[:20]) + (", ..." if len(names) > 20 else "")
+
+
+def _param_names(params: bytes) -> Set[str]:
+    """Names in saved parameters: u64 magic, u64 reserved, u64 count, then of each name u64 length and text."""
+    if len(params) < 24 or struct.unpack_from("<Q", params)[0] != _PARAMS_MAGIC:
+        return set()
+    names = set()
+    at = 24
+    for _ in range(struct.unpack_from("<Q", params, 16)[0]):
+        if at + 8 > len(params):
+            break
+        length = struct.unpack_from("<Q", params, at)[0]
+        names.add(params[at + 8 : at + 8 + length].decode("utf-8", "replace"))
+        at += 8 + length
+    return names
