@@ -436,7 +436,7 @@ def _some(names: List[str]) -> str:
 
 
 def _param_names(params: bytes) -> Set[str]:
-    """Names in saved parameters: u64 magic, u64 reserved, u64 count, then of each name u64 length and text."""
+    """Names in saved parameters: u64 magic, u64 reserved, u64 count; of each name u64 length and text."""
     if len(params) < 24 or struct.unpack_from("<Q", params)[0] != _PARAMS_MAGIC:
         return set()
     names = set()
