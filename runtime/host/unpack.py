@@ -127,7 +127,7 @@ def write_files(files: TarFiles, names: Iterable[str], directory: Union[str, os.
         ) from error
     finally:
         if scratch.exists():
-            import shutil  # noqa: PLC0415 - only a failure needs it, and importing it is slow
+            import shutil
 
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -178,7 +178,7 @@ def _mebibytes(size: int) -> str:
 
 def _gunzip(path: Path, data: bytes) -> bytes:
     """Decompress, and stop as soon as the result is larger than any model archive."""
-    import zlib  # noqa: PLC0415 - plain archives do not need it
+    import zlib
 
     stream = zlib.decompressobj(wbits=31)  # 31: a gzip header, and its checksum is verified
     out = bytearray()
