@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session: an established conversation with a device, over frames.
+
+The payload of every frame starts with a header, packed and little-endian: u16 session id, u8 message type.
+The session id is the initiator's nonce (low byte) and the responder's nonce (high byte); a nonce is never 0.
+
+======  ==================  ===================================
+type    message             body
+======  ==================  ===================================
+0x00    start, init         u8 version; only the low nonce is set
+0x01    start, reply        u8 version; both nonces are set
+0x02    terminate           empty; sent with id 0 after a reset
+0x03    log                 text; id 0 or the current one
+0x10    normal              one RPC message
+======  ==================  ===================================
+
+Opening: the host sends terminate and init, the device answers with a reply. When both sides send init at
+once, the lower nonce wins and equal nonces try again. A message with another session id is ignored.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Callable, Deque, Final, Optional
+
+from runtime.host.errors import ProtocolError, TransportTimeout
+from runtime.host.framing import DEFAULT_MAX_PAYLOAD, NOP_BYTE, Unframer, encode_frame
+from runtime.host.transports.base import Transport, remaining
+
+VERSION: Final = 1
+
+START_INIT: Final = 0x00
+START_REPLY: Final = 0x01
+TERMINATE: Final = 0x02
+LOG: Final = 0x03
+NORMAL: Final = 0x10
+
+HEADER: Final = struct.Struct("<HB")
+
+FIRST_FRAME_SEC: Final = 0.25
+"""How long open() waits for the frame that a device sends after a reset before it speaks itself. A device
+that was just started is ready when that frame comes, and bytes sent to it earlier may be lost, or held back
+by an emulator until it next wakes up. A device that was running already sends nothing, and has this much
+patience cost it."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds; 0 means without limit, as the Project API has it.
+
+    session_start_retry_timeout_sec: after this long without a reply, open() sends another init.
+    session_start_timeout_sec: after this long in all, open() gives up.
+    session_established_timeout_sec: how long to wait for a message, and for the device to take one.
+    """
+
+    session_start_retry_timeout_sec: float = 0.5
+    session_start_timeout_sec: float = 5.0
+    session_established_timeout_sec: float = 30.0
+
+
+class Session:
+    """Owns its transport from open() to close().
+
+    on_log: called with each log message of the device. first_frame_sec: see FIRST_FRAME_SEC.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        timeouts: Optional[Timeouts] = None,
+        on_log: Optional[Callable[[str], None]] = None,
+        max_payload: int = DEFAULT_MAX_PAYLOAD,
+        first_frame_sec: float = FIRST_FRAME_SEC,
+    ) -> None:
+        self._transport = transport
+        self._timeouts = timeouts or Timeouts()
+        self._on_log = on_log
+        self._first_frame_sec = first_frame_sec
+        self._established_sec = self._timeouts.session_established_timeout_sec or None
+        self._unframer = Unframer(max_payload)
+        self._inbox: Deque[bytes] = deque()
+        self._received = 0
+        self._nonce = 0
+        self._header = b""  # of a normal message; empty while there is no session
+        self._broken = ""
+        self.max_body = max_payload - HEADER.size
+        """The longest RPC message, in bytes, that receive() can give."""
+
+    @property
+    def session_id(self) -> int:
+        """0 while there is no session."""
+        return int(HEADER.unpack(self._header)[0]) if self._header else 0
+
+    def open(self) -> None:
+        """Opens the transport and establishes a session.
+
+        Raises TransportTimeout when no session is there after session_start_timeout_sec, ProtocolError when
+        the device speaks another version. The transport is closed again then.
+        """
+        self._unframer = Unframer(self._unframer.max_payload)
+        self._inbox.clear()
+        self._received = 0
+        self._header = b""
+        self._broken = ""
+        self._transport.open()
+        try:
+            self._establish()
+        except BaseException:
+            self._transport.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the transport. Safe to call twice."""
+        self._header = b""
+        self._transport.close()
+
+    def frame(self, body: bytes) -> bytes:
+        """The wire bytes of a normal message; they stay valid for as long as this session lasts."""
+        return encode_frame(self._require() + body)
+
+    def send_frame(self, frame: bytes) -> None:
+        """Sends what frame() gave."""
+        if not self._header:
+            self._require()
+        try:
+            self._transport.write(frame, self._established_sec)
+        except TransportTimeout:
+            self._break("the device stopped taking bytes in the middle of a message")
+            raise
+
+    def send(self, body: bytes) -> None:
+        """Sends a normal message."""
+        self.send_frame(self.frame(body))
+
+    def receive(self, timeout_sec: Optional[float] = None) -> bytes:
+        """The body of the next normal message.
+
+        timeout_sec: for this message alone; as a default session_established_timeout_sec. Raises
+        TransportTimeout, and ProtocolError when the device has restarted; either ends the session, because a
+        late answer would be taken for the answer to the next request.
+        """
+        header = self._require()
+        wait = self._established_sec if timeout_sec is None else timeout_sec
+        deadline = None if wait is None else time.monotonic() + wait
+        crc_errors = self._unframer.crc_errors
+        while True:
+            try:
+                payload = self._next_payload(deadline)
+            except TransportTimeout as error:
+                self._break("a message did not come in time")
+                damaged = self._unframer.crc_errors - crc_errors
+                raise TransportTimeout(
+                    f"The device did not answer in {wait or 0:g} s"
+                    + (f"; {damaged} damaged packets were dropped." if damaged else "."),
+                    "Open a new session. If the model needs longer, raise session_established_timeout_sec.",
+                ) from error
+            if payload.startswith(header):
+                return payload[HEADER.size :]
+            self._other_message(payload)
+
+    def _establish(self) -> None:
+        limit = self._timeouts.session_start_timeout_sec
+        started = time.monotonic()
+        deadline = started + limit if limit else None
+        self._await_first_frame(deadline)
+        prefix = NOP_BYTE + encode_frame(HEADER.pack(0, TERMINATE))
+        attempts = 0
+        try:
+            while not self._header:
+                self._new_nonce()
+                attempts += 1
+                init = encode_frame(HEADER.pack(self._nonce, START_INIT) + bytes([VERSION]))
+                self._transport.write(prefix + init, remaining(deadline))
+                prefix = b""
+                self._await_reply(deadline)
+        except TransportTimeout as error:
+            raise TransportTimeout(
+                f"No session with the device after {limit:g} s and {attempts} attempts: {self._what_came()}.",
+                "Check that this firmware is on the device and runs, and that port and speed are right.",
+            ) from error
+
+    def _await_first_frame(self, deadline: Optional[float]) -> None:
+        """Waits for whatever whole frame the device sends first, but not for long."""
+        until = time.monotonic() + self._first_frame_sec
+        try:
+            self._inbox.append(self._next_payload(until if deadline is None else min(until, deadline)))
+        except TransportTimeout:
+            return
+        # It was the frame of a reset as a rule. In the inbox it would read as one more reset after our init.
+        if self._inbox[-1][: HEADER.size] == HEADER.pack(0, TERMINATE):
+            self._inbox.pop()
+
+    def _await_reply(self, deadline: Optional[float]) -> None:
+        """Establishes the session, or returns when another init is due; TransportTimeout at the deadline."""
+        retry = self._timeouts.session_start_retry_timeout_sec
+        retry_at = time.monotonic() + retry if retry else None
+        while not self._header:
+            until = min((moment for moment in (retry_at, deadline) if moment is not None), default=None)
+            try:
+                payload = self._next_payload(until)
+            except TransportTimeout:
+                if until == deadline:
+                    raise
+                return
+            if len(payload) < HEADER.size:
+                continue
+            session_id, kind = HEADER.unpack_from(payload)
+            body = payload[HEADER.size :]
+            theirs = session_id & 0xFF
+            if kind == LOG:
+                self._log(body)
+            elif kind == TERMINATE and session_id == 0:
+                return  # it has restarted just now, so our init is lost
+            elif kind == START_REPLY and theirs == self._nonce and session_id >> 8:
+                self._check_version(body)
+                self._set_id(session_id)
+            elif kind == START_INIT and theirs:
+                self._check_version(body)
+                if theirs == self._nonce:
+                    return
+                if theirs < self._nonce:
+                    session_id = theirs | self._nonce << 8
+                    reply = HEADER.pack(session_id, START_REPLY) + bytes([VERSION])
+                    self._transport.write(encode_frame(reply), remaining(deadline))
+                    self._set_id(session_id)
+
+    def _next_payload(self, deadline: Optional[float]) -> bytes:
+        """The next payload of any kind. A stream of noise does not hold it up beyond the deadline."""
+        while not self._inbox:
+            left = None
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TransportTimeout("No message came in time.", "Try again.")
+            data = self._transport.read(self._unframer.needed(), left)
+            self._received += len(data)
+            self._inbox.extend(self._unframer.feed(data))
+        return self._inbox.popleft()
+
+    def _other_message(self, payload: bytes) -> None:
+        """A message in an established session that is not a normal one of this session."""
+        if len(payload) < HEADER.size:
+            return
+        session_id, kind = HEADER.unpack_from(payload)
+        known = session_id in (0, self.session_id)
+        if kind == LOG and known:
+            self._log(payload[HEADER.size :])
+        elif (kind == TERMINATE and known) or kind == START_INIT:
+            self._break("the device has restarted")
+            raise ProtocolError(
+                "The device restarted in the middle of the session, and everything it held is gone.",
+                "Open a new session. If it happens again, look for a crash, a watchdog or weak power.",
+            )
+
+    def _new_nonce(self) -> None:
+        # Random, not counted on: two sides that count the same way would stay equal for ever.
+        nonce = self._nonce
+        while nonce in (0, self._nonce):
+            nonce = secrets.randbelow(256)
+        self._nonce = nonce
+
+    def _set_id(self, session_id: int) -> None:
+        self._header = HEADER.pack(session_id, NORMAL)
+
+    def _check_version(self, body: bytes) -> None:
+        if body[:1] != bytes([VERSION]):
+            theirs = f"version {body[0]}" if body else "a version that it did not send"
+            raise ProtocolError(
+                f"The device speaks {theirs} of the session protocol, these host tools speak {VERSION}.",
+                "Build and flash the project again with this platform.",
+            )
+
+    def _log(self, body: bytes) -> None:
+        if self._on_log is not None:
+            self._on_log(body.decode("utf-8", "replace"))
+
+    def _what_came(self) -> str:
+        if not self._received:
+            return "it sent nothing at all"
+        return (
+            f"it sent {self._received} bytes, {self._unframer.noise_bytes} of them outside packets, and "
+            f"{self._unframer.crc_errors + self._unframer.dropped} damaged packets"
+        )
+
+    def _require(self) -> bytes:
+        if not self._header:
+            why = f": {self._broken}" if self._broken else ""
+            raise ProtocolError(f"There is no session with the device{why}.", "Open a session first.")
+        return self._header
+
+    def _break(self, why: str) -> None:
+        self._header = b""
+        self._broken = why

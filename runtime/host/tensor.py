@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data types, and tensors that live on a device, as the wire and the model files write them."""
+
+from __future__ import annotations
+
+import re
+import struct
+from math import prod
+from typing import Final, NamedTuple, Sequence, Tuple
+
+from runtime.host.errors import ProtocolError
+
+MAX_NDIM: Final = 32
+"""More dimensions than this are taken for a damaged message. Devices hold 6 as a rule."""
+
+_CODES: Final = ("int", "uint", "float", "handle", "bfloat")
+_DTYPE: Final = struct.Struct("<BBH")
+_NAME: Final = re.compile(r"(int|uint|float|handle|bfloat)(\d+)(?:x(\d+))?")
+
+
+class DType(NamedTuple):
+    """A data type: code 0 int, 1 uint, 2 float, 3 handle, 4 bfloat; bits of one lane; number of lanes."""
+
+    code: int
+    bits: int
+    lanes: int = 1
+
+    @classmethod
+    def parse(cls, name: str) -> DType:
+        """From a name such as "float32", "int8x4" or "bool". ValueError for another."""
+        if name == "bool":
+            return cls(1, 1)
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"not a data type: {name!r}")
+        return cls(_CODES.index(match[1]), int(match[2]), int(match[3] or 1))
+
+    @classmethod
+    def unpack(cls, data: bytes, offset: int = 0) -> DType:
+        return cls(*_DTYPE.unpack_from(data, offset))
+
+    def pack(self) -> bytes:
+        """u8 code, u8 bits, u16 lanes."""
+        return _DTYPE.pack(*self)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element; a bool takes one."""
+        return (self.bits * self.lanes + 7) // 8
+
+    def __str__(self) -> str:
+        if (self.code, self.bits, self.lanes) == (1, 1, 1):
+            return "bool"
+        code = _CODES[self.code] if self.code < len(_CODES) else f"type{self.code}_"
+        return f"{code}{self.bits}" + (f"x{self.lanes}" if self.lanes > 1 else "")
+
+
+class Device(NamedTuple):
+    """A device of TVM: type 1 is a CPU, the only kind on a microcontroller."""
+
+    kind: int = 1
+    number: int = 0
+
+
+CPU: Final = Device()
+
+_ADDRESS: Final = struct.Struct("<QiiiBBH")
+_OFFSET: Final = struct.Struct("<Q")
+
+
+class RemoteTensor(NamedTuple):
+    """A tensor on the device: an address there, not the data.
+
+    handle: of the array object, when the device gave one with the tensor; 0 otherwise.
+    """
+
+    data: int
+    dtype: DType
+    shape: Tuple[int, ...]
+    byte_offset: int = 0
+    device: Device = CPU
+    handle: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.itemsize * prod(self.shape)
+
+    def pack(self, extra_offset: int = 0) -> bytes:
+        """u64 data, i32 device type, i32 device id, i32 ndim, data type, i64 shape[ndim], u64 byte offset."""
+        ndim = len(self.shape)
+        return b"".join(
+            (
+                _ADDRESS.pack(self.data, *self.device, ndim, *self.dtype),
+                struct.pack(f"<{ndim}q", *self.shape),
+                _OFFSET.pack(self.byte_offset + extra_offset),
+            )
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes, offset: int = 0) -> Tuple[RemoteTensor, int]:
+        """The tensor at an offset of a message, and the offset after it. struct.error when the data is
+        short."""
+        address, kind, number, ndim, *dtype = _ADDRESS.unpack_from(data, offset)
+        offset += _ADDRESS.size
+        if not 0 <= ndim <= MAX_NDIM:
+            raise ProtocolError(
+                f"The device sent a tensor of {ndim} dimensions.", "Build and flash the project again."
+            )
+        shape = struct.unpack_from(f"<{ndim}q", data, offset)
+        offset += 8 * ndim
+        (byte_offset,) = _OFFSET.unpack_from(data, offset)
+        tensor = cls(address, DType(*dtype), shape, byte_offset, Device(kind, number))
+        return tensor, offset + _OFFSET.size
+
+
+def describe(dtype: object, shape: Sequence[int]) -> str:
+    """For messages: "int8 1x49x10"."""
+    return f"{dtype} {'x'.join(map(str, shape)) or 'scalar'}"
