@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 class Figure(NamedTuple):
-    """median, least and most of the runs, all in unit. limit: the most (or with at_least the least) it may be.
+    """median, least and most of the runs, in unit; limit: the most (with at_least the least) it may be.
 
     beside: a remark that belongs to the figure, such as what was subtracted.
     """

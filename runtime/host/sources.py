@@ -3,32 +3,39 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Sequence
 
 from runtime.host.errors import PlatformError
 
 if TYPE_CHECKING:
-    from runtime.host.archive import ModelArchive
+    from runtime.host.archive import ModelArchive, TensorSpec
 
 CONFIG_FILES: Final = {"make": "config.mk", "cmake": "config.cmake"}
 
 CONFIG_HEADER: Final = "# Written when the project was generated. Generate it again to change it."
 
 PACKET_BUFFER_BYTES: Final = 2048  # the most that TVM's own host can receive since 0.12
-WORKSPACE_SLACK_BYTES: Final = 4096  # for what a session allocates besides the model, and for alignment
+WORKSPACE_SLACK_BYTES: Final = 4096
 ALIGNMENT: Final = 64
 
 
 def workspace_bytes(archive: ModelArchive) -> int:
     """What the device runtime's pool must hold for this model, rounded up to 64.
 
-    The executors' own need as metadata.json states it (inputs, outputs, intermediate tensors, the largest
-    workspace of a kernel, parameters that are not linked into the firmware), and some slack.
+    The executors' need as metadata.json states it: every tensor that lives on the device, the largest
+    workspace at one time, and parameters that are not linked into the firmware. An eighth and 4 KiB on top
+    are for alignment and for what a session allocates besides the model.
     """
-    need = archive.workspace_size_bytes + archive.io_size_bytes + len(archive.params() or b"")
-    return _round_up(need + WORKSPACE_SLACK_BYTES)
+    if archive.style == "operator":
+        # Its metadata does not tell the workspace of a kernel; one as large as its arguments is generous.
+        need = 2 * max((_sizes(tensors) for tensors in archive.operators.values()), default=0)
+    elif archive.executor == "graph":
+        need = archive.storage_size_bytes + archive.operator_workspace_size_bytes
+    else:
+        need = archive.workspace_size_bytes + _sizes(archive.inputs) + _sizes(archive.outputs)
+    need += len(archive.params() or b"")
+    return _round_up(need + need // 8 + WORKSPACE_SLACK_BYTES)
 
 
 def generated(archive: ModelArchive, project_type: str, workspace: int) -> Dict[str, str]:
@@ -74,10 +81,9 @@ const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
 """
 
 
+def _sizes(tensors: Sequence[TensorSpec]) -> int:
+    return sum(tensor.size_bytes for tensor in tensors)
+
+
 def _round_up(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def c_identifier(name: str) -> str:
-    """A C identifier made of name, as TVM makes it."""
-    return re.sub(r"\W", "_", name, flags=re.ASCII)
