@@ -19,13 +19,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import struct
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Set, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tuple, Union
 
-from .errors import ArchiveError
-from .model_metadata import (
+from runtime.host.errors import ArchiveError
+from runtime.host.model_metadata import (
     CInterface,
     Declared,
     Facts,
@@ -39,7 +38,7 @@ from .model_metadata import (
     join_outputs,
     read_c_interface,
 )
-from .unpack import TarFiles, read_tar, write_files
+from runtime.host.unpack import TarFiles, read_tar, write_files
 
 __all__ = ["SUPPORTED_VERSIONS", "CInterface", "ModelArchive", "TensorSpec", "UnpackedModel"]
 
@@ -49,7 +48,6 @@ _EXECUTORS = ("aot", "graph")
 # Beginnings of the texts that describe tensors; their tails hold weights and operators.
 _TEXT_WINDOW = 256 * 1024
 _METADATA_LIMIT = 16 * 1024 * 1024
-_PARAMS_MAGIC = 0xF7E58D4F05049CB7
 
 _EXPORT_AGAIN = "Export the model again with export_model_library_format of TVM 0.8 to 0.18."
 
@@ -142,6 +140,11 @@ class ModelArchive:
     def constants_size_bytes(self) -> int:
         """Weights linked into the code; 0 when the archive does not tell."""
         return self._sum_over_main("constants_size_bytes")
+
+    @cached_property
+    def io_size_bytes(self) -> int:
+        """Inputs and outputs together; 0 when the archive does not tell."""
+        return self._sum_over_main("io_size_bytes")
 
     @cached_property
     def operator_workspace_size_bytes(self) -> int:
@@ -397,7 +400,13 @@ class ModelArchive:
         name = self._graph_name()
         if name is None:
             return None
-        return facts_of_graph(self._json(name, _METADATA_LIMIT), _param_names(self.params() or b""))
+        params = self.params()
+        names = set()
+        if params and not self._declared("inputs"):
+            from runtime.host.params import parse_params
+
+            names = set(parse_params(params))
+        return facts_of_graph(self._json(name, _METADATA_LIMIT), names)
 
     @cached_property
     def _c_facts(self) -> Optional[Facts]:
@@ -433,18 +442,3 @@ def _json_int(text: str) -> int:
 
 def _some(names: List[str]) -> str:
     return ", ".join(name[:80] for name in names[:20]) + (", ..." if len(names) > 20 else "")
-
-
-def _param_names(params: bytes) -> Set[str]:
-    """Names in saved parameters: u64 magic, u64 reserved, u64 count; of each name u64 length and text."""
-    if len(params) < 24 or struct.unpack_from("<Q", params)[0] != _PARAMS_MAGIC:
-        return set()
-    names = set()
-    at = 24
-    for _ in range(struct.unpack_from("<Q", params, 16)[0]):
-        if at + 8 > len(params):
-            break
-        length = struct.unpack_from("<Q", params, at)[0]
-        names.add(params[at + 8 : at + 8 + length].decode("utf-8", "replace"))
-        at += 8 + length
-    return names

@@ -18,7 +18,7 @@ import stat
 from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, NoReturn, Optional, Set, Tuple, Union
 
-from .errors import ArchiveError
+from runtime.host.errors import ArchiveError
 
 MAX_TOTAL_BYTES = 256 * 1024 * 1024
 """Most bytes of one tar, as a file and once decompressed. Real model archives hold a few megabytes."""
@@ -130,6 +130,12 @@ def write_files(files: TarFiles, names: Iterable[str], directory: Union[str, os.
             import shutil
 
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def unpack_tar(path: Union[str, os.PathLike[str]], directory: Union[str, os.PathLike[str]]) -> None:
+    """Unpack a whole tar under the rules of read_tar and write_files."""
+    files = read_tar(path)
+    write_files(files, files.names(), directory)
 
 
 def _fill(files: TarFiles, names: Iterable[str], directory: Path) -> None:
