@@ -29,6 +29,7 @@ from tvm.relay.backend import Executor, Runtime
 EXPORT_DATETIME = "2024-01-01 00:00:00Z"
 MTIME = 1704067200  # the same instant, in the tar headers
 C_TARGET = "c -keys=cpu -model=host"
+LLVM_TARGET = "llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64"  # the wheel's own default is RISC-V
 STAND_INS = ("runtime", "templates")
 
 Entries = Dict[str, bytes]
@@ -44,21 +45,23 @@ def build(
     executor: str,
     attributes: Dict[str, Any],
     *,
+    name: str = "default",
     system_library: bool = True,
     plan_memory: bool = False,
 ) -> Any:
-    """Return relay's build of `mod` for the C runtime.
+    """Return relay's build of `mod` for the C runtime as the module `name`.
 
     `executor` is "aot" or "graph" with its `attributes`; `plan_memory` turns on the unified static memory
-    planner. Vector types are off, because C has none.
+    planner. Vector types are off for C, which has none.
     """
-    config = {"tir.disable_vectorize": True, "tir.usmp.enable": plan_memory}
+    config = {"tir.disable_vectorize": target.startswith("c "), "tir.usmp.enable": plan_memory}
     with tvm.transform.PassContext(opt_level=3, config=config):
         return relay.build(
             mod,
             tvm.target.Target(target),
             executor=Executor(executor, attributes),
             runtime=Runtime("crt", {"system-lib": system_library}),
+            mod_name=name,
         )
 
 
@@ -120,7 +123,7 @@ def host_run(mod: Any) -> Callable[[Dict[str, np.ndarray]], List[np.ndarray]]:
     runtime is shared with a device.
     """
     with tvm.transform.PassContext(opt_level=3):
-        library = relay.build(mod, tvm.target.Target("llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64"))
+        library = relay.build(mod, tvm.target.Target(LLVM_TARGET))
     executor = graph_executor.GraphModule(library["default"](tvm.cpu()))
 
     def run(inputs: Dict[str, np.ndarray]) -> List[np.ndarray]:
