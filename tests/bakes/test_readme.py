@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README.md of a platform: its commands work as written."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from importlib import metadata
+from pathlib import Path
+from typing import List
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.conftest import Baker, Platform
+
+# Needs the network. Its place is taken by the packages of this interpreter, which
+# test_requirements_are_those_of_the_tests holds against the same file.
+INSTALL = "python -m pip install -r requirements.txt"
+PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+
+
+def commands(markdown: str) -> List[str]:
+    """The lines of every fenced sh block; console blocks show what needs more than the platform."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", markdown, flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def requirements(platform: Platform) -> List[Requirement]:
+    lines = [line.split("#")[0].strip() for line in platform.text("requirements.txt").splitlines()]
+    return [Requirement(line) for line in lines if line]
+
+
+def lend_packages(platform: Path) -> str:
+    """A line of shell that gives the platform's new virtual environment the packages of this interpreter."""
+    here = sysconfig.get_paths()["purelib"]
+    return f"for site in {platform}/.venv/lib/python*/site-packages; do echo {here} > $site/lent.pth; done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+def test_commands_work_as_written(bake: Baker, build_system: str) -> None:
+    platform = bake(build_system=build_system)
+    script = commands(platform.text("README.md"))
+    assert script.count(INSTALL) == 1
+    for subcommand in ("check", "run", "boards", "build", "flash", "size", "bench"):
+        assert any(line.startswith(f"python -m runtime.host {subcommand}") for line in script)
+    script[script.index(INSTALL)] = lend_packages(platform.path)
+    done = subprocess.run(
+        ["sh", "-e", "-x", "-c", "\n".join(script)],
+        cwd=platform.path,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "XDG_CACHE_HOME": str(bake.scratch / "cache"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert (platform.path / "my_firmware" / "build" / "firmware").is_file()
+
+
+def test_commands_are_those_that_the_bake_ends_with(bake: Baker, capfd: pytest.CaptureFixture[str]) -> None:
+    platform = bake()
+    said = capfd.readouterr().out.split("Next:\n")[1].split("\n\n")[0].splitlines()
+    assert [line.strip() for line in said[1:]] == commands(platform.text("README.md"))[: len(said) - 1]
+
+
+def test_requirements_are_those_of_the_tests(default_platform: Platform) -> None:
+    wanted = [each for each in requirements(default_platform) if not each.marker or each.marker.evaluate()]
+    assert {each.name for each in wanted} == {"click", "rich", "numpy"}
+    for each in wanted:
+        assert metadata.version(each.name) in each.specifier, each
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_requirements_name_each_package_once_for_every_python(
+    default_platform: Platform, python: str
+) -> None:
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    names = [
+        each.name
+        for each in requirements(default_platform)
+        if not each.marker or each.marker.evaluate(environment)
+    ]
+    assert sorted(names) == ["click", "numpy", "rich"]

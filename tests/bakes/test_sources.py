@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A platform is the same from wherever the template comes, and with every Cookiecutter that we support."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, Optional
+from zipfile import ZipFile
+
+import pytest
+import yaml
+
+from tests.conftest import TEMPLATE, Baker, Platform
+
+# What a bake needs of the repository; .gitignore, so that a clone shows what would be missing from one.
+PARTS = (
+    "cookiecutter.json",
+    "template_extension.py",
+    "hooks",
+    "{{cookiecutter.platform_slug}}",
+    "runtime",
+    "examples",
+    ".gitignore",
+)
+SUPPORTED = ("2.6.0", "2.7.1")
+TOO_OLD = "2.5.0"
+
+
+def run(*argv: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        argv, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 or not check, f"{argv}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def git(*argv: str, cwd: Path) -> str:
+    identity = ("-c", "user.name=Template test", "-c", "user.email=test@example.com")
+    return run("git", *identity, *argv, cwd=cwd).stdout
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it is now, committed to a git repository of its own. Not to be changed."""
+    path = tmp_path_factory.mktemp("repository") / "template"
+    path.mkdir()
+    for part in PARTS:
+        source = TEMPLATE / part
+        if source.is_dir():
+            shutil.copytree(source, path / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, path / part)
+    git("init", "--quiet", "--initial-branch", "main", cwd=path)
+    commit(path, "First version")
+    return path
+
+
+def commit(path: Path, message: str) -> None:
+    git("add", "--all", cwd=path)
+    git("commit", "--quiet", "--message", message, cwd=path)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A Cookiecutter configuration that keeps its clones and replays in this test's directory."""
+    path = tmp_path / "cookiecutter.yaml"
+    places = {"cookiecutters_dir": str(tmp_path / "clones"), "replay_dir": str(tmp_path / "replay")}
+    path.write_text(yaml.safe_dump(places), encoding="utf-8")
+    return path
+
+
+def content(platform: Path) -> Dict[str, bytes]:
+    return {
+        name: (platform / name).read_bytes()
+        for name in Platform(platform).files()
+        if name != ".cruft.json" and not name.startswith(".git/")
+    }
+
+
+def bake_from(
+    template: str, config: Path, *, cwd: Path, version: Optional[Path] = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Bake with the command line into cwd. version: where another version of Cookiecutter is installed."""
+    return run(
+        *(sys.executable, "-m", "cookiecutter", template, "--no-input"),
+        *("--config-file", str(config), "build_system=cmake"),
+        cwd=cwd,
+        check=check,
+        PYTHONPATH=str(version or ""),
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, bytes]:
+    """The platform baked in this process, from an absolute path."""
+    bake = Baker(tmp_path_factory.mktemp("expected"))
+    return content(bake(template=repository, build_system="cmake").path)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    path = tmp_path / "out"
+    path.mkdir()
+    return path
+
+
+def test_local_relative_path(repository: Path, config: Path, out: Path, expected: Dict[str, bytes]) -> None:
+    bake_from(os.path.relpath(repository, out), config, cwd=out)
+    assert content(out / "my_microtvm_platform") == expected
+
+
+def test_git_clone(repository: Path, config: Path, out: Path, expected: Dict[str, bytes]) -> None:
+    """Cookiecutter clones a file:// URL as it does any other; only what is committed is there."""
+    bake_from(f"git+file://{repository}", config, cwd=out)
+    assert content(out / "my_microtvm_platform") == expected
+
+
+def test_zip(repository: Path, config: Path, out: Path, expected: Dict[str, bytes], tmp_path: Path) -> None:
+    archive = tmp_path / "template.zip"
+    git("archive", "--format=zip", "--prefix=template-main/", f"--output={archive}", "HEAD", cwd=repository)
+    with ZipFile(archive) as unpacked:
+        assert unpacked.namelist()[0] == "template-main/"
+    bake_from(str(archive), config, cwd=out)
+    assert content(out / "my_microtvm_platform") == expected
+
+
+@pytest.mark.slow
+def test_cruft_create_and_update(
+    repository: Path, config: Path, out: Path, expected: Dict[str, bytes]
+) -> None:
+    """An update brings the new runtime/ and keeps what the owner edited."""
+    template = config.parent / "template"
+    git("clone", "--quiet", str(repository), str(template), cwd=out)
+    cruft = (sys.executable, "-m", "cruft")
+    answers = '{"build_system": "cmake"}'
+    run(
+        *(*cruft, "create", str(template), "--no-input", "--extra-context", answers),
+        *("--output-dir", str(out), "--config-file", str(config)),
+        cwd=out,
+    )
+    platform = out / "my_microtvm_platform"
+    assert content(platform) == expected
+
+    git("init", "--quiet", cwd=platform)
+    server = platform / "microtvm_api_server.py"
+    server.write_text(server.read_text() + "\n# The owner's own line.\n")
+    commit(platform, "The platform, and an edit of its owner")
+
+    (template / "runtime" / "host" / "new_part.py").write_text("NEW = True\n")
+    errors = template / "runtime" / "host" / "errors.py"
+    errors.write_text(errors.read_text() + "# new in the second version\n")
+    model = template / "examples" / "digits" / "digits_test.npz"
+    model.write_bytes(model.read_bytes() + b"\0new")
+    commit(template, "Second version")
+
+    assert run(*cruft, "check", cwd=platform, check=False).returncode == 1
+    run(*cruft, "update", "--skip-apply-ask", cwd=platform)
+    assert run(*cruft, "check", cwd=platform).returncode == 0
+    updated = content(platform)
+    assert updated["runtime/host/new_part.py"] == b"NEW = True\n"
+    assert updated["runtime/host/errors.py"].endswith(b"# new in the second version\n")
+    assert updated["models/digits_test.npz"] == model.read_bytes()
+    assert updated["microtvm_api_server.py"].endswith(b"# The owner's own line.\n")
+    assert set(updated) == {*expected, "runtime/host/new_part.py"}
+
+
+def cookiecutter_version(version: str) -> Path:
+    """A directory with just that Cookiecutter, kept in .cache/; what it imports is this interpreter's."""
+    place = TEMPLATE / ".cache" / f"cookiecutter-{version}"
+    if not place.exists():
+        staging = place.with_name(f"{place.name}.{os.getpid()}")
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(staging))
+        done = run(*pip, f"cookiecutter=={version}", cwd=TEMPLATE, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"Cookiecutter {version} cannot be installed here: {done.stderr.strip()[-300:]}")
+        try:
+            staging.rename(place)
+        except OSError:  # another test process was first
+            shutil.rmtree(staging)
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_supported_cookiecutter(
+    version: str, repository: Path, config: Path, out: Path, expected: Dict[str, bytes]
+) -> None:
+    bake_from(str(repository), config, cwd=out, version=cookiecutter_version(version))
+    assert content(out / "my_microtvm_platform") == expected
+
+
+@pytest.mark.slow
+def test_old_cookiecutter_is_told_so_before_any_question(repository: Path, config: Path, out: Path) -> None:
+    done = bake_from(str(repository), config, cwd=out, version=cookiecutter_version(TOO_OLD), check=False)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert f"needs Cookiecutter 2.6 or newer and this is {TOO_OLD}" in said
+    assert 'python -m pip install --upgrade "cookiecutter>=2.6"' in said
+    assert "Traceback" not in said
+    assert list(out.iterdir()) == []
