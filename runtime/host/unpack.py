@@ -157,13 +157,15 @@ def _reason(error: OSError) -> str:
 def _read_file(path: Path) -> bytes:
     """The bytes of the archive file. Pipes and devices are refused before they are opened: they may block."""
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise ArchiveError(f"{path} is a directory, not a model archive.", "Pass the .tar file itself.")
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(status.st_mode):
             raise ArchiveError(f"{path} is not a regular file.", "Pass the .tar file itself.")
+        if status.st_size > MAX_TOTAL_BYTES:
+            raise ArchiveError(f"{path} is larger than {_mebibytes(MAX_TOTAL_BYTES)}.", _EXPORT_AGAIN)
         with path.open("rb") as file:
-            data = file.read(MAX_TOTAL_BYTES + 1)
+            data = file.read(MAX_TOTAL_BYTES)
     except FileNotFoundError as error:
         raise ArchiveError(f"There is no model archive {path}.", "Check the path.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
@@ -173,8 +175,6 @@ def _read_file(path: Path) -> bytes:
         ) from error
     if not data:
         raise ArchiveError(f"{path} is empty.", _EXPORT_AGAIN)
-    if len(data) > MAX_TOTAL_BYTES:
-        raise ArchiveError(f"{path} is larger than {_mebibytes(MAX_TOTAL_BYTES)}.", _EXPORT_AGAIN)
     return data
 
 
