@@ -25,7 +25,7 @@ from runtime.host.flash import flash as flash_project
 from runtime.host.flash import flash_argv
 from runtime.host.options import project_options
 from runtime.host.platform import Platform, load_platform
-from runtime.host.project import FROM_PLATFORM, Project, generate, load_project
+from runtime.host.project import BUILD_DIRECTORY, FROM_PLATFORM, Project, generate, load_project
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -284,7 +284,7 @@ def size_table(project: Project) -> Table:
     table = Table("part", "flash", "RAM")
     for column in table.columns[1:]:
         column.justify = "right"
-    parts = part_sizes(project.directory / builder.BUILD_DIRECTORY / "firmware.map")
+    parts = part_sizes(project.directory / BUILD_DIRECTORY / "firmware.map")
     for part in parts:
         table.add_row(part.part, f"{part.flash:,}", f"{part.ram:,}")
     table.add_section()

@@ -6,7 +6,7 @@ TVM starts the API server often and waits for its first reply.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from runtime import server
 from runtime.host import options as option_table
@@ -14,16 +14,25 @@ from runtime.host.platform import MODEL_ARCHIVE, Platform
 
 if TYPE_CHECKING:
     from runtime.host.project import Project
-    from runtime.host.transports.buffered import ExactReader
+    from runtime.host.transports.base import Transport
 
 
 class PlatformHandler(server.ProjectAPIHandler):
-    """Serves one platform directory, or one project generated from it."""
+    """Serves one platform directory, or one project generated from it.
+
+    The server has coerced every option by the declared types before a method here is called.
+    """
 
     def __init__(self, platform: Platform) -> None:
         super().__init__()
         self._platform = platform
-        self._link: Optional[ExactReader] = None
+        self._transport: Optional[Transport] = None
+
+    @property
+    def project_options(self) -> List[server.ProjectOption]:  # type: ignore[override]
+        """The options of this platform's boards. Read anew each time: a mistake in boards.json is then the
+        answer to a request, and not a server that does not start."""
+        return option_table.project_options(self._platform.boards())
 
     def server_info_query(self, tvm_version: str) -> server.ServerInfo:
         platform = self._platform
@@ -31,7 +40,7 @@ class PlatformHandler(server.ProjectAPIHandler):
             platform_name=platform.name,
             is_template=not platform.is_project,
             model_library_format_path=platform.directory / MODEL_ARCHIVE if platform.is_project else "",
-            project_options=option_table.project_options(platform.boards()),
+            project_options=self.project_options,
         )
 
     def generate_project(
@@ -43,30 +52,23 @@ class PlatformHandler(server.ProjectAPIHandler):
     ) -> None:
         from runtime.host.project import generate
 
-        generate(self._platform, Path(model_library_format_path), Path(project_dir), self._coerce(options))
+        generate(self._platform, model_library_format_path, project_dir, options)
 
     def build(self, options: Dict[str, Any]) -> None:
         from runtime.host.build import build
 
-        build(self._project(), verbose=bool(self._coerce(options).get("verbose")))
+        build(self._project(), verbose=options["verbose"])
 
     def flash(self, options: Dict[str, Any]) -> None:
         from runtime.host.flash import flash
 
-        chosen = self._coerce(options)
-        flash(
-            self._project(),
-            serial_number=chosen.get("serial_number") or "",
-            verbose=bool(chosen.get("verbose")),
-        )
+        flash(self._project(), serial_number=options["serial_number"] or "", verbose=options["verbose"])
 
     def open_transport(self, options: Dict[str, Any]) -> server.TransportTimeouts:
         from runtime.host import link
-        from runtime.host.transports.buffered import ExactReader
 
-        self._coerce(options)
         self.close_transport()
-        self._link = ExactReader(link.open_transport(self._project()))
+        self._transport = link.open_transport(self._project())
         return server.TransportTimeouts(
             session_start_retry_timeout_sec=link.SESSION_START_RETRY_TIMEOUT_SEC,
             session_start_timeout_sec=link.SESSION_START_TIMEOUT_SEC,
@@ -74,17 +76,18 @@ class PlatformHandler(server.ProjectAPIHandler):
         )
 
     def close_transport(self) -> None:
-        if self._link is not None:
-            link, self._link = self._link, None
-            link.close()
+        if self._transport is not None:
+            transport, self._transport = self._transport, None
+            transport.close()
 
     def read_transport(self, n: int, timeout_sec: Optional[float]) -> bytes:
+        """What is there, as Transport.read; the server makes exactly n bytes of it and keeps the rest."""
         from runtime.host.errors import TransportClosed, TransportTimeout
 
-        if self._link is None:
+        if self._transport is None:
             raise server.TransportClosedError()
         try:
-            return self._link.read_exact(n, timeout_sec)
+            return self._transport.read(n, timeout_sec)
         except TransportTimeout as error:
             raise server.IoTimeoutError() from error
         except TransportClosed as error:
@@ -93,10 +96,10 @@ class PlatformHandler(server.ProjectAPIHandler):
     def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
         from runtime.host.errors import TransportClosed, TransportTimeout
 
-        if self._link is None:
+        if self._transport is None:
             raise server.TransportClosedError()
         try:
-            self._link.write(data, timeout_sec)
+            self._transport.write(data, timeout_sec)
         except TransportTimeout as error:
             raise server.IoTimeoutError() from error
         except TransportClosed as error:
@@ -106,7 +109,3 @@ class PlatformHandler(server.ProjectAPIHandler):
         from runtime.host.project import load_project
 
         return load_project(self._platform)
-
-    def _coerce(self, options: Dict[str, Any]) -> Dict[str, Any]:
-        declared = option_table.project_options(self._platform.boards())
-        return server.coerce_options(declared, options)

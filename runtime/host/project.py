@@ -98,10 +98,10 @@ def generate(
     project_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{project_dir.name}.", dir=str(project_dir.parent)))
     try:
+        _unpack_extra_files(options.get("extra_files_tar"), staging / "extra")
         _copy_platform(platform, staging)
         archive.unpack(staging / "model")
         shutil.copyfile(archive_path, staging / MODEL_ARCHIVE)
-        _unpack_extra_files(options.get("extra_files_tar"), staging / "extra")
         (staging / "src").mkdir()
         for name, text in sources.generated(archive, project_type, workspace).items():
             (staging / "src" / name).write_text(text, encoding="utf-8")
@@ -157,7 +157,7 @@ def _copy_platform(platform: Platform, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     else:
         shutil.copy(source, target)
 
