@@ -253,7 +253,7 @@ class RpcClient:
         room = self.max_packet_bytes() - _COPY_OVERHEAD - 8 * ndim
         if room <= 0:
             raise ProtocolError(
-                f"The device's packets of {self._packet_bytes} bytes cannot carry a tensor of {ndim} dimensions.",
+                f"Packets of {self._packet_bytes} bytes cannot carry a tensor of {ndim} dimensions.",
                 "Give the firmware a larger packet buffer.",
             )
         return min(room, self.session.max_body - _HEAD.size)

@@ -63,7 +63,7 @@ class Timeouts:
 
 
 class Session:
-    """Owns its transport from open() to close().
+    """A conversation over a transport that its owner opens and closes.
 
     on_log: called with each log message of the device. first_frame_sec: see FIRST_FRAME_SEC.
     """
@@ -97,27 +97,22 @@ class Session:
         return int(HEADER.unpack(self._header)[0]) if self._header else 0
 
     def open(self) -> None:
-        """Opens the transport and establishes a session.
+        """Establishes a session over the open transport.
 
-        Raises TransportTimeout when no session is there after session_start_timeout_sec, ProtocolError when
-        the device speaks another version. The transport is closed again then.
+        Raises TransportTimeout when there is none after session_start_timeout_sec, ProtocolError when the
+        device speaks another version.
         """
         self._unframer = Unframer(self._unframer.max_payload)
         self._inbox.clear()
         self._received = 0
         self._header = b""
         self._broken = ""
-        self._transport.open()
-        try:
-            self._establish()
-        except BaseException:
-            self._transport.close()
-            raise
+        self._establish()
 
     def close(self) -> None:
-        """Closes the transport. Safe to call twice."""
-        self._header = b""
-        self._transport.close()
+        """Ends the session on this side; the device hears of it when the next one starts. Safe to call
+        twice."""
+        self._break("it was closed")
 
     def frame(self, body: bytes) -> bytes:
         """The wire bytes of a normal message; they stay valid for as long as this session lasts."""

@@ -29,8 +29,13 @@ class ExactReader:
         del kept[:count]
         return data
 
-    def clear(self) -> None:
-        """Forgets what is kept, for a transport that was closed."""
+    def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
+        """As Transport.write."""
+        self._transport.write(data, timeout_sec)
+
+    def close(self) -> None:
+        """Closes the transport and forgets what was kept."""
+        self._transport.close()
         self._kept.clear()
 
     def _fill(self, count: int, timeout_sec: Optional[float]) -> None:

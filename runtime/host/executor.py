@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Executors: run a model on a device, one call after another.
+
+Whatever the archive holds, an inference is the same three steps: copy the inputs to their tensors on the
+device, make a list of calls, copy the outputs back. Requests that do not change from one inference to the
+next are encoded once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from math import prod
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union, cast
+
+import numpy
+
+from runtime.host.archive import ModelArchive, TensorSpec
+from runtime.host.entry import Argument, entry_name, read_entry
+from runtime.host.errors import ArchiveError, PlatformError, ProtocolError
+from runtime.host.graph import Graph, parse_graph
+from runtime.host.params import parse_params
+from runtime.host.rpc import CopyFrom, CopyTo, Handle, PreparedCall, RemoteFunction, RpcClient, Value
+from runtime.host.tensor import CPU, DType, RemoteTensor, describe
+
+Array = Any  # numpy.ndarray of any data type: the model decides
+
+
+class Placed(NamedTuple):
+    """An input or output of the model, and the tensor of the device that holds it."""
+
+    spec: TensorSpec
+    tensor: RemoteTensor
+
+
+class Step(NamedTuple):
+    """A call that every inference makes: a function of a module of the device."""
+
+    module: Handle
+    function: RemoteFunction
+    arguments: Tuple[Value, ...] = ()
+
+
+class Executor:
+    """A model that is ready on a device.
+
+    inputs, outputs: what the model takes and gives. Subclasses hand over where these are and what to call.
+    """
+
+    def __init__(
+        self, rpc: RpcClient, inputs: Sequence[Placed], outputs: Sequence[Placed], steps: Sequence[Step]
+    ) -> None:
+        self._rpc = rpc
+        self.inputs = [place.spec for place in inputs]
+        self.outputs = [place.spec for place in outputs]
+        self._steps = steps
+        self._calls: List[PreparedCall] = [step.function.prepare(*step.arguments) for step in steps]
+        self._setters: Dict[Union[int, str], _Setter] = {}
+        for index, place in enumerate(inputs):
+            setter = _Setter(place.spec, CopyTo(rpc, place.tensor))
+            self._setters.update({index: setter, place.spec.name: setter})
+        self._getters = [_Getter(place.spec, CopyFrom(rpc, place.tensor)) for place in outputs]
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.outputs)
+
+    @property
+    def input_names(self) -> List[str]:
+        return [spec.name for spec in self.inputs]
+
+    def set_input(self, key: Union[int, str], value: Array) -> None:
+        """Copies an array to an input, by name or index. PlatformError when its type or shape is another."""
+        setter = self._setters.get(key)
+        if setter is None:
+            raise PlatformError(
+                f"The model has no input {key!r}.",
+                f"It has these, in this order: {', '.join(self.input_names)}.",
+            )
+        setter(value)
+
+    def run(self) -> None:
+        """Runs the model on the inputs that are set. An input that never was is undefined."""
+        for call in self._calls:
+            call()
+
+    def get_output(self, index: int = 0) -> Array:
+        """An output of the last run, as a new array."""
+        if not 0 <= index < len(self._getters):
+            raise PlatformError(
+                f"The model has no output {index}.", f"It has {len(self._getters)}, counted from 0."
+            )
+        return self._getters[index]()
+
+    def time_evaluator(self, number: int, repeat: int, min_repeat_ms: int = 0) -> List[float]:
+        """Seconds that one run takes on the device itself, `repeat` times, each the mean of `number` runs.
+
+        Measured by the device's clock, call by call: what lies between the calls of a graph is not in it.
+        min_repeat_ms: let the device raise `number` until one repeat takes so long.
+        """
+        totals = [0.0] * repeat
+        evaluator = self._rpc.get_function("runtime.RPCTimeEvaluator")
+        for step in self._steps:
+            # After min_repeat_ms: limit_zero_time_iterations, cooldown_interval_ms, repeats_to_cooldown,
+            # cache_flush_bytes, and the name of a function to call before each repeat.
+            timed = evaluator(
+                step.module, step.function.name, *CPU, number, repeat, min_repeat_ms, 100, 0, 1, 0, ""
+            )
+            if not isinstance(timed, Handle):
+                raise _odd_answer("runtime.RPCTimeEvaluator")
+            try:
+                seconds = self._rpc.call(timed, *step.arguments)
+            finally:
+                self._rpc.free(timed)
+            if not isinstance(seconds, bytes) or len(seconds) != 8 * repeat:
+                raise _odd_answer("a time evaluator")
+            totals = [sum(pair) for pair in zip(totals, struct.unpack(f"<{repeat}d", seconds))]
+        return totals
+
+    def close(self) -> None:
+        """Gives back what the executor holds on the device. A new session frees it too."""
+
+
+class AotExecutor(Executor):
+    """A model whose code runs it as a whole, through the AOT executor of the device."""
+
+    def __init__(self, rpc: RpcClient, archive: ModelArchive) -> None:
+        create = rpc.get_function("tvm.aot_executor.create")
+        module = create(rpc.system_lib(), CPU, archive.module)
+        if not isinstance(module, Handle):
+            raise _odd_answer("tvm.aot_executor.create")
+        self._module = module
+        super().__init__(
+            rpc,
+            self._places(rpc, "get_input", "get_num_inputs", archive.inputs),
+            self._places(rpc, "get_output", "get_num_outputs", archive.outputs),
+            [Step(module, self._function(rpc, "run"))],
+        )
+
+    def close(self) -> None:
+        self._rpc.free(self._module)
+
+    def _function(self, rpc: RpcClient, name: str) -> RemoteFunction:
+        function = rpc.module_function(self._module, name)
+        if function is None:
+            raise _odd_answer(f"the AOT executor, which has no {name},")
+        return function
+
+    def _places(self, rpc: RpcClient, getter: str, counter: str, specs: Sequence[TensorSpec]) -> List[Placed]:
+        """The tensors of the device's executor. They live as long as it does, so their handles are given
+        back."""
+        get = self._function(rpc, getter)
+        count = self._function(rpc, counter)()
+        if count != len(specs):
+            raise _other_model(f"{counter} is {count!r}, and the archive has {len(specs)}")
+        places = []
+        for index, spec in enumerate(specs):
+            tensor = get(index)
+            if not isinstance(tensor, RemoteTensor):
+                raise _odd_answer(getter)
+            rpc.free(tensor)
+            if tensor.nbytes != spec.size_bytes or str(tensor.dtype) != spec.dtype:
+                raise _other_model(
+                    f"{spec.name} is {describe(tensor.dtype, tensor.shape)} on the device, and in the "
+                    f"archive {spec.dtype} of {spec.size_bytes} bytes"
+                )
+            places.append(Placed(spec._replace(shape=tensor.shape), tensor))
+        return places
+
+
+class MainExecutor(Executor):
+    """A model whose code runs it as a whole but does not describe it: its main function, called directly.
+
+    This is what the LLVM code generator makes. The host allocates the tensors by what the archive says.
+    """
+
+    def __init__(self, rpc: RpcClient, archive: ModelArchive, main: RemoteFunction) -> None:
+        memory = _Memory(rpc)
+        arguments = read_entry(archive)
+        specs = [*archive.inputs, *archive.outputs]
+        shapes = [_shape(spec, arguments[index : index + 1]) for index, spec in enumerate(specs)]
+        self._memory = memory
+        with memory.freed_on_error():
+            tensors = [memory.tensor(DType.parse(spec.dtype), shape) for spec, shape in zip(specs, shapes)]
+            scratch = [
+                memory.tensor(DType.parse("uint8"), (archive.workspace_size_bytes,))
+                for argument in arguments[len(specs) :]
+                if self._may_be_allocated(argument)
+            ]
+            places = [Placed(spec, tensor) for spec, tensor in zip(specs, tensors)]
+            split = len(archive.inputs)
+            step = Step(rpc.system_lib(), main, (*tensors, *scratch))
+            super().__init__(rpc, places[:split], places[split:], [step])
+
+    def close(self) -> None:
+        self._memory.free()
+
+    @staticmethod
+    def _may_be_allocated(argument: Argument) -> bool:
+        """Whether an argument beyond inputs and outputs is mere scratch memory. ArchiveError when it is
+        data."""
+        if argument.is_workspace:
+            return True
+        what = "its constants" if argument.is_constants else f"its argument {argument.name}"
+        raise ArchiveError(
+            f"The model's code expects {what} from outside, and the model archive does not hold them.",
+            "Export the model again without tir.usmp.enable, or with the c code generator.",
+        )
+
+
+class GraphExecutor(Executor):
+    """A model whose graph the host runs, with its kernels on the device."""
+
+    def __init__(self, rpc: RpcClient, archive: ModelArchive) -> None:
+        text = archive.graph_json()
+        if text is None:
+            raise ArchiveError("The model archive has no graph.", "Export it again for the graph executor.")
+        graph = parse_graph(text)
+        self._memory = _Memory(rpc)
+        with self._memory.freed_on_error():
+            linked = self._linked_params(rpc, graph)
+            addresses = {
+                storage: linked[storage] if storage in linked else self._memory.allocate(size, dtype)
+                for storage, (size, dtype) in graph.storage_bytes().items()
+            }
+            tensors = [
+                RemoteTensor(addresses[entry.storage], entry.dtype, entry.shape) for entry in graph.entries
+            ]
+            shipped = self._ship_params(rpc, archive, graph, tensors)
+            inputs = [
+                Placed(_spec(name, tensors[entry]), tensors[entry])
+                for name, entry in graph.arguments.items()
+                if name not in shipped and graph.entries[entry].storage not in linked
+            ]
+            specs = archive.outputs
+            outputs = [
+                Placed(
+                    _spec(specs[index].name if index < len(specs) else f"output{index}", tensors[entry]),
+                    tensors[entry],
+                )
+                for index, entry in enumerate(graph.outputs)
+            ]
+            super().__init__(rpc, inputs, outputs, self._steps_of(rpc, graph, tensors))
+
+    def close(self) -> None:
+        self._memory.free()
+
+    @staticmethod
+    def _linked_params(rpc: RpcClient, graph: Graph) -> Dict[int, int]:
+        """Address of each storage that TVM 0.8 has linked into the code. Later versions show none in the
+        graph."""
+        lookup = rpc.module_function(rpc.system_lib(), "_lookup_linked_param")
+        linked = {}
+        for entry in graph.arguments.values() if lookup else ():
+            storage = graph.entries[entry].storage
+            address = lookup(storage) if lookup else None
+            if isinstance(address, Handle) and address.value:
+                linked[storage] = address.value
+        return linked
+
+    @staticmethod
+    def _ship_params(
+        rpc: RpcClient, archive: ModelArchive, graph: Graph, tensors: Sequence[RemoteTensor]
+    ) -> List[str]:
+        """Copies the archive's parameters to the device. Gives the names of those that the graph has."""
+        shipped = []
+        for name, param in parse_params(archive.params() or EMPTY_PARAMS).items():
+            if name not in graph.arguments:
+                continue
+            tensor = tensors[graph.arguments[name]]
+            if (param.dtype, param.shape) != (tensor.dtype, tensor.shape):
+                raise ArchiveError(
+                    f"Parameter {name} is {describe(param.dtype, param.shape)}, and the graph takes "
+                    f"{describe(tensor.dtype, tensor.shape)}.",
+                    "Export the model again.",
+                )
+            rpc.copy_to(tensor, param.data)
+            shipped.append(name)
+        return shipped
+
+    @staticmethod
+    def _steps_of(rpc: RpcClient, graph: Graph, tensors: Sequence[RemoteTensor]) -> List[Step]:
+        library = rpc.system_lib()
+        kernels: Dict[str, RemoteFunction] = {}
+        for name in dict.fromkeys(call.function for call in graph.calls):
+            kernel = rpc.module_function(library, name)
+            if kernel is None:
+                raise _other_model(f"it has no kernel {name}")
+            kernels[name] = kernel
+        return [
+            Step(
+                library,
+                kernels[call.function],
+                tuple(tensors[entry]._replace(shape=shape) for entry, shape in call.arguments),
+            )
+            for call in graph.calls
+        ]
+
+
+EMPTY_PARAMS = struct.pack("<4Q", 0xF7E58D4F05049CB7, 0, 0, 0)
+
+
+def create_executor(rpc: RpcClient, archive: ModelArchive) -> Executor:
+    """The executor that the archive was made for, on a device that runs its firmware."""
+    if archive.executor == "graph":
+        return GraphExecutor(rpc, archive)
+    if archive.executor != "aot":
+        raise ArchiveError(
+            "The model archive holds single operators, not a model.", "Export a whole model to run one."
+        )
+    library = rpc.system_lib()
+    name = entry_name(archive.module)
+    if rpc.module_function(library, name.replace("___tvm_main__", "_get_c_metadata")) is None:
+        main = rpc.module_function(library, name)
+        if main is None:
+            raise _other_model(f"it has no {name}")
+        return MainExecutor(rpc, archive, main)
+    return AotExecutor(rpc, archive)
+
+
+class _Memory:
+    """Memory of the device that one executor has allocated."""
+
+    def __init__(self, rpc: RpcClient) -> None:
+        self._rpc = rpc
+        self._addresses: List[int] = []
+
+    def allocate(self, nbytes: int, dtype: DType) -> int:
+        address = self._rpc.allocate(nbytes, dtype)
+        self._addresses.append(address)
+        return address
+
+    def tensor(self, dtype: DType, shape: Tuple[int, ...]) -> RemoteTensor:
+        return RemoteTensor(self.allocate(dtype.itemsize * prod(shape), dtype), dtype, shape)
+
+    def free(self) -> None:
+        """Last allocated first: the device's memory is a stack at heart."""
+        while self._addresses:
+            self._rpc.free(self._addresses.pop())
+
+    @contextlib.contextmanager
+    def freed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(PlatformError):
+                self.free()
+            raise
+
+
+class _Setter:
+    """Copies arrays to one input."""
+
+    def __init__(self, spec: TensorSpec, copy: CopyTo) -> None:
+        self._spec = spec
+        self._dtype = _numpy_dtype(spec.dtype)
+        self._copy = copy
+
+    def __call__(self, value: Array) -> None:
+        array = numpy.asarray(value)
+        spec = self._spec
+        fits = array.shape == spec.shape if spec.shape is not None else array.nbytes == spec.size_bytes
+        if array.dtype != self._dtype or not fits:
+            wanted = describe(spec.dtype, spec.shape) if spec.shape is not None else f"{spec.dtype}"
+            raise PlatformError(
+                f"Input {spec.name} takes {wanted} ({spec.size_bytes} bytes), not "
+                f"{describe(array.dtype, array.shape)}.",
+                "Convert the array with astype and reshape.",
+            )
+        self._copy(array.tobytes())
+
+
+class _Getter:
+    """Copies one output to arrays."""
+
+    def __init__(self, spec: TensorSpec, copy: CopyFrom) -> None:
+        self._dtype = _numpy_dtype(spec.dtype)
+        self._shape = spec.shape
+        self._copy = copy
+
+    def __call__(self) -> Array:
+        flat = numpy.frombuffer(bytearray(self._copy()), self._dtype)
+        return flat if self._shape is None else flat.reshape(self._shape)
+
+
+def _spec(name: str, tensor: RemoteTensor) -> TensorSpec:
+    return TensorSpec(name, str(tensor.dtype), tensor.shape, tensor.nbytes, name)
+
+
+def _shape(spec: TensorSpec, argument: Sequence[Argument]) -> Tuple[int, ...]:
+    """The shape to allocate. Where the archive gives none, one of the right size and number of dimensions:
+    the code checks no more than that."""
+    if spec.shape is not None:
+        return spec.shape
+    ndim = argument[0].ndim if argument else None
+    count = spec.size_bytes // DType.parse(spec.dtype).itemsize
+    return (1,) * ((ndim or 1) - 1) + (count,)
+
+
+def _numpy_dtype(name: str) -> numpy.dtype[Any]:
+    try:
+        dtype: numpy.dtype[Any] = numpy.dtype(name)
+    except TypeError as error:
+        raise PlatformError(
+            f"The model has a tensor of type {name}, which numpy does not know.", "Cast it inside the model."
+        ) from error
+    return cast("numpy.dtype[Any]", dtype.newbyteorder("<"))
+
+
+def _odd_answer(who: str) -> ProtocolError:
+    return ProtocolError(
+        f"The device's answer makes no sense: {who} gave something else.",
+        "Build and flash the project again.",
+    )
+
+
+def _other_model(why: str) -> ProtocolError:
+    return ProtocolError(
+        f"The firmware on the device was made of another model: {why}.",
+        "Build and flash the project that was generated from this archive.",
+    )
