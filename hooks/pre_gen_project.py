@@ -6,8 +6,8 @@ Answers reach this file only as JSON inside one string literal, so none of them 
 
 import json
 import keyword
+import os
 import sys
-from pathlib import Path
 
 LONGEST_SLUG = 40  # what is generated below the platform must stay inside the 260 characters of Windows
 LONGEST_NAME = 80
@@ -74,21 +74,20 @@ def broken_rules(answers):
     ]
 
 
-def foreign_runtime(platform):
-    """A sentence when baking over this directory would replace a runtime/ that is not a platform's."""
-    runtime = platform / "runtime"
-    if not runtime.exists() or (runtime / "host" / "boards.py").is_file():
+def foreign_runtime(slug):
+    """A sentence when this bake would replace a runtime/ that is not a platform's. Runs in the platform."""
+    if not os.access("runtime", os.F_OK) or os.access("runtime/host/boards.py", os.F_OK):
         return []
     return [
-        f"{runtime} is there already and is not the runtime/ of a platform: "
-        "choose another platform_slug, or move that directory away."
+        f"platform_slug {slug!a} names a directory with a runtime/ that is not a platform's: "
+        "choose another, or move that runtime/ away."
     ]
 
 
 def main():
     """The exit status: 0, or 1 when an answer has to change."""
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-    problems = broken_rules(answers) + foreign_runtime(Path.cwd())
+    problems = broken_rules(answers) + foreign_runtime(answers["platform_slug"])
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
