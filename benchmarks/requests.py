@@ -3,8 +3,8 @@
 
     MICROTVM_TVM_PROJECT_API=.../tvm/micro/project_api python -m benchmarks.requests
 
-The folder holds TVM's client.py and server.py; they are loaded by themselves, without tvm. Without it only our
-own server and client are measured. Every server runs the same handler, which answers at once.
+The folder holds TVM's client.py and server.py; they are loaded by themselves, without tvm. Without it only
+our own server and client are measured. Every server runs the same handler, which answers at once.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Row(NamedTuple):
 def make_handler(api: Any) -> Any:
     """A handler for the server module `api`, ours or TVM's, behind which there is no device."""
 
-    class Handler(api.ProjectAPIHandler):  # type: ignore[misc]
+    class Handler(api.ProjectAPIHandler):
         def server_info_query(self, tvm_version: str) -> Any:
             return api.ServerInfo("bench", True, "", api.default_project_options())
 
@@ -141,9 +141,9 @@ def _measure_row(operation: str, size: int, clients: Dict[str, Any], rounds: int
     calls: Dict[str, Callable[[], Any]] = {}
     for column, client in clients.items():
         if operation == "read":
-            calls[column] = lambda client=client: client.read_transport(size, TIMEOUT_SEC)  # type: ignore[misc]
+            calls[column] = lambda client=client: client.read_transport(size, TIMEOUT_SEC)
         else:
-            calls[column] = lambda client=client: client.write_transport(data, TIMEOUT_SEC)  # type: ignore[misc]
+            calls[column] = lambda client=client: client.write_transport(data, TIMEOUT_SEC)
         calls[column]()
     for _ in range(rounds):
         for column, call in calls.items():
@@ -164,7 +164,7 @@ def _rate(call: Callable[[], Any]) -> float:
 
 @contextmanager
 def _one_processor() -> Iterator[None]:
-    """Keep this process, and those it starts, on one processor, so that both ends of a pair share one core."""
+    """Keep this process and those it starts on one processor, so that both ends of a pair share it."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(allowed)})
     try:
@@ -197,7 +197,7 @@ def tvm_folder_from(value: Optional[str]) -> Optional[Path]:
 
 
 def measure(rounds: int = 15) -> List[Figure]:
-    """The rate of our pair and, where TVM_FOLDER names TVM's files, how many times TVM's pair each column is."""
+    """The rate of our pair; where TVM_FOLDER names TVM's files, how many times TVM's pair each column is."""
     figures = []
     for row in measure_rows(tvm_folder_from(os.environ.get(TVM_FOLDER)), rounds):
         what = f"{row.operation} {row.size} B"
@@ -205,9 +205,8 @@ def measure(rounds: int = 15) -> List[Figure]:
             if TVM_BOTH not in row.rates:
                 continue
             wanted = WANTED[column].get((row.operation, row.size))
-            beside = (
-                f"{_median(row.rates[column]):,.0f} against {_median(row.rates[TVM_BOTH]):,.0f} requests/s"
-            )
+            ours, theirs = _median(row.rates[column]), _median(row.rates[TVM_BOTH])
+            beside = f"{ours:,.0f} against {theirs:,.0f} requests/s"
             figures.append(
                 figure(f"{what}: {column}", "times", row.ratios(column), wanted, at_least=True, beside=beside)
             )
@@ -219,6 +218,10 @@ def _median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def _with_spread(rates: Sequence[float]) -> str:
+    return f"{_median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
+
+
 def print_rows(console: Console, rows: Sequence[Row]) -> None:
     """One line a row: the median rate of each column with its spread, and the median ratios."""
     columns = [column for column in (TVM_BOTH, OUR_SERVER, OUR_BOTH) if column in rows[0].rates]
@@ -227,10 +230,7 @@ def print_rows(console: Console, rows: Sequence[Row]) -> None:
         table.add_column("our server / TVM")
         table.add_column("our pair / TVM")
     for row in rows:
-        cells = [
-            f"{_median(row.rates[column]):,.0f} ({min(row.rates[column]):,.0f} to {max(row.rates[column]):,.0f})"
-            for column in columns
-        ]
+        cells = [_with_spread(row.rates[column]) for column in columns]
         if TVM_BOTH in columns:
             cells += [f"{_median(row.ratios(column)):.2f}" for column in (OUR_SERVER, OUR_BOTH)]
         table.add_row(f"{row.operation} {row.size} B", *cells)
