@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable, Dict
 
+import numpy
 import pytest
 
 from runtime.host.archive import ModelArchive, TensorSpec
@@ -411,3 +412,26 @@ def test_params_are_handed_out_as_they_are(opened: Callable[..., ModelArchive]) 
     assert opened(files).params() == saved_params("w")
     del files["parameters/default.params"]
     assert opened(files).params() is None
+
+
+ARCHIVES = MODELS.parent / "archives"
+
+
+@pytest.mark.parametrize("path", sorted(ARCHIVES.glob("*.tar*")), ids=lambda path: path.name)
+def test_exported_archives_agree_with_the_arrays_beside_them(path: Path) -> None:
+    """TVM wrote these. The .npz holds inputs by name in the order of the model, and outputs by number."""
+    module = "first" if path.name.startswith("two_modules") else None
+    archive = ModelArchive.open(path, module=module)
+    arrays = dict(numpy.load(ARCHIVES / (path.name.split(".", maxsplit=1)[0] + ".npz")))
+    if archive.style == "operator":
+        (arguments,) = archive.operators.values()
+        assert [tensor.shape for tensor in arguments] == [array.shape for array in arrays.values()]
+        return
+    inputs = {name[len("input_") :]: array for name, array in arrays.items() if name.startswith("input_")}
+    outputs = [array for name, array in arrays.items() if name.startswith("output_")]
+    assert [tensor.name for tensor in archive.inputs] == list(inputs)
+    assert len(archive.outputs) == len(outputs)
+    for tensor, array in zip([*archive.inputs, *archive.outputs], [*inputs.values(), *outputs]):
+        assert (tensor.dtype, tensor.size_bytes) == (array.dtype.name, array.nbytes)
+        assert tensor.shape in (array.shape, None)
+    assert all(tensor.shape is not None for tensor in archive.inputs)
