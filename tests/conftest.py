@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Set
+from typing import Dict, Iterator, Optional, Sequence, Set
 from unittest import mock
 
 import pytest
@@ -78,6 +79,13 @@ class Baker:
                 config_file=str(self.config_file),
             )
         return Platform(Path(path))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Builds of the tests share a cache of libraries that is theirs, and not the user's."""
+    with mock.patch.dict(os.environ, MICROTVM_CACHE_DIR=str(tmp_path_factory.mktemp("cache"))):
+        yield
 
 
 @pytest.fixture

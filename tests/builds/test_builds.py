@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Projects are generated, built and run for real: both build systems, every shape of archive, bad days."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.host import build as build_module
+from runtime.host.archive import ModelArchive
+from runtime.host.build import build
+from runtime.host.cache import Cache
+from runtime.host.device import running_model
+from runtime.host.errors import ArchiveError, BoardError, BuildError, DeviceError, PlatformError
+from runtime.host.platform import load_platform
+from runtime.host.project import generate, load_project
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests/data"
+DIGITS = ROOT / "examples/digits/digits_aot.tar"
+MODELS = sorted(DATA.glob("models/*.tar")) + sorted(
+    path for path in DATA.glob("archives/*.tar*") if path.with_suffix("").with_suffix(".npz").exists()
+)
+
+
+@pytest.fixture
+def project(default_platform, tmp_path):
+    """The digits model, generated and not built."""
+    return generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {})
+
+
+def answers_as_expected(project, archive):
+    """Run the archive's recorded inputs on the project's device: exact for integers, 1e-5 for floats."""
+    with np.load(archive.with_suffix("").with_suffix(".npz")) as data:
+        inputs = {name[len("input_") :]: data[name] for name in data.files if name.startswith("input_")}
+        expected = [data[name] for name in sorted(data.files) if name.startswith("output_")]
+    with running_model(project) as executor:
+        for name, array in inputs.items():
+            executor.set_input(name, array)
+        executor.run()
+        for index, want in enumerate(expected):
+            got = executor.get_output(index).reshape(want.shape)
+            if want.dtype.kind == "f":
+                np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+            else:
+                np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+@pytest.mark.parametrize("archive", MODELS, ids=lambda path: path.name.split(".")[0])
+def test_a_model_answers_as_tvm_did_on_the_host(default_platforms, build_system, archive, tmp_path):
+    model = ModelArchive.open(archive)
+    if model.style == "operator" or not model.has_system_library:
+        pytest.skip(f"{archive.name} holds nothing that a host could drive as a model")
+    platform = load_platform(default_platforms[build_system].path)
+    project = generate(platform, archive, tmp_path / "project", {})
+    build(project)
+    answers_as_expected(project, archive)
+
+
+def test_both_build_systems_build_the_same_firmware(default_platforms, tmp_path):
+    symbols = {}
+    for build_system, platform in default_platforms.items():
+        project = generate(load_platform(platform.path), DIGITS, tmp_path / build_system, {})
+        build(project)
+        listing = subprocess.run(
+            ["nm", "--format=posix", str(project.firmware)], capture_output=True, text=True, check=True
+        ).stdout
+        symbols[build_system] = sorted(
+            (name, kind, size) for name, kind, _, size in (line.split(" ") for line in listing.splitlines())
+        )
+    assert symbols["make"] == symbols["cmake"]
+
+
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+def test_a_second_build_takes_every_library_from_the_cache(default_platforms, build_system, tmp_path):
+    platform = load_platform(default_platforms[build_system].path)
+    cache = Cache(tmp_path / "cache")
+    first = build(generate(platform, DIGITS, tmp_path / "first", {}), cache=cache)
+    second = build(generate(platform, DIGITS, tmp_path / "second", {}), cache=cache)
+    libraries = ("runtime", "platform", "model")
+    assert [stage.cached for stage in first.stages if stage.name in libraries] == [False] * 3
+    assert [stage.cached for stage in second.stages if stage.name in libraries] == [True] * 3
+    assert first.firmware.read_bytes() == second.firmware.read_bytes()
+
+
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+def test_concurrent_builds_share_an_empty_cache(default_platforms, build_system, tmp_path):
+    platform = load_platform(default_platforms[build_system].path)
+    cache = Cache(tmp_path / "cache")
+    projects = [generate(platform, DIGITS, tmp_path / f"project{n}", {}) for n in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        reports = list(pool.map(lambda project: build(project, cache=cache), projects))
+    assert len({report.firmware.read_bytes() for report in reports}) == 1
+    assert sorted(path.suffix for path in cache.directory.iterdir()) == [".a"] * 3
+
+
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
+    default_platforms, build_system, tmp_path
+):
+    project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "here", {})
+    build(project)
+    moved = tmp_path / "with space" / "there"
+    moved.parent.mkdir()
+    project.directory.rename(moved)
+    project = load_project(load_platform(moved))
+    build(project)
+    with running_model(project) as executor:
+        assert executor.num_outputs == 1
+    shutil.rmtree(moved / "build")
+    commands = {
+        "make": [["make"]],
+        "cmake": [["cmake", "-S", ".", "-B", "build"], ["cmake", "--build", "build"]],
+    }
+    for command in commands[build_system]:
+        subprocess.run(command, cwd=moved, check=True, capture_output=True)
+    with running_model(project) as executor:
+        assert executor.num_outputs == 1
+
+
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+def test_what_a_broken_off_build_left_is_built_over(default_platforms, build_system, tmp_path):
+    project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
+    build(project)
+    (project.directory / "build" / build_module.REPORT_FILE).unlink()
+    for path in (project.directory / "build").rglob("*.[oa]"):
+        path.write_bytes(b"half")
+    project.firmware.write_bytes(b"half")
+    build(project)
+    with running_model(project) as executor:
+        assert executor.num_outputs == 1
+
+
+def test_the_first_compiler_error_reaches_the_user_and_the_log_has_the_command(project):
+    source = next((project.directory / "model/codegen/host/src").glob("*lib0.c"))
+    source.write_text("int first = nonsense;\nint second = more_nonsense;\n" + source.read_text())
+    with pytest.raises(BuildError) as caught:
+        build(project)
+    assert "while compiling the model" in caught.value.what
+    assert "lib0.c:1:" in caught.value.what and "nonsense" in caught.value.what
+    assert "more_nonsense" not in caught.value.what
+    assert "-c model/codegen/host/src" in caught.value.log
+
+
+def test_a_model_without_its_kernels_fails_at_the_link_with_the_missing_name(project):
+    for source in (project.directory / "model/codegen/host/src").glob("*lib[1-9].c"):
+        source.write_text("")
+    with pytest.raises(BuildError) as caught:
+        build(project)
+    assert "while linking the firmware" in caught.value.what
+    assert "tvmgen_default" in caught.value.what
+
+
+def test_a_compiler_that_is_not_there_is_named_with_what_installs_it(project, monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(PlatformError, match="no-such-compiler is not installed"):
+        build(project)
+
+
+def test_a_build_that_hangs_is_ended(project, monkeypatch, tmp_path):
+    compiler = tmp_path / "cc"
+    compiler.write_text('#!/bin/sh\ncase "$1" in --version) echo stuck 1.0;; *) sleep 100;; esac\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setattr(build_module, "TIMEOUT_SEC", 0.5)
+    with pytest.raises(BuildError, match="hung while compiling the device runtime"):
+        build(project)
+
+
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "plain",
+        "with space",
+        "quote's",
+        'double"quote',
+        "dollar$HOME",
+        "hash#tag",
+        "back\\slash",
+        "$(touch x)",
+        "`x`",
+    ],
+)
+def test_a_definition_reaches_c_as_it_was_written(default_platforms, build_system, value, tmp_path):
+    probe = b"#include <stdio.h>\nvoid probe(void) { puts(PROBE); }\n"
+    text = value.replace("\\", "\\\\").replace('"', '\\"')
+    options = {
+        "compile_definitions": [f'PROBE="{text}"'],
+        "extra_files_tar": tar_of(tmp_path, {"probe.c": probe}),
+    }
+    platform = load_platform(default_platforms[build_system].path)
+    project = generate(platform, DIGITS, tmp_path / "project", options)
+    build(project)
+    library = next((project.directory / "build").glob("libmicrotvm_platform.a"))
+    assert value.encode() + b"\0" in library.read_bytes()
+    assert not list(project.directory.rglob("x"))
+
+
+def tar_of(tmp_path, files):
+    path = tmp_path / "extra.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return str(path)
+
+
+def test_extra_files_are_compiled_and_their_headers_found(default_platform, tmp_path):
+    tar = tar_of(
+        tmp_path, {"answer.h": b"#define ANSWER 42\n", "a.c": b'#include "answer.h"\nint answer = ANSWER;\n'}
+    )
+    project = generate(
+        load_platform(default_platform.path), DIGITS, tmp_path / "project", {"extra_files_tar": tar}
+    )
+    build(project)
+
+
+def test_hostile_extra_files_leave_no_project_behind(default_platform, tmp_path):
+    tar = tar_of(tmp_path, {"../outside.c": b"int x;\n"})
+    with pytest.raises(ArchiveError, match="outside"):
+        generate(load_platform(default_platform.path), DIGITS, tmp_path / "p" / "q", {"extra_files_tar": tar})
+    assert not (tmp_path / "p" / "q").exists()
+    assert list((tmp_path / "p").iterdir()) == []
+    assert not list(tmp_path.rglob("outside.c"))
+
+
+def test_a_warning_in_the_platform_stops_a_build_that_asks_for_it(default_platform, tmp_path):
+    platform = load_platform(default_platform.path)
+    for name, as_error in (("lenient", False), ("strict", True)):
+        project = generate(platform, DIGITS, tmp_path / name, {"warning_as_error": as_error})
+        source = next((project.directory / "runtime/device/src").glob("*.c"))
+        source.write_text(source.read_text() + "\nstatic int never_used;\n")
+        if as_error:
+            with pytest.raises(BuildError, match="never_used"):
+                build(project)
+        else:
+            build(project)
+
+
+def test_a_workspace_that_is_too_small_is_an_answer_of_the_device(default_platform, tmp_path):
+    project = generate(
+        load_platform(default_platform.path), DIGITS, tmp_path / "project", {"workspace_size_bytes": 256}
+    )
+    build(project)
+    with pytest.raises(DeviceError) as caught, running_model(project) as executor:
+        executor.set_input(0, np.zeros((1, 1, 8, 8), "int8"))
+        executor.run()
+    assert "bytes" in str(caught.value) and "left" in str(caught.value)
+
+
+def test_an_existing_directory_is_never_written_over(default_platform, tmp_path):
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / "precious.txt").write_text("x")
+    with pytest.raises(PlatformError, match="exists already and is not an empty directory"):
+        generate(load_platform(default_platform.path), DIGITS, place, {})
+    assert [path.name for path in place.iterdir()] == ["precious.txt"]
+
+
+def test_an_unknown_board_is_refused_before_anything_is_written(default_platform, tmp_path):
+    with pytest.raises(BoardError, match="no board 'nrf'"):
+        generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {"board": "nrf"})
+    assert not (tmp_path / "project").exists()
