@@ -23,7 +23,8 @@ COPIES = (
     ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
     ("examples/digits/digits_test.npz", "models/digits_test.npz"),
 )
-NOT_COPIED = ("__pycache__", "*.pyc", ".*", "tests", "build")
+# What working in a checkout of the template leaves in runtime/.
+NOT_COPIED = ("__pycache__", ".*", "*.o", "*.a", "build", "tests")
 
 
 def lift_family(platform, template, family, build_system):

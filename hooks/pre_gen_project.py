@@ -88,8 +88,9 @@ def main():
     """The exit status: 0, or 1 when an answer has to change."""
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
     problems = broken_rules(answers) + foreign_runtime(answers["platform_slug"])
-    for problem in problems:
-        print(problem, file=sys.stderr)
+    if problems:
+        # Cookiecutter goes on with a traceback of its own; the blank lines set these sentences apart from it.
+        print("\nThe platform was not written. What to change:", *problems, "", sep="\n", file=sys.stderr)
     return 1 if problems else 0
 
 

@@ -56,7 +56,7 @@ def runtime_files() -> Set[str]:
     return {
         path.relative_to(TEMPLATE).as_posix()
         for path in (TEMPLATE / "runtime").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and path.suffix not in {".pyc", ".o", ".a"}
     }
 
 
