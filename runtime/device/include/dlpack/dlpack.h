@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of the DLPack memory layout that generated code and the device runtime share. */
+#ifndef MTVM_DLPACK_H
+#define MTVM_DLPACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+  kDLCPU = 1,
+} DLDeviceType;
+
+typedef enum {
+  kDLInt = 0,
+  kDLUInt = 1,
+  kDLFloat = 2,
+  kDLOpaqueHandle = 3,
+  kDLBfloat = 4,
+} DLDataTypeCode;
+
+typedef struct {
+  /* An int32_t, not the enumeration: Arm's bare-metal ABI makes small enumerations one byte wide, and
+   * object files of the LLVM code generator read four. */
+  int32_t device_type;
+  int32_t device_id;
+} DLDevice;
+
+typedef struct {
+  uint8_t code;   /* DLDataTypeCode */
+  uint8_t bits;   /* of one lane */
+  uint16_t lanes; /* 1 for scalars */
+} DLDataType;
+
+typedef struct {
+  void *data;
+  DLDevice device;
+  int32_t ndim;
+  DLDataType dtype;
+  int64_t *shape;
+  int64_t *strides; /* in elements; NULL is compact row-major */
+  uint64_t byte_offset;
+} DLTensor;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

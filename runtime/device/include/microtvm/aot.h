@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The AOT executor: inputs and outputs of a model in the workspace, and the call that runs it. Used by the
+ * RPC server, and by firmware that runs its model without a host. */
+#ifndef MTVM_AOT_H
+#define MTVM_AOT_H
+
+#include <dlpack/dlpack.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mtvm_aot mtvm_aot_t;
+
+/* The memory that executors and kernels share. Forgets all that was allocated before. 0, or -1 when the
+ * memory is too small to hold one block. The RPC server does this by itself. */
+int mtvm_memory_init(uint8_t *memory, size_t size);
+
+/* An executor of the module `name` of the system library ("default" for most archives), its inputs set to
+ * zero; NULL when there is none or memory is short: mtvm_error_text() says what is wrong. */
+mtvm_aot_t *mtvm_aot_create(const char *name);
+void mtvm_aot_destroy(mtvm_aot_t *aot);
+
+size_t mtvm_aot_num_inputs(const mtvm_aot_t *aot);
+size_t mtvm_aot_num_outputs(const mtvm_aot_t *aot);
+
+/* NULL when there are not so many. The tensors live as long as the executor. */
+DLTensor *mtvm_aot_input(mtvm_aot_t *aot, size_t index);
+DLTensor *mtvm_aot_output(mtvm_aot_t *aot, size_t index);
+const char *mtvm_aot_input_name(const mtvm_aot_t *aot, size_t index);
+const char *mtvm_aot_output_name(const mtvm_aot_t *aot, size_t index);
+
+/* 0, or -1 with mtvm_error_text() set. */
+int mtvm_aot_run(mtvm_aot_t *aot);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

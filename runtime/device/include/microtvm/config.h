@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every size of the device runtime. Override with -D or by defining them before this header. */
+#ifndef MTVM_CONFIG_H
+#define MTVM_CONFIG_H
+
+#include <stdint.h>
+
+/* The only packet buffer: requests are received and decoded in it, replies are streamed. Hosts of TVM 0.12
+ * and later have 2048 bytes themselves and hang on a device that offers more. */
+#ifndef MTVM_PACKET_BUFFER_BYTES
+#define MTVM_PACKET_BUFFER_BYTES 2048
+#endif
+
+/* Bytes collected before the port's write function is called. */
+#ifndef MTVM_SEND_BUFFER_BYTES
+#if UINTPTR_MAX > 0xffffffffu
+#define MTVM_SEND_BUFFER_BYTES 2304 /* a process: one system call for most replies */
+#else
+#define MTVM_SEND_BUFFER_BYTES 64
+#endif
+#endif
+
+/* Every block of memory starts on a multiple of this. Vector code of a 64-bit machine loads up to 64 bytes
+ * at once; Cortex-M55 and smaller RISC-V load 16. */
+#ifndef MTVM_ALIGN
+#if UINTPTR_MAX > 0xffffffffu
+#define MTVM_ALIGN 64
+#else
+#define MTVM_ALIGN 16
+#endif
+#endif
+
+#ifndef MTVM_MAX_NDIM
+#define MTVM_MAX_NDIM 8
+#endif
+
+/* Arguments of one call. They are decoded in the packet buffer, so a larger number costs nothing. */
+#ifndef MTVM_MAX_ARGS
+#define MTVM_MAX_ARGS 64
+#endif
+
+/* AOT executors and time evaluators that exist at once. */
+#ifndef MTVM_MAX_OBJECTS
+#define MTVM_MAX_OBJECTS 8
+#endif
+
+/* Functions that the firmware registers with TVMFuncRegisterGlobal. */
+#ifndef MTVM_MAX_GLOBALS
+#define MTVM_MAX_GLOBALS 4
+#endif
+
+/* The text of the last error; longer ones are cut. */
+#ifndef MTVM_ERROR_BYTES
+#define MTVM_ERROR_BYTES 192
+#endif
+
+/* Storage ids that are tried when a kernel is given a constant of the model (archives of TVM 0.8 and 0.9). */
+#ifndef MTVM_MAX_STORAGE_IDS
+#define MTVM_MAX_STORAGE_IDS 256
+#endif
+
+#define MTVM_STATIC_ASSERT(condition, name) typedef char mtvm_assert_##name[(condition) ? 1 : -1]
+
+MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES >= 256, packet_buffer_holds_a_request);
+MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES <= 2048, packet_buffer_suits_every_host);
+MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES >= 16, send_buffer_holds_a_packet_header);
+MTVM_STATIC_ASSERT(MTVM_ALIGN >= 16 && (MTVM_ALIGN & (MTVM_ALIGN - 1)) == 0, align_is_a_power_of_two);
+MTVM_STATIC_ASSERT(MTVM_MAX_OBJECTS >= 1 && MTVM_MAX_OBJECTS <= 250, objects_fit_a_handle);
+MTVM_STATIC_ASSERT(MTVM_MAX_NDIM >= 1 && MTVM_MAX_ARGS >= 8, limits_are_usable);
+MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES >= 64, error_text_is_readable);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All that a port provides: TVM's platform functions and a byte pipe to the host. */
+#ifndef MTVM_PLATFORM_H
+#define MTVM_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tvm/runtime/crt/platform.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Wait for at least one byte, take what is there, at most `capacity`. 0: the link is closed for good. */
+size_t mtvm_platform_read(uint8_t *data, size_t capacity);
+
+/* Send all n bytes, in order. False: the link is closed for good. */
+bool mtvm_platform_write(const uint8_t *data, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

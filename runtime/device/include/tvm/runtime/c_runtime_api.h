@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Types and functions of TVM's C ABI that generated code refers to, and no more. */
+#ifndef MTVM_C_RUNTIME_API_H
+#define MTVM_C_RUNTIME_API_H
+
+#include <dlpack/dlpack.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef TVM_DLL
+#define TVM_DLL
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How the eight bytes of a TVMValue are to be read; also the type codes on the wire. */
+typedef enum {
+  kTVMArgInt = 0,
+  kTVMArgFloat = 2,
+  kTVMOpaqueHandle = 3,
+  kTVMNullptr = 4,
+  kTVMDataType = 5,
+  kDLDevice = 6,
+  kTVMDLTensorHandle = 7,
+  kTVMObjectHandle = 8,
+  kTVMModuleHandle = 9,
+  kTVMPackedFuncHandle = 10,
+  kTVMStr = 11,
+  kTVMBytes = 12,
+  kTVMNDArrayHandle = 13,
+  kTVMObjectRValueRefArg = 14,
+  kTVMArgBool = 15,
+} TVMArgTypeCode;
+
+typedef union {
+  int64_t v_int64;
+  double v_float64;
+  void *v_handle;
+  const char *v_str;
+  DLDataType v_type;
+  DLDevice v_device;
+} TVMValue;
+
+typedef struct {
+  const char *data;
+  size_t size;
+} TVMByteArray;
+
+typedef void *TVMModuleHandle;
+typedef void *TVMFunctionHandle;
+typedef void *TVMRetValueHandle;
+typedef void *TVMStreamHandle;
+typedef void *TVMObjectHandle;
+typedef DLTensor *TVMArrayHandle;
+
+/* The text is copied; it travels in the exception that answers the call in progress. */
+TVM_DLL void TVMAPISetLastError(const char *text);
+TVM_DLL const char *TVMGetLastError(void);
+
+/* A TVMFunctionHandle of this runtime is the address of a TVMBackendPackedCFunc. Both return 0, or -1
+ * with the last error set. The name is not copied: it must live as long as the program. */
+TVM_DLL int TVMFuncRegisterGlobal(const char *name, TVMFunctionHandle function, int override);
+TVM_DLL int TVMFuncGetGlobal(const char *name, TVMFunctionHandle *function);
+TVM_DLL int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args,
+                        TVMValue *ret_value, int *ret_type_code);
+TVM_DLL int TVMFuncFree(TVMFunctionHandle function);
+TVM_DLL int TVMCFuncSetReturn(TVMRetValueHandle ret, TVMValue *value, int *type_code, int num_ret);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

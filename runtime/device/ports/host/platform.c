@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The platform functions for a process: the link is its standard input and output. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <fcntl.h>
+#include <microtvm/platform.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+static int link_out = STDOUT_FILENO;
+static struct timespec started;
+
+/* The protocol owns standard output: whatever else writes there, such as a printf in a kernel, goes to
+ * standard error instead. */
+tvm_crt_error_t TVMPlatformInitialize(void) {
+  signal(SIGPIPE, SIG_IGN); /* a host that went away is the end of input, not a crash */
+  link_out = dup(STDOUT_FILENO);
+  if (link_out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+    return kTvmErrorPlatformCheckFailure;
+  }
+  return kTvmErrorNoError;
+}
+
+void TVMPlatformAbort(tvm_crt_error_t code) {
+  static const char text[] = "microtvm: the firmware stopped itself\n";
+  const ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+  (void)ignored;
+  _exit(code == kTvmErrorNoError ? 1 : 2);
+}
+
+tvm_crt_error_t TVMPlatformTimerStart(void) {
+  return clock_gettime(CLOCK_MONOTONIC, &started) == 0 ? kTvmErrorNoError : kTvmErrorPlatformTimerBadState;
+}
+
+tvm_crt_error_t TVMPlatformTimerStop(double *elapsed_seconds) {
+  struct timespec now;
+  if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
+    return kTvmErrorPlatformTimerBadState;
+  }
+  *elapsed_seconds = (double)(now.tv_sec - started.tv_sec) + (double)(now.tv_nsec - started.tv_nsec) * 1e-9;
+  return kTvmErrorNoError;
+}
+
+static bool read_random(uint8_t *buffer, size_t n) {
+  const int file = open("/dev/urandom", O_RDONLY);
+  const ssize_t got = file < 0 ? -1 : read(file, buffer, n);
+  if (file >= 0) {
+    (void)close(file);
+  }
+  return got == (ssize_t)n;
+}
+
+/* Where there is no /dev/urandom, as in a bare container, the clock and the process number differ too. */
+tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
+  struct timespec now;
+  unsigned long mixed;
+  if (read_random(buffer, n)) {
+    return kTvmErrorNoError;
+  }
+  if (clock_gettime(CLOCK_REALTIME, &now) != 0) {
+    return kTvmErrorPlatformCheckFailure;
+  }
+  mixed = (unsigned long)now.tv_nsec ^ (unsigned long)now.tv_sec ^ ((unsigned long)getpid() << 16);
+  for (size_t i = 0; i < n; i++) {
+    mixed = mixed * 1103515245u + 12345u;
+    buffer[i] = (uint8_t)(mixed >> 16);
+  }
+  return kTvmErrorNoError;
+}
+
+/* After an error: whether to try again. A pipe may have been made non-blocking by its other owner. */
+static bool again(int file, short event) {
+  struct pollfd ready = {file, event, 0};
+  if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    return poll(&ready, 1, -1) >= 0 || errno == EINTR;
+  }
+  return errno == EINTR;
+}
+
+size_t mtvm_platform_read(uint8_t *data, size_t capacity) {
+  ssize_t got;
+  do {
+    got = read(STDIN_FILENO, data, capacity);
+  } while (got < 0 && again(STDIN_FILENO, POLLIN));
+  return got > 0 ? (size_t)got : 0;
+}
+
+bool mtvm_platform_write(const uint8_t *data, size_t n) {
+  while (n > 0) {
+    const ssize_t put = write(link_out, data, n);
+    if (put < 0 && !again(link_out, POLLOUT)) {
+      return false;
+    }
+    data += put > 0 ? put : 0;
+    n -= put > 0 ? (size_t)put : 0;
+  }
+  return true;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <microtvm/aot.h>
+#include <string.h>
+#include <tvm/runtime/metadata_types.h>
+
+#include "error.h"
+#include "memory.h"
+#include "registry.h"
+#include "tensor.h"
+
+/* Followed in its block by the tensors, the values and the type codes of the call, one each for every input
+ * and then for every output. */
+struct mtvm_aot {
+  const struct TVMMetadata *metadata;
+  TVMBackendPackedCFunc run;
+  DLTensor *tensors;
+  TVMValue *values;
+  int *codes;
+  size_t count;
+};
+
+/* What the model says of itself. */
+static const struct TVMMetadata *get_metadata(const char *name) {
+  const size_t count = mtvm_registry_count();
+  const size_t index = mtvm_registry_find("tvmgen_", name, "_get_c_metadata");
+  TVMValue value;
+  TVMValue unused;
+  int code = kTVMNullptr;
+  if (index == count) {
+    (void)mtvm_error(mtvm_registry_find("tvmgen_", name, "___tvm_main__") < count
+                         ? "AOT executor: module \"%s\" has no metadata (made by the LLVM code generator): "
+                           "call its ___tvm_main__ in the system library"
+                         : "AOT executor: the system library has no AOT module \"%s\"",
+                     name, 0, 0);
+    return NULL;
+  }
+  value.v_handle = NULL;
+  unused.v_int64 = 0;
+  if (mtvm_registry_function(index)(&unused, &code, 0, &value, &code, NULL) != 0 || value.v_handle == NULL) {
+    (void)mtvm_error("AOT executor: module \"%s\" does not tell its metadata", name, 0, 0);
+    return NULL;
+  }
+  return value.v_handle;
+}
+
+static const struct TVMTensorInfo *tensor_info(const struct TVMMetadata *metadata, size_t index) {
+  const size_t inputs = (size_t)metadata->num_inputs;
+  return index < inputs ? &metadata->inputs[index] : &metadata->outputs[index - inputs];
+}
+
+/* A block for executor, tensors, values and codes, in the order of their alignment. */
+static mtvm_aot_t *alloc_executor(const struct TVMMetadata *metadata) {
+  const size_t count = (size_t)(metadata->num_inputs + metadata->num_outputs);
+  const size_t head = (sizeof(mtvm_aot_t) + 7u) & ~(size_t)7u;
+  const size_t size = head + count * (sizeof(DLTensor) + sizeof(TVMValue) + sizeof(int));
+  uint8_t *block = mtvm_memory_alloc(size, MTVM_BLOCK_OBJECT);
+  mtvm_aot_t *aot = (mtvm_aot_t *)(void *)block;
+  if (block == NULL) {
+    return NULL;
+  }
+  memset(block, 0, size);
+  aot->metadata = metadata;
+  aot->count = count;
+  aot->tensors = (DLTensor *)(void *)(block + head);
+  aot->values = (TVMValue *)(void *)(aot->tensors + count);
+  aot->codes = (int *)(void *)(aot->values + count);
+  return aot;
+}
+
+static int alloc_tensor(mtvm_aot_t *aot, size_t index) {
+  const struct TVMTensorInfo *info = tensor_info(aot->metadata, index);
+  DLTensor *tensor = &aot->tensors[index];
+  uint64_t nbytes;
+  if (mtvm_shape_bytes(info->shape, (int32_t)info->num_shape, info->dtype, &nbytes) != 0) {
+    return -1;
+  }
+  tensor->data = mtvm_memory_alloc(nbytes, MTVM_BLOCK_TENSOR);
+  if (tensor->data == NULL) {
+    return -1;
+  }
+  memset(tensor->data, 0, (size_t)nbytes);
+  tensor->device.device_type = kDLCPU;
+  tensor->ndim = (int32_t)info->num_shape;
+  tensor->dtype = info->dtype;
+  tensor->shape = (int64_t *)(uintptr_t)info->shape; /* const in the model; nobody writes through it */
+  aot->values[index].v_handle = tensor;
+  aot->codes[index] = kTVMDLTensorHandle;
+  return 0;
+}
+
+mtvm_aot_t *mtvm_aot_create(const char *name) {
+  const struct TVMMetadata *metadata = get_metadata(name);
+  size_t run;
+  mtvm_aot_t *aot;
+  if (metadata == NULL) {
+    return NULL;
+  }
+  run = mtvm_registry_find(metadata->mod_name, "_run", "");
+  if (run == mtvm_registry_count()) {
+    (void)mtvm_error("AOT executor: the system library has no function \"%s_run\"", metadata->mod_name, 0, 0);
+    return NULL;
+  }
+  aot = alloc_executor(metadata);
+  if (aot == NULL) {
+    return NULL;
+  }
+  aot->run = mtvm_registry_function(run);
+  for (size_t i = 0; i < aot->count; i++) {
+    if (alloc_tensor(aot, i) != 0) {
+      mtvm_aot_destroy(aot);
+      return NULL;
+    }
+  }
+  return aot;
+}
+
+void mtvm_aot_destroy(mtvm_aot_t *aot) {
+  for (size_t i = 0; i < aot->count; i++) {
+    if (aot->tensors[i].data != NULL) {
+      (void)mtvm_memory_free(aot->tensors[i].data, MTVM_BLOCK_TENSOR);
+    }
+  }
+  (void)mtvm_memory_free(aot, MTVM_BLOCK_OBJECT);
+}
+
+size_t mtvm_aot_num_inputs(const mtvm_aot_t *aot) { return (size_t)aot->metadata->num_inputs; }
+
+size_t mtvm_aot_num_outputs(const mtvm_aot_t *aot) { return (size_t)aot->metadata->num_outputs; }
+
+DLTensor *mtvm_aot_input(mtvm_aot_t *aot, size_t index) {
+  return index < mtvm_aot_num_inputs(aot) ? &aot->tensors[index] : NULL;
+}
+
+DLTensor *mtvm_aot_output(mtvm_aot_t *aot, size_t index) {
+  return index < mtvm_aot_num_outputs(aot) ? &aot->tensors[mtvm_aot_num_inputs(aot) + index] : NULL;
+}
+
+const char *mtvm_aot_input_name(const mtvm_aot_t *aot, size_t index) {
+  return index < mtvm_aot_num_inputs(aot) ? aot->metadata->inputs[index].name : NULL;
+}
+
+const char *mtvm_aot_output_name(const mtvm_aot_t *aot, size_t index) {
+  return index < mtvm_aot_num_outputs(aot) ? aot->metadata->outputs[index].name : NULL;
+}
+
+int mtvm_aot_run(mtvm_aot_t *aot) {
+  const size_t mark = mtvm_stack_mark();
+  TVMValue result;
+  int code = kTVMNullptr;
+  int failed;
+  result.v_int64 = 0;
+  mtvm_error_clear();
+  failed = aot->run(aot->values, aot->codes, (int)aot->count, &result, &code, NULL);
+  mtvm_stack_release(mark);
+  if (failed != 0 && mtvm_error_text()[0] == '\0') {
+    return mtvm_error("%s_run returned %d", aot->metadata->mod_name, (uint64_t)(int64_t)failed, 0);
+  }
+  return failed != 0 ? -1 : 0;
+}

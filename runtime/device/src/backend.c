@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What generated code calls beside memory and errors. */
+#include <tvm/runtime/c_backend_api.h>
+
+#include "error.h"
+
+int TVMBackendParallelLaunch(FTVMParallelLambda lambda, void *data, int num_task) {
+  TVMParallelGroupEnv env;
+  (void)num_task; /* the lambda divides its work by env.num_task */
+  env.sync_handle = NULL;
+  env.num_task = 1;
+  return lambda(0, &env, data);
+}
+
+int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *env) {
+  (void)task_id;
+  (void)env;
+  return 0;
+}
+
+/* Registers symbols while a C++ program starts; here the system library brings its table along. */
+int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol) {
+  (void)symbol;
+  return mtvm_error("symbol \"%s\": this runtime reads TVMSystemLibEntryPoint only", name, 0, 0);
+}
+
+int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args, TVMValue *ret_value,
+                int *ret_type_code) {
+  const TVMBackendPackedCFunc packed = (TVMBackendPackedCFunc)(uintptr_t)function;
+  return packed(args, type_codes, num_args, ret_value, ret_type_code, NULL);
+}
+
+int TVMFuncFree(TVMFunctionHandle function) {
+  (void)function;
+  return 0;
+}
+
+int TVMCFuncSetReturn(TVMRetValueHandle ret, TVMValue *value, int *type_code, int num_ret) {
+  (void)type_code;
+  if (num_ret != 1) {
+    return mtvm_error("return: want 1 value, got %d", "", (uint64_t)(int64_t)num_ret, 0);
+  }
+  *(TVMValue *)ret = *value;
+  return 0;
+}

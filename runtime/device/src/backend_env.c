@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions that generated code looks up by name. In a file of its own, because firmware without a system
+ * library (the C interface) must link without registry.c. */
+#include "error.h"
+#include "globals.h"
+#include "registry.h"
+
+int TVMBackendGetFuncFromEnv(void *module, const char *name, TVMFunctionHandle *out) {
+  const size_t index = mtvm_registry_find(name, "", "");
+  (void)module;
+  if (index < mtvm_registry_count()) {
+    *out = (TVMFunctionHandle)(uintptr_t)mtvm_registry_function(index);
+    return 0;
+  }
+  return TVMFuncGetGlobal(name, out);
+}

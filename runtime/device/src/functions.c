@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "functions.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "evaluator.h"
+#include "executor.h"
+#include "globals.h"
+#include "memory.h"
+#include "objects.h"
+#include "random.h"
+#include "registry.h"
+#include "rpc.h"
+
+static int system_lib(mtvm_call_t *call) {
+  return mtvm_return_handle(call, kTVMModuleHandle, mtvm_handle(MTVM_MODULE, MTVM_OWNER_SYSTEM_LIB, 0));
+}
+
+static int module_get_function(mtvm_call_t *call) {
+  uint64_t handle;
+  if (mtvm_want_arguments(call, "ms") != 0 ||
+      mtvm_find_in_module((uint64_t)call->values[0].v_int64, call->values[1].v_str, &handle) != 0) {
+    return -1;
+  }
+  return handle == 0 ? 0 : mtvm_return_handle(call, kTVMPackedFuncHandle, handle);
+}
+
+static int max_packet_size(mtvm_call_t *call) { return mtvm_return_int(call, (int64_t)mtvm_max_message()); }
+
+static const mtvm_named_fn_t natives[] = {
+    {"runtime.SystemLib", system_lib},
+    {"tvm.rpc.server.ModuleGetFunction", module_get_function},
+    {"tvm.rpc.server.GetCRTMaxPacketSize", max_packet_size},
+    {"runtime.RPCTimeEvaluator", mtvm_evaluator_create},
+    {"tvm.aot_executor.create", mtvm_executor_create},
+    {"tvm.contrib.random.random_fill", mtvm_random_fill},
+};
+#define NATIVES (sizeof natives / sizeof natives[0])
+
+static size_t find_native(const mtvm_named_fn_t *functions, size_t count, const char *name) {
+  size_t index = 0;
+  while (index < count && strcmp(functions[index].name, name) != 0) {
+    index++;
+  }
+  return index;
+}
+
+/* Members of the global owner: the runtime's own functions, then the firmware's. */
+uint64_t mtvm_find_global(const char *name) {
+  size_t index = find_native(natives, NATIVES, name);
+  if (index == NATIVES) {
+    const size_t global = mtvm_global_find(name);
+    if (global == mtvm_global_count()) {
+      return 0;
+    }
+    index += global;
+  }
+  return mtvm_handle(MTVM_FUNCTION, MTVM_OWNER_GLOBAL, (uint32_t)index);
+}
+
+int mtvm_find_in_module(uint64_t module, const char *name, uint64_t *handle) {
+  uint32_t owner;
+  uint32_t member;
+  size_t index;
+  size_t count;
+  if (module == 0) {
+    *handle = mtvm_find_global(name);
+    return 0;
+  }
+  if (mtvm_handle_find(module, MTVM_MODULE, &owner, &member) != 0) {
+    return -1;
+  }
+  if (owner == MTVM_OWNER_SYSTEM_LIB) {
+    count = mtvm_registry_count();
+    index = mtvm_registry_find(name, "", "");
+  } else {
+    count = mtvm_executor_function_count;
+    index = find_native(mtvm_executor_functions, count, name);
+  }
+  *handle = index == count ? 0 : mtvm_handle(MTVM_FUNCTION, owner, (uint32_t)index);
+  return 0;
+}
+
+static int global_function(uint32_t member, mtvm_function_t *function) {
+  if (member < NATIVES) {
+    function->native = natives[member].call;
+    function->name = natives[member].name;
+    return 0;
+  }
+  member -= (uint32_t)NATIVES;
+  if (member >= mtvm_global_count()) {
+    return -1;
+  }
+  function->packed = mtvm_global_function(member);
+  function->name = mtvm_global_name(member);
+  return 0;
+}
+
+static int system_function(uint32_t member, mtvm_function_t *function) {
+  if (member >= mtvm_registry_count()) {
+    return -1;
+  }
+  function->packed = mtvm_registry_function(member);
+  function->name = mtvm_registry_name(member);
+  return 0;
+}
+
+static int object_function(uint32_t owner, uint32_t member, mtvm_function_t *function) {
+  function->object = mtvm_object(owner);
+  function->owner = owner;
+  function->name = "";
+  if (mtvm_object_kind(owner) == MTVM_FUNCTION) {
+    function->native = mtvm_evaluator_run;
+    return 0;
+  }
+  if (member >= mtvm_executor_function_count) {
+    return -1;
+  }
+  function->native = mtvm_executor_functions[member].call;
+  return 0;
+}
+
+int mtvm_function_of(uint64_t handle, mtvm_function_t *function) {
+  uint32_t owner;
+  uint32_t member;
+  int failed;
+  memset(function, 0, sizeof *function);
+  if (mtvm_handle_find(handle, MTVM_FUNCTION, &owner, &member) != 0) {
+    return -1;
+  }
+  if (owner == MTVM_OWNER_GLOBAL) {
+    failed = global_function(member, function);
+  } else if (owner == MTVM_OWNER_SYSTEM_LIB) {
+    failed = system_function(member, function);
+  } else {
+    failed = object_function(owner, member, function);
+  }
+  return failed == 0 ? 0 : mtvm_error("%x is not the handle of a function", "", handle, 0);
+}
+
+static int call_packed(const mtvm_function_t *function, mtvm_call_t *call) {
+  const size_t mark = mtvm_stack_mark();
+  int code = kTVMNullptr;
+  const int failed = function->packed(call->values, call->codes, call->count, &call->result, &code, NULL);
+  mtvm_stack_release(mark);
+  call->result_code = code;
+  if (failed == 0) {
+    return 0;
+  }
+  if (mtvm_error_text()[0] == '\0') {
+    (void)mtvm_error("%s returned %d", function->name, (uint64_t)(int64_t)failed, 0);
+  }
+  return -1;
+}
+
+int mtvm_call(const mtvm_function_t *function, mtvm_call_t *call) {
+  call->result.v_int64 = 0;
+  call->result_code = kTVMNullptr;
+  call->object = function->object;
+  call->owner = function->owner;
+  mtvm_error_clear();
+  return function->packed != NULL ? call_packed(function, call) : function->native(call);
+}

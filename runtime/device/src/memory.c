@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memory.h"
+
+#include <tvm/runtime/c_backend_api.h>
+
+#include "error.h"
+
+/* In front of every block. The tag is derived from size and kind, so that a kernel that writes past its
+ * tensor is found out instead of being followed into the weeds. */
+typedef struct {
+  uint32_t size; /* header and data, a multiple of MTVM_ALIGN */
+  uint32_t tag;
+} header_t;
+
+#define TAG 0x5aa5c33cu
+#define LARGEST 0x7fffffffu
+
+static struct {
+  uint8_t *base;
+  uint32_t size;
+  uint32_t top;   /* end of the blocks at the bottom */
+  uint32_t stack; /* begin of the stack; the end is size */
+} memory;
+
+int mtvm_memory_init(uint8_t *data, size_t size) {
+  const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
+  memory.base = data + skip;
+  if (size < skip + 2 * MTVM_ALIGN || size > LARGEST) {
+    return mtvm_error("workspace: want %d bytes or more, got %d", "", 3 * MTVM_ALIGN, size);
+  }
+  memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
+  mtvm_memory_reset();
+  return 0;
+}
+
+void mtvm_memory_reset(void) {
+  memory.top = 0;
+  memory.stack = memory.size;
+}
+
+/* Header and data of a block of nbytes; more than the workspace when there is no such block. */
+static uint32_t block_size(uint64_t nbytes) {
+  if (nbytes > memory.size) {
+    return LARGEST + 1;
+  }
+  return ((uint32_t)nbytes + 2 * MTVM_ALIGN - 1) & ~(uint32_t)(MTVM_ALIGN - 1);
+}
+
+static header_t *at(uint32_t offset) { return (header_t *)(void *)(memory.base + offset); }
+
+static void set_block(uint32_t offset, uint32_t size, mtvm_block_kind_t kind) {
+  at(offset)->size = size;
+  at(offset)->tag = (TAG + (uint32_t)kind) ^ size;
+}
+
+/* Kind of the block, which ends at `end` or before; -1 when its header was overwritten. */
+static int block_kind(uint32_t offset, uint32_t end) {
+  const header_t *header = at(offset);
+  const uint32_t kind = (header->tag ^ header->size) - TAG;
+  if (kind > MTVM_BLOCK_STACK || header->size == 0 || header->size > end - offset) {
+    return mtvm_error("memory at %x was overwritten: a kernel wrote past the end of a tensor", "",
+                      (uintptr_t)header, 0);
+  }
+  return (int)kind;
+}
+
+/* Join the free blocks that follow a free block. */
+static int join(uint32_t offset) {
+  for (;;) {
+    const uint32_t next = offset + at(offset)->size;
+    int kind;
+    if (next >= memory.top) {
+      return 0;
+    }
+    kind = block_kind(next, memory.top);
+    if (kind != MTVM_BLOCK_FREE) {
+      return kind < 0 ? -1 : 0;
+    }
+    set_block(offset, at(offset)->size + at(next)->size, MTVM_BLOCK_FREE);
+  }
+}
+
+static int no_room(uint64_t nbytes, uint32_t largest) {
+  return mtvm_error("out of memory: want %d bytes, got %d left in the workspace", "", nbytes,
+                    largest < MTVM_ALIGN ? 0 : largest - MTVM_ALIGN);
+}
+
+/* Offset of a free block of `size` or more; memory.top when there is none; beyond it for broken memory. */
+static uint32_t find_free(uint32_t size, uint32_t *largest) {
+  uint32_t offset = 0;
+  while (offset < memory.top) {
+    const int kind = block_kind(offset, memory.top);
+    if (kind < 0 || (kind == MTVM_BLOCK_FREE && join(offset) != 0)) {
+      return LARGEST;
+    }
+    if (kind == MTVM_BLOCK_FREE) {
+      *largest = *largest < at(offset)->size ? at(offset)->size : *largest;
+      if (at(offset)->size >= size) {
+        return offset;
+      }
+    }
+    offset += at(offset)->size;
+  }
+  return offset;
+}
+
+void *mtvm_memory_alloc(uint64_t nbytes, mtvm_block_kind_t kind) {
+  const uint32_t size = block_size(nbytes);
+  uint32_t largest = memory.stack - memory.top;
+  const uint32_t offset = find_free(size, &largest);
+  if (offset > memory.top) {
+    return NULL;
+  }
+  if (offset < memory.top) {
+    const uint32_t rest = at(offset)->size - size;
+    if (rest > 0) {
+      set_block(offset + size, rest, MTVM_BLOCK_FREE);
+    }
+  } else if (size > memory.stack - memory.top) {
+    (void)no_room(nbytes, largest);
+    return NULL;
+  } else {
+    memory.top += size;
+  }
+  set_block(offset, size, kind);
+  return memory.base + offset + MTVM_ALIGN;
+}
+
+/* Offset of the block that holds data, which is one of the blocks at the bottom; -1 when there is none. */
+static int find_block(const void *data, uint32_t *found) {
+  const uintptr_t distance = (uintptr_t)data - (uintptr_t)memory.base;
+  uint32_t offset = 0;
+  while (offset < memory.top) {
+    const int kind = block_kind(offset, memory.top);
+    if (kind < 0) {
+      return -1;
+    }
+    if (distance >= offset + MTVM_ALIGN && distance < offset + at(offset)->size) {
+      *found = offset;
+      return kind;
+    }
+    offset += at(offset)->size;
+  }
+  return -1;
+}
+
+/* Give free blocks at the top back. */
+static int trim(void) {
+  uint32_t offset = 0;
+  while (offset < memory.top) {
+    const int kind = block_kind(offset, memory.top);
+    if (kind < 0 || (kind == MTVM_BLOCK_FREE && join(offset) != 0)) {
+      return -1;
+    }
+    if (kind == MTVM_BLOCK_FREE && offset + at(offset)->size == memory.top) {
+      memory.top = offset;
+    } else {
+      offset += at(offset)->size;
+    }
+  }
+  return 0;
+}
+
+int mtvm_memory_free(const void *data, mtvm_block_kind_t kind) {
+  uint32_t offset = 0;
+  if (find_block(data, &offset) != (int)kind || data != memory.base + offset + MTVM_ALIGN) {
+    return mtvm_error("free: %x is not the address of an allocation", "", (uintptr_t)data, 0);
+  }
+  set_block(offset, at(offset)->size, MTVM_BLOCK_FREE);
+  return trim();
+}
+
+bool mtvm_memory_holds(const void *data, uint64_t nbytes) {
+  uint32_t offset = 0;
+  const int kind = find_block(data, &offset);
+  if (kind != MTVM_BLOCK_DATA && kind != MTVM_BLOCK_TENSOR) {
+    return false;
+  }
+  return nbytes <= (uintptr_t)(memory.base + offset + at(offset)->size) - (uintptr_t)data;
+}
+
+size_t mtvm_stack_mark(void) { return memory.stack; }
+
+void mtvm_stack_release(size_t mark) { memory.stack = (uint32_t)mark; }
+
+void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t nbytes, int dtype_code_hint,
+                               int dtype_bits_hint) {
+  const uint32_t size = block_size(nbytes);
+  (void)device_type;
+  (void)device_id;
+  (void)dtype_code_hint;
+  (void)dtype_bits_hint;
+  if (size > memory.stack - memory.top) {
+    (void)no_room(nbytes, memory.stack - memory.top);
+    return NULL;
+  }
+  memory.stack -= size;
+  set_block(memory.stack, size, MTVM_BLOCK_STACK);
+  return memory.base + memory.stack + MTVM_ALIGN;
+}
+
+int TVMBackendFreeWorkspace(int device_type, int device_id, void *data) {
+  (void)device_type;
+  (void)device_id;
+  if (memory.stack >= memory.size || data != memory.base + memory.stack + MTVM_ALIGN) {
+    return mtvm_error("workspace %x is not the one that was allocated last", "", (uintptr_t)data, 0);
+  }
+  if (block_kind(memory.stack, memory.size) != MTVM_BLOCK_STACK) {
+    return -1;
+  }
+  memory.stack += at(memory.stack)->size;
+  return 0;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "packed.h"
+
+#include <microtvm/config.h>
+#include <string.h>
+
+#include "error.h"
+
+#define TENSOR_HEAD 24u /* address 8, device 8, number of dimensions 4, data type 4 */
+
+uint8_t *mtvm_read_bytes(mtvm_reader_t *reader, uint64_t n) {
+  uint8_t *bytes = reader->at;
+  if (n > (uint64_t)(reader->end - reader->at)) {
+    reader->overrun = true;
+    reader->at = reader->end;
+    return NULL;
+  }
+  reader->at += (size_t)n;
+  return bytes;
+}
+
+static void read_into(mtvm_reader_t *reader, void *to, size_t n) {
+  const uint8_t *from = mtvm_read_bytes(reader, n);
+  if (from == NULL) {
+    memset(to, 0, n);
+  } else {
+    memcpy(to, from, n); /* not aligned in the packet */
+  }
+}
+
+uint64_t mtvm_read_u64(mtvm_reader_t *reader) {
+  uint64_t value;
+  read_into(reader, &value, sizeof value);
+  return value;
+}
+
+uint32_t mtvm_read_u32(mtvm_reader_t *reader) {
+  uint32_t value;
+  read_into(reader, &value, sizeof value);
+  return value;
+}
+
+int mtvm_read_end(const mtvm_reader_t *reader) {
+  if (reader->overrun) {
+    return mtvm_error("message ends before its last operand", "", 0, 0);
+  }
+  if (reader->at != reader->end) {
+    return mtvm_error("message goes on for %d bytes after its last operand", "",
+                      (uint64_t)(reader->end - reader->at), 0);
+  }
+  return 0;
+}
+
+/* The dimensions, moved down over the tensor's head, which has been read, to where they are aligned. */
+static int64_t *align_shape(uint8_t *shape, size_t n) {
+  uint8_t *aligned = shape - ((uintptr_t)shape & 7u);
+  memmove(aligned, shape, n);
+  return (int64_t *)(void *)aligned;
+}
+
+int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
+  const uint64_t data = mtvm_read_u64(reader);
+  uint8_t *shape;
+  size_t shape_bytes;
+  memset(tensor, 0, sizeof *tensor);
+  read_into(reader, &tensor->device, sizeof tensor->device);
+  read_into(reader, &tensor->ndim, sizeof tensor->ndim);
+  read_into(reader, &tensor->dtype, sizeof tensor->dtype);
+  if (tensor->ndim < 0 || tensor->ndim > MTVM_MAX_NDIM) {
+    return mtvm_error("tensor: want at most %d dimensions, got %d", "", MTVM_MAX_NDIM,
+                      (uint64_t)(int64_t)tensor->ndim);
+  }
+  shape_bytes = (size_t)tensor->ndim * sizeof(int64_t);
+  shape = mtvm_read_bytes(reader, shape_bytes);
+  tensor->byte_offset = mtvm_read_u64(reader);
+  if (reader->overrun) {
+    return mtvm_read_end(reader);
+  }
+  if (data > UINTPTR_MAX) {
+    return mtvm_error("tensor: %x is not an address of this device", "", data, 0);
+  }
+  tensor->data = (void *)(uintptr_t)data;
+  tensor->shape = align_shape(shape, shape_bytes);
+  return 0;
+}
+
+void *mtvm_scratch_take(mtvm_scratch_t *scratch, size_t n) {
+  uint8_t *aligned = scratch->at + ((size_t)(0 - (uintptr_t)scratch->at) & 7u);
+  if (aligned > scratch->end || n > (size_t)(scratch->end - aligned)) {
+    (void)mtvm_error("call: want %d more bytes of packet buffer, got %d", "", n,
+                     (uint64_t)(scratch->end - scratch->at));
+    return NULL;
+  }
+  scratch->at = aligned + n;
+  return aligned;
+}
+
+/* Length and bytes; the bytes are moved over the length, so that a NUL fits behind them. */
+static int read_text(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValue *value) {
+  char *to = (char *)reader->at;
+  const uint64_t n = mtvm_read_u64(reader);
+  const uint8_t *from = mtvm_read_bytes(reader, n);
+  TVMByteArray *array;
+  if (from == NULL) {
+    return mtvm_read_end(reader);
+  }
+  memmove(to, from, (size_t)n);
+  to[n] = '\0';
+  value->v_str = to;
+  if (code == kTVMStr) {
+    return 0;
+  }
+  array = mtvm_scratch_take(&call->scratch, sizeof *array);
+  if (array == NULL) {
+    return -1;
+  }
+  array->data = to;
+  array->size = (size_t)n;
+  value->v_handle = array;
+  return 0;
+}
+
+static int read_value(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValue *value) {
+  DLTensor *tensor;
+  value->v_int64 = 0;
+  switch (code) {
+    case kTVMNullptr:
+      return 0;
+    case kTVMArgInt:
+    case 1: /* unsigned, which calls treat as int */
+    case kTVMArgFloat:
+    case kTVMOpaqueHandle:
+    case kTVMDataType:
+    case kDLDevice:
+    case kTVMModuleHandle:
+    case kTVMPackedFuncHandle:
+      value->v_int64 = (int64_t)mtvm_read_u64(reader);
+      return 0;
+    case kTVMDLTensorHandle:
+      tensor = mtvm_scratch_take(&call->scratch, sizeof *tensor);
+      value->v_handle = tensor;
+      return tensor == NULL ? -1 : mtvm_read_tensor(reader, tensor);
+    case kTVMStr:
+    case kTVMBytes:
+      return read_text(reader, call, code, value);
+    default:
+      return mtvm_error("argument: type code %d is not known", "", (uint64_t)(int64_t)code, 0);
+  }
+}
+
+int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
+  const uint32_t count = mtvm_read_u32(reader);
+  if (count > MTVM_MAX_ARGS) {
+    return mtvm_error("call: want at most %d arguments, got %d", "", MTVM_MAX_ARGS,
+                      (uint64_t)(int64_t)(int32_t)count);
+  }
+  call->count = (int)count;
+  call->values = mtvm_scratch_take(&call->scratch, count * sizeof *call->values);
+  call->codes = mtvm_scratch_take(&call->scratch, count * sizeof *call->codes);
+  if (call->values == NULL || call->codes == NULL) {
+    return -1;
+  }
+  read_into(reader, call->codes, count * sizeof *call->codes);
+  for (uint32_t i = 0; i < count; i++) {
+    if (read_value(reader, call, call->codes[i], &call->values[i]) != 0) {
+      return -1;
+    }
+  }
+  return mtvm_read_end(reader);
+}
+
+static bool is_kind(int code, char kind) {
+  switch (kind) {
+    case 'i':
+      return code == kTVMArgInt;
+    case 'k':
+      return code == kTVMArgInt || code == kTVMStr;
+    case 's':
+      return code == kTVMStr;
+    case 't':
+      return code == kTVMDLTensorHandle;
+    case 'd':
+      return code == kDLDevice;
+    case 'y':
+      return code == kTVMDataType;
+    case 'm':
+      return code == kTVMModuleHandle || code == kTVMNullptr;
+    default:
+      return code == kTVMOpaqueHandle || code == kTVMNullptr;
+  }
+}
+
+int mtvm_want_arguments(const mtvm_call_t *call, const char *kinds) {
+  const size_t want = strlen(kinds);
+  if ((size_t)call->count < want) {
+    return mtvm_error("arguments: want %d, got %d", "", want, (uint64_t)call->count);
+  }
+  for (size_t i = 0; i < want; i++) {
+    if (!is_kind(call->codes[i], kinds[i])) {
+      /* The kinds are the arguments' names here: "sit" tells string, int, tensor. */
+      return mtvm_error("arguments: want \"%s\", but number %d has type code %d", kinds, i,
+                        (uint64_t)call->codes[i]);
+    }
+  }
+  return 0;
+}
+
+int mtvm_return_int(mtvm_call_t *call, int64_t value) {
+  call->result.v_int64 = value;
+  call->result_code = kTVMArgInt;
+  return 0;
+}
+
+int mtvm_return_handle(mtvm_call_t *call, int code, uint64_t handle) {
+  call->handle = handle;
+  call->result_code = code;
+  return 0;
+}

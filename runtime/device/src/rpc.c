@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rpc.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "framing.h"
+#include "functions.h"
+#include "memory.h"
+#include "objects.h"
+#include "session.h"
+#include "tensor.h"
+
+enum {
+  SHUTDOWN = 1,
+  INIT_SERVER = 2,
+  CALL_FUNC = 3,
+  RETURN = 4,
+  EXCEPTION = 5,
+  COPY_FROM_REMOTE = 6,
+  COPY_TO_REMOTE = 7,
+  COPY_ACK = 8,
+  GET_GLOBAL_FUNC = 9,
+  FREE_HANDLE = 10,
+  DEV_SET_DEVICE = 11,
+  DEV_GET_ATTR = 12,
+  DEV_ALLOC_DATA = 13,
+  DEV_FREE_DATA = 14,
+  DEV_STREAM_SYNC = 15,
+  COPY_AMONG_REMOTE = 16,
+  DEV_ALLOC_DATA_WITH_SCOPE = 17,
+  DEV_CREATE_STREAM = 18,
+  DEV_FREE_STREAM = 19,
+  DEV_SET_STREAM = 20,
+};
+
+#define LENGTH_BYTES 8u
+#define CODE_BYTES 4u
+#define HEAD_BYTES (LENGTH_BYTES + CODE_BYTES)
+#define PROTOCOL "0.8.0"
+#define DEVICE_EXISTS 0 /* the one attribute every device has */
+
+static size_t packet_buffer;
+
+/* A value of an answer, and how it is written. */
+typedef struct {
+  int32_t code;
+  uint64_t bits;     /* of a number or handle */
+  const void *bytes; /* of a string or bytes, whose length is bits; or of a tensor */
+} item_t;
+
+void mtvm_rpc_init(size_t packet_buffer_size) { packet_buffer = packet_buffer_size; }
+
+size_t mtvm_max_message(void) { return packet_buffer - MTVM_PACKET_OVERHEAD; }
+
+void mtvm_rpc_reset(const mtvm_session_t *session) {
+  mtvm_memory_reset();
+  mtvm_objects_reset(session->id);
+  mtvm_error_clear();
+}
+
+static size_t item_size(const item_t *item) {
+  switch (item->code) {
+    case kTVMNullptr:
+      return 0;
+    case kTVMStr:
+    case kTVMBytes:
+      return 8 + (size_t)item->bits;
+    case kTVMDLTensorHandle:
+      return 8 + 8 + 4 + 4 + 8 * (size_t)((const DLTensor *)item->bytes)->ndim + 8;
+    default:
+      return 8;
+  }
+}
+
+static void put_tensor(mtvm_framer_t *framer, const DLTensor *tensor) {
+  const uint64_t data = (uintptr_t)tensor->data;
+  mtvm_framer_put(framer, &data, sizeof data);
+  mtvm_framer_put(framer, &tensor->device, sizeof tensor->device);
+  mtvm_framer_put(framer, &tensor->ndim, sizeof tensor->ndim);
+  mtvm_framer_put(framer, &tensor->dtype, sizeof tensor->dtype);
+  mtvm_framer_put(framer, tensor->shape, 8 * (size_t)tensor->ndim);
+  mtvm_framer_put(framer, &tensor->byte_offset, sizeof tensor->byte_offset);
+}
+
+static void put_item(mtvm_framer_t *framer, const item_t *item) {
+  switch (item->code) {
+    case kTVMNullptr:
+      break;
+    case kTVMDLTensorHandle:
+      put_tensor(framer, item->bytes);
+      break;
+    case kTVMStr:
+    case kTVMBytes:
+      mtvm_framer_put(framer, &item->bits, sizeof item->bits);
+      mtvm_framer_put(framer, item->bytes, (size_t)item->bits);
+      break;
+    default:
+      mtvm_framer_put(framer, &item->bits, sizeof item->bits);
+      break;
+  }
+}
+
+static void begin(mtvm_session_t *session, int32_t code, size_t operand_bytes) {
+  const uint64_t length = CODE_BYTES + operand_bytes;
+  mtvm_session_begin(session, LENGTH_BYTES + CODE_BYTES + operand_bytes);
+  mtvm_framer_put(&session->framer, &length, sizeof length);
+  mtvm_framer_put(&session->framer, &code, sizeof code);
+}
+
+/* Send a sequence of items, unless it is larger than the host's buffer may be. */
+static int answer(mtvm_session_t *session, int32_t code, const item_t *items, int32_t count) {
+  size_t size = sizeof count;
+  for (int32_t i = 0; i < count; i++) {
+    size += sizeof items[i].code + item_size(&items[i]);
+  }
+  if (HEAD_BYTES + size > mtvm_max_message()) {
+    return mtvm_error("result: want at most %d bytes in a packet, got %d", "", mtvm_max_message(),
+                      HEAD_BYTES + size);
+  }
+  begin(session, code, size);
+  mtvm_framer_put(&session->framer, &count, sizeof count);
+  for (int32_t i = 0; i < count; i++) {
+    mtvm_framer_put(&session->framer, &items[i].code, sizeof items[i].code);
+  }
+  for (int32_t i = 0; i < count; i++) {
+    put_item(&session->framer, &items[i]);
+  }
+  mtvm_session_finish(session);
+  return 0;
+}
+
+static int answer_one(mtvm_session_t *session, int32_t code, uint64_t bits) {
+  const item_t item = {code, bits, NULL};
+  return answer(session, RETURN, &item, 1);
+}
+
+static int answer_null(mtvm_session_t *session) { return answer_one(session, kTVMNullptr, 0); }
+
+void mtvm_rpc_fail(mtvm_session_t *session) {
+  const char *text = mtvm_error_text();
+  const item_t item = {kTVMStr, strlen(text), text};
+  (void)answer(session, EXCEPTION, &item, 1); /* fits: the text is shorter than any packet buffer */
+}
+
+/* A call's result: its type code as an int, the value, and for a tensor its handle. */
+static int answer_call(mtvm_session_t *session, const mtvm_call_t *call) {
+  item_t items[3] = {{kTVMArgInt, 0, NULL}, {0, 0, NULL}, {kTVMOpaqueHandle, 0, NULL}};
+  item_t *value = &items[1];
+  const TVMByteArray *array;
+  items[0].bits = (uint64_t)(int64_t)call->result_code;
+  value->code = call->result_code;
+  value->bits = (uint64_t)call->result.v_int64;
+  switch (call->result_code) {
+    case kTVMNullptr:
+    case kTVMArgInt:
+    case kTVMArgFloat:
+    case kTVMDataType:
+    case kDLDevice:
+      break;
+    case kTVMOpaqueHandle:
+      value->bits = (uintptr_t)call->result.v_handle;
+      break;
+    case kTVMStr:
+      value->bytes = call->result.v_str;
+      value->bits = strlen(call->result.v_str);
+      break;
+    case kTVMBytes:
+      array = call->result.v_handle;
+      value->bytes = array->data;
+      value->bits = array->size;
+      break;
+    case kTVMModuleHandle:
+    case kTVMPackedFuncHandle:
+    case kTVMNDArrayHandle:
+      if (call->handle == 0) {
+        return mtvm_error("result: a function of the firmware cannot return type code %d", "",
+                          (uint64_t)call->result_code, 0);
+      }
+      value->code = kTVMOpaqueHandle;
+      value->bits = call->handle;
+      break;
+    default:
+      return mtvm_error("result: type code %d is not known", "", (uint64_t)(int64_t)call->result_code, 0);
+  }
+  if (call->result_code == kTVMNDArrayHandle) {
+    value->code = kTVMDLTensorHandle;
+    value->bytes = call->result.v_handle;
+    items[2].bits = call->handle;
+    return answer(session, RETURN, items, 3);
+  }
+  return answer(session, RETURN, items, 2);
+}
+
+static int check_tensors(const mtvm_call_t *call) {
+  for (int i = 0; i < call->count; i++) {
+    if (call->codes[i] == kTVMDLTensorHandle && mtvm_tensor_check_argument(call->values[i].v_handle) != 0) {
+      return -1;
+    }
+  }
+  return 0;
+}
+
+static int call_function(mtvm_session_t *session, mtvm_reader_t *reader, mtvm_call_t *call) {
+  const uint64_t handle = mtvm_read_u64(reader);
+  mtvm_function_t function;
+  if (mtvm_read_arguments(reader, call) != 0 || mtvm_function_of(handle, &function) != 0 ||
+      check_tensors(call) != 0 || mtvm_call(&function, call) != 0) {
+    return -1;
+  }
+  return answer_call(session, call);
+}
+
+static int init_server(mtvm_session_t *session, mtvm_reader_t *reader, mtvm_call_t *call) {
+  const uint64_t length = mtvm_read_u64(reader);
+  const uint8_t *version = mtvm_read_bytes(reader, length);
+  if (version == NULL) {
+    return mtvm_read_end(reader);
+  }
+  if (length != strlen(PROTOCOL) || memcmp(version, PROTOCOL, strlen(PROTOCOL)) != 0) {
+    /* The count of arguments follows, so there is a byte for the terminator. */
+    uint8_t *terminator = mtvm_read_bytes(reader, 1);
+    if (terminator != NULL) {
+      *terminator = '\0';
+    }
+    return mtvm_error("want RPC protocol " PROTOCOL ", got \"%s\"",
+                      terminator != NULL ? (const char *)version : "", 0, 0);
+  }
+  if (mtvm_read_arguments(reader, call) != 0) {
+    return -1;
+  }
+  if (call->count != 0) {
+    return mtvm_error("InitServer: want no constructor arguments, got %d", "", (uint64_t)call->count, 0);
+  }
+  return answer_null(session);
+}
+
+static int copy_from_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
+  DLTensor tensor;
+  uint64_t nbytes;
+  const uint8_t *data;
+  if (mtvm_read_tensor(reader, &tensor) != 0) {
+    return -1;
+  }
+  nbytes = mtvm_read_u64(reader);
+  if (mtvm_read_end(reader) != 0) {
+    return -1;
+  }
+  data = mtvm_tensor_window(&tensor, nbytes);
+  if (data == NULL) {
+    return -1;
+  }
+  if (nbytes > mtvm_max_message() - HEAD_BYTES) {
+    return mtvm_error("copy: want at most %d bytes in a packet, got %d", "", mtvm_max_message() - HEAD_BYTES,
+                      nbytes);
+  }
+  begin(session, COPY_ACK, (size_t)nbytes);
+  mtvm_framer_put(&session->framer, data, (size_t)nbytes);
+  mtvm_session_finish(session);
+  return 0;
+}
+
+static int copy_to_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
+  DLTensor tensor;
+  uint64_t nbytes;
+  const uint8_t *from;
+  uint8_t *to;
+  if (mtvm_read_tensor(reader, &tensor) != 0) {
+    return -1;
+  }
+  nbytes = mtvm_read_u64(reader);
+  from = mtvm_read_bytes(reader, nbytes);
+  if (mtvm_read_end(reader) != 0) {
+    return -1;
+  }
+  to = mtvm_tensor_window(&tensor, nbytes);
+  if (to == NULL) {
+    return -1;
+  }
+  memcpy(to, from, (size_t)nbytes);
+  return answer_null(session);
+}
+
+static int check_device(DLDevice device) {
+  if (device.device_type != kDLCPU) {
+    return mtvm_error("want device type %d (cpu), got %d", "", kDLCPU, (uint64_t)(int64_t)device.device_type);
+  }
+  return 0;
+}
+
+static int get_global(mtvm_session_t *session, const mtvm_call_t *call) {
+  return answer_one(session, kTVMOpaqueHandle, mtvm_find_global(call->values[0].v_str));
+}
+
+static int free_handle(mtvm_session_t *session, const mtvm_call_t *call) {
+  if (mtvm_handle_free((uint64_t)call->values[0].v_int64, call->values[1].v_int64) != 0) {
+    return -1;
+  }
+  return answer_null(session);
+}
+
+static int on_device(mtvm_session_t *session, const mtvm_call_t *call) {
+  return check_device(call->values[0].v_device) != 0 ? -1 : answer_null(session);
+}
+
+static int get_attribute(mtvm_session_t *session, const mtvm_call_t *call) {
+  if (call->values[1].v_int64 == DEVICE_EXISTS) {
+    return answer_one(session, kTVMArgInt, call->values[0].v_device.device_type == kDLCPU ? 1 : 0);
+  }
+  return on_device(session, call);
+}
+
+static int answer_allocation(mtvm_session_t *session, DLDevice device, uint64_t nbytes) {
+  const void *data = check_device(device) != 0 ? NULL : mtvm_memory_alloc(nbytes, MTVM_BLOCK_DATA);
+  return data == NULL ? -1 : answer_one(session, kTVMOpaqueHandle, (uintptr_t)data);
+}
+
+/* The alignment that the host asks for is that of its own vectors: MTVM_ALIGN serves those of this device. */
+static int alloc_data(mtvm_session_t *session, const mtvm_call_t *call) {
+  return answer_allocation(session, call->values[0].v_device, (uint64_t)call->values[1].v_int64);
+}
+
+static int alloc_data_with_scope(mtvm_session_t *session, const mtvm_call_t *call) {
+  const DLTensor *tensor = call->values[0].v_handle;
+  uint64_t nbytes;
+  if (call->count > 1 && call->codes[1] == kTVMStr && call->values[1].v_str[0] != '\0' &&
+      strcmp(call->values[1].v_str, "global") != 0) {
+    return mtvm_error("memory scope \"%s\": this device has global memory only", call->values[1].v_str, 0, 0);
+  }
+  if (mtvm_tensor_bytes(tensor, &nbytes) != 0) {
+    return -1;
+  }
+  return answer_allocation(session, tensor->device, nbytes);
+}
+
+static int free_data(mtvm_session_t *session, const mtvm_call_t *call) {
+  const uint64_t data = (uint64_t)call->values[1].v_int64;
+  if (check_device(call->values[0].v_device) != 0) {
+    return -1;
+  }
+  if (data > UINTPTR_MAX) {
+    return mtvm_error("free: %x is not an address of this device", "", data, 0);
+  }
+  return mtvm_memory_free((const void *)(uintptr_t)data, MTVM_BLOCK_DATA) != 0 ? -1 : answer_null(session);
+}
+
+static int copy_among_remote(mtvm_session_t *session, const mtvm_call_t *call) {
+  uint64_t from_bytes;
+  uint64_t to_bytes;
+  const uint8_t *from;
+  uint8_t *to;
+  if (mtvm_tensor_bytes(call->values[0].v_handle, &from_bytes) != 0 ||
+      mtvm_tensor_bytes(call->values[1].v_handle, &to_bytes) != 0) {
+    return -1;
+  }
+  if (from_bytes != to_bytes) {
+    return mtvm_error("copy: want %d bytes, got %d", "", to_bytes, from_bytes);
+  }
+  if (mtvm_tensor_check(call->values[0].v_handle) != 0 || mtvm_tensor_check(call->values[1].v_handle) != 0) {
+    return -1;
+  }
+  from = (const uint8_t *)((const DLTensor *)call->values[0].v_handle)->data;
+  from += ((const DLTensor *)call->values[0].v_handle)->byte_offset;
+  to = (uint8_t *)((const DLTensor *)call->values[1].v_handle)->data;
+  to += ((const DLTensor *)call->values[1].v_handle)->byte_offset;
+  memmove(to, from, (size_t)to_bytes);
+  return answer_null(session);
+}
+
+/* Streams do not exist: everything is done when it is answered. */
+static int create_stream(mtvm_session_t *session, const mtvm_call_t *call) {
+  return check_device(call->values[0].v_device) != 0 ? -1 : answer_one(session, kTVMOpaqueHandle, 0);
+}
+
+typedef int (*system_fn)(mtvm_session_t *session, const mtvm_call_t *call);
+
+/* Requests from GET_GLOBAL_FUNC on, whose operands are a sequence. */
+static const struct {
+  const char *arguments; /* see mtvm_want_arguments */
+  system_fn carry_out;
+} requests[] = {
+    {"s", get_global},
+    {"hi", free_handle},
+    {"d", on_device},
+    {"di", get_attribute},
+    {"diiy", alloc_data},
+    {"dh", free_data},
+    {"dh", on_device}, /* stream sync */
+    {"tt", copy_among_remote},
+    {"t", alloc_data_with_scope},
+    {"d", create_stream},
+    {"dh", on_device}, /* free stream */
+    {"dh", on_device}, /* set stream */
+};
+
+static int take_sequence(mtvm_session_t *session, uint32_t index, mtvm_reader_t *reader, mtvm_call_t *call) {
+  if (mtvm_read_arguments(reader, call) != 0 || mtvm_want_arguments(call, requests[index].arguments) != 0) {
+    return -1;
+  }
+  return requests[index].carry_out(session, call);
+}
+
+static int take_request(mtvm_session_t *session, int32_t code, mtvm_reader_t *reader, mtvm_call_t *call) {
+  switch (code) {
+    case INIT_SERVER:
+      return init_server(session, reader, call);
+    case CALL_FUNC:
+      return call_function(session, reader, call);
+    case COPY_FROM_REMOTE:
+      return copy_from_remote(session, reader);
+    case COPY_TO_REMOTE:
+      return copy_to_remote(session, reader);
+    default:
+      if (code < GET_GLOBAL_FUNC || code > DEV_SET_STREAM) {
+        return mtvm_error("message code %d is not a request", "", (uint64_t)(int64_t)code, 0);
+      }
+      return take_sequence(session, (uint32_t)(code - GET_GLOBAL_FUNC), reader, call);
+  }
+}
+
+bool mtvm_rpc_take(mtvm_session_t *session, uint8_t *message, size_t length, uint8_t *end) {
+  mtvm_reader_t reader = {message, message + length, false};
+  const uint64_t want = mtvm_read_u64(&reader);
+  const int32_t code = (int32_t)mtvm_read_u32(&reader);
+  mtvm_call_t call;
+  int failed;
+  memset(&call, 0, sizeof call);
+  call.scratch.at = message + length;
+  call.scratch.end = end;
+  mtvm_error_clear();
+  if (reader.overrun || want != length - LENGTH_BYTES) {
+    failed = mtvm_error("message: want %d bytes after its length, got %d", "", want,
+                        length < LENGTH_BYTES ? 0 : length - LENGTH_BYTES);
+  } else if (code == SHUTDOWN) {
+    return false;
+  } else {
+    failed = take_request(session, code, &reader, &call);
+  }
+  if (failed != 0) {
+    mtvm_rpc_fail(session);
+  }
+  return true;
+}

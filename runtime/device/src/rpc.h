@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests of the host and their answers.
+ *
+ * A message is its length (u64, of what follows), a code (i32) and operands. Every request but Shutdown is
+ * answered: with Return, with CopyAck, or with an Exception that says what is wrong. */
+#ifndef MTVM_RPC_H
+#define MTVM_RPC_H
+
+#include <microtvm/server.h>
+
+/* Largest message that is taken or sent, and told the host. */
+size_t mtvm_max_message(void);
+
+/* For a packet buffer of that size. */
+void mtvm_rpc_init(size_t packet_buffer_size);
+
+/* A session begins (session->id) or ended (0): nothing of the last one is left. */
+void mtvm_rpc_reset(const mtvm_session_t *session);
+
+/* Carry out the message of `length` bytes and answer it. What is between it and `end` is used too. False when
+ * the host closed the session. */
+bool mtvm_rpc_take(mtvm_session_t *session, uint8_t *message, size_t length, uint8_t *end);
+
+/* Answer with an exception; its text is the last error. */
+void mtvm_rpc_fail(mtvm_session_t *session);
+
+#endif

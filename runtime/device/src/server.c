@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <microtvm/aot.h>
+#include <microtvm/server.h>
+#include <string.h>
+
+#include "error.h"
+#include "framing.h"
+#include "rpc.h"
+#include "session.h"
+
+#define LARGEST_PACKET_BUFFER 2048u
+#define SMALLEST_PACKET_BUFFER 256u
+
+int mtvm_server_init(mtvm_server_t *server, const mtvm_server_config_t *config) {
+  size_t size = config->packet_buffer_size;
+  if (size < SMALLEST_PACKET_BUFFER) {
+    return mtvm_error("packet buffer: want %d bytes or more, got %d", "", SMALLEST_PACKET_BUFFER, size);
+  }
+  size = size > LARGEST_PACKET_BUFFER ? LARGEST_PACKET_BUFFER : size;
+  memset(server, 0, sizeof *server);
+  mtvm_unframer_init(&server->unframer, config->packet_buffer, size);
+  mtvm_rpc_init(size);
+  if (mtvm_memory_init(config->workspace, config->workspace_size) != 0 ||
+      mtvm_session_init(&server->session, config->write, config->context) != 0) {
+    return -1;
+  }
+  mtvm_rpc_reset(&server->session);
+  mtvm_session_announce(&server->session);
+  return 0;
+}
+
+static void take_message(mtvm_server_t *server) {
+  const mtvm_unframer_t *packet = &server->unframer;
+  const size_t length = packet->length - MTVM_SESSION_HEADER;
+  if (length > mtvm_max_message()) {
+    (void)mtvm_error("message: want at most %d bytes, got %d", "", mtvm_max_message(), length);
+    mtvm_rpc_fail(&server->session);
+  } else if (!mtvm_rpc_take(&server->session, packet->buffer + MTVM_SESSION_HEADER, length,
+                            packet->buffer + packet->capacity)) {
+    mtvm_session_end(&server->session);
+    mtvm_rpc_reset(&server->session);
+  }
+}
+
+static void take_packet(mtvm_server_t *server) {
+  const mtvm_unframer_t *packet = &server->unframer;
+  switch (mtvm_session_take(&server->session, packet->buffer, packet->length)) {
+    case MTVM_SESSION_CHANGED:
+      mtvm_rpc_reset(&server->session);
+      break;
+    case MTVM_SESSION_MESSAGE:
+      take_message(server);
+      break;
+    default:
+      break;
+  }
+}
+
+void mtvm_server_feed(mtvm_server_t *server, const uint8_t *data, size_t n) {
+  while (n > 0) {
+    bool complete;
+    const size_t used = mtvm_unframer_feed(&server->unframer, data, n, &complete);
+    data += used;
+    n -= used;
+    if (complete) {
+      take_packet(server);
+    }
+  }
+}
