@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flash and RAM of a firmware by part, read from the link map of GNU ld (-Wl,-Map=...).
+
+The map's last chapter, "Linker script and memory map", lists each output section at the left margin and below
+it, one space in, the input sections that it was made of, as "name address size file". A long name pushes the
+numbers to the next line. "*fill*" is padding before the section that follows it. Sections that were thrown
+away stand in an earlier chapter, or below /DISCARD/.
+
+The map has no section flags, so what a section is follows from its name and, where the linker script declares
+memory regions, from the region it lies in. Sums over the parts are the sums of the output sections that
+`size -A` shows. Equal strings of several files count for the first of them.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from runtime.host.errors import BuildError
+
+TOOLCHAIN: Final = "toolchain"
+"""The part of all that no other part claims: start-up code, C library, padding between files."""
+
+PARTS: Final[Mapping[str, Sequence[str]]] = {
+    "model": ("libmicrotvm_model*.a", "*model/codegen/*.o"),
+    "runtime": ("libmicrotvm_runtime*.a",),
+    "platform": ("libmicrotvm_platform*.a",),
+}
+"""Part -> patterns of the archives and objects that it is linked from (see read_map)."""
+
+
+class PartSize(NamedTuple):
+    """Bytes of one part. Initialised data count twice: they lie in flash and are copied to RAM."""
+
+    part: str
+    flash: int
+    ram: int
+
+
+class Piece(NamedTuple):
+    """One input section: a function or a variable when compiled with -ffunction-sections -fdata-sections.
+
+    name: of its symbol, or of the section where the map shows none. file: "archive(member)" or an object.
+    """
+
+    name: str
+    file: str
+    part: str
+    flash: int
+    ram: int
+
+
+class _Region(NamedTuple):
+    start: int
+    length: int
+    attributes: str
+
+
+class _Output(NamedTuple):
+    name: str
+    address: int
+    size: int
+
+
+class _Input(NamedTuple):
+    """file: empty for padding. symbol: empty when the map names none, as for static ones."""
+
+    name: str
+    size: int
+    file: str
+    symbol: str
+
+
+def part_sizes(path: Path) -> List[PartSize]:
+    """Sizes of a firmware that the build of this platform linked."""
+    return read_map(path, PARTS)
+
+
+def read_map(path: Path, parts: Mapping[str, Sequence[str]]) -> List[PartSize]:
+    """Sizes by part, in the order of `parts`, then the toolchain's.
+
+    parts: part -> shell patterns. A pattern with a slash is matched against the whole path of the archive or
+    object, any other against its last component.
+    Raises BuildError when the file is missing or no link map.
+    """
+    flash = dict.fromkeys([*parts, TOOLCHAIN], 0)
+    ram = dict(flash)
+    for piece in _pieces(path, parts):
+        flash[piece.part] += piece.flash
+        ram[piece.part] += piece.ram
+    return [PartSize(part, flash[part], ram[part]) for part in flash]
+
+
+def largest(path: Path, count: int, parts: Mapping[str, Sequence[str]] = PARTS) -> List[Piece]:
+    """The input sections that take most memory, the largest first.
+
+    Raises BuildError when the file is missing or no link map.
+    """
+    named = [piece for piece in _pieces(path, parts) if piece.file]
+    return sorted(named, key=lambda piece: -max(piece.flash, piece.ram))[:count]
+
+
+def _pieces(path: Path, parts: Mapping[str, Sequence[str]]) -> Iterator[Piece]:
+    """Everything that the output sections are made of. What the map does not explain is the toolchain's."""
+    regions, sections = _read(path)
+    for output, inputs in sections:
+        in_flash, in_ram = _where(output, regions)
+        if not (in_flash or in_ram):
+            continue
+        rest = output.size
+        padding = 0
+        for section in inputs:
+            if not section.file:
+                padding += section.size
+                continue
+            # Padding aligns what follows it.
+            size = section.size + padding
+            padding = 0
+            rest -= size
+            name = section.symbol or re.sub(r"^\.[a-z]+\.", "", section.name)
+            yield Piece(name, section.file, _part(section.file, parts), size * in_flash, size * in_ram)
+        yield Piece(output.name, "", TOOLCHAIN, rest * in_flash, rest * in_ram)
+
+
+def _part(file: str, parts: Mapping[str, Sequence[str]]) -> str:
+    whole = re.sub(r"\([^()]*\)$", "", file)
+    base = whole.rpartition("/")[2]
+    for part, patterns in parts.items():
+        if any(fnmatchcase(whole if "/" in pattern else base, pattern) for pattern in patterns):
+            return part
+    return TOOLCHAIN
+
+
+_NOT_LOADED = re.compile(
+    r"\.(debug|stab|comment|gnu\.attributes|gnu\.build|gnu_debug|note\.GNU-stack|line|symtab|strtab|shstrtab)"
+    r"|\.\w+\.attributes$|/DISCARD/"
+)
+_NO_CONTENTS = re.compile(r"\.?\w*(bss|noinit|heap|stack)(\b|_)|__libc_freeres_ptrs$", re.IGNORECASE)
+_WRITABLE = re.compile(r"\.(s|t|ram)?data(?!\.rel\.ro)")
+
+
+def _where(output: _Output, regions: Sequence[_Region]) -> Tuple[bool, bool]:
+    """(takes flash, takes RAM) of an output section."""
+    if output.size == 0 or _NOT_LOADED.match(output.name):
+        return False, False
+    if _NO_CONTENTS.match(output.name):
+        return False, True
+    for region in regions:
+        if region.attributes and region.start <= output.address < region.start + region.length:
+            return True, "w" in region.attributes
+    return True, bool(_WRITABLE.match(output.name))
+
+
+_CHAPTER = "Linker script and memory map"
+_REGION = re.compile(r"(\S+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?:\s+([a-z!]+))?$")
+_NUMBERS = re.compile(r"\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?:\s+(\S.*))?$")
+_OUTPUT = re.compile(r"([^\s(]+)(\s+0x[0-9a-f]+\s+0x[0-9a-f]+.*)?$")
+_INPUT = re.compile(r" ([^\s*]\S*|\*fill\*)(\s+0x[0-9a-f]+\s+0x[0-9a-f]+.*)?$")
+_SYMBOL = re.compile(r"\s+0x[0-9a-f]+\s{3,}([A-Za-z_.$][^\s=]*)$")
+
+
+def _read(path: Path) -> Tuple[List[_Region], List[Tuple[_Output, List[_Input]]]]:
+    """Memory regions, and the output sections with their input sections."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise BuildError(
+            f"The link map {path} cannot be read: {error.strerror}.", "Build the project first."
+        ) from error
+    before, found, chapter = text.partition(f"\n{_CHAPTER}\n")
+    if not found:
+        raise BuildError(
+            f"{path} is not a link map of GNU ld.", "Link with GNU ld and -Wl,-Map, as the build files do."
+        )
+    regions = []
+    for line in before.rpartition("\nMemory Configuration\n")[2].splitlines():
+        match = _REGION.match(line)
+        if match and match[1] != "*default*":
+            regions.append(_Region(int(match[2], 16), int(match[3], 16), match[4] or ""))
+    return regions, _read_sections(chapter)
+
+
+def _read_sections(chapter: str) -> List[Tuple[_Output, List[_Input]]]:
+    sections: List[Tuple[_Output, List[_Input]]] = []
+    wrapped: Optional[str] = None  # a line whose numbers are on the next one
+    for line in chapter.splitlines():
+        if line.startswith(("Cross Reference Table", "OUTPUT(")):
+            break
+        text = line
+        if wrapped is not None:
+            if _NUMBERS.match(line):
+                text = wrapped + line
+            elif not wrapped.startswith(" "):
+                sections.append((_Output(wrapped, 0, 0), []))  # empty, or /DISCARD/
+            wrapped = None
+        match = _OUTPUT.match(text) or _INPUT.match(text)
+        if match is None:
+            symbol = _SYMBOL.match(text)
+            if symbol and sections and sections[-1][1] and not sections[-1][1][-1].symbol:
+                sections[-1][1][-1] = sections[-1][1][-1]._replace(symbol=symbol[1])
+            continue
+        numbers = _NUMBERS.match(match[2] or "")
+        if numbers is None:
+            wrapped = text
+        elif not text.startswith(" "):
+            sections.append((_Output(match[1], int(numbers[1], 16), int(numbers[2], 16)), []))
+        elif sections:
+            file = "" if match[1] == "*fill*" else numbers[3] or ""
+            sections[-1][1].append(_Input(match[1], int(numbers[2], 16), file, ""))
+    return sections
