@@ -207,7 +207,7 @@ def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
     broken = tmp_path / "broken"
     shutil.copytree(TEMPLATE / "hooks", broken / "hooks")
     shutil.copytree(RENDERED, broken / RENDERED.name)
-    for name in ("cookiecutter.json", "template_extension.py"):
+    for name in ("cookiecutter.json", "needs_cookiecutter_2_6.py"):
         shutil.copy(TEMPLATE / name, broken / name)
     with pytest.raises(FailedHookException):
         bake(template=broken, into=tmp_path / "out")

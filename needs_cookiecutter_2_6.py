@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells the hooks where the template lies, and stops a Cookiecutter that is too old before it asks anything.
+"""Stops a Cookiecutter that is too old before it asks anything, and tells the hooks where the template lies.
+
+The name is a message: Cookiecutter 1.7, which Debian 12 installs, does not find modules of a template and says
+only "No module named 'needs_cookiecutter_2_6'". Newer ones show the sentence below.
 
 A hook runs as a copy in a temporary directory, started in the new platform. The template's own directory is
 relative in Cookiecutter's `_repo_dir` and unknown under cruft.
@@ -11,6 +14,7 @@ both with the module of the old: a filter added here would be missing exactly th
 from __future__ import annotations
 
 import os
+import re
 
 import cookiecutter
 from jinja2 import Environment
@@ -20,8 +24,8 @@ OLDEST_COOKIECUTTER = (2, 6)
 
 
 def too_old(version: str) -> bool:
-    """Whether this version of Cookiecutter ("2.6.0") is older than what the template is tested with."""
-    return tuple(int(part) for part in version.split(".")[:2]) < OLDEST_COOKIECUTTER
+    """Whether this version of Cookiecutter ("2.6.0", "3.0rc1") is older than the template supports."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < OLDEST_COOKIECUTTER
 
 
 if too_old(cookiecutter.__version__):
