@@ -217,7 +217,7 @@ def read_c_interface(header: str, text: str) -> Optional[CInterface]:
         run=f"{prefix}_run",
         arguments=arguments,
         members={
-            argument: tuple(re.findall(r"(\w+)\s*;", structs.get(f"{prefix}_{argument}", "")))
+            argument: tuple(re.findall(r"\b(\w+)\s*;", structs.get(f"{prefix}_{argument}", "")))
             for argument in arguments
         },
         sizes={name: int(size) for name, size in re.findall(r"#define\s+(\w+_SIZE)\s+([0-9]{1,18})\b", code)},

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import os
 import tarfile
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -313,7 +314,7 @@ def outcome(path: Path, data: bytes) -> Optional[Dict[str, bytes]]:
         return None
 
 
-FUZZ = settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZ
@@ -369,6 +370,39 @@ def test_content_bytes_flipped(tmp_path: Path, start: int, flips: List[Tuple[int
     for place, flip in flips:
         data[(start + place) % len(data)] ^= flip
     outcome(tmp_path / "flip.tar", bytes(data))
+
+
+SLOW_TEXTS = {
+    "src/default.relay": [
+        "def @main(" + "%" * 200_000 + "{\n",
+        "def @main(" + "%a {" * 50_000 + "{\n",
+        "def @main(%a {" + "}: " * 60_000 + "{\n",
+        "def @main() -> " + "Tensor[(" * 20_000 + "{\n",
+    ],
+    "codegen/host/src/default_lib1.c": [
+        "kTvmgenMetadata" + "/*" * 100_000,
+        "TVMTensorInfo kTvmgenMetadata_inputs[" + '"a , ' * 40_000 + "};",
+        "kTvmgenMetadata_inputs_0_shape[1] = {" * 5_000,
+    ],
+    "codegen/host/include/tvmgen_default.h": [
+        "int32_t x_run(*a) struct x_a {" + "a" * 200_000 + "}",
+        "int32_t x_run(" * 15_000 + "int32_t x_run()",
+        "struct a{" * 20_000 + "int32_t x_run(a)" + "#define A_SIZE" * 15_000,
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [(name, text) for name, texts in SLOW_TEXTS.items() for text in texts],
+    ids=lambda v: v[:40],
+)
+def test_texts_made_to_take_for_ever(tmp_path: Path, name: str, text: str) -> None:
+    """Patterns that search again from every place would take minutes or hours; these take milliseconds."""
+    path = tmp_path / "model.tar"
+    start = time.monotonic()
+    outcome(path, archive_bytes({**full_model(), name: text}))
+    assert time.monotonic() - start < 5
 
 
 @FUZZ
