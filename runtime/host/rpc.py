@@ -464,9 +464,9 @@ def _result(values: List[Value], what: str) -> Value:
     if len(values) == 3 and isinstance(values[1], RemoteTensor) and isinstance(values[2], Handle):
         return values[1]._replace(handle=values[2].value)
     if len(values) == 2:
-        return values[1]
-    if values == [None]:
-        return None
+        code, value = values
+        # Every kind of handle comes as an opaque one; only the result's own type code tells them apart.
+        return Handle(value.value, code) if isinstance(value, Handle) and isinstance(code, int) else value
     raise _bad_reply(f"a result of {len(values)} values ({what})")
 
 
