@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stops a Cookiecutter that is too old before it asks anything, and tells the hooks where the template lies.
 
-The name is a message: Cookiecutter 1.7, which Debian 12 installs, does not find modules of a template and says
-only "No module named 'needs_cookiecutter_2_6'". Newer ones show the sentence below.
+The name is a message: Cookiecutter 1.7, which Debian 12 installs, does not find a template's modules, and all
+it says is "No module named 'needs_cookiecutter_2_6'". Newer ones show the sentence below.
 
 A hook runs as a copy in a temporary directory, started in the new platform. The template's own directory is
 relative in Cookiecutter's `_repo_dir` and unknown under cruft.

@@ -15,6 +15,7 @@ from typing import List
 import pytest
 from packaging.requirements import Requirement
 
+from runtime.host.boards import FIELDS
 from tests.conftest import Baker, Platform
 
 # Needs the network. Its place is taken by the packages of this interpreter, which
@@ -64,6 +65,11 @@ def test_commands_work_as_written(bake: Baker, build_system: str) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert (platform.path / "my_firmware" / "build" / "firmware").is_file()
+
+
+def test_every_field_of_a_board_is_explained(default_platform: Platform) -> None:
+    section = default_platform.text("README.md").split("### Boards\n")[1].split("\n## ")[0]
+    assert [field for field in FIELDS if f"`{field}`:" not in section] == []
 
 
 def test_commands_are_those_that_the_bake_ends_with(bake: Baker, capfd: pytest.CaptureFixture[str]) -> None:
