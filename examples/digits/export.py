@@ -9,8 +9,7 @@ repository:
     /tmp/digits/bin/python -m examples.digits.train      # optional: weights.npz is committed
     PYTHONHASHSEED=0 setarch -R /tmp/digits/bin/python -m examples.digits.export
 
-TVM walks tables ordered by hash and by address, so both are pinned on the last line: without that the
-archives come out equal in meaning but not in every byte.
+tvm_wheel.py says why the last line begins as it does.
 
 The archives hold C by TVM's C code generator for `c -keys=cpu -model=host`, with a system library:
 

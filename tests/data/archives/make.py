@@ -93,7 +93,7 @@ def operator(target: str, runtime: Any) -> Any:
 
 
 def as_version(entries: Entries, version: int) -> Entries:
-    """Return a version 7 archive as TVM 0.8 (version 5) or a TVM between 0.8 and 0.9 (6) would have laid it out.
+    """Return a version 7 archive as TVM 0.8 (version 5) or the TVM after it (6) would have laid it out.
 
     Both have the one module's object at top level, graph.json and relay.txt. Version 5 has no prefix on the
     names of the code, says nothing of inputs and outputs, and its system library counts in one byte.
