@@ -17,6 +17,7 @@ class ScriptedTransport:
     """answer: called with each payload that the host sends; what it returns is sent to the host.
 
     hello: the bytes that the device sends before it is asked anything. piece: bytes a read gives at most.
+    sent: payloads that came from the host; written: its writes; wanted, timeouts: what its reads asked for.
     Time does not pass: a read that finds nothing has timed out at once.
     """
 
@@ -31,7 +32,9 @@ class ScriptedTransport:
         self._piece = piece
         self.to_host = bytearray(hello)
         self.sent: List[bytes] = []
+        self.written: List[bytes] = []
         self.wanted: List[int] = []
+        self.timeouts: List[Optional[float]] = []
         self.closed = False
 
     def open(self) -> None:
@@ -44,6 +47,7 @@ class ScriptedTransport:
         if self.closed:
             raise TransportClosed("The script is over.", "Write more of it.")
         self.wanted.append(want)
+        self.timeouts.append(timeout_sec)
         if not self.to_host:
             raise TransportTimeout("The script has nothing to say.", "Write more of it.")
         data = bytes(self.to_host[: self._piece])
@@ -51,6 +55,7 @@ class ScriptedTransport:
         return data
 
     def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
+        self.written.append(data)
         for payload in self._unframer.feed(data):
             self.sent.append(payload)
             self.to_host += self._answer(payload)
