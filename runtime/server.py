@@ -1162,21 +1162,43 @@ def _descendants(spared: FrozenSet[int]) -> List[int]:
     return found
 
 
-def _stop_on_signals() -> Callable[[], None]:
-    """Let SIGTERM, SIGINT and SIGHUP raise Stop; answers a function that undoes it."""
-    import signal
+class _StopOnSignals:
+    """Inside `with`, SIGTERM, SIGINT and SIGHUP raise Stop; without effect outside the main thread."""
 
-    def stop(number: int, _frame: Optional[types.FrameType]) -> None:
-        raise Stop(128 + number)
+    def __init__(self) -> None:
+        self._previous: Dict[int, Any] = {}
+        self._ignores = False
 
-    names = [name for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
-    previous = {getattr(signal, name): signal.signal(getattr(signal, name), stop) for name in names}
+    def __enter__(self) -> _StopOnSignals:
+        import signal
 
-    def restore() -> None:
-        for number, handler in previous.items():
+        try:
+            for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+                if hasattr(signal, name):
+                    number = getattr(signal, name)
+                    self._previous[number] = signal.signal(number, self._stop)
+        except ValueError:
+            pass  # not the main thread, which is the only one that may do this
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        import signal
+
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    return restore
+    @property
+    def works(self) -> bool:
+        """Whether a signal will raise Stop."""
+        return bool(self._previous)
+
+    def ignore(self) -> None:
+        """Raise Stop no more: what is left to do must not be broken off."""
+        self._ignores = True
+
+    def _stop(self, number: int, _frame: Optional[types.FrameType]) -> None:
+        if not self._ignores:
+            raise Stop(128 + number)
 
 
 # ---------------------------------------------------------------------------------------------------- main
@@ -1246,7 +1268,8 @@ def _watch_client(write_fd: int) -> Callable[[], None]:
     """End the server once nobody can read its replies; answers a function that stops watching.
 
     The end of the requests is noticed only between two requests, and a handler may wait for a device for
-    ever. A thread that sleeps in poll() sees that the client is gone and sends SIGTERM to the main thread.
+    ever, also in close_transport. A thread that sleeps in poll() sees that the client is gone and sends
+    SIGTERM to the main thread.
     """
     import _thread  # threading is not needed for one thread
     import select
@@ -1287,16 +1310,17 @@ def main(handler: ProjectAPIHandler, argv: Optional[Sequence[str]] = None) -> No
 
         server.log_to(logging.getLogger("microtvm_api_server").debug)
     spared = frozenset(child_processes(os.getpid()))
-    restore_signals = _stop_on_signals()
-    stop_watching = _watch_client(arguments.write_fd)
-    try:
-        server.serve_forever()
-    finally:
-        stop_watching()
+    with _StopOnSignals() as signals:
+        stop_watching = _watch_client(arguments.write_fd) if signals.works else None
         try:
-            handler.close_transport()
-        except Exception:  # noqa: S110  there is nobody left to tell
-            pass
+            server.serve_forever()
         finally:
-            restore_signals()
-            end_children(spared)
+            try:
+                handler.close_transport()
+            except Exception:  # noqa: S110  there is nobody left to tell
+                pass
+            finally:
+                signals.ignore()
+                if stop_watching:
+                    stop_watching()
+                end_children(spared)
