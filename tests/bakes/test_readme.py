@@ -42,6 +42,10 @@ def lend_packages(platform: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True,
+    reason="the host tools do not generate project_type=standalone yet (and check does not compare answers)",
+)
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 def test_commands_work_as_written(bake: Baker, build_system: str) -> None:
     platform = bake(build_system=build_system)
@@ -64,6 +68,7 @@ def test_commands_work_as_written(bake: Baker, build_system: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+    assert "answered exactly as on the host" in done.stdout
     assert (platform.path / "my_firmware" / "build" / "firmware").is_file()
 
 
