@@ -193,7 +193,7 @@ def _library_keys(project: Project, compiler: str) -> Dict[str, str]:
         digest = Digest()
         digest.add(part, common.key())
         digest.add_files(root, files)
-        keys[part] = digest.key()
+        keys[part] = f"libmicrotvm_{part}-{digest.key()}"  # the name says the part: a link map shows it
     return keys
 
 
