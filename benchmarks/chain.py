@@ -19,15 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
-from cookiecutter.main import cookiecutter
-
 from benchmarks.figures import Figure, figure
+from benchmarks.platforms import ROOT, bake
 from runtime.host.archive import ModelArchive
 from runtime.host.client import ApiTransport, ProjectApiClient
 from runtime.host.device import connected_executor
 from runtime.host.tensors import read_inputs
 
-ROOT = Path(__file__).resolve().parents[1]
 MODELS = {name: ROOT / f"tests/data/models/{name}.tar" for name in ("mlp_f32_aot", "kws_i8_graph")}
 OTHER_MODEL = ROOT / "examples/digits/digits_aot.tar"
 # Seconds, less the compiler's time for the model; "again" is in all.
@@ -51,15 +49,7 @@ def _measure(runs: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
         scratch = Path(name)
         for build_system in ("make", "cmake"):
-            platform = Path(
-                cookiecutter(
-                    str(ROOT),
-                    no_input=True,
-                    output_dir=str(scratch / build_system),
-                    extra_context={"build_system": build_system},
-                    quiet=True,
-                )
-            )
+            platform = bake(scratch / build_system, build_system=build_system)
             caches = _prepare_caches(platform, scratch / f"{build_system}-caches")
             for model, archive in MODELS.items():
                 compiler = [_compile_seconds(archive, scratch / "compile") for _ in range(3)]

@@ -8,12 +8,10 @@ import time
 from pathlib import Path
 from typing import List
 
-from cookiecutter.main import cookiecutter
-
 from benchmarks.figures import Figure, figure
+from benchmarks.platforms import bake
 from runtime.host.client import ProjectApiClient
 
-ROOT = Path(__file__).resolve().parents[1]
 LIMIT_MS = 70.0
 
 
@@ -21,7 +19,7 @@ def measure(runs: int = 30) -> List[Figure]:
     """Milliseconds from starting the process to the reply of server_info_query."""
     samples = []
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
-        platform = Path(cookiecutter(str(ROOT), no_input=True, output_dir=name, quiet=True))
+        platform = bake(Path(name))
         for _ in range(runs + 1):
             started = time.perf_counter()
             with ProjectApiClient(platform) as server:
