@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""make bench: every figure of the README, a table each. `python -m benchmarks NAME ...` runs only some.
+
+Exit status 1 says that a figure missed what it must reach.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Dict, List
+
+from rich.console import Console
+
+from benchmarks.figures import Figure, print_figures
+
+# Module -> title of its table.
+TABLES: Dict[str, str] = {
+    "bake": "Baking a platform",
+    "start": "API server",
+    "requests": "Requests a second through the API server",
+    "device": "Device runtime on a Cortex-M3, no model, -Os",
+    "inference": "Inference from this process, less the device's own compute time",
+    "chain": "From a model archive to its first result",
+}
+
+
+def main(names: List[str]) -> int:
+    """Run the named tables, or all; the exit status."""
+    unknown = [name for name in names if name not in TABLES]
+    if unknown:
+        print(f"error: there is no table {unknown[0]!r}; tables: {', '.join(TABLES)}", file=sys.stderr)
+        return 2
+    console = Console(width=150)
+    missed: List[Figure] = []
+    for name in names or TABLES:
+        figures = importlib.import_module(f"benchmarks.{name}").measure()
+        print_figures(console, TABLES[name], figures)
+        missed += [item for item in figures if item.reached is False]
+    for item in missed:
+        console.print(f"missed: {item.what}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
