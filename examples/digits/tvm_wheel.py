@@ -54,9 +54,11 @@ def build(
     """Return relay's build of `mod` for the C runtime as the module `name`.
 
     `executor` is "aot" or "graph" with its `attributes`; `plan_memory` turns on the unified static memory
-    planner. Vector types are off for C, which has none.
+    planner. Vector types are off for C, which has none, and for the planner, which counts a vector as one
+    number and then plans too little memory.
     """
-    config = {"tir.disable_vectorize": target.startswith("c "), "tir.usmp.enable": plan_memory}
+    scalar = plan_memory or target.startswith("c ")
+    config = {"tir.disable_vectorize": scalar, "tir.usmp.enable": plan_memory}
     with tvm.transform.PassContext(opt_level=3, config=config):
         return relay.build(
             mod,
