@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API server of a platform that leaves processes behind.
+
+ALIVE_FD in the environment names a pipe that every process of the platform holds open, so that its other end
+tells when the last of them is gone.
+"""
+
+import os
+import subprocess
+
+from runtime import server
+
+ALIVE_FD = int(os.environ["ALIVE_FD"])
+
+# Each says "ready" when it is as it should be.
+CHILDREN = {
+    "plain": "echo ready; exec sleep 1000",
+    "with a child of its own": "sleep 1000 & echo ready; wait",
+    "deaf to SIGTERM": "trap '' TERM; echo ready; while :; do sleep 1000; done",
+}
+
+
+def start(script, own_group):
+    # Whatever can be inherited is: ALIVE_FD, and the client's pipes if the server had left them so.
+    child = subprocess.Popen(
+        ["sh", "-c", script], stdout=subprocess.PIPE, close_fds=False, start_new_session=own_group
+    )
+    assert child.stdout.readline() == b"ready\n"
+    return child
+
+
+class Handler(server.ProjectAPIHandler):
+    def __init__(self):
+        self._device = None
+
+    def server_info_query(self, tvm_version):
+        return server.ServerInfo("children", True, None, [])
+
+    def generate_project(self, model_library_format_path, standalone_crt_dir, project_dir, options):
+        raise NotImplementedError
+
+    def build(self, options):
+        self._left = start(CHILDREN[options["child"]], options["own_group"])
+
+    def flash(self, options):
+        try:
+            os.write(ALIVE_FD, b"busy")
+            subprocess.check_call(["sleep", "1000"], pass_fds=[ALIVE_FD])
+        finally:
+            os.write(ALIVE_FD, b" tidied")
+
+    def open_transport(self, options):
+        self._device = subprocess.Popen(
+            ["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, pass_fds=[ALIVE_FD]
+        )
+        return server.TransportTimeouts(0, 0, 0)
+
+    def close_transport(self):
+        os.write(ALIVE_FD, b" closed")
+
+    def read_transport(self, n, timeout_sec):
+        os.write(ALIVE_FD, b"reading")
+        return server.read_with_timeout(self._device.stdout.fileno(), n, timeout_sec)
+
+    def write_transport(self, data, timeout_sec):
+        raise NotImplementedError
+
+
+if __name__ == "__main__":
+    server.main(Handler())

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API server of a platform whose device is `cat`: what is written to it can be read from it."""
+
+import os
+import subprocess
+import sys
+
+from runtime import server
+
+
+class Handler(server.ProjectAPIHandler):
+    project_options = server.default_project_options(board={"choices": ["cat"], "default": "cat"})
+
+    def __init__(self):
+        self._device = None
+
+    def server_info_query(self, tvm_version):
+        if tvm_version == "0.1":
+            raise server.UnsupportedTVMVersionError()
+        return server.ServerInfo("loopback", True, None, self.project_options)
+
+    def generate_project(self, model_library_format_path, standalone_crt_dir, project_dir, options):
+        project_dir.mkdir()
+        (project_dir / "options.txt").write_text(repr(sorted(options.items())))
+
+    def build(self, options):
+        print("building; this goes to the user")
+        if options["verbose"]:
+            raise ValueError("the compiler is missing")
+
+    def flash(self, options):
+        subprocess.check_call(["sh", "-c", "exit 3"])
+
+    def open_transport(self, options):
+        self._device = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        os.set_blocking(self._device.stdin.fileno(), False)
+        os.set_blocking(self._device.stdout.fileno(), False)
+        return server.TransportTimeouts(1.0, 2.0, 3.0)
+
+    def close_transport(self):
+        if self._device is not None:
+            device, self._device = self._device, None
+            device.stdin.close()
+            device.stdout.close()
+            device.wait()
+
+    def read_transport(self, n, timeout_sec):
+        if self._device is None:
+            raise server.TransportClosedError()
+        return server.read_with_timeout(self._device.stdout.fileno(), n, timeout_sec)
+
+    def write_transport(self, data, timeout_sec):
+        if self._device is None:
+            raise server.TransportClosedError()
+        if data == b"die":
+            self._device.kill()
+            return
+        server.write_with_timeout(self._device.stdin.fileno(), data, timeout_sec)
+
+
+if __name__ == "__main__":
+    if "--own-argv" in sys.argv:
+        argv = [word for word in sys.argv[1:] if word != "--own-argv"]
+        sys.argv[1:] = ["--nonsense"]
+        server.main(Handler(), argv)
+    else:
+        server.main(Handler())
