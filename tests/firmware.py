@@ -59,6 +59,6 @@ def build_firmware(
 
 
 def _cc(*arguments: object, cwd: Path) -> None:
-    command = ["gcc", "-std=gnu11", "-O1", f"-I{DEVICE / 'include'}", *map(str, arguments)]
+    command = ["gcc", "-std=gnu11", "-O0", f"-I{DEVICE / 'include'}", *map(str, arguments)]
     result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

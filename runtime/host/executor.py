@@ -397,6 +397,8 @@ def _shape(spec: TensorSpec, argument: Sequence[Argument]) -> Tuple[int, ...]:
     if spec.shape is not None:
         return spec.shape
     ndim = argument[0].ndim if argument else None
+    if ndim == 0:
+        return ()
     count = spec.size_bytes // DType.parse(spec.dtype).itemsize
     return (1,) * ((ndim or 1) - 1) + (count,)
 

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Executors on real firmware: the device runtime and a model, compiled for this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import numpy
+import pytest
+
+from runtime.host.archive import ModelArchive
+from runtime.host.entry import read_entry
+from runtime.host.errors import ArchiveError, DeviceError, PlatformError, ProtocolError
+from runtime.host.executor import AotExecutor, Executor, GraphExecutor, MainExecutor, create_executor
+from runtime.host.graph import parse_graph
+from runtime.host.rpc import RpcClient
+from runtime.host.session import Session
+from runtime.host.tensor import CPU, DType
+from runtime.host.transports.base import Transport
+from runtime.host.transports.buffered import ExactReader
+from runtime.host.transports.process import ProcessTransport
+from tests.firmware import build_firmware, compile_runtime
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+KWS = DATA / "models" / "kws_i8_graph.tar"
+MLP = DATA / "models" / "mlp_f32_aot.tar"
+
+SMALL_ARCHIVES = [
+    "aot_c", "aot_c_many", "aot_c_planned", "aot_c_v6", "aot_llvm", "aot_llvm_many",
+    "graph_c", "graph_c_many", "graph_c_params", "graph_c_v5", "graph_llvm",
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc to build firmware")
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds each archive's firmware once."""
+    objects: List[Path] = []
+    built: Dict[Any, Path] = {}
+
+    def firmware_of(archive: Path, **sizes: int) -> Path:
+        if not objects:
+            objects.extend(compile_runtime(tmp_path_factory.mktemp("runtime")))
+        key = (archive, *sizes.items())
+        if key not in built:
+            directory = tmp_path_factory.mktemp(archive.stem)
+            built[key] = build_firmware(archive, objects, directory, **sizes)
+        return built[key]
+
+    return firmware_of
+
+
+@contextmanager
+def connected(firmware: Path, wrap: Callable[[Transport], Transport] = lambda it: it) -> Iterator[RpcClient]:
+    process = ProcessTransport([firmware])
+    process.open()
+    try:
+        session = Session(wrap(process))
+        session.open()
+        yield RpcClient(session)
+    finally:
+        process.close()
+
+
+def examples(archive: Path) -> Dict[str, Any]:
+    with numpy.load(archive.with_suffix(".npz")) as data:
+        return {name: data[name] for name in data.files}
+
+
+def infer(executor: Executor, example: Dict[str, Any]) -> List[Any]:
+    for name in executor.input_names:
+        executor.set_input(name, example[f"input_{name}"])
+    executor.run()
+    return [executor.get_output(index) for index in range(executor.num_outputs)]
+
+
+def assert_as_expected(outputs: List[Any], example: Dict[str, Any]) -> None:
+    assert len(outputs) == sum(name.startswith("output_") for name in example)
+    for index, output in enumerate(outputs):
+        expected = example[f"output_{index}"]
+        assert output.dtype == expected.dtype
+        if expected.dtype.kind == "f":
+            numpy.testing.assert_allclose(output.ravel(), expected.ravel(), atol=1e-5)
+        else:
+            numpy.testing.assert_array_equal(output.ravel(), expected.ravel())
+
+
+class TestModels:
+    @pytest.mark.parametrize("archive", [KWS, MLP], ids=["kws", "mlp"])
+    def test_answers_are_those_of_tvm(self, build: Build, archive: Path) -> None:
+        example = examples(archive)
+        with connected(build(archive)) as rpc:
+            executor = create_executor(rpc, ModelArchive.open(archive))
+            for _ in range(3):
+                outputs = infer(executor, example)
+                assert_as_expected(outputs, example)
+                assert outputs[0].shape == example["output_0"].shape
+                assert outputs[0].flags.writeable
+
+    @pytest.mark.parametrize("name", SMALL_ARCHIVES)
+    def test_archives_of_every_kind(self, build: Build, name: str) -> None:
+        archive = DATA / "archives" / f"{name}.tar"
+        example = examples(archive)
+        with connected(build(archive)) as rpc:
+            executor = create_executor(rpc, ModelArchive.open(archive))
+            assert_as_expected(infer(executor, example), example)
+            executor.close()
+            again = create_executor(rpc, ModelArchive.open(archive))
+            assert_as_expected(infer(again, example), example)
+
+    @pytest.mark.parametrize(
+        ("archive", "kind"),
+        [
+            (KWS, GraphExecutor),
+            (MLP, AotExecutor),
+            (DATA / "archives" / "aot_llvm.tar", MainExecutor),
+        ],
+    )
+    def test_the_archive_decides_on_the_executor(self, build: Build, archive: Path, kind: type) -> None:
+        with connected(build(archive)) as rpc:
+            assert type(create_executor(rpc, ModelArchive.open(archive))) is kind
+
+    @pytest.mark.parametrize("archive", [KWS, MLP], ids=["kws", "mlp"])
+    def test_a_transport_that_waits_for_all_that_is_wanted(self, build: Build, archive: Path) -> None:
+        """The Project API gives exactly as many bytes as are asked for: a read of too many never ends."""
+
+        class Exact:
+            def __init__(self, inner: Transport) -> None:
+                self._reader = ExactReader(inner)
+
+            def open(self) -> None: ...
+
+            def close(self) -> None: ...
+
+            def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
+                return self._reader.read_exact(want, timeout_sec)
+
+            def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
+                self._reader.write(data, timeout_sec)
+
+        example = examples(archive)
+        with connected(build(archive), Exact) as rpc:
+            assert_as_expected(infer(create_executor(rpc, ModelArchive.open(archive)), example), example)
+
+    def test_small_packets(self, build: Build) -> None:
+        archive = DATA / "archives" / "graph_c_params.tar"
+        example = examples(archive)
+        with connected(build(archive, packet=512)) as rpc:
+            assert rpc.max_packet_bytes() == 512 - 11
+            assert_as_expected(infer(create_executor(rpc, ModelArchive.open(archive)), example), example)
+
+    def test_session_after_session_on_one_device(self, build: Build) -> None:
+        example = examples(MLP)
+        archive = ModelArchive.open(MLP)
+        process = ProcessTransport([build(MLP, workspace=4096)])
+        process.open()
+        try:
+            for _ in range(20):  # more than the workspace could hold if anything leaked
+                session = Session(process, first_frame_sec=0)
+                session.open()
+                rpc = RpcClient(session)
+                assert_as_expected(infer(create_executor(rpc, archive), example), example)
+                rpc.shutdown()
+                session.close()
+        finally:
+            process.close()
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        "archive", [KWS, MLP, DATA / "archives" / "aot_llvm.tar"], ids=["graph", "aot", "main"]
+    )
+    def test_time_evaluator_gives_seconds_for_each_repeat(self, build: Build, archive: Path) -> None:
+        example = examples(archive)
+        with connected(build(archive)) as rpc:
+            executor = create_executor(rpc, ModelArchive.open(archive))
+            outputs = infer(executor, example)
+            seconds = executor.time_evaluator(2, 3)
+            assert len(seconds) == 3
+            assert all(0 < second < 1 for second in seconds)
+            assert_as_expected(outputs, example)
+
+    def test_the_device_may_raise_the_number_of_runs(self, build: Build) -> None:
+        with connected(build(MLP)) as rpc:
+            executor = create_executor(rpc, ModelArchive.open(MLP))
+            infer(executor, examples(MLP))
+            assert 0 < executor.time_evaluator(1, 1, min_repeat_ms=5)[0] < 0.005
+
+
+class TestMistakes:
+    @pytest.fixture
+    def executor(self, build: Build) -> Iterator[Executor]:
+        with connected(build(MLP)) as rpc:
+            yield create_executor(rpc, ModelArchive.open(MLP))
+
+    def test_inputs_by_name_and_index(self, executor: Executor) -> None:
+        example = examples(MLP)
+        assert (executor.num_inputs, executor.input_names, executor.num_outputs) == (1, ["input"], 1)
+        executor.set_input(0, example["input_input"])
+        executor.run()
+        numpy.testing.assert_allclose(executor.get_output(), example["output_0"], atol=1e-5)
+
+    @pytest.mark.parametrize("key", [1, -1, "inptu"])
+    def test_an_input_that_is_not_there(self, executor: Executor, key: Any) -> None:
+        with pytest.raises(PlatformError, match=f"no input {key!r}.\nIt has these, in this order: input"):
+            executor.set_input(key, numpy.zeros((1, 64), "float32"))
+
+    @pytest.mark.parametrize("index", [1, -1])
+    def test_an_output_that_is_not_there(self, executor: Executor, index: int) -> None:
+        with pytest.raises(PlatformError, match=f"no output {index}"):
+            executor.get_output(index)
+
+    @pytest.mark.parametrize(
+        ("array", "shown"),
+        [
+            (numpy.zeros((1, 64)), "float64 1x64"),
+            (numpy.zeros((64,), "float32"), "float32 64"),
+            (numpy.zeros((1, 65), "float32"), "float32 1x65"),
+            (numpy.float32(1), "float32 scalar"),
+            ("text", "<U4 scalar"),
+        ],
+    )
+    def test_an_array_that_does_not_fit(self, executor: Executor, array: Any, shown: str) -> None:
+        with pytest.raises(PlatformError, match=f"takes float32 1x64 .256 bytes., not {shown}"):
+            executor.set_input(0, array)
+
+    def test_arrays_in_any_memory_order(self, executor: Executor) -> None:
+        example = examples(MLP)
+        executor.set_input(0, numpy.repeat(example["input_input"], 2, axis=1)[:, ::2])
+        executor.run()
+        numpy.testing.assert_allclose(executor.get_output(), example["output_0"], atol=1e-5)
+
+    @pytest.mark.parametrize(("on_device", "archive"), [(MLP, KWS), (KWS, MLP)])
+    def test_firmware_of_another_model(self, build: Build, on_device: Path, archive: Path) -> None:
+        with connected(build(on_device)) as rpc:  # noqa: SIM117 (the device must start)
+            with pytest.raises(ProtocolError, match="made of another model"):
+                create_executor(rpc, ModelArchive.open(archive))
+
+    def test_an_archive_of_single_operators(self, build: Build) -> None:
+        with connected(build(MLP)) as rpc, pytest.raises(ArchiveError, match="single operators"):
+            create_executor(rpc, ModelArchive.open(DATA / "archives" / "operator_c.tar"))
+
+    def test_memory_that_is_too_small_is_given_back_and_said(self, build: Build) -> None:
+        with connected(build(KWS, workspace=40_000)) as rpc:
+            with pytest.raises(DeviceError, match="allocating 16000 bytes"):
+                create_executor(rpc, ModelArchive.open(KWS))
+            # Nothing of the attempt is left: almost all of the workspace is there again.
+            rpc.free(rpc.allocate(39_000, DType.parse("uint8")))
+
+    def test_a_failing_call_leaves_the_session_usable(self, build: Build) -> None:
+        example = examples(MLP)
+        with connected(build(MLP)) as rpc:
+            create = rpc.get_function("tvm.aot_executor.create")
+            with pytest.raises(DeviceError, match=r"failed at tvm\.aot_executor\.create"):
+                create("x")
+            with pytest.raises(DeviceError):
+                create(rpc.system_lib(), CPU, "no_such_model")
+            executor = create_executor(rpc, ModelArchive.open(MLP))
+            assert_as_expected(infer(executor, example), example)
+
+
+class TestMainFunction:
+    """What an object of the LLVM code generator says about its main function."""
+
+    def test_arguments(self) -> None:
+        arguments = read_entry(ModelArchive.open(DATA / "archives" / "aot_llvm_many.tar"))
+        assert [argument.ndim for argument in arguments] == [2, 1, 1, 2, 2, 1, 0]
+        assert not any(argument.is_workspace or argument.is_constants for argument in arguments)
+
+    def test_objects_that_say_nothing(self) -> None:
+        assert read_entry(ModelArchive.open(MLP)) == []
+
+    def test_a_planned_workspace_is_allocated_and_constants_that_are_missing_are_refused(
+        self, build: Build
+    ) -> None:
+        archive = DATA / "archives" / "aot_llvm_planned.tar"
+        arguments = read_entry(ModelArchive.open(archive))
+        assert any(argument.is_workspace for argument in arguments)
+        with connected(build(archive)) as rpc:
+            if any(argument.is_constants for argument in arguments):
+                with pytest.raises(ArchiveError, match="expects its constants from outside"):
+                    create_executor(rpc, ModelArchive.open(archive))
+            else:
+                example = examples(archive)
+                assert_as_expected(infer(create_executor(rpc, ModelArchive.open(archive)), example), example)
+
+
+class TestGraph:
+    @pytest.fixture
+    def kws(self) -> Dict[str, Any]:
+        text = ModelArchive.open(KWS).graph_json()
+        assert text is not None
+        graph: Dict[str, Any] = json.loads(text)
+        return graph
+
+    def test_a_storage_is_as_large_as_its_largest_entry(self, kws: Dict[str, Any]) -> None:
+        sizes = parse_graph(json.dumps(kws)).storage_bytes()
+        assert {storage: size for storage, (size, _) in sizes.items()} == {
+            0: 490, 1: 980, 2: 32000, 3: 16000, 4: 128, 5: 12,
+        }  # fmt: skip
+
+    def test_kernels_and_their_arguments(self, kws: Dict[str, Any]) -> None:
+        graph = parse_graph(json.dumps(kws))
+        assert len(graph.calls) == 13
+        assert graph.calls[0].arguments == ((0, (1, 1, 49, 10)), (1, (1, 1, 49, 10, 1)))
+        assert (graph.arguments, graph.outputs) == ({"input": 0}, [13])
+
+    def test_a_kernel_may_ask_for_flat_tensors(self, kws: Dict[str, Any]) -> None:
+        kws["nodes"][1]["attrs"]["flatten_data"] = "1"
+        assert parse_graph(json.dumps(kws)).calls[0].arguments == ((0, (490,)), (1, (490,)))
+
+    def test_reshapes_are_not_run(self, kws: Dict[str, Any]) -> None:
+        kws["nodes"][13]["attrs"]["func_name"] = "__nop"
+        kws["attrs"]["storage_id"][1][13] = kws["attrs"]["storage_id"][1][12]
+        assert len(parse_graph(json.dumps(kws)).calls) == 12
+        kws["attrs"]["storage_id"][1][13] = 99
+        with pytest.raises(ArchiveError, match="from one storage to another"):
+            parse_graph(json.dumps(kws))
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda graph: graph.pop("nodes"),
+            lambda graph: graph["attrs"].pop("shape"),
+            lambda graph: graph["attrs"]["dltype"][1].__setitem__(0, "complex"),
+            lambda graph: graph["attrs"]["shape"][1].__setitem__(0, [-1]),
+            lambda graph: graph["attrs"]["shape"][1].__setitem__(0, 7),
+            lambda graph: graph["nodes"][1].__setitem__("op", "tvm_other"),
+            lambda graph: graph["nodes"][1].__setitem__("inputs", [[99, 0, 0]]),
+            lambda graph: graph["node_row_ptr"].__setitem__(0, -5),
+            lambda graph: graph.__setitem__("heads", [[13, 7, 0]]),
+            lambda graph: graph.__setitem__("nodes", 5),
+        ],
+    )
+    def test_damage_is_an_archive_error(self, kws: Dict[str, Any], damage: Callable[[Any], Any]) -> None:
+        damage(kws)
+        with pytest.raises(ArchiveError, match="cannot be read"):
+            parse_graph(json.dumps(kws))
+
+    @pytest.mark.parametrize("text", ["", "[]", "null", "{" * 100_000, '{"nodes": []}'])
+    def test_other_texts_are_archive_errors_too(self, text: str) -> None:
+        with pytest.raises(ArchiveError, match="cannot be read"):
+            parse_graph(text)
