@@ -73,6 +73,16 @@ class Executor:
     def input_names(self) -> List[str]:
         return [spec.name for spec in self.inputs]
 
+    @property
+    def round_trips(self) -> int:
+        """How many requests one inference makes: blocks of inputs, calls, blocks of outputs."""
+        setters = {id(setter): setter for setter in self._setters.values()}.values()
+        return (
+            sum(setter.blocks for setter in setters)
+            + len(self._calls)
+            + sum(getter.blocks for getter in self._getters)
+        )
+
     def set_input(self, key: Union[int, str], value: Array) -> None:
         """Copies an array to an input, by name or index. PlatformError when its type or shape is another."""
         setter = self._setters.get(key)
@@ -359,6 +369,7 @@ class _Setter:
         self._spec = spec
         self._dtype = _numpy_dtype(spec.dtype)
         self._copy = copy
+        self.blocks = copy.blocks
 
     def __call__(self, value: Array) -> None:
         array = numpy.asarray(value)
@@ -381,6 +392,7 @@ class _Getter:
         self._dtype = _numpy_dtype(spec.dtype)
         self._shape = spec.shape
         self._copy = copy
+        self.blocks = copy.blocks
 
     def __call__(self) -> Array:
         flat = numpy.frombuffer(bytearray(self._copy()), self._dtype)

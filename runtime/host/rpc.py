@@ -379,6 +379,11 @@ class CopyTo:
             for start, end, place in _blocks(rpc, tensor)
         ]
 
+    @property
+    def blocks(self) -> int:
+        """How many requests one copy takes."""
+        return len(self._blocks)
+
     def __call__(self, data: bytes) -> None:
         if len(data) != self._size:
             raise ValueError(f"{len(data)} bytes for a tensor of {self._size}")
@@ -399,6 +404,11 @@ class CopyFrom:
             (end - start, rpc.session.frame(encode_message(COPY_FROM_REMOTE, place)))
             for start, end, place in _blocks(rpc, tensor)
         ]
+
+    @property
+    def blocks(self) -> int:
+        """How many requests one copy takes."""
+        return len(self._blocks)
 
     def __call__(self) -> bytes:
         session = self._session

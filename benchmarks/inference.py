@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an inference costs beside the device's own compute time, with the wire client in this process.
+
+An inference is set_input of every input, run, get_output of every output. The device's own time is what its
+clock says of the kernels (time_evaluator). Rounds of both alternate, so that a busy machine slows both.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Callable, Dict, List
+
+import numpy
+
+from benchmarks.figures import Figure, figure
+from benchmarks.platforms import ROOT, bake
+from runtime.host.archive import ModelArchive
+from runtime.host.client import ProjectApiClient
+from runtime.host.executor import Executor, create_executor
+from runtime.host.rpc import RpcClient
+from runtime.host.session import Session
+from runtime.host.transports.process import ProcessTransport
+
+MODELS = ROOT / "tests" / "data" / "models"
+
+# Archive -> milliseconds that its inference may take beside the device's own time.
+LIMITS_MS: Dict[str, float] = {"kws_i8_graph": 3.0, "mlp_f32_aot": 0.5}
+
+
+def measure(rounds: int = 20, inferences: int = 20) -> List[Figure]:
+    """Milliseconds of an inference, of the device's own time and between them, for each archive; a round
+    trip."""
+    figures: List[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
+        platform = bake(Path(name) / "platform")
+        for model, limit in LIMITS_MS.items():
+            figures += _measure_model(platform, Path(name) / model, model, limit, rounds, inferences)
+    return figures
+
+
+def _measure_model(
+    platform: Path, project: Path, model: str, limit: float, rounds: int, inferences: int
+) -> List[Figure]:
+    archive = MODELS / f"{model}.tar"
+    with ProjectApiClient(platform) as server:
+        server.generate_project(archive, project)
+    with ProjectApiClient(project) as server:
+        server.build()
+    with numpy.load(MODELS / f"{model}.npz") as example:
+        inputs = {key[len("input_") :]: example[key] for key in example.files if key.startswith("input_")}
+    transport = ProcessTransport([project / "build" / "firmware"])
+    transport.open()
+    try:
+        session = Session(transport)
+        session.open()
+        rpc = RpcClient(session)
+        executor = create_executor(rpc, ModelArchive.open(archive))
+        round_trip = rpc.get_function("tvm.rpc.server.GetCRTMaxPacketSize").prepare()
+        wall, compute, trips = [], [], []
+        for _ in range(rounds + 1):  # the first one warms up
+            wall.append(1e3 * _typical_seconds(lambda: _infer(executor, inputs), inferences))
+            compute.append(1e3 * median(executor.time_evaluator(1, inferences)))
+            trips.append(1e6 * _typical_seconds(round_trip, 10 * inferences))
+    finally:
+        transport.close()
+    beside = [seconds - own for seconds, own in zip(wall, compute)]
+    return [
+        figure(f"{model}: inference", "ms", wall[1:]),
+        figure(f"{model}: on the device alone", "ms", compute[1:]),
+        figure(f"{model}: beside the device's time", "ms", beside[1:], limit, beside=_messages(executor)),
+        figure(f"{model}: one round trip", "us", trips[1:]),
+    ]
+
+
+def _infer(executor: Executor, inputs: Dict[str, Any]) -> None:
+    for name, array in inputs.items():
+        executor.set_input(name, array)
+    executor.run()
+    for index in range(executor.num_outputs):
+        executor.get_output(index)
+
+
+def _typical_seconds(action: Callable[[], object], times: int) -> float:
+    """Median wall time of the action."""
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)
+
+
+def _messages(executor: Executor) -> str:
+    return f"{executor.round_trips} round trips"
