@@ -28,16 +28,15 @@ static const struct TVMMetadata *get_metadata(const char *name) {
   int code = kTVMNullptr;
   if (index == count) {
     (void)mtvm_error(mtvm_registry_find("tvmgen_", name, "___tvm_main__") < count
-                         ? "AOT executor: module \"%s\" has no metadata (made by the LLVM code generator): "
-                           "call its ___tvm_main__ in the system library"
-                         : "AOT executor: the system library has no AOT module \"%s\"",
-                     name, 0, 0);
+                         ? "module %s has no metadata (made by LLVM): call its ___tvm_main__"
+                         : "no AOT module %s",
+                     name);
     return NULL;
   }
   value.v_handle = NULL;
   unused.v_int64 = 0;
   if (mtvm_registry_function(index)(&unused, &code, 0, &value, &code, NULL) != 0 || value.v_handle == NULL) {
-    (void)mtvm_error("AOT executor: module \"%s\" does not tell its metadata", name, 0, 0);
+    (void)mtvm_error("no metadata of module %s", name);
     return NULL;
   }
   return value.v_handle;
@@ -70,7 +69,7 @@ static mtvm_aot_t *alloc_executor(const struct TVMMetadata *metadata) {
 static int alloc_tensor(mtvm_aot_t *aot, size_t index) {
   const struct TVMTensorInfo *info = tensor_info(aot->metadata, index);
   DLTensor *tensor = &aot->tensors[index];
-  uint64_t nbytes;
+  size_t nbytes;
   if (mtvm_shape_bytes(info->shape, (int32_t)info->num_shape, info->dtype, &nbytes) != 0) {
     return -1;
   }
@@ -78,7 +77,7 @@ static int alloc_tensor(mtvm_aot_t *aot, size_t index) {
   if (tensor->data == NULL) {
     return -1;
   }
-  memset(tensor->data, 0, (size_t)nbytes);
+  memset(tensor->data, 0, nbytes);
   tensor->device.device_type = kDLCPU;
   tensor->ndim = (int32_t)info->num_shape;
   tensor->dtype = info->dtype;
@@ -97,7 +96,7 @@ mtvm_aot_t *mtvm_aot_create(const char *name) {
   }
   run = mtvm_registry_find(metadata->mod_name, "_run", "");
   if (run == mtvm_registry_count()) {
-    (void)mtvm_error("AOT executor: the system library has no function \"%s_run\"", metadata->mod_name, 0, 0);
+    (void)mtvm_error("no function %s_run", metadata->mod_name);
     return NULL;
   }
   aot = alloc_executor(metadata);
@@ -153,7 +152,7 @@ int mtvm_aot_run(mtvm_aot_t *aot) {
   failed = aot->run(aot->values, aot->codes, (int)aot->count, &result, &code, NULL);
   mtvm_stack_release(mark);
   if (failed != 0 && mtvm_error_text()[0] == '\0') {
-    return mtvm_error("%s_run returned %d", aot->metadata->mod_name, (uint64_t)(int64_t)failed, 0);
+    return mtvm_want("result of the model", 0, failed);
   }
   return failed != 0 ? -1 : 0;
 }

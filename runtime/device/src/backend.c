@@ -21,7 +21,7 @@ int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *env) {
 /* Registers symbols while a C++ program starts; here the system library brings its table along. */
 int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol) {
   (void)symbol;
-  return mtvm_error("symbol \"%s\": this runtime reads TVMSystemLibEntryPoint only", name, 0, 0);
+  return mtvm_error("symbol %s: only TVMSystemLibEntryPoint is read", name);
 }
 
 int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args, TVMValue *ret_value,
@@ -38,7 +38,7 @@ int TVMFuncFree(TVMFunctionHandle function) {
 int TVMCFuncSetReturn(TVMRetValueHandle ret, TVMValue *value, int *type_code, int num_ret) {
   (void)type_code;
   if (num_ret != 1) {
-    return mtvm_error("return: want 1 value, got %d", "", (uint64_t)(int64_t)num_ret, 0);
+    return mtvm_want("values to return", 1, num_ret);
   }
   *(TVMValue *)ret = *value;
   return 0;

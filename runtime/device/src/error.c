@@ -1,69 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "error.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <tvm/runtime/c_runtime_api.h>
 
 static char last_error[MTVM_ERROR_BYTES];
+static size_t length;
 
 const char *mtvm_error_text(void) { return last_error; }
 
-void mtvm_error_clear(void) { last_error[0] = '\0'; }
-
-static size_t put_text(size_t at, const char *text) {
-  while (*text != '\0' && at + 1 < sizeof last_error) {
-    last_error[at++] = *text++;
-  }
-  return at;
+void mtvm_error_clear(void) {
+  length = 0;
+  last_error[0] = '\0';
 }
 
-static size_t put_number(size_t at, uint64_t number, bool hex) {
-  char digits[19]; /* 0x and 16 digits */
-  size_t first = sizeof digits - 1;
-  bool minus = false;
-  digits[first] = '\0';
-  if (!hex && number >> 63 != 0) {
-    minus = true;
-    number = 0 - number;
+static void add_byte(char byte) {
+  if (length + 1 < sizeof last_error) {
+    last_error[length++] = byte;
+    last_error[length] = '\0';
   }
-  if (!hex && number >> 32 == 0) { /* decimal only where it needs no 64-bit division */
-    uint32_t rest = (uint32_t)number;
-    do {
-      digits[--first] = (char)('0' + rest % 10);
-      rest /= 10;
-    } while (rest != 0);
-  } else {
-    do {
-      digits[--first] = "0123456789abcdef"[number & 15];
-      number >>= 4;
-    } while (number != 0);
-    digits[--first] = 'x';
-    digits[--first] = '0';
-  }
-  at = minus ? put_text(at, "-") : at;
-  return put_text(at, digits + first);
 }
 
-int mtvm_error(const char *text, const char *name, uint64_t first, uint64_t second) {
-  size_t at = 0;
-  for (; *text != '\0' && at + 1 < sizeof last_error; text++) {
-    if (*text != '%') {
-      last_error[at++] = *text;
-      continue;
-    }
-    text++;
-    if (*text == 's') {
-      at = put_text(at, name);
+static void add_text(const char *text) {
+  while (*text != '\0') {
+    add_byte(*text++);
+  }
+}
+
+static void add_number(uintptr_t number, unsigned base) {
+  char digits[sizeof number * 3]; /* enough in base 10 and in base 16 */
+  size_t first = sizeof digits;
+  do {
+    digits[--first] = "0123456789abcdef"[number % base];
+    number /= base;
+  } while (number != 0);
+  while (first < sizeof digits) {
+    add_byte(digits[first++]);
+  }
+}
+
+static void add_signed(intptr_t number) {
+  if (number < 0) {
+    add_byte('-');
+  }
+  add_number(number < 0 ? (uintptr_t)0 - (uintptr_t)number : (uintptr_t)number, 10);
+}
+
+int mtvm_error(const char *text, const char *name) {
+  mtvm_error_clear();
+  for (; *text != '\0'; text++) {
+    if (*text == '%') {
+      add_text(name);
+      text++;
     } else {
-      at = put_number(at, first, *text == 'x');
-      first = second;
+      add_byte(*text);
     }
   }
-  last_error[at] = '\0';
   return -1;
 }
 
-void TVMAPISetLastError(const char *text) { last_error[put_text(0, text)] = '\0'; }
+int mtvm_error_hex(const char *text, uintptr_t value) {
+  mtvm_error_clear();
+  add_text(text);
+  add_text(" 0x");
+  add_number(value, 16);
+  return -1;
+}
+
+int mtvm_want(const char *what, intptr_t want, intptr_t got) {
+  mtvm_error_clear();
+  add_text(what);
+  add_text(": want ");
+  add_signed(want);
+  add_text(", got ");
+  add_signed(got);
+  return -1;
+}
+
+intptr_t mtvm_clip(int64_t value) {
+  if (value > INTPTR_MAX) {
+    return INTPTR_MAX;
+  }
+  return value < INTPTR_MIN ? INTPTR_MIN : (intptr_t)value;
+}
+
+void TVMAPISetLastError(const char *text) {
+  mtvm_error_clear();
+  add_text(text);
+}
 
 const char *TVMGetLastError(void) { return last_error; }

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text of the last error, which travels to the host in an exception. */
+/* The text of the last error, which travels to the host in an exception. All return -1, so that a function
+ * can end with `return mtvm_want(...)`. */
 #ifndef MTVM_ERROR_H
 #define MTVM_ERROR_H
 
 #include <microtvm/server.h>
 #include <stdint.h>
 
-/* Set the text: in `text`, %s stands for name, %d for the next number as a signed decimal, %x for the next
- * number in hexadecimal. Always -1, so that a function can end with `return mtvm_error(...)`. */
-int mtvm_error(const char *text, const char *name, uint64_t first, uint64_t second);
+/* The text, with `name` in the place of its %s. */
+int mtvm_error(const char *text, const char *name);
+
+/* "<text> 0x<value>" */
+int mtvm_error_hex(const char *text, uintptr_t value);
+
+/* "<what>: want <want>, got <got>" */
+int mtvm_want(const char *what, intptr_t want, intptr_t got);
 
 void mtvm_error_clear(void);
+
+/* Nearest to a number of the wire. */
+intptr_t mtvm_clip(int64_t value);
 
 #endif

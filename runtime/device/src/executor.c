@@ -30,36 +30,33 @@ int mtvm_executor_create(mtvm_call_t *call) {
   return mtvm_return_handle(call, kTVMModuleHandle, mtvm_handle(MTVM_MODULE, (uint32_t)owner, 0));
 }
 
-/* Index of the input of that name; the number of inputs when there is none. */
-static size_t index_of(const mtvm_aot_t *aot, const char *name) {
-  const size_t count = mtvm_aot_num_inputs(aot);
+typedef const char *(*name_fn)(const mtvm_aot_t *aot, size_t index);
+
+/* Index of the input or output of that name; their number when there is none. */
+static size_t index_of(const mtvm_aot_t *aot, name_fn name_of, const char *name) {
   size_t index = 0;
-  while (index < count && strcmp(mtvm_aot_input_name(aot, index), name) != 0) {
+  while (name_of(aot, index) != NULL && strcmp(name_of(aot, index), name) != 0) {
     index++;
   }
   return index;
 }
 
-static int check_index(int64_t index, size_t count, const char *what) {
-  if (index < 0 || (uint64_t)index >= count) {
-    return mtvm_error("AOT executor: want one of %d %s, got number %d", what, count, (uint64_t)index);
+/* The input or output that the first argument numbers or names. */
+static int pick(const mtvm_call_t *call, name_fn name_of, size_t *index) {
+  TVMValue first;
+  if (mtvm_want_arguments(call, "k") != 0) {
+    return -1;
   }
-  return 0;
-}
-
-/* The input that the first argument names or numbers. */
-static int pick_input(const mtvm_call_t *call, size_t *index) {
-  const mtvm_aot_t *aot = executor(call);
-  const size_t count = mtvm_aot_num_inputs(aot);
-  if (call->codes[0] == kTVMArgInt) {
-    *index = (size_t)call->values[0].v_int64;
-    return check_index(call->values[0].v_int64, count, "inputs");
+  first = call->values[0];
+  if (call->codes[0] == kTVMStr) {
+    *index = index_of(executor(call), name_of, first.v_str);
+    return name_of(executor(call), *index) != NULL ? 0 : mtvm_error("no tensor %s", first.v_str);
   }
-  *index = index_of(aot, call->values[0].v_str);
-  if (*index == count) {
-    return mtvm_error("AOT executor: there is no input \"%s\"", call->values[0].v_str, 0, 0);
+  *index = first.v_int64 < 0 ? SIZE_MAX : (size_t)mtvm_clip(first.v_int64);
+  if (name_of(executor(call), *index) != NULL) {
+    return 0;
   }
-  return 0;
+  return mtvm_error_hex("no input or output number", *index);
 }
 
 static int return_tensor(mtvm_call_t *call, DLTensor *tensor, size_t member) {
@@ -70,60 +67,57 @@ static int return_tensor(mtvm_call_t *call, DLTensor *tensor, size_t member) {
 
 static int get_input(mtvm_call_t *call) {
   size_t index;
-  if (mtvm_want_arguments(call, "k") != 0 || pick_input(call, &index) != 0) {
+  if (pick(call, mtvm_aot_input_name, &index) != 0) {
     return -1;
   }
   return return_tensor(call, mtvm_aot_input(executor(call), index), index);
 }
 
-static int set_input(mtvm_call_t *call) {
-  const DLTensor *from;
-  DLTensor *to;
-  uint64_t want;
-  uint64_t got;
-  size_t index;
-  if (mtvm_want_arguments(call, "kt") != 0 || pick_input(call, &index) != 0) {
-    return -1;
-  }
-  from = call->values[1].v_handle;
-  to = mtvm_aot_input(executor(call), index);
-  if (mtvm_tensor_check(from) != 0 || mtvm_tensor_bytes(from, &got) != 0 || mtvm_tensor_bytes(to, &want) != 0) {
-    return -1;
-  }
-  if (want != got) {
-    return mtvm_error("AOT executor: want %d bytes for the input, got %d", "", want, got);
-  }
-  memmove(to->data, (const uint8_t *)from->data + from->byte_offset, (size_t)want);
-  return 0;
-}
-
 static int get_output(mtvm_call_t *call) {
   mtvm_aot_t *aot = executor(call);
-  const size_t count = mtvm_aot_num_outputs(aot);
-  if (mtvm_want_arguments(call, "i") != 0 || check_index(call->values[0].v_int64, count, "outputs") != 0) {
+  size_t index;
+  if (pick(call, mtvm_aot_output_name, &index) != 0) {
     return -1;
   }
-  const size_t index = (size_t)call->values[0].v_int64;
   return return_tensor(call, mtvm_aot_output(aot, index), mtvm_aot_num_inputs(aot) + index);
 }
 
+static int set_input(mtvm_call_t *call) {
+  const uint8_t *elements;
+  const DLTensor *to;
+  size_t want;
+  size_t got;
+  size_t index;
+  if (mtvm_want_arguments(call, "kt") != 0 || pick(call, mtvm_aot_input_name, &index) != 0) {
+    return -1;
+  }
+  to = mtvm_aot_input(executor(call), index);
+  elements = mtvm_tensor_elements(call->values[1].v_handle, &got);
+  if (elements == NULL || mtvm_tensor_bytes(to, &want) != 0) {
+    return -1;
+  }
+  if (want != got) {
+    return mtvm_want("bytes of the input", (intptr_t)want, (intptr_t)got);
+  }
+  memmove(to->data, elements, want);
+  return 0;
+}
+
 static int get_input_index(mtvm_call_t *call) {
-  const mtvm_aot_t *aot = executor(call);
   size_t index;
   if (mtvm_want_arguments(call, "s") != 0) {
     return -1;
   }
-  index = index_of(aot, call->values[0].v_str);
-  return mtvm_return_int(call, index < mtvm_aot_num_inputs(aot) ? (int64_t)index : -1);
+  index = index_of(executor(call), mtvm_aot_input_name, call->values[0].v_str);
+  return mtvm_return_int(call, index < mtvm_aot_num_inputs(executor(call)) ? (int64_t)index : -1);
 }
 
 static int get_input_name(mtvm_call_t *call) {
-  const mtvm_aot_t *aot = executor(call);
-  if (mtvm_want_arguments(call, "i") != 0 ||
-      check_index(call->values[0].v_int64, mtvm_aot_num_inputs(aot), "inputs") != 0) {
+  size_t index;
+  if (pick(call, mtvm_aot_input_name, &index) != 0) {
     return -1;
   }
-  call->result.v_str = mtvm_aot_input_name(aot, (size_t)call->values[0].v_int64);
+  call->result.v_str = mtvm_aot_input_name(executor(call), index);
   call->result_code = kTVMStr;
   return 0;
 }

@@ -85,7 +85,6 @@ int mtvm_find_in_module(uint64_t module, const char *name, uint64_t *handle) {
 static int global_function(uint32_t member, mtvm_function_t *function) {
   if (member < NATIVES) {
     function->native = natives[member].call;
-    function->name = natives[member].name;
     return 0;
   }
   member -= (uint32_t)NATIVES;
@@ -93,7 +92,6 @@ static int global_function(uint32_t member, mtvm_function_t *function) {
     return -1;
   }
   function->packed = mtvm_global_function(member);
-  function->name = mtvm_global_name(member);
   return 0;
 }
 
@@ -102,14 +100,12 @@ static int system_function(uint32_t member, mtvm_function_t *function) {
     return -1;
   }
   function->packed = mtvm_registry_function(member);
-  function->name = mtvm_registry_name(member);
   return 0;
 }
 
 static int object_function(uint32_t owner, uint32_t member, mtvm_function_t *function) {
   function->object = mtvm_object(owner);
   function->owner = owner;
-  function->name = "";
   if (mtvm_object_kind(owner) == MTVM_FUNCTION) {
     function->native = mtvm_evaluator_run;
     return 0;
@@ -136,7 +132,7 @@ int mtvm_function_of(uint64_t handle, mtvm_function_t *function) {
   } else {
     failed = object_function(owner, member, function);
   }
-  return failed == 0 ? 0 : mtvm_error("%x is not the handle of a function", "", handle, 0);
+  return failed == 0 ? 0 : mtvm_error_hex("not the handle of a function:", (uintptr_t)handle);
 }
 
 static int call_packed(const mtvm_function_t *function, mtvm_call_t *call) {
@@ -149,7 +145,7 @@ static int call_packed(const mtvm_function_t *function, mtvm_call_t *call) {
     return 0;
   }
   if (mtvm_error_text()[0] == '\0') {
-    (void)mtvm_error("%s returned %d", function->name, (uint64_t)(int64_t)failed, 0);
+    (void)mtvm_want("result of the function", 0, failed);
   }
   return -1;
 }

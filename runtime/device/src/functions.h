@@ -14,7 +14,6 @@ typedef int (*mtvm_native_fn)(mtvm_call_t *call);
 typedef struct {
   mtvm_native_fn native;
   TVMBackendPackedCFunc packed;
-  const char *name;
   void *object;   /* what a native function of an object works on */
   uint32_t owner; /* the object's number */
 } mtvm_function_t;

@@ -24,15 +24,13 @@ size_t mtvm_global_find(const char *name) {
 
 TVMBackendPackedCFunc mtvm_global_function(size_t index) { return globals[index].function; }
 
-const char *mtvm_global_name(size_t index) { return globals[index].name; }
-
 int TVMFuncRegisterGlobal(const char *name, TVMFunctionHandle function, int override) {
   const size_t index = mtvm_global_find(name);
   if (index < count && !override) {
-    return mtvm_error("function \"%s\" is registered already", name, 0, 0);
+    return mtvm_error("function %s is registered already", name);
   }
   if (index == MTVM_MAX_GLOBALS) {
-    return mtvm_error("function \"%s\": want at most %d registered ones", name, MTVM_MAX_GLOBALS, 0);
+    return mtvm_want("registered functions, at most", MTVM_MAX_GLOBALS, MTVM_MAX_GLOBALS + 1);
   }
   globals[index].name = name;
   globals[index].function = (TVMBackendPackedCFunc)(uintptr_t)function;
@@ -43,7 +41,7 @@ int TVMFuncRegisterGlobal(const char *name, TVMFunctionHandle function, int over
 int TVMFuncGetGlobal(const char *name, TVMFunctionHandle *function) {
   const size_t index = mtvm_global_find(name);
   if (index == count) {
-    return mtvm_error("there is no function \"%s\"", name, 0, 0);
+    return mtvm_error("there is no function %s", name);
   }
   *function = (TVMFunctionHandle)(uintptr_t)globals[index].function;
   return 0;

@@ -13,6 +13,5 @@ size_t mtvm_global_find(const char *name);
 
 /* index < count */
 TVMBackendPackedCFunc mtvm_global_function(size_t index);
-const char *mtvm_global_name(size_t index);
 
 #endif

@@ -13,7 +13,7 @@ typedef struct {
 } header_t;
 
 #define TAG 0x5aa5c33cu
-#define LARGEST 0x7fffffffu
+#define NOWHERE 0x80000000u /* beyond every workspace, as an offset and as a size */
 
 static struct {
   uint8_t *base;
@@ -25,8 +25,8 @@ static struct {
 int mtvm_memory_init(uint8_t *data, size_t size) {
   const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
   memory.base = data + skip;
-  if (size < skip + 2 * MTVM_ALIGN || size > LARGEST) {
-    return mtvm_error("workspace: want %d bytes or more, got %d", "", 3 * MTVM_ALIGN, size);
+  if (size < skip + 2 * MTVM_ALIGN || size > MTVM_MAX_BYTES) {
+    return mtvm_want("bytes of workspace, at least", 3 * MTVM_ALIGN, (intptr_t)size);
   }
   memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
   mtvm_memory_reset();
@@ -39,9 +39,9 @@ void mtvm_memory_reset(void) {
 }
 
 /* Header and data of a block of nbytes; more than the workspace when there is no such block. */
-static uint32_t block_size(uint64_t nbytes) {
+static uint32_t block_size(size_t nbytes) {
   if (nbytes > memory.size) {
-    return LARGEST + 1;
+    return NOWHERE;
   }
   return ((uint32_t)nbytes + 2 * MTVM_ALIGN - 1) & ~(uint32_t)(MTVM_ALIGN - 1);
 }
@@ -58,8 +58,7 @@ static int block_kind(uint32_t offset, uint32_t end) {
   const header_t *header = at(offset);
   const uint32_t kind = (header->tag ^ header->size) - TAG;
   if (kind > MTVM_BLOCK_STACK || header->size == 0 || header->size > end - offset) {
-    return mtvm_error("memory at %x was overwritten: a kernel wrote past the end of a tensor", "",
-                      (uintptr_t)header, 0);
+    return mtvm_error_hex("a kernel wrote past its tensor, to", (uintptr_t)header);
   }
   return (int)kind;
 }
@@ -80,9 +79,9 @@ static int join(uint32_t offset) {
   }
 }
 
-static int no_room(uint64_t nbytes, uint32_t largest) {
-  return mtvm_error("out of memory: want %d bytes, got %d left in the workspace", "", nbytes,
-                    largest < MTVM_ALIGN ? 0 : largest - MTVM_ALIGN);
+static int no_room(size_t nbytes, uint32_t largest) {
+  return mtvm_want("out of workspace memory, bytes", (intptr_t)nbytes,
+                   largest < MTVM_ALIGN ? 0 : (intptr_t)(largest - MTVM_ALIGN));
 }
 
 /* Offset of a free block of `size` or more; memory.top when there is none; beyond it for broken memory. */
@@ -91,7 +90,7 @@ static uint32_t find_free(uint32_t size, uint32_t *largest) {
   while (offset < memory.top) {
     const int kind = block_kind(offset, memory.top);
     if (kind < 0 || (kind == MTVM_BLOCK_FREE && join(offset) != 0)) {
-      return LARGEST;
+      return NOWHERE;
     }
     if (kind == MTVM_BLOCK_FREE) {
       *largest = *largest < at(offset)->size ? at(offset)->size : *largest;
@@ -104,7 +103,7 @@ static uint32_t find_free(uint32_t size, uint32_t *largest) {
   return offset;
 }
 
-void *mtvm_memory_alloc(uint64_t nbytes, mtvm_block_kind_t kind) {
+void *mtvm_memory_alloc(size_t nbytes, mtvm_block_kind_t kind) {
   const uint32_t size = block_size(nbytes);
   uint32_t largest = memory.stack - memory.top;
   const uint32_t offset = find_free(size, &largest);
@@ -164,13 +163,13 @@ static int trim(void) {
 int mtvm_memory_free(const void *data, mtvm_block_kind_t kind) {
   uint32_t offset = 0;
   if (find_block(data, &offset) != (int)kind || data != memory.base + offset + MTVM_ALIGN) {
-    return mtvm_error("free: %x is not the address of an allocation", "", (uintptr_t)data, 0);
+    return mtvm_error_hex("not an allocation:", (uintptr_t)data);
   }
   set_block(offset, at(offset)->size, MTVM_BLOCK_FREE);
   return trim();
 }
 
-bool mtvm_memory_holds(const void *data, uint64_t nbytes) {
+bool mtvm_memory_holds(const void *data, size_t nbytes) {
   uint32_t offset = 0;
   const int kind = find_block(data, &offset);
   if (kind != MTVM_BLOCK_DATA && kind != MTVM_BLOCK_TENSOR) {
@@ -185,13 +184,14 @@ void mtvm_stack_release(size_t mark) { memory.stack = (uint32_t)mark; }
 
 void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t nbytes, int dtype_code_hint,
                                int dtype_bits_hint) {
-  const uint32_t size = block_size(nbytes);
+  const size_t want = nbytes > MTVM_MAX_BYTES ? MTVM_MAX_BYTES : (size_t)nbytes;
+  const uint32_t size = block_size(want);
   (void)device_type;
   (void)device_id;
   (void)dtype_code_hint;
   (void)dtype_bits_hint;
   if (size > memory.stack - memory.top) {
-    (void)no_room(nbytes, memory.stack - memory.top);
+    (void)no_room(want, memory.stack - memory.top);
     return NULL;
   }
   memory.stack -= size;
@@ -203,7 +203,7 @@ int TVMBackendFreeWorkspace(int device_type, int device_id, void *data) {
   (void)device_type;
   (void)device_id;
   if (memory.stack >= memory.size || data != memory.base + memory.stack + MTVM_ALIGN) {
-    return mtvm_error("workspace %x is not the one that was allocated last", "", (uintptr_t)data, 0);
+    return mtvm_error_hex("not the last workspace:", (uintptr_t)data);
   }
   if (block_kind(memory.stack, memory.size) != MTVM_BLOCK_STACK) {
     return -1;

@@ -20,13 +20,13 @@ typedef enum {
 void mtvm_memory_reset(void);
 
 /* Aligned to MTVM_ALIGN; NULL with the error set when no block is large enough. */
-void *mtvm_memory_alloc(uint64_t nbytes, mtvm_block_kind_t kind);
+void *mtvm_memory_alloc(size_t nbytes, mtvm_block_kind_t kind);
 
 /* 0; -1 with the error set when data is not the beginning of a block of that kind. */
 int mtvm_memory_free(const void *data, mtvm_block_kind_t kind);
 
 /* Whether the host may read and write nbytes from data on: they lie in one data or tensor block. */
-bool mtvm_memory_holds(const void *data, uint64_t nbytes);
+bool mtvm_memory_holds(const void *data, size_t nbytes);
 
 /* Give the stack back up to where it was: a kernel that failed freed nothing. */
 size_t mtvm_stack_mark(void);

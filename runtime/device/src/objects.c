@@ -38,7 +38,7 @@ int mtvm_objects_add(void *object, mtvm_handle_kind_t kind, mtvm_drop_fn drop) {
       return (int)(i + MTVM_OWNER_FIRST_OBJECT);
     }
   }
-  return mtvm_error("want at most %d executors and time evaluators at once", "", MTVM_MAX_OBJECTS, 0);
+  return mtvm_want("executors and time evaluators, at most", MTVM_MAX_OBJECTS, MTVM_MAX_OBJECTS + 1);
 }
 
 uint64_t mtvm_handle(mtvm_handle_kind_t kind, uint32_t owner, uint32_t member) {
@@ -58,7 +58,7 @@ static void count_tensor(slot_t *of, int step) {
 void mtvm_objects_hold(uint32_t owner) { count_tensor(slot(owner), 1); }
 
 static int not_a_handle(uint64_t handle) {
-  return mtvm_error("%x is not a handle of this session", "", handle, 0);
+  return mtvm_error_hex("no handle of this session:", (uintptr_t)handle);
 }
 
 /* Take a handle apart, whether or not its object still exists. */
@@ -92,7 +92,7 @@ int mtvm_handle_find(uint64_t handle, mtvm_handle_kind_t kind, uint32_t *owner, 
     return not_a_handle(handle);
   }
   if (!is_alive(handle, *owner)) {
-    return mtvm_error("%x is a handle that was freed", "", handle, 0);
+    return mtvm_error_hex("a handle that was freed:", (uintptr_t)handle);
   }
   return 0;
 }
@@ -132,7 +132,7 @@ int mtvm_handle_free(uint64_t handle, int64_t type_code) {
     return -1;
   }
   if (kind != kind_of_code(type_code)) {
-    return mtvm_error("free: type code %d is not that of handle %x", "", (uint64_t)type_code, handle);
+    return mtvm_error_hex("another type code than that of handle", (uintptr_t)handle);
   }
   if (owner < MTVM_OWNER_FIRST_OBJECT) {
     return 0;
@@ -142,7 +142,7 @@ int mtvm_handle_free(uint64_t handle, int64_t type_code) {
     return 0; /* hosts free the functions of a module after the module */
   }
   if (!is_alive(handle, owner) || (kind == MTVM_TENSOR ? of->tensors == 0 : !of->named)) {
-    return mtvm_error("%x is a handle that was freed", "", handle, 0);
+    return mtvm_error_hex("a handle that was freed:", (uintptr_t)handle);
   }
   if (kind == MTVM_TENSOR) {
     count_tensor(of, -1);

@@ -8,14 +8,14 @@
 
 #define TENSOR_HEAD 24u /* address 8, device 8, number of dimensions 4, data type 4 */
 
-uint8_t *mtvm_read_bytes(mtvm_reader_t *reader, uint64_t n) {
+uint8_t *mtvm_read_bytes(mtvm_reader_t *reader, size_t n) {
   uint8_t *bytes = reader->at;
-  if (n > (uint64_t)(reader->end - reader->at)) {
+  if (n > (size_t)(reader->end - reader->at)) {
     reader->overrun = true;
     reader->at = reader->end;
     return NULL;
   }
-  reader->at += (size_t)n;
+  reader->at += n;
   return bytes;
 }
 
@@ -34,6 +34,11 @@ uint64_t mtvm_read_u64(mtvm_reader_t *reader) {
   return value;
 }
 
+size_t mtvm_read_size(mtvm_reader_t *reader) {
+  const uint64_t size = mtvm_read_u64(reader);
+  return size > MTVM_MAX_BYTES ? MTVM_MAX_BYTES : (size_t)size;
+}
+
 uint32_t mtvm_read_u32(mtvm_reader_t *reader) {
   uint32_t value;
   read_into(reader, &value, sizeof value);
@@ -42,11 +47,10 @@ uint32_t mtvm_read_u32(mtvm_reader_t *reader) {
 
 int mtvm_read_end(const mtvm_reader_t *reader) {
   if (reader->overrun) {
-    return mtvm_error("message ends before its last operand", "", 0, 0);
+    return mtvm_error("the message ends before its last operand", "");
   }
   if (reader->at != reader->end) {
-    return mtvm_error("message goes on for %d bytes after its last operand", "",
-                      (uint64_t)(reader->end - reader->at), 0);
+    return mtvm_want("bytes after the last operand", 0, reader->end - reader->at);
   }
   return 0;
 }
@@ -67,8 +71,7 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
   read_into(reader, &tensor->ndim, sizeof tensor->ndim);
   read_into(reader, &tensor->dtype, sizeof tensor->dtype);
   if (tensor->ndim < 0 || tensor->ndim > MTVM_MAX_NDIM) {
-    return mtvm_error("tensor: want at most %d dimensions, got %d", "", MTVM_MAX_NDIM,
-                      (uint64_t)(int64_t)tensor->ndim);
+    return mtvm_want("dimensions of a tensor, at most", MTVM_MAX_NDIM, tensor->ndim);
   }
   shape_bytes = (size_t)tensor->ndim * sizeof(int64_t);
   shape = mtvm_read_bytes(reader, shape_bytes);
@@ -76,8 +79,8 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
   if (reader->overrun) {
     return mtvm_read_end(reader);
   }
-  if (data > UINTPTR_MAX) {
-    return mtvm_error("tensor: %x is not an address of this device", "", data, 0);
+  if (data > UINTPTR_MAX || tensor->byte_offset > MTVM_MAX_BYTES) {
+    return mtvm_error("a tensor beyond the memory of the device", "");
   }
   tensor->data = (void *)(uintptr_t)data;
   tensor->shape = align_shape(shape, shape_bytes);
@@ -87,8 +90,8 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
 void *mtvm_scratch_take(mtvm_scratch_t *scratch, size_t n) {
   uint8_t *aligned = scratch->at + ((size_t)(0 - (uintptr_t)scratch->at) & 7u);
   if (aligned > scratch->end || n > (size_t)(scratch->end - aligned)) {
-    (void)mtvm_error("call: want %d more bytes of packet buffer, got %d", "", n,
-                     (uint64_t)(scratch->end - scratch->at));
+    (void)mtvm_want("bytes of packet buffer for the call", (intptr_t)n,
+                    scratch->end - scratch->at);
     return NULL;
   }
   scratch->at = aligned + n;
@@ -98,13 +101,13 @@ void *mtvm_scratch_take(mtvm_scratch_t *scratch, size_t n) {
 /* Length and bytes; the bytes are moved over the length, so that a NUL fits behind them. */
 static int read_text(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValue *value) {
   char *to = (char *)reader->at;
-  const uint64_t n = mtvm_read_u64(reader);
+  const size_t n = mtvm_read_size(reader);
   const uint8_t *from = mtvm_read_bytes(reader, n);
   TVMByteArray *array;
   if (from == NULL) {
     return mtvm_read_end(reader);
   }
-  memmove(to, from, (size_t)n);
+  memmove(to, from, n);
   to[n] = '\0';
   value->v_str = to;
   if (code == kTVMStr) {
@@ -115,7 +118,7 @@ static int read_text(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValu
     return -1;
   }
   array->data = to;
-  array->size = (size_t)n;
+  array->size = n;
   value->v_handle = array;
   return 0;
 }
@@ -144,15 +147,14 @@ static int read_value(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMVal
     case kTVMBytes:
       return read_text(reader, call, code, value);
     default:
-      return mtvm_error("argument: type code %d is not known", "", (uint64_t)(int64_t)code, 0);
+      return mtvm_error_hex("unknown type code", (uintptr_t)code);
   }
 }
 
 int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
   const uint32_t count = mtvm_read_u32(reader);
   if (count > MTVM_MAX_ARGS) {
-    return mtvm_error("call: want at most %d arguments, got %d", "", MTVM_MAX_ARGS,
-                      (uint64_t)(int64_t)(int32_t)count);
+    return mtvm_want("arguments, at most", MTVM_MAX_ARGS, (int32_t)count);
   }
   call->count = (int)count;
   call->values = mtvm_scratch_take(&call->scratch, count * sizeof *call->values);
@@ -169,37 +171,39 @@ int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
   return mtvm_read_end(reader);
 }
 
-static bool is_kind(int code, char kind) {
+static int code_of(char kind) {
   switch (kind) {
     case 'i':
-      return code == kTVMArgInt;
-    case 'k':
-      return code == kTVMArgInt || code == kTVMStr;
+      return kTVMArgInt;
     case 's':
-      return code == kTVMStr;
+    case 'k':
+      return kTVMStr;
     case 't':
-      return code == kTVMDLTensorHandle;
+      return kTVMDLTensorHandle;
     case 'd':
-      return code == kDLDevice;
+      return kDLDevice;
     case 'y':
-      return code == kTVMDataType;
+      return kTVMDataType;
     case 'm':
-      return code == kTVMModuleHandle || code == kTVMNullptr;
+      return kTVMModuleHandle;
     default:
-      return code == kTVMOpaqueHandle || code == kTVMNullptr;
+      return kTVMOpaqueHandle;
   }
+}
+
+static bool is_kind(int code, char kind) {
+  return code == code_of(kind) || (kind == 'k' && code == kTVMArgInt) ||
+         ((kind == 'm' || kind == 'h') && code == kTVMNullptr);
 }
 
 int mtvm_want_arguments(const mtvm_call_t *call, const char *kinds) {
   const size_t want = strlen(kinds);
   if ((size_t)call->count < want) {
-    return mtvm_error("arguments: want %d, got %d", "", want, (uint64_t)call->count);
+    return mtvm_want("arguments", (intptr_t)want, call->count);
   }
   for (size_t i = 0; i < want; i++) {
     if (!is_kind(call->codes[i], kinds[i])) {
-      /* The kinds are the arguments' names here: "sit" tells string, int, tensor. */
-      return mtvm_error("arguments: want \"%s\", but number %d has type code %d", kinds, i,
-                        (uint64_t)call->codes[i]);
+      return mtvm_want("type code of an argument", code_of(kinds[i]), call->codes[i]);
     }
   }
   return 0;

@@ -20,9 +20,10 @@ typedef struct {
   bool overrun;
 } mtvm_reader_t;
 
-uint8_t *mtvm_read_bytes(mtvm_reader_t *reader, uint64_t n); /* NULL past the end */
+uint8_t *mtvm_read_bytes(mtvm_reader_t *reader, size_t n); /* NULL past the end */
 uint64_t mtvm_read_u64(mtvm_reader_t *reader);
 uint32_t mtvm_read_u32(mtvm_reader_t *reader);
+size_t mtvm_read_size(mtvm_reader_t *reader); /* a u64; MTVM_MAX_BYTES stands for more, too */
 
 /* A tensor without its type code. The shape stays in the message. */
 int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor);

@@ -1,79 +1,81 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "random.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "error.h"
 #include "tensor.h"
 
+/* Types by what their two topmost bytes may be: fixed bits, and bits that are left to chance. For floating
+ * point numbers the fixed bits are the exponent of 1.0. */
+static const struct {
+  uint8_t code;
+  uint8_t bytes;
+  uint16_t fixed;
+  uint16_t chance;
+} types[] = {
+    {kDLFloat, 2, 0x3c00, 0x03ff}, {kDLFloat, 4, 0x3f80, 0x007f}, {kDLFloat, 8, 0x3ff0, 0x000f},
+    {kDLBfloat, 2, 0x3f80, 0x007f},
+};
+#define TYPES (sizeof types / sizeof types[0])
+
 /* Marsaglia's xorshift: small, and good enough to keep a multiplier busy. */
 static uint32_t next(uint32_t state) {
   state ^= state << 13;
   state ^= state >> 17;
-  state ^= state << 5;
-  return state;
+  return state ^ state << 5;
 }
 
-/* Bits of 1.0 in a floating point type, and those of its fraction; false for a type of no such kind. */
-static bool float_bits(DLDataType dtype, uint64_t *one, uint64_t *fraction) {
-  if (dtype.code == kDLBfloat && dtype.bits == 16) {
-    *one = 0x3f80;
-    *fraction = 0x007f;
-  } else if (dtype.code == kDLFloat && dtype.bits == 16) {
-    *one = 0x3c00;
-    *fraction = 0x03ff;
-  } else if (dtype.code == kDLFloat && dtype.bits == 32) {
-    *one = 0x3f800000;
-    *fraction = 0x007fffff;
-  } else if (dtype.code == kDLFloat && dtype.bits == 64) {
-    *one = (uint64_t)0x3ff00000 << 32;
-    *fraction = (uint64_t)0x000fffff << 32 | 0xffffffffu;
-  } else {
-    return false;
+static void fill_floats(uint8_t *to, size_t nbytes, size_t type) {
+  const size_t size = types[type].bytes;
+  uint32_t state = 1;
+  for (size_t i = 0; i + size <= nbytes; i += size) {
+    for (size_t j = 0; j < size - 2; j++) {
+      state = next(state);
+      to[i + j] = (uint8_t)state;
+    }
+    state = next(state);
+    const uint32_t top = types[type].fixed | (state & types[type].chance);
+    to[i + size - 2] = (uint8_t)top;
+    to[i + size - 1] = (uint8_t)(top >> 8);
   }
-  return true;
 }
 
-static int element_bits(DLDataType dtype, uint64_t *one, uint64_t *fraction) {
-  *one = 0;
-  if (dtype.code == kDLInt || dtype.code == kDLUInt) {
-    *fraction = dtype.bits >= 8 ? 0x7f : (1u << dtype.bits) - 1;
-    return 0;
+static void fill_integers(uint8_t *to, size_t nbytes, uint32_t bits) {
+  const size_t size = (bits + 7) / 8;
+  const uint8_t chance = (uint8_t)(bits >= 8 ? 0x7f : (1u << bits) - 1);
+  uint32_t state = 1;
+  memset(to, 0, nbytes);
+  for (size_t i = 0; i < nbytes; i += size) {
+    state = next(state);
+    to[i] = (uint8_t)(state & chance);
   }
-  if (float_bits(dtype, one, fraction)) {
-    return 0;
-  }
-  return mtvm_error("random_fill: data type with code %d and %d bits is not known", "", dtype.code, dtype.bits);
 }
 
 int mtvm_random_fill(mtvm_call_t *call) {
   const DLTensor *tensor;
-  uint64_t nbytes;
-  uint64_t one;
-  uint64_t fraction;
-  uint32_t state = 2463534242u;
+  size_t nbytes;
+  size_t type = 0;
   uint8_t *to;
-  size_t size;
   if (mtvm_want_arguments(call, "t") != 0) {
     return -1;
   }
   tensor = call->values[0].v_handle;
-  if (mtvm_tensor_check(tensor) != 0 || mtvm_tensor_bytes(tensor, &nbytes) != 0 ||
-      element_bits(tensor->dtype, &one, &fraction) != 0) {
+  to = mtvm_tensor_elements(tensor, &nbytes);
+  if (to == NULL) {
     return -1;
   }
-  size = (tensor->dtype.bits + 7u) / 8u;
-  if (size > sizeof one) {
-    return mtvm_error("random_fill: want at most 64 bits an element, got %d", "", tensor->dtype.bits, 0);
+  if (tensor->dtype.code <= kDLUInt && tensor->dtype.bits > 0) {
+    fill_integers(to, nbytes, tensor->dtype.bits);
+    return 0;
   }
-  to = (uint8_t *)tensor->data + tensor->byte_offset;
-  for (; nbytes >= size; nbytes -= size) {
-    uint64_t element;
-    state = next(state);
-    element = one | (((uint64_t)state << 32 | state) & fraction);
-    memcpy(to, &element, size);
-    to += size;
+  while (type < TYPES && (types[type].code != tensor->dtype.code || types[type].bytes * 8u != tensor->dtype.bits)) {
+    type++;
   }
+  if (type == TYPES) {
+    return mtvm_error_hex("unknown data type, code and bits",
+                          (uintptr_t)tensor->dtype.code << 8 | tensor->dtype.bits);
+  }
+  fill_floats(to, nbytes, type);
   return 0;
 }

@@ -52,12 +52,3 @@ size_t mtvm_registry_find(const char *prefix, const char *middle, const char *su
 }
 
 TVMBackendPackedCFunc mtvm_registry_function(size_t index) { return registry()->funcs[index]; }
-
-const char *mtvm_registry_name(size_t index) {
-  size_t count;
-  const char *name = first_name(&count);
-  while (index-- > 0) {
-    name += strlen(name) + 1;
-  }
-  return name;
-}

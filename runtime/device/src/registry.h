@@ -14,6 +14,5 @@ size_t mtvm_registry_find(const char *prefix, const char *middle, const char *su
 
 /* index < count. */
 TVMBackendPackedCFunc mtvm_registry_function(size_t index);
-const char *mtvm_registry_name(size_t index);
 
 #endif

@@ -45,8 +45,9 @@ static size_t packet_buffer;
 /* A value of an answer, and how it is written. */
 typedef struct {
   int32_t code;
-  uint64_t bits;     /* of a number or handle */
-  const void *bytes; /* of a string or bytes, whose length is bits; or of a tensor */
+  size_t size;      /* of a string or bytes */
+  const void *bytes; /* of a string or bytes; the tensor */
+  uint64_t bits;    /* of anything else */
 } item_t;
 
 void mtvm_rpc_init(size_t packet_buffer_size) { packet_buffer = packet_buffer_size; }
@@ -59,52 +60,42 @@ void mtvm_rpc_reset(const mtvm_session_t *session) {
   mtvm_error_clear();
 }
 
+static bool is_text(int32_t code) { return code == kTVMStr || code == kTVMBytes; }
+
 static size_t item_size(const item_t *item) {
-  switch (item->code) {
-    case kTVMNullptr:
-      return 0;
-    case kTVMStr:
-    case kTVMBytes:
-      return 8 + (size_t)item->bits;
-    case kTVMDLTensorHandle:
-      return 8 + 8 + 4 + 4 + 8 * (size_t)((const DLTensor *)item->bytes)->ndim + 8;
-    default:
-      return 8;
+  if (item->code == kTVMNullptr) {
+    return 0;
   }
+  if (item->code == kTVMDLTensorHandle) {
+    return 32 + 8 * (size_t)((const DLTensor *)item->bytes)->ndim;
+  }
+  return 8 + (is_text(item->code) ? item->size : 0);
 }
 
+static void put_u64(mtvm_framer_t *framer, uint64_t value) { mtvm_framer_put(framer, &value, sizeof value); }
+
+/* Device, number of dimensions and data type are side by side in memory as on the wire. */
 static void put_tensor(mtvm_framer_t *framer, const DLTensor *tensor) {
-  const uint64_t data = (uintptr_t)tensor->data;
-  mtvm_framer_put(framer, &data, sizeof data);
-  mtvm_framer_put(framer, &tensor->device, sizeof tensor->device);
-  mtvm_framer_put(framer, &tensor->ndim, sizeof tensor->ndim);
-  mtvm_framer_put(framer, &tensor->dtype, sizeof tensor->dtype);
+  put_u64(framer, (uintptr_t)tensor->data);
+  mtvm_framer_put(framer, &tensor->device, 16);
   mtvm_framer_put(framer, tensor->shape, 8 * (size_t)tensor->ndim);
-  mtvm_framer_put(framer, &tensor->byte_offset, sizeof tensor->byte_offset);
+  put_u64(framer, tensor->byte_offset);
 }
 
 static void put_item(mtvm_framer_t *framer, const item_t *item) {
-  switch (item->code) {
-    case kTVMNullptr:
-      break;
-    case kTVMDLTensorHandle:
-      put_tensor(framer, item->bytes);
-      break;
-    case kTVMStr:
-    case kTVMBytes:
-      mtvm_framer_put(framer, &item->bits, sizeof item->bits);
-      mtvm_framer_put(framer, item->bytes, (size_t)item->bits);
-      break;
-    default:
-      mtvm_framer_put(framer, &item->bits, sizeof item->bits);
-      break;
+  if (item->code == kTVMDLTensorHandle) {
+    put_tensor(framer, item->bytes);
+  } else if (is_text(item->code)) {
+    put_u64(framer, item->size);
+    mtvm_framer_put(framer, item->bytes, item->size);
+  } else if (item->code != kTVMNullptr) {
+    put_u64(framer, item->bits);
   }
 }
 
 static void begin(mtvm_session_t *session, int32_t code, size_t operand_bytes) {
-  const uint64_t length = CODE_BYTES + operand_bytes;
-  mtvm_session_begin(session, LENGTH_BYTES + CODE_BYTES + operand_bytes);
-  mtvm_framer_put(&session->framer, &length, sizeof length);
+  mtvm_session_begin(session, HEAD_BYTES + operand_bytes);
+  put_u64(&session->framer, CODE_BYTES + operand_bytes);
   mtvm_framer_put(&session->framer, &code, sizeof code);
 }
 
@@ -115,8 +106,7 @@ static int answer(mtvm_session_t *session, int32_t code, const item_t *items, in
     size += sizeof items[i].code + item_size(&items[i]);
   }
   if (HEAD_BYTES + size > mtvm_max_message()) {
-    return mtvm_error("result: want at most %d bytes in a packet, got %d", "", mtvm_max_message(),
-                      HEAD_BYTES + size);
+    return mtvm_want("bytes of a result, at most", (intptr_t)mtvm_max_message(), (intptr_t)(HEAD_BYTES + size));
   }
   begin(session, code, size);
   mtvm_framer_put(&session->framer, &count, sizeof count);
@@ -131,65 +121,67 @@ static int answer(mtvm_session_t *session, int32_t code, const item_t *items, in
 }
 
 static int answer_one(mtvm_session_t *session, int32_t code, uint64_t bits) {
-  const item_t item = {code, bits, NULL};
+  item_t item;
+  item.code = code;
+  item.bits = bits;
   return answer(session, RETURN, &item, 1);
 }
 
 static int answer_null(mtvm_session_t *session) { return answer_one(session, kTVMNullptr, 0); }
 
 void mtvm_rpc_fail(mtvm_session_t *session) {
-  const char *text = mtvm_error_text();
-  const item_t item = {kTVMStr, strlen(text), text};
+  item_t item;
+  item.code = kTVMStr;
+  item.bytes = mtvm_error_text();
+  item.size = strlen(item.bytes);
   (void)answer(session, EXCEPTION, &item, 1); /* fits: the text is shorter than any packet buffer */
 }
 
-/* A call's result: its type code as an int, the value, and for a tensor its handle. */
-static int answer_call(mtvm_session_t *session, const mtvm_call_t *call) {
-  item_t items[3] = {{kTVMArgInt, 0, NULL}, {0, 0, NULL}, {kTVMOpaqueHandle, 0, NULL}};
-  item_t *value = &items[1];
+/* Fill in a result that is neither handle nor tensor. */
+static int fill_value(item_t *item, const mtvm_call_t *call) {
   const TVMByteArray *array;
-  items[0].bits = (uint64_t)(int64_t)call->result_code;
-  value->code = call->result_code;
-  value->bits = (uint64_t)call->result.v_int64;
+  item->code = call->result_code;
+  item->bits = (uint64_t)call->result.v_int64;
   switch (call->result_code) {
     case kTVMNullptr:
     case kTVMArgInt:
     case kTVMArgFloat:
     case kTVMDataType:
     case kDLDevice:
-      break;
+      return 0;
     case kTVMOpaqueHandle:
-      value->bits = (uintptr_t)call->result.v_handle;
-      break;
+      item->bits = (uintptr_t)call->result.v_handle;
+      return 0;
     case kTVMStr:
-      value->bytes = call->result.v_str;
-      value->bits = strlen(call->result.v_str);
-      break;
+      item->bytes = call->result.v_str;
+      item->size = strlen(call->result.v_str);
+      return 0;
     case kTVMBytes:
       array = call->result.v_handle;
-      value->bytes = array->data;
-      value->bits = array->size;
-      break;
-    case kTVMModuleHandle:
-    case kTVMPackedFuncHandle:
-    case kTVMNDArrayHandle:
-      if (call->handle == 0) {
-        return mtvm_error("result: a function of the firmware cannot return type code %d", "",
-                          (uint64_t)call->result_code, 0);
-      }
-      value->code = kTVMOpaqueHandle;
-      value->bits = call->handle;
-      break;
+      item->bytes = array->data;
+      item->size = array->size;
+      return 0;
     default:
-      return mtvm_error("result: type code %d is not known", "", (uint64_t)(int64_t)call->result_code, 0);
+      return mtvm_error_hex("cannot return type code", (uintptr_t)call->result_code);
   }
-  if (call->result_code == kTVMNDArrayHandle) {
-    value->code = kTVMDLTensorHandle;
-    value->bytes = call->result.v_handle;
-    items[2].bits = call->handle;
-    return answer(session, RETURN, items, 3);
+}
+
+/* A call's result: its type code as an int, the value, and for a tensor its handle. */
+static int answer_call(mtvm_session_t *session, const mtvm_call_t *call) {
+  item_t items[3];
+  const bool tensor = call->result_code == kTVMNDArrayHandle;
+  items[0].code = kTVMArgInt;
+  items[0].bits = (uint64_t)(int64_t)call->result_code;
+  items[1].code = kTVMDLTensorHandle;
+  items[1].bytes = call->result.v_handle;
+  if (call->handle != 0) { /* a module, function or tensor */
+    item_t *handle = &items[tensor ? 2 : 1];
+    handle->code = kTVMOpaqueHandle;
+    handle->bits = call->handle;
+  } else if (fill_value(&items[1], call) != 0) {
+    return -1;
   }
-  return answer(session, RETURN, items, 2);
+  return answer(session, RETURN, items, call->handle != 0 && tensor ? 3 : 2);
 }
 
 static int check_tensors(const mtvm_call_t *call) {
@@ -211,79 +203,70 @@ static int call_function(mtvm_session_t *session, mtvm_reader_t *reader, mtvm_ca
   return answer_call(session, call);
 }
 
-static int init_server(mtvm_session_t *session, mtvm_reader_t *reader, mtvm_call_t *call) {
-  const uint64_t length = mtvm_read_u64(reader);
-  const uint8_t *version = mtvm_read_bytes(reader, length);
-  if (version == NULL) {
+/* The number of arguments follows the version, so that there is a byte for its terminator. */
+static int check_version(mtvm_reader_t *reader) {
+  const size_t length = mtvm_read_size(reader);
+  char *version = (char *)mtvm_read_bytes(reader, length);
+  if (version == NULL || reader->at == reader->end) {
     return mtvm_read_end(reader);
   }
   if (length != strlen(PROTOCOL) || memcmp(version, PROTOCOL, strlen(PROTOCOL)) != 0) {
-    /* The count of arguments follows, so there is a byte for the terminator. */
-    uint8_t *terminator = mtvm_read_bytes(reader, 1);
-    if (terminator != NULL) {
-      *terminator = '\0';
-    }
-    return mtvm_error("want RPC protocol " PROTOCOL ", got \"%s\"",
-                      terminator != NULL ? (const char *)version : "", 0, 0);
+    version[length] = '\0';
+    return mtvm_error("want RPC protocol " PROTOCOL ", got %s", version);
   }
-  if (mtvm_read_arguments(reader, call) != 0) {
+  return 0;
+}
+
+static int init_server(mtvm_session_t *session, mtvm_reader_t *reader, mtvm_call_t *call) {
+  if (check_version(reader) != 0 || mtvm_read_arguments(reader, call) != 0) {
     return -1;
   }
-  if (call->count != 0) {
-    return mtvm_error("InitServer: want no constructor arguments, got %d", "", (uint64_t)call->count, 0);
-  }
-  return answer_null(session);
+  return call->count == 0 ? answer_null(session) : mtvm_want("arguments of InitServer", 0, call->count);
 }
 
 static int copy_from_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
+  const size_t most = mtvm_max_message() - HEAD_BYTES;
   DLTensor tensor;
-  uint64_t nbytes;
+  size_t nbytes;
   const uint8_t *data;
   if (mtvm_read_tensor(reader, &tensor) != 0) {
     return -1;
   }
-  nbytes = mtvm_read_u64(reader);
-  if (mtvm_read_end(reader) != 0) {
-    return -1;
-  }
-  data = mtvm_tensor_window(&tensor, nbytes);
+  nbytes = mtvm_read_size(reader);
+  data = mtvm_read_end(reader) != 0 ? NULL : mtvm_tensor_window(&tensor, nbytes);
   if (data == NULL) {
     return -1;
   }
-  if (nbytes > mtvm_max_message() - HEAD_BYTES) {
-    return mtvm_error("copy: want at most %d bytes in a packet, got %d", "", mtvm_max_message() - HEAD_BYTES,
-                      nbytes);
+  if (nbytes > most) {
+    return mtvm_want("bytes to copy in a packet, at most", (intptr_t)most, (intptr_t)nbytes);
   }
-  begin(session, COPY_ACK, (size_t)nbytes);
-  mtvm_framer_put(&session->framer, data, (size_t)nbytes);
+  begin(session, COPY_ACK, nbytes);
+  mtvm_framer_put(&session->framer, data, nbytes);
   mtvm_session_finish(session);
   return 0;
 }
 
 static int copy_to_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
   DLTensor tensor;
-  uint64_t nbytes;
+  size_t nbytes;
   const uint8_t *from;
   uint8_t *to;
   if (mtvm_read_tensor(reader, &tensor) != 0) {
     return -1;
   }
-  nbytes = mtvm_read_u64(reader);
+  nbytes = mtvm_read_size(reader);
   from = mtvm_read_bytes(reader, nbytes);
-  if (mtvm_read_end(reader) != 0) {
-    return -1;
-  }
-  to = mtvm_tensor_window(&tensor, nbytes);
+  to = mtvm_read_end(reader) != 0 ? NULL : mtvm_tensor_window(&tensor, nbytes);
   if (to == NULL) {
     return -1;
   }
-  memcpy(to, from, (size_t)nbytes);
+  memcpy(to, from, nbytes);
   return answer_null(session);
 }
 
 static int check_device(DLDevice device) {
   if (device.device_type != kDLCPU) {
-    return mtvm_error("want device type %d (cpu), got %d", "", kDLCPU, (uint64_t)(int64_t)device.device_type);
+    return mtvm_want("device type", kDLCPU, device.device_type);
   }
   return 0;
 }
@@ -310,22 +293,22 @@ static int get_attribute(mtvm_session_t *session, const mtvm_call_t *call) {
   return on_device(session, call);
 }
 
-static int answer_allocation(mtvm_session_t *session, DLDevice device, uint64_t nbytes) {
+static int answer_allocation(mtvm_session_t *session, DLDevice device, size_t nbytes) {
   const void *data = check_device(device) != 0 ? NULL : mtvm_memory_alloc(nbytes, MTVM_BLOCK_DATA);
   return data == NULL ? -1 : answer_one(session, kTVMOpaqueHandle, (uintptr_t)data);
 }
 
 /* The alignment that the host asks for is that of its own vectors: MTVM_ALIGN serves those of this device. */
 static int alloc_data(mtvm_session_t *session, const mtvm_call_t *call) {
-  return answer_allocation(session, call->values[0].v_device, (uint64_t)call->values[1].v_int64);
+  return answer_allocation(session, call->values[0].v_device, (size_t)mtvm_clip(call->values[1].v_int64));
 }
 
 static int alloc_data_with_scope(mtvm_session_t *session, const mtvm_call_t *call) {
   const DLTensor *tensor = call->values[0].v_handle;
-  uint64_t nbytes;
+  size_t nbytes;
   if (call->count > 1 && call->codes[1] == kTVMStr && call->values[1].v_str[0] != '\0' &&
       strcmp(call->values[1].v_str, "global") != 0) {
-    return mtvm_error("memory scope \"%s\": this device has global memory only", call->values[1].v_str, 0, 0);
+    return mtvm_error("want memory scope global, got %s", call->values[1].v_str);
   }
   if (mtvm_tensor_bytes(tensor, &nbytes) != 0) {
     return -1;
@@ -335,35 +318,25 @@ static int alloc_data_with_scope(mtvm_session_t *session, const mtvm_call_t *cal
 
 static int free_data(mtvm_session_t *session, const mtvm_call_t *call) {
   const uint64_t data = (uint64_t)call->values[1].v_int64;
-  if (check_device(call->values[0].v_device) != 0) {
+  const void *address = data > UINTPTR_MAX ? NULL : (const void *)(uintptr_t)data;
+  if (check_device(call->values[0].v_device) != 0 || mtvm_memory_free(address, MTVM_BLOCK_DATA) != 0) {
     return -1;
   }
-  if (data > UINTPTR_MAX) {
-    return mtvm_error("free: %x is not an address of this device", "", data, 0);
-  }
-  return mtvm_memory_free((const void *)(uintptr_t)data, MTVM_BLOCK_DATA) != 0 ? -1 : answer_null(session);
+  return answer_null(session);
 }
 
 static int copy_among_remote(mtvm_session_t *session, const mtvm_call_t *call) {
-  uint64_t from_bytes;
-  uint64_t to_bytes;
-  const uint8_t *from;
-  uint8_t *to;
-  if (mtvm_tensor_bytes(call->values[0].v_handle, &from_bytes) != 0 ||
-      mtvm_tensor_bytes(call->values[1].v_handle, &to_bytes) != 0) {
+  size_t got;
+  size_t want;
+  const uint8_t *from = mtvm_tensor_elements(call->values[0].v_handle, &got);
+  uint8_t *to = from == NULL ? NULL : mtvm_tensor_elements(call->values[1].v_handle, &want);
+  if (to == NULL) {
     return -1;
   }
-  if (from_bytes != to_bytes) {
-    return mtvm_error("copy: want %d bytes, got %d", "", to_bytes, from_bytes);
+  if (want != got) {
+    return mtvm_want("bytes to copy", (intptr_t)want, (intptr_t)got);
   }
-  if (mtvm_tensor_check(call->values[0].v_handle) != 0 || mtvm_tensor_check(call->values[1].v_handle) != 0) {
-    return -1;
-  }
-  from = (const uint8_t *)((const DLTensor *)call->values[0].v_handle)->data;
-  from += ((const DLTensor *)call->values[0].v_handle)->byte_offset;
-  to = (uint8_t *)((const DLTensor *)call->values[1].v_handle)->data;
-  to += ((const DLTensor *)call->values[1].v_handle)->byte_offset;
-  memmove(to, from, (size_t)to_bytes);
+  memmove(to, from, want);
   return answer_null(session);
 }
 
@@ -412,7 +385,7 @@ static int take_request(mtvm_session_t *session, int32_t code, mtvm_reader_t *re
       return copy_to_remote(session, reader);
     default:
       if (code < GET_GLOBAL_FUNC || code > DEV_SET_STREAM) {
-        return mtvm_error("message code %d is not a request", "", (uint64_t)(int64_t)code, 0);
+        return mtvm_error_hex("no request has code", (uintptr_t)(uint32_t)code);
       }
       return take_sequence(session, (uint32_t)(code - GET_GLOBAL_FUNC), reader, call);
   }
@@ -420,7 +393,7 @@ static int take_request(mtvm_session_t *session, int32_t code, mtvm_reader_t *re
 
 bool mtvm_rpc_take(mtvm_session_t *session, uint8_t *message, size_t length, uint8_t *end) {
   mtvm_reader_t reader = {message, message + length, false};
-  const uint64_t want = mtvm_read_u64(&reader);
+  const size_t got = mtvm_read_size(&reader);
   const int32_t code = (int32_t)mtvm_read_u32(&reader);
   mtvm_call_t call;
   int failed;
@@ -428,9 +401,8 @@ bool mtvm_rpc_take(mtvm_session_t *session, uint8_t *message, size_t length, uin
   call.scratch.at = message + length;
   call.scratch.end = end;
   mtvm_error_clear();
-  if (reader.overrun || want != length - LENGTH_BYTES) {
-    failed = mtvm_error("message: want %d bytes after its length, got %d", "", want,
-                        length < LENGTH_BYTES ? 0 : length - LENGTH_BYTES);
+  if (reader.overrun || got != length - LENGTH_BYTES) {
+    failed = mtvm_want("length of the message", (intptr_t)length - (intptr_t)LENGTH_BYTES, (intptr_t)got);
   } else if (code == SHUTDOWN) {
     return false;
   } else {

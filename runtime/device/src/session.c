@@ -22,7 +22,7 @@ static uint8_t next_nonce(uint8_t nonce) {
 int mtvm_session_init(mtvm_session_t *session, mtvm_write_fn write, void *context) {
   const tvm_crt_error_t code = TVMPlatformGenerateRandom(&session->nonce, 1);
   if (code != kTvmErrorNoError) {
-    return mtvm_error("session: the platform's random numbers answer error %x", "", (uint32_t)code, 0);
+    return mtvm_want("result of the random numbers", 0, (intptr_t)code);
   }
   if (session->nonce == 0) {
     session->nonce = 1;
@@ -67,7 +67,7 @@ static mtvm_session_event_t start(mtvm_session_t *session, uint16_t id, const ui
     return MTVM_SESSION_NOTHING;
   }
   if (body[0] != VERSION) {
-    (void)mtvm_error("session: want protocol version %d, got %d", "", VERSION, body[0]);
+    (void)mtvm_want("version of the session protocol", VERSION, body[0]);
     mtvm_log(mtvm_error_text()); /* there is no session in which to answer */
     return MTVM_SESSION_NOTHING;
   }

@@ -49,6 +49,11 @@
 #define MTVM_MAX_GLOBALS 4
 #endif
 
+/* Runs of a function between two readings of the timer. More would outlast any host's patience. */
+#ifndef MTVM_MAX_RUNS
+#define MTVM_MAX_RUNS 1000000000
+#endif
+
 /* The text of the last error; longer ones are cut. */
 #ifndef MTVM_ERROR_BYTES
 #define MTVM_ERROR_BYTES 192
@@ -59,6 +64,9 @@
 #define MTVM_MAX_STORAGE_IDS 256
 #endif
 
+/* Largest size of anything: it fits in an int32_t, whatever size_t is. */
+#define MTVM_MAX_BYTES 0x7fffffff
+
 #define MTVM_STATIC_ASSERT(condition, name) typedef char mtvm_assert_##name[(condition) ? 1 : -1]
 
 MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES >= 256, packet_buffer_holds_a_request);
@@ -67,6 +75,7 @@ MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES >= 16, send_buffer_holds_a_packet_head
 MTVM_STATIC_ASSERT(MTVM_ALIGN >= 16 && (MTVM_ALIGN & (MTVM_ALIGN - 1)) == 0, align_is_a_power_of_two);
 MTVM_STATIC_ASSERT(MTVM_MAX_OBJECTS >= 1 && MTVM_MAX_OBJECTS <= 250, objects_fit_a_handle);
 MTVM_STATIC_ASSERT(MTVM_MAX_NDIM >= 1 && MTVM_MAX_ARGS >= 8, limits_are_usable);
+MTVM_STATIC_ASSERT(MTVM_MAX_RUNS >= 1 && MTVM_MAX_RUNS <= 1000000000, runs_fit_the_arithmetic);
 MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES >= 64, error_text_is_readable);
 
 #endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The model of a standalone firmware whose archive has the packed interface: the AOT executor runs it. */
+#include <microtvm/aot.h>
+#include <microtvm/app.h>
+
+static mtvm_aot_t *aot;
+
+int mtvm_model_open(void) {
+  aot = mtvm_aot_create(mtvm_model_name);
+  return aot == NULL ? -1 : 0;
+}
+
+static bool describe(const DLTensor *from, const char *name, mtvm_model_tensor_t *tensor) {
+  if (from == NULL) {
+    return false;
+  }
+  tensor->name = name;
+  tensor->dtype = from->dtype;
+  tensor->data = from->data;
+  tensor->nbytes = ((size_t)from->dtype.bits * from->dtype.lanes + 7) / 8;
+  for (int32_t i = 0; i < from->ndim; i++) {
+    tensor->nbytes *= (size_t)from->shape[i]; /* the executor checked that it does not overflow */
+  }
+  return true;
+}
+
+bool mtvm_model_input(size_t index, mtvm_model_tensor_t *tensor) {
+  return describe(mtvm_aot_input(aot, index), mtvm_aot_input_name(aot, index), tensor);
+}
+
+bool mtvm_model_output(size_t index, mtvm_model_tensor_t *tensor) {
+  return describe(mtvm_aot_output(aot, index), mtvm_aot_output_name(aot, index), tensor);
+}
+
+int mtvm_model_run(void) { return mtvm_aot_run(aot); }
