@@ -99,6 +99,8 @@ def make_handler(api: Any) -> Any:
 
 def load_tvm(folder: Path) -> types.ModuleType:
     """TVM's client module, its server module beside it, from a folder that holds the two files."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tvm_project_api"]:
+        del sys.modules[name]  # of another folder
     package = types.ModuleType("tvm_project_api")
     package.__path__ = [str(folder)]
     sys.modules[package.__name__] = package

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A handler as platforms write it for TVM's own module, with its helpers, errors, logging and annotations."""
+
+import logging
+import os
+import pathlib
+import subprocess
+import sys
+import typing
+
+from tvm.micro.project_api import server
+
+_LOG = logging.getLogger(__name__)
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODEL = HERE / "model.tar"
+IS_TEMPLATE = not MODEL.exists()
+
+PROJECT_OPTIONS = [
+    *server.default_project_options(
+        project_type={"choices": ("host_driven",)},
+        board={"choices": ("cat",), "optional": ["open_transport"]},
+        verbose={"optional": ["build"]},
+    ),
+    server.ProjectOption(
+        "port",
+        optional=["open_transport"],
+        type="int",
+        default=None,
+        help="A serial port, which this platform wrongly calls a number.",
+    ),
+    server.ProjectOption("speed", required=["flash"], type="int", help="Speed of flashing."),
+]
+
+
+class NoSuchBoard(server.ServerError):
+    """Known to clients by its name."""
+
+
+class Handler(server.ProjectAPIHandler):
+    def __init__(self):
+        super().__init__()
+        self._proc = None
+
+    def server_info_query(self, tvm_version: str) -> server.ServerInfo:
+        _LOG.info("queried by %s", tvm_version)
+        return server.ServerInfo(
+            platform_name="for_tvm",
+            is_template=IS_TEMPLATE,
+            model_library_format_path="" if IS_TEMPLATE else MODEL,
+            project_options=PROJECT_OPTIONS,
+        )
+
+    def generate_project(
+        self,
+        model_library_format_path: pathlib.Path,
+        standalone_crt_dir: pathlib.Path,
+        project_dir: pathlib.Path,
+        options: dict,
+    ):
+        project_dir.mkdir()
+        (project_dir / "origin").write_text(f"{model_library_format_path.name} {standalone_crt_dir.name}")
+
+    def build(self, options: dict):
+        try:
+            subprocess.run(["false"], check=True)
+        except subprocess.CalledProcessError as exc:
+            raise server.ServerError.from_exception(exc, message="the build failed") from None
+
+    def flash(self, options):
+        if options["speed"] == "0":
+            raise server.JSONRPCError(server.ErrorCode.INVALID_PARAMS, "speed: want more than 0", None)
+        raise NoSuchBoard(data={"boards": []})
+
+    def open_transport(self, options: dict) -> server.TransportTimeouts:
+        assert options["port"] == "/dev/ttyACM0", options  # as it was sent, whatever its declared type
+        self._proc = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        os.set_blocking(self._proc.stdin.fileno(), False)
+        os.set_blocking(self._proc.stdout.fileno(), False)
+        return server.TransportTimeouts(
+            session_start_retry_timeout_sec=0,
+            session_start_timeout_sec=300.0,
+            session_established_timeout_sec=0,
+        )
+
+    def close_transport(self):
+        if self._proc is None:
+            return
+        proc, self._proc = self._proc, None
+        proc.stdin.close()
+        proc.wait()
+
+    def read_transport(self, n: int, timeout_sec: typing.Union[float, type(None)]) -> bytes:
+        if self._proc is None:
+            raise server.TransportClosedError()
+        return server.read_with_timeout(self._proc.stdout.fileno(), n, timeout_sec)
+
+    def write_transport(self, data: bytes, timeout_sec: float):
+        if self._proc is None:
+            raise server.TransportClosedError()
+        to_write = bytearray(data)
+        while to_write:
+            written = server.write_with_timeout(self._proc.stdin.fileno(), to_write, timeout_sec)
+            to_write = to_write[written:]
+
+
+if __name__ == "__main__":
+    server.main(Handler(), argv=sys.argv[1:])
