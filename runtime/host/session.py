@@ -124,8 +124,8 @@ class Session:
             self._require()
         try:
             self._transport.write(frame, self._established_sec)
-        except TransportTimeout:
-            self._break("the device stopped taking bytes in the middle of a message")
+        except BaseException:
+            self._break("sending a message was interrupted")
             raise
 
     def send(self, body: bytes) -> None:
@@ -143,20 +143,23 @@ class Session:
         wait = self._established_sec if timeout_sec is None else timeout_sec
         deadline = None if wait is None else time.monotonic() + wait
         crc_errors = self._unframer.crc_errors
-        while True:
-            try:
+        try:
+            while True:
                 payload = self._next_payload(deadline)
-            except TransportTimeout as error:
-                self._break("a message did not come in time")
-                damaged = self._unframer.crc_errors - crc_errors
-                raise TransportTimeout(
-                    f"The device did not answer in {wait or 0:g} s"
-                    + (f"; {damaged} damaged packets were dropped." if damaged else "."),
-                    "Open a new session. If the model needs longer, raise session_established_timeout_sec.",
-                ) from error
-            if payload.startswith(header):
-                return payload[HEADER.size :]
-            self._other_message(payload)
+                if payload.startswith(header):
+                    return payload[HEADER.size :]
+                self._other_message(payload)
+        except TransportTimeout as error:
+            self._break("a message did not come in time")
+            damaged = self._unframer.crc_errors - crc_errors
+            raise TransportTimeout(
+                f"The device did not answer in {wait or 0:g} s"
+                + (f"; {damaged} damaged packets were dropped." if damaged else "."),
+                "Open a new session. If the model needs longer, raise session_established_timeout_sec.",
+            ) from error
+        except BaseException:
+            self._break(self._broken or "waiting for a message was interrupted")
+            raise
 
     def _establish(self) -> None:
         limit = self._timeouts.session_start_timeout_sec

@@ -300,6 +300,29 @@ class TestEstablished:
         with pytest.raises(ProtocolError, match="did not come in time"):
             session.send(b"two")
 
+    def test_an_interrupt_ends_the_session_because_the_answer_is_still_on_its_way(self) -> None:
+        def interrupt(text: str) -> None:
+            raise KeyboardInterrupt
+
+        device = ScriptedDevice(lambda body: body)
+        transport = ScriptedTransport(device)
+        session = opened(transport, interrupt)
+        transport.to_host += device.log("computing")
+        session.send(b"one")
+        with pytest.raises(KeyboardInterrupt):
+            session.receive()
+        with pytest.raises(ProtocolError, match="was interrupted"):
+            session.send(b"two")
+
+    def test_the_end_of_the_link_ends_the_session(self) -> None:
+        transport = ScriptedTransport(ScriptedDevice())
+        session = opened(transport)
+        transport.closed = True
+        with pytest.raises(TransportClosed):
+            session.receive()
+        with pytest.raises(ProtocolError, match="no session"):
+            session.receive()
+
     def test_a_damaged_answer_is_named_in_the_timeout(self) -> None:
         device = ScriptedDevice()
         transport = ScriptedTransport(device)
