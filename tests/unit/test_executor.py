@@ -23,6 +23,7 @@ from runtime.host.tensor import CPU, DType
 from runtime.host.transports.base import Transport
 from runtime.host.transports.buffered import ExactReader
 from runtime.host.transports.process import ProcessTransport
+from tests.archives import GRAPH, saved_params, version_5, write_archive
 from tests.firmware import build_firmware, compile_runtime
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -171,6 +172,57 @@ class TestModels:
                 session.close()
         finally:
             process.close()
+
+
+LINKED_DENSE = """
+#include <tvm/runtime/crt/module.h>
+
+static const float weights[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+
+static int32_t lookup(TVMValue* args, int* codes, int n, TVMValue* out, int* out_code, void* resource) {
+  if (args[0].v_int64 == 1) {
+    out->v_handle = (void*)weights;
+    *out_code = kTVMOpaqueHandle;
+  } else {
+    *out_code = kTVMNullptr;
+  }
+  return 0;
+}
+
+static int32_t dense(TVMValue* args, int* codes, int n, TVMValue* out, int* out_code, void* resource) {
+  const float* image = ((DLTensor*)args[0].v_handle)->data;
+  const float* p0 = ((DLTensor*)args[1].v_handle)->data;
+  float* result = ((DLTensor*)args[2].v_handle)->data;
+  for (int i = 0; i < 3; i++) {
+    result[i] = 0;
+    for (int j = 0; j < 4; j++) result[i] += p0[4 * i + j] * image[j];
+  }
+  return 0;
+}
+
+static TVMBackendPackedCFunc functions[] = {(TVMBackendPackedCFunc)lookup, (TVMBackendPackedCFunc)dense};
+static const TVMFuncRegistry registry = {"\\002_lookup_linked_param\\0dense\\0", functions};
+static const TVMModule library = {&registry};
+const TVMModule* TVMSystemLibEntryPoint(void) { return &library; }
+"""
+
+
+def test_parameters_that_old_versions_link_into_the_code(build: Build, tmp_path: Path) -> None:
+    """TVM 0.8 and 0.9 leave linked parameters in the graph; the firmware tells their addresses by storage."""
+    graph = json.loads(json.dumps(GRAPH))
+    graph["nodes"][2]["attrs"]["func_name"] = "dense"
+    files = version_5()
+    files["executor-config/graph/graph.json"] = json.dumps(graph)
+    files["parameters/default.params"] = saved_params()
+    files["codegen/host/src/lib0.c"] = LINKED_DENSE
+    archive = write_archive(tmp_path / "linked.tar", files)
+    with connected(build(archive)) as rpc:
+        executor = create_executor(rpc, ModelArchive.open(archive))
+        assert executor.input_names == ["image"]
+        executor.set_input("image", numpy.array([[1, 1, 1, 1]], "float32"))
+        executor.run()
+        assert executor.get_output(0).tolist() == [[10, 26, 42]]
+        executor.close()
 
 
 class TestTimes:
