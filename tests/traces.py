@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
 from runtime.host.framing import Unframer
 
@@ -31,9 +31,17 @@ class Turn(NamedTuple):
 
 
 def pieces(name: str) -> List[Piece]:
-    lines = (DIRECTORY / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    recorded = [json.loads(line) for line in lines]
-    return [Piece(line["dir"], bytes.fromhex(line["hex"])) for line in recorded if "hex" in line]
+    return [Piece(line["dir"], bytes.fromhex(line["hex"])) for line in _lines(name) if "hex" in line]
+
+
+def marks(name: str) -> List[str]:
+    """What the recording says of the calls that made the bytes."""
+    return [line["mark"] for line in _lines(name) if "mark" in line]
+
+
+def _lines(name: str) -> List[Dict[str, Any]]:
+    text = (DIRECTORY / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def stream(name: str, direction: str) -> bytes:

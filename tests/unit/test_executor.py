@@ -17,14 +17,16 @@ from runtime.host.entry import read_entry
 from runtime.host.errors import ArchiveError, DeviceError, PlatformError, ProtocolError
 from runtime.host.executor import AotExecutor, Executor, GraphExecutor, MainExecutor, create_executor
 from runtime.host.graph import parse_graph
-from runtime.host.rpc import RpcClient
-from runtime.host.session import Session
+from runtime.host.rpc import RpcClient, encode_sequence
+from runtime.host.session import NORMAL, Session
 from runtime.host.tensor import CPU, DType
 from runtime.host.transports.base import Transport
 from runtime.host.transports.buffered import ExactReader
 from runtime.host.transports.process import ProcessTransport
+from tests import traces
 from tests.archives import GRAPH, saved_params, version_5, write_archive
 from tests.firmware import build_firmware, compile_runtime
+from tests.peers import ScriptedDevice, ScriptedTransport, rpc_message
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 KWS = DATA / "models" / "kws_i8_graph.tar"
@@ -172,6 +174,36 @@ class TestModels:
                 session.close()
         finally:
             process.close()
+
+
+def test_answers_that_tvms_own_device_gave() -> None:
+    """The AOT executor over the recorded conversation: each request is answered as TVM's C runtime did."""
+    said = [
+        (direction, payload) for direction, payloads in traces.turns("mlp_f32_aot") for payload in payloads
+    ]
+    normal = [(direction, payload[3:]) for direction, payload in said if payload[2] == NORMAL]
+    answers = {
+        request: reply
+        for (direction, request), (answerer, reply) in zip(normal, normal[1:])
+        if (direction, answerer) == (traces.HOST, traces.DEVICE)
+    }
+    # The recording looks get_num_outputs up but never calls it.
+    get_num_outputs = (0x80018004).to_bytes(8, "little")
+    answers[rpc_message(3, get_num_outputs + bytes(4))] = rpc_message(4, encode_sequence([0, 1]))
+    session = Session(ScriptedTransport(ScriptedDevice(answers.__getitem__)))
+    session.open()
+    executor = AotExecutor(RpcClient(session), ModelArchive.open(MLP))
+    example = examples(MLP)
+    sent, received = (
+        bytes.fromhex(mark.partition("=")[2].partition(" ")[0])
+        for mark in traces.marks("mlp_f32_aot")
+        if mark.partition("=")[0].endswith("put")
+    )
+    executor.set_input("input", numpy.frombuffer(sent, "float32").reshape(1, 64))
+    executor.run()
+    assert executor.get_output(0).tobytes() == received
+    assert executor.get_output(0).shape == example["output_0"].shape
+    assert executor.time_evaluator(2, 3) == pytest.approx([9.5e-06, 1e-05, 1.05e-05], rel=0.01)
 
 
 LINKED_DENSE = """
