@@ -364,7 +364,10 @@ def _shown(value: Any) -> str:
     name = names.get(type(value).__name__, type(value).__name__)
     if value is None:
         return name
-    text = json.dumps(value, default=repr)
+    try:
+        text = json.dumps(value, default=repr)
+    except RecursionError:
+        return f"{name}, deeply nested"
     return f"{name} {text}" if len(text) <= 80 else f"{name} {text[:80]}..."
 
 
@@ -658,7 +661,12 @@ class ProjectAPIHandler(metaclass=abc.ABCMeta):
 
 MAX_LINE_BYTES = 64 * 1024 * 1024  # the largest request that makes sense is a write of a few MiB
 
-_decode_json = json.JSONDecoder().decode
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which JSON does not have")
+
+
+_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def read_line(file: BinaryIO, limit: int) -> bytes:
@@ -695,7 +703,12 @@ def parse_request(line: bytes) -> Json:
 def request_id(request: Json) -> Union[str, int, float, None]:
     """The id that the reply repeats: null when it is missing or of a type that JSON-RPC does not allow."""
     given = request.get("id")
-    return given if isinstance(given, (str, int, float)) and not isinstance(given, bool) else None
+    if isinstance(given, float):
+        return given if math.isfinite(given) else None
+    return given if isinstance(given, (str, int)) and not isinstance(given, bool) else None
+
+
+_LONGEST_SEC = 1e12  # longer times, and 1e999, are a mistake; null is for ever
 
 
 def _is_text(value: Any) -> bool:
@@ -717,7 +730,7 @@ def _is_count(value: Any) -> bool:
 def _is_timeout(value: Any) -> bool:
     if value is None:
         return True
-    return isinstance(value, (int, float)) and math.isfinite(value) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and abs(value) <= _LONGEST_SEC and not isinstance(value, bool)
 
 
 _TEXT = (_is_text, "text")
@@ -852,7 +865,10 @@ class ProjectAPIServer:
             raise
         except (Exception, SystemExit) as error:  # a handler's tool may call sys.exit()
             return _error_line(reply_id, failure_reply(error, method))
-        return f'{{"jsonrpc":"2.0","id":{json.dumps(reply_id)},"result":{result}}}\n'
+        shown_id = (
+            str(reply_id) if type(reply_id) is int else json.dumps(reply_id)
+        )  # the usual case is quicker
+        return f'{{"jsonrpc":"2.0","id":{shown_id},"result":{result}}}\n'
 
     def _send(self, reply: str) -> bool:
         """Write a reply; False when nobody reads replies any more."""
@@ -1168,6 +1184,7 @@ class _StopOnSignals:
     def __init__(self) -> None:
         self._previous: Dict[int, Any] = {}
         self._ignores = False
+        self.exit_status = 0  # another one once a signal has come
 
     def __enter__(self) -> _StopOnSignals:
         import signal
@@ -1198,7 +1215,8 @@ class _StopOnSignals:
 
     def _stop(self, number: int, _frame: Optional[types.FrameType]) -> None:
         if not self._ignores:
-            raise Stop(128 + number)
+            self.exit_status = 128 + number
+            raise Stop(self.exit_status)
 
 
 # ---------------------------------------------------------------------------------------------------- main
@@ -1313,7 +1331,9 @@ def main(handler: ProjectAPIHandler, argv: Optional[Sequence[str]] = None) -> No
     with _StopOnSignals() as signals:
         stop_watching = _watch_client(arguments.write_fd) if signals.works else None
         try:
-            server.serve_forever()
+            # A handler that catches everything catches Stop too; it must not go on serving.
+            while not signals.exit_status and server.serve_one_request():
+                pass
         finally:
             try:
                 handler.close_transport()
@@ -1324,3 +1344,5 @@ def main(handler: ProjectAPIHandler, argv: Optional[Sequence[str]] = None) -> No
                 if stop_watching:
                     stop_watching()
                 end_children(spared)
+        if signals.exit_status:
+            raise Stop(signals.exit_status)

@@ -58,6 +58,15 @@ def test_a_signal_breaks_off_a_handler_that_is_busy_and_lets_it_tidy_up(started:
     assert wait_for_end(alive) == b" tidied closed"
 
 
+def test_a_handler_that_catches_everything_does_not_keep_the_server_alive(started: Started) -> None:
+    server, alive = started
+    server.request("write_transport", data="", timeout_sec=None)
+    assert read_some(alive) == b"busy"
+    server.process.send_signal(signal.SIGTERM)
+    assert wait_for_end(alive) == b" swallowed closed"
+    assert server.process.wait() == 128 + signal.SIGTERM
+
+
 @pytest.mark.parametrize("busy", ["flash", "read_transport"])
 def test_a_client_that_vanishes_ends_a_server_that_is_busy(started: Started, busy: str) -> None:
     server, alive = started

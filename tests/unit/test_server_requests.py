@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runtime import server
 from runtime.host.errors import BuildError, TransportClosed
@@ -188,8 +190,18 @@ BAD_REQUESTS = {
     "timeout is text": (request("read_transport", {"n": 1, "timeout_sec": "1"}), -32602, "want a number of"),
     "timeout is not a number": (
         request("read_transport", {"n": 1, "timeout_sec": float("nan")}),
+        -32700,
+        "want JSON, got NaN, which JSON does not have",
+    ),
+    "timeout without end": (
+        b'{"jsonrpc":"2.0","id": 7,"method":"read_transport","params":{"n":1,"timeout_sec":1e999}}\n',
         -32602,
-        "timeout_sec: want a number of seconds or null, got float NaN",
+        "timeout_sec: want a number of seconds or null, got float Infinity",
+    ),
+    "timeout above every number": (
+        request("read_transport", {"n": 1, "timeout_sec": 10**400}),
+        -32602,
+        "timeout_sec: want a number of seconds or null, got int 1000",
     ),
     "data is an array": (request("write_transport", {"data": [1], "timeout_sec": 1}), -32602, "base85 text"),
     "data is no base85": (
@@ -201,6 +213,9 @@ BAD_REQUESTS = {
 }
 
 
+JSON_LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+
+
 class TestBadRequests:
     @pytest.mark.parametrize("name", BAD_REQUESTS)
     def test_is_answered_with_its_code_and_the_next_request_is_served(
@@ -210,7 +225,7 @@ class TestBadRequests:
         bad, good = replies(handler, line, request("close_transport", id="next"))
         assert bad["error"]["code"] == code, bad
         assert text in bad["error"]["message"]
-        has_id = b'"id": 7' in line
+        has_id = b'"id": 7' in line and code != -32700
         assert bad["id"] == (7 if has_id else None)
         assert good == {"jsonrpc": "2.0", "id": "next", "result": None}
         assert handler.calls == [("close_transport",)]
@@ -222,6 +237,25 @@ class TestBadRequests:
     def test_params_may_be_left_out_where_there_are_none(self, handler: Handler) -> None:
         line = b'{"jsonrpc": "2.0", "id": 1, "method": "close_transport"}\n'
         assert replies(handler, line) == [{"jsonrpc": "2.0", "id": 1, "result": None}]
+
+    @settings(max_examples=25)
+    @given(st.recursive(JSON_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+    def test_whatever_the_parameters_are_there_is_one_reply(self, params: Any) -> None:
+        for method in server.METHODS:
+            line = request(method, params)
+            (reply,) = replies(Handler(), line)
+            assert ("result" in reply) != ("error" in reply)
+
+    @given(st.binary(max_size=100))
+    def test_whatever_the_bytes_are_there_is_one_reply_a_line(self, data: bytes) -> None:
+        lines = data.replace(b"\n", b" ") + b"\n"
+        assert len(replies(Handler(), lines)) == 1
+
+    def test_nesting_at_the_edge_of_what_can_be_shown(self, handler: Handler) -> None:
+        for depth in range(50, 1200, 50):
+            nested = b"[" * depth + b"]" * depth
+            (reply,) = replies(handler, b'{"jsonrpc": "2.0", "method": "build", "id": %b}\n' % nested)
+            assert reply["error"]["code"] in (-32600, -32700)
 
     def test_a_line_above_the_limit(self, handler: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(server, "MAX_LINE_BYTES", 200)

@@ -63,7 +63,11 @@ class Handler(server.ProjectAPIHandler):
         return server.read_with_timeout(self._device.stdout.fileno(), n, timeout_sec)
 
     def write_transport(self, data, timeout_sec):
-        raise NotImplementedError
+        try:
+            os.write(ALIVE_FD, b"busy")
+            subprocess.check_call(["sleep", "1000"], pass_fds=[ALIVE_FD])
+        except BaseException:
+            os.write(ALIVE_FD, b" swallowed")
 
 
 if __name__ == "__main__":
