@@ -105,7 +105,7 @@ def _chain(platform: Path, archive: Path, project: Path, cache: Path, cache_befo
         transport = ApiTransport(server, {})
         transport.open()
         with connected_executor(ModelArchive.open(archive), transport) as executor:
-            for name, array in read_inputs((), executor).items():
+            for name, array in read_inputs((), executor.inputs).items():
                 executor.set_input(name, array)
             executor.run()
             executor.get_output(0)
@@ -119,12 +119,15 @@ def _compile_seconds(archive: Path, directory: Path) -> float:
     shutil.rmtree(directory, ignore_errors=True)
     ModelArchive.open(archive).unpack(directory)
     include = ROOT / "runtime/device/include"
-    flags = ["-std=gnu11", "-O2", "-ffunction-sections", "-fdata-sections", f"-I{include}"]
+    flags = ["-std=gnu11", "-O2", "-fno-strict-aliasing", "-Wno-incompatible-pointer-types"]
+    flags += ["-ffunction-sections", "-fdata-sections", f"-I{include}"]
     commands = [
         ["cc", *flags, "-c", str(source), "-o", str(source.with_suffix(".o"))]
         for source in sorted(directory.glob("codegen/host/src/*.c"))
     ]
     started = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(lambda command: subprocess.run(command, check=True), commands))
+        list(
+            pool.map(lambda command: subprocess.run(command, check=True, stderr=subprocess.DEVNULL), commands)
+        )
     return time.perf_counter() - started

@@ -177,13 +177,13 @@ def _library_keys(project: Project, compiler: str) -> Dict[str, str]:
     common.add(*_compiler_identity(compiler, root))
     common.add(*(os.environ.get(name, "") for name in ("CFLAGS", "CPPFLAGS", "AR")))
     common.add(project.platform.build_system, json.dumps(config, sort_keys=True))
-    common.add_files(root, _build_files(project))
+    common.add_files(root, [root / BUILD_FILES[project.platform.build_system]])
     common.add_files(root, _files(device / "include"))
     inputs = {
         "runtime": _files(device / "src"),
         "platform": [
             *_files(device / "ports" / config["PORT"]),
-            device / "apps" / f"{config['APP']}.c",
+            *(device / "apps" / f"{app}.c" for app in config["APPS"]),
             *_files(root / "extra"),
         ],
         "model": [*_files(root / "model" / "codegen"), *_files(root / "src"), *_files(root / "extra")],
@@ -195,10 +195,6 @@ def _library_keys(project: Project, compiler: str) -> Dict[str, str]:
         digest.add_files(root, files)
         keys[part] = f"libmicrotvm_{part}-{digest.key()}"  # the name says the part: a link map shows it
     return keys
-
-
-def _build_files(project: Project) -> List[Path]:
-    return [project.directory / name for name in BUILD_FILES[project.platform.build_system]]
 
 
 def _compiler_identity(compiler: str, cwd: Path) -> Tuple[str, str]:

@@ -77,7 +77,7 @@ def run_checks(platform: Platform, verbose: bool = False) -> Iterator[CheckResul
         yield step("flash", lambda: _flash(project, verbose))
         if not steps[-1].ok:
             return
-        yield step("answers", lambda: _answers(project))
+        yield step("answers", lambda: _answers(platform, project))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -100,7 +100,7 @@ def _flash(project: Project, verbose: bool) -> str:
     return "done" if project.platform.flash_command else "not needed, the firmware is a process here"
 
 
-def _answers(project: Project) -> str:
+def _answers(platform: Platform, project: Project) -> str:
     if project.project_type == "standalone":
         run_standalone(project)
         return "the standalone firmware ran its model"
@@ -109,15 +109,14 @@ def _answers(project: Project) -> str:
     from runtime.host.device import running_model
     from runtime.host.tensors import read_inputs
 
-    images_path = project.platform.directory / BUNDLED_IMAGES
     with running_model(project) as executor:
-        if not images_path.exists():
-            for name, array in read_inputs((), executor).items():
+        if platform.is_project:
+            for name, array in read_inputs((), executor.inputs).items():
                 executor.set_input(name, array)
             executor.run()
             executor.get_output(0)
             return "the model ran on the device"
-        with numpy.load(images_path) as data:
+        with numpy.load(platform.directory / BUNDLED_IMAGES) as data:
             images, expected = data["images"][:32], data["expected"][:32]
         for index, image in enumerate(images):
             executor.set_input(0, image)

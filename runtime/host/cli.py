@@ -141,7 +141,7 @@ options_option = click.option(
     metavar="NAME=VALUE",
     help="A project option, as tvmc's --project-option; repeat it for more. "
     "board, project_type, optimization, workspace_size_bytes, warning_as_error, compile_definitions, "
-    "extra_files_tar.",
+    "extra_files_tar, standalone_input.",
 )
 
 
@@ -220,7 +220,7 @@ def flash(
     multiple=True,
     metavar="FILE.npy | NAME=FILE.npy | FILE.npz",
     help="An input tensor; an .npz holds one array an input, by the input's name. "
-    "Without it the inputs count up from zero.",
+    "Without it the inputs count from 0 to 99, again and again.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
 @click.pass_obj
@@ -249,7 +249,7 @@ def run(
     from runtime.host.device import running_model
 
     with running_model(project, on_log=_print_log) as executor:
-        arrays = tensors.read_inputs(inputs, executor)
+        arrays = tensors.read_inputs(inputs, executor.inputs)
         for name, array in arrays.items():
             executor.set_input(name, array)
         executor.run()

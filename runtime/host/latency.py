@@ -23,7 +23,7 @@ class Latency(NamedTuple):
 def measure(project: Project, number: int) -> List[Latency]:
     """Time number inferences on the project's device, one after another, in one session."""
     with running_model(project) as executor:
-        inputs = read_inputs((), executor)
+        inputs = read_inputs((), executor.inputs)
         for name, array in inputs.items():
             executor.set_input(name, array)
         executor.run()

@@ -57,6 +57,13 @@ def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
             help="Memory on the device for tensors and workspaces; when not given, what the model needs.",
         ),
         server.ProjectOption(
+            "standalone_input",
+            type="str",
+            optional=["generate_project"],
+            help="An .npy, or an .npz with an array for each input: what a standalone firmware runs on; "
+            "when not given, its inputs count from 0 to 99, again and again.",
+        ),
+        server.ProjectOption(
             "optimization",
             choices=OPTIMIZATIONS,
             type="str",

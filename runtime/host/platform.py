@@ -16,7 +16,7 @@ from runtime.host.errors import PlatformError
 
 API_SERVER: Final = "microtvm_api_server.py"  # the name that TVM looks for
 MODEL_ARCHIVE: Final = "model.tar"
-BUILD_FILES: Final = {"make": ("Makefile",), "cmake": ("CMakeLists.txt",)}
+BUILD_FILES: Final = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 
 
 class Platform:

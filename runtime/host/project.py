@@ -18,7 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Final, List, Mapping, Optional
 
-from runtime.host import sources
+from runtime.host import sources, standalone
+from runtime.host.accept import check_archive
 from runtime.host.archive import ModelArchive
 from runtime.host.boards import Board, choose_board
 from runtime.host.errors import PlatformError
@@ -93,8 +94,19 @@ def generate(
     project_type = options.get("project_type") or "host_driven"
     _check_place(project_dir)
     archive = ModelArchive.open(archive_path)
-    workspace = options.get("workspace_size_bytes") or sources.workspace_bytes(archive)
-    optimization = options.get("optimization") or "O2"
+    check_archive(archive, project_type)
+    settings = {
+        "board": board.name,
+        "project_type": project_type,
+        "workspace_size_bytes": options.get("workspace_size_bytes") or sources.workspace_bytes(archive),
+        "config": {
+            "APPS": _apps(archive, project_type),
+            "PORT": board.port,
+            "OPTIMIZATION": f"-{options.get('optimization') or 'O2'}",
+            "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
+            "DEFINITIONS": _definitions(options.get("compile_definitions")),
+        },
+    }
     project_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{project_dir.name}.", dir=str(project_dir.parent)))
     try:
@@ -102,34 +114,11 @@ def generate(
         _copy_platform(platform, staging)
         archive.unpack(staging / "model")
         shutil.copyfile(archive_path, staging / MODEL_ARCHIVE)
-        (staging / "src").mkdir()
-        for name, text in sources.generated(archive, project_type, workspace).items():
-            (staging / "src" / name).write_text(text, encoding="utf-8")
-        config: Dict[str, Any] = {
-            "APP": project_type,
-            "PORT": board.port,
-            "OPTIMIZATION": f"-{optimization}",
-            "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
-            "DEFINITIONS": _definitions(options.get("compile_definitions")),
-        }
-        (staging / "config.mk").write_text(sources.config_mk(config), encoding="utf-8")
-        (staging / "config.cmake").write_text(sources.config_cmake(config), encoding="utf-8")
-        for build_system, files in BUILD_FILES.items():
-            if build_system != platform.build_system:
-                (staging / sources.CONFIG_FILES[build_system]).unlink()
-            for name in files:
-                if build_system == platform.build_system:
-                    _copy(platform.directory / name, staging / name)
-        settings = {
-            "board": board.name,
-            "project_type": project_type,
-            "workspace_size_bytes": workspace,
-            "serial_number": options.get("serial_number"),
-            "verbose": bool(options.get("verbose")),
-            "config": config,
-        }
-        (staging / PROJECT_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        staging.chmod(0o755)
+        for name, text in _texts(platform, archive, settings, options.get("standalone_input")).items():
+            path = staging / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        staging.chmod(0o755)  # mkdtemp made it for its owner alone
         if project_dir.exists():
             project_dir.rmdir()
         staging.rename(project_dir)
@@ -138,6 +127,22 @@ def generate(
         raise
     generated = Platform(project_dir, platform.name, platform.build_system, platform.flash_command)
     return Project(generated, settings)
+
+
+def _texts(
+    platform: Platform, archive: ModelArchive, settings: Mapping[str, Any], standalone_input: Optional[str]
+) -> Dict[str, str]:
+    """File name -> content of what is written and not copied."""
+    name, write_config = sources.CONFIGS[platform.build_system]
+    texts = {
+        PROJECT_FILE: json.dumps(settings, indent=2) + "\n",
+        name: write_config(settings["config"]),
+        "src/model_config.c": sources.model_config(settings["workspace_size_bytes"]),
+    }
+    if settings["project_type"] == "standalone":
+        generated = standalone.generated(archive, _samples(archive, standalone_input))
+        texts.update({f"src/{name}": text for name, text in generated.items()})
+    return texts
 
 
 def _check_place(project_dir: Path) -> None:
@@ -149,7 +154,7 @@ def _check_place(project_dir: Path) -> None:
 
 
 def _copy_platform(platform: Platform, target: Path) -> None:
-    for name in FROM_PLATFORM:
+    for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
         source = platform.directory / name
         if source.exists():
             _copy(source, target / name)
@@ -168,6 +173,22 @@ def _unpack_extra_files(tar: Optional[str], target: Path) -> None:
     from runtime.host.unpack import unpack_tar
 
     unpack_tar(Path(tar), target)
+
+
+def _apps(archive: ModelArchive, project_type: str) -> List[str]:
+    """The files of runtime/device/apps/ that this firmware is made of."""
+    if project_type == "standalone" and archive.interface == "packed":
+        return ["standalone", "model_packed"]
+    return [project_type]
+
+
+def _samples(archive: ModelArchive, file: Optional[str]) -> Dict[str, bytes]:
+    """The inputs of a standalone firmware from an .npy or .npz file; needs numpy where one is named."""
+    if file is None:
+        return {}
+    from runtime.host.tensors import read_inputs
+
+    return {name: array.tobytes() for name, array in read_inputs((file,), archive.inputs).items()}
 
 
 def _definitions(definitions: Optional[List[str]]) -> List[str]:

@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Sequence
-
-from runtime.host.errors import PlatformError
+from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Sequence, Tuple
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive, TensorSpec
-
-CONFIG_FILES: Final = {"make": "config.mk", "cmake": "config.cmake"}
 
 CONFIG_HEADER: Final = "# Written when the project was generated. Generate it again to change it."
 
@@ -38,14 +34,6 @@ def workspace_bytes(archive: ModelArchive) -> int:
     return _round_up(need + need // 8 + WORKSPACE_SLACK_BYTES)
 
 
-def generated(archive: ModelArchive, project_type: str, workspace: int) -> Dict[str, str]:
-    """File name -> content, for the project's src/."""
-    files = {"model_config.c": _model_config(workspace)}
-    if project_type == "standalone":
-        raise PlatformError("standalone", "soon")
-    return files
-
-
 def config_mk(config: Mapping[str, Any]) -> str:
     """The configuration as variables of make. Values reach a shell: they are quoted for it, then for make."""
 
@@ -68,7 +56,8 @@ def config_cmake(config: Mapping[str, Any]) -> str:
     return "\n".join([CONFIG_HEADER, *lines, ""])
 
 
-def _model_config(workspace: int) -> str:
+def model_config(workspace: int) -> str:
+    """C that defines the memory of a project's firmware; workspace in bytes."""
     return f"""/* SPDX-License-Identifier: Apache-2.0
  * Memory of this project's firmware, sized for its model when the project was generated. */
 #include "microtvm/app.h"
@@ -87,3 +76,10 @@ def _sizes(tensors: Sequence[TensorSpec]) -> int:
 
 def _round_up(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+# Build system -> the file of its configuration, and what writes it.
+CONFIGS: Final[Dict[str, Tuple[str, Callable[[Mapping[str, Any]], str]]]] = {
+    "make": ("config.mk", config_mk),
+    "cmake": ("config.cmake", config_cmake),
+}

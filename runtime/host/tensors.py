@@ -8,17 +8,17 @@ from typing import Any, Dict, List, Sequence
 
 import numpy
 
+from runtime.host.archive import TensorSpec
 from runtime.host.errors import PlatformError
-from runtime.host.executor import Executor
 
 
-def read_inputs(files: Sequence[str], executor: Executor) -> Dict[str, numpy.ndarray[Any, Any]]:
+def read_inputs(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str, numpy.ndarray[Any, Any]]:
     """One array for each input of the model, from FILE.npy, NAME=FILE.npy or FILE.npz texts.
 
-    An input that no file names counts up from zero. Raises PlatformError for a file that cannot be read,
-    or a name that the model does not have.
+    An input that no file names counts from 0 to 99, again and again. Raises PlatformError for a file that
+    cannot be read, a name that the model does not have, or an array of another type or size.
     """
-    names: List[str] = list(executor.input_names)
+    names: List[str] = [spec.name for spec in inputs]
     arrays: Dict[str, Any] = {}
     for text in files:
         name, separator, path_text = text.partition("=")
@@ -41,12 +41,19 @@ def read_inputs(files: Sequence[str], executor: Executor) -> Dict[str, numpy.nda
         raise PlatformError(
             f"The model has no input {unknown[0]!r}.", f"Inputs of this model: {', '.join(names)}."
         )
-    for spec in executor.inputs:
+    for spec in inputs:
         if spec.name not in arrays:
             count = spec.size_bytes // numpy.dtype(spec.dtype).itemsize
-            arrays[spec.name] = numpy.arange(count).astype(spec.dtype)
-            if spec.shape is not None:
-                arrays[spec.name] = arrays[spec.name].reshape(spec.shape)
+            array = (numpy.arange(count) % 100).astype(spec.dtype)
+            arrays[spec.name] = array if spec.shape is None else array.reshape(spec.shape)
+        array = arrays[spec.name]
+        if array.dtype != spec.dtype or array.nbytes != spec.size_bytes:
+            shape = f" {list(spec.shape)}" if spec.shape is not None else ""
+            raise PlatformError(
+                f"Input {spec.name!r}: want {spec.dtype}{shape}, {spec.size_bytes} bytes, "
+                f"got {array.dtype} {list(array.shape)}, {array.nbytes} bytes.",
+                "Convert the array (numpy's astype and reshape) and save it again.",
+            )
     return arrays
 
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which model archives make which type of project: a table of rules, told before anything is built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, Final, NamedTuple, Tuple
+
+from runtime.host.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from runtime.host.archive import ModelArchive
+
+_AS_STANDALONE: Final = "Export it with the AOT executor and C code, or use project_type=host_driven."
+
+
+class Rule(NamedTuple):
+    """A combination that cannot work: when it applies, what to say, what to do instead."""
+
+    project_type: str
+    applies: Callable[[ModelArchive], bool]
+    what: str
+    next_step: str
+
+
+RULES: Final[Tuple[Rule, ...]] = (
+    Rule(
+        "host_driven",
+        lambda archive: not archive.has_system_library,
+        "has no system library, so a host cannot find its functions",
+        "Export it with the packed interface and system-lib, or use project_type=standalone.",
+    ),
+    Rule(
+        "host_driven",
+        lambda archive: archive.interface == "c",
+        "has the C interface and a system library, which TVM turns into C that does not compile",
+        "Export it with the packed interface (interface-api=packed, unpacked-api=False).",
+    ),
+    Rule(
+        "standalone",
+        lambda archive: archive.style == "operator",
+        "holds single operators and not a model",
+        "Use project_type=host_driven; tuning does.",
+    ),
+    Rule(
+        "standalone",
+        lambda archive: archive.executor == "graph",
+        "is for the graph executor, which runs on a host",
+        _AS_STANDALONE,
+    ),
+    Rule(
+        "standalone",
+        lambda archive: bool(archive.objects),
+        "holds object files of the LLVM code generator, which do not describe their inputs and outputs",
+        _AS_STANDALONE,
+    ),
+    Rule(
+        "standalone",
+        lambda archive: (
+            archive.c_interface is not None and set(archive.c_interface.arguments) != {"inputs", "outputs"}
+        ),
+        "has a C interface that wants memory pools or devices from its caller",
+        "Export it without executor options for pools and devices, or with the packed interface.",
+    ),
+)
+
+
+def check_archive(archive: ModelArchive, project_type: str) -> None:
+    """Raise ArchiveError when the archive cannot become a project of this type."""
+    for rule in RULES:
+        if rule.project_type == project_type and rule.applies(archive):
+            raise ArchiveError(f"The model archive {archive.path} {rule.what}.", rule.next_step)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Standalone projects: a firmware with its own main answers as TVM did, from both interfaces."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.host.archive import ModelArchive
+from runtime.host.build import build
+from runtime.host.checks import run_standalone
+from runtime.host.errors import ArchiveError, PlatformError
+from runtime.host.platform import load_platform
+from runtime.host.project import generate
+
+ROOT = Path(__file__).resolve().parents[2]
+ARCHIVES = ROOT / "tests/data/archives"
+MODELS = ROOT / "tests/data/models"
+RUNS = {
+    "packed": MODELS / "mlp_f32_aot.tar",
+    "packed, planned": ARCHIVES / "aot_c_planned.tar",
+    "packed, many inputs and outputs": ARCHIVES / "aot_c_many.tar",
+    "C interface": ARCHIVES / "aot_c_interface.tar",
+    "C interface, planned": ARCHIVES / "aot_c_interface_planned.tar",
+    "C interface, many inputs and outputs": ARCHIVES / "aot_c_interface_many.tar",
+}
+
+
+def outputs_of(report):
+    """The output lines of a report: a list of (dtype, values)."""
+    lines = re.findall(r"^output (\S+) (\S+) (\d+):(.*)$", report, re.MULTILINE)
+    for _, _, count, values in lines:
+        assert len(values.split()) == int(count)
+    return [(dtype, np.array(values.split(), dtype)) for _, dtype, _, values in lines]
+
+
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+@pytest.mark.parametrize("archive", RUNS.values(), ids=RUNS)
+def test_it_reports_what_tvm_answered_on_the_host(default_platforms, build_system, archive, tmp_path):
+    expected_file = archive.with_suffix(".npz")
+    platform = load_platform(default_platforms[build_system].path)
+    options = {"project_type": "standalone", "standalone_input": str(expected_file)}
+    project = generate(platform, archive, tmp_path / "project", options)
+    build(project)
+    report = run_standalone(project)
+    with np.load(expected_file) as data:
+        expected = [data[name] for name in sorted(data.files) if name.startswith("output_")]
+    outputs = outputs_of(report)
+    assert len(outputs) == len(expected)
+    for (dtype, values), want in zip(outputs, expected):
+        assert dtype == want.dtype.name
+        if want.dtype.kind == "f":
+            np.testing.assert_allclose(values, want.ravel(), rtol=1e-5, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(values, want.ravel())
+    assert re.search(r"^microseconds: \d+$", report, re.MULTILINE)
+    assert report.endswith("outcome: 0\n")
+
+
+def test_without_an_input_it_counts_from_0_to_99(default_platform, tmp_path):
+    archive = ARCHIVES / "aot_c_interface_many.tar"
+    project = generate(
+        load_platform(default_platform.path), archive, tmp_path / "project", {"project_type": "standalone"}
+    )
+    build(project)
+    assert run_standalone(project).endswith("outcome: 0\n")
+    source = (project.directory / "src/model_input.c").read_text()
+    assert "sample_0[6] = { /* int8 */\n    0, 1, 2, 3, 4, 5,\n" in source
+    assert "sample_1[12] = { /* float32 */\n    0, 0, 0, 0, 0, 0, 128, 63, 0, 0, 0, 64,\n" in source
+
+
+def test_a_firmware_that_fails_says_why(default_platform, tmp_path):
+    options = {"project_type": "standalone", "workspace_size_bytes": 64}
+    project = generate(
+        load_platform(default_platform.path), MODELS / "mlp_f32_aot.tar", tmp_path / "project", options
+    )
+    build(project)
+    with pytest.raises(PlatformError) as caught:
+        run_standalone(project)
+    assert "error: the model cannot be made ready" in caught.value.log
+    assert "outcome: 1" in caught.value.log
+
+
+def test_its_sources_are_free_of_warnings(default_platform, tmp_path):
+    options = {"project_type": "standalone"}
+    for name in ("aot_c_interface_many.tar", "aot_c_many.tar"):
+        platform = load_platform(default_platform.path)
+        project = generate(platform, ARCHIVES / name, tmp_path / name, options)
+        for source in (project.directory / "src").glob("*.c"):
+            command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+            command += [
+                "-Iruntime/device/include",
+                "-Imodel/codegen/host/include",
+                "-fsyntax-only",
+                str(source),
+            ]
+            subprocess.run(command, cwd=project.directory, check=True)
+
+
+@pytest.mark.parametrize(
+    ("project_type", "archive", "words"),
+    [
+        ("standalone", ARCHIVES / "graph_c.tar", "is for the graph executor"),
+        ("standalone", ARCHIVES / "operator_c.tar", "holds single operators"),
+        ("standalone", ARCHIVES / "aot_llvm.tar", "holds object files of the LLVM code generator"),
+        ("host_driven", ARCHIVES / "aot_c_interface.tar", "has no system library"),
+    ],
+)
+def test_an_archive_that_cannot_become_such_a_project_is_refused_at_once(
+    default_platform, project_type, archive, words, tmp_path
+):
+    with pytest.raises(ArchiveError, match=words):
+        generate(
+            load_platform(default_platform.path),
+            archive,
+            tmp_path / "project",
+            {"project_type": project_type},
+        )
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((1, 64), "float64"), "want float32 [1, 64], 256 bytes, got float64 [1, 64], 512 bytes"),
+        (np.zeros((1, 63), "float32"), "got float32 [1, 63], 252 bytes"),
+    ],
+)
+def test_an_input_of_another_type_or_size_is_refused(default_platform, array, words, tmp_path):
+    np.save(tmp_path / "x.npy", array)
+    options = {"project_type": "standalone", "standalone_input": str(tmp_path / "x.npy")}
+    with pytest.raises(PlatformError) as caught:
+        generate(
+            load_platform(default_platform.path), MODELS / "mlp_f32_aot.tar", tmp_path / "project", options
+        )
+    assert words in str(caught.value)
+    assert ModelArchive.open(MODELS / "mlp_f32_aot.tar").inputs[0].name in str(caught.value)
