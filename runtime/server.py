@@ -36,9 +36,8 @@ import os
 import sys
 import time
 
-TYPE_CHECKING = (
-    False  # type checkers take this name as true; the import of typing would cost a start too much
-)
+# Type checkers take this name as true. The import of typing would cost a start too much.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pathlib
     import types
@@ -324,9 +323,8 @@ def failure_reply(error: BaseException, method: str) -> Json:
         if _is_explained(error.__cause__):
             error.set_traceback([_explanation(error.__cause__), "\n", _log_of(error.__cause__)])
         elif isinstance(error, IoTimeoutError):
-            error.set_traceback(
-                [f"{method}: not complete when its time was over\n"]
-            )  # frequent, so no traceback
+            # Frequent and expected, so without a traceback.
+            error.set_traceback([f"{method}: not complete when its time was over\n"])
         else:
             error.set_traceback(_traceback_lines(error))
         return error.to_json()
@@ -1048,11 +1046,11 @@ def write_with_timeout(fd: int, data: BytesLike, timeout_sec: Optional[float]) -
     """
     rest = memoryview(data)
     deadline = None if timeout_sec is None else time.monotonic() + timeout_sec
-    # A blocking descriptor could hold os.write() beyond the deadline.
-    restore_blocking = deadline is not None and os.get_blocking(fd)
-    if restore_blocking:
-        os.set_blocking(fd, False)
+    restore_blocking = False
     try:
+        if deadline is not None and os.get_blocking(fd):
+            os.set_blocking(fd, False)  # or os.write() could last beyond the deadline
+            restore_blocking = True
         while rest:
             try:
                 rest = rest[os.write(fd, rest) :]
@@ -1151,7 +1149,7 @@ def end_children(spared: FrozenSet[int] = frozenset()) -> None:
                     os.kill(pid, number)
             except (ProcessLookupError, PermissionError):
                 continue
-        for group in groups:
+        for group in groups:  # those of the first round too: their leader may have left others behind
             try:
                 os.killpg(group, number)
             except (ProcessLookupError, PermissionError):
@@ -1179,7 +1177,10 @@ def _descendants(spared: FrozenSet[int]) -> List[int]:
 
 
 class _StopOnSignals:
-    """Inside `with`, SIGTERM, SIGINT and SIGHUP raise Stop; without effect outside the main thread."""
+    """Inside `with`, SIGTERM, SIGINT and SIGHUP raise Stop, unless they were ignored, as nohup does.
+
+    Without effect outside the main thread, which is the only one that may set this.
+    """
 
     def __init__(self) -> None:
         self._previous: Dict[int, Any] = {}
@@ -1189,13 +1190,13 @@ class _StopOnSignals:
     def __enter__(self) -> _StopOnSignals:
         import signal
 
+        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
         try:
-            for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-                if hasattr(signal, name):
-                    number = getattr(signal, name)
+            for number in numbers:
+                if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._stop)
         except ValueError:
-            pass  # not the main thread, which is the only one that may do this
+            pass  # not the main thread
         return self
 
     def __exit__(self, *_error: object) -> None:

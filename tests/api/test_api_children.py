@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Tuple
 
@@ -19,15 +20,30 @@ ENDINGS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGHUP": signal.
 Started = Tuple[ApiServer, int]
 
 
-@pytest.fixture
-def started(tmp_path: Path) -> Iterator[Started]:
-    """A server, and a descriptor that is at its end when the server and all its children are gone."""
+@contextmanager
+def start(directory: Path, hangups: signal.Handlers) -> Iterator[Started]:
+    """A server, and a descriptor that is at its end when the server and all its children are gone.
+
+    hangups: whether it finds SIGINT and SIGHUP ignored, which is inherited, or not.
+    """
     alive, held = os.pipe()
-    directory = make_platform(tmp_path / "platform", "children.py")
-    with ApiServer(directory, environment={"ALIVE_FD": str(held)}, pass_fds=[held]) as server:
+    make_platform(directory, "children.py")
+    previous = {number: signal.signal(number, hangups) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        server = ApiServer(directory, environment={"ALIVE_FD": str(held)}, pass_fds=[held])
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    with server:
         os.close(held)
         yield server, alive
     os.close(alive)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Started]:
+    with start(tmp_path / "platform", signal.SIG_DFL) as pair:
+        yield pair
 
 
 @pytest.mark.parametrize("child", CHILDREN)
@@ -48,6 +64,13 @@ def test_children_end_when_a_signal_ends_the_server(started: Started, ending: st
     server.process.send_signal(ENDINGS[ending])
     assert wait_for_end(alive) == b" closed"
     assert server.process.wait() == 128 + ENDINGS[ending]
+
+
+def test_nohup_is_respected(tmp_path: Path) -> None:
+    with start(tmp_path / "platform", signal.SIG_IGN) as (server, _alive):
+        server.ask("server_info_query", tvm_version="0.18.0")
+        server.process.send_signal(signal.SIGHUP)
+        assert server.ask("server_info_query", tvm_version="0.18.0")["is_template"] is True
 
 
 def test_a_signal_breaks_off_a_handler_that_is_busy_and_lets_it_tidy_up(started: Started) -> None:

@@ -189,6 +189,12 @@ class TestWriting:
         with pytest.raises(server.TransportClosedError):
             server.write_with_timeout(pipe[1], b"x", 5.0)
 
+    @pytest.mark.parametrize("timeout_sec", [None, 5.0])
+    def test_a_closed_descriptor_is_transport_closed(self, pipe: Ends, timeout_sec: float) -> None:
+        os.close(pipe[1])
+        with pytest.raises(server.TransportClosedError):
+            server.write_with_timeout(pipe[1], b"x", timeout_sec)
+
     def test_nothing_to_write(self, pipe: Ends) -> None:
         assert server.write_with_timeout(pipe[1], b"", 0) == 0
 
