@@ -4,11 +4,11 @@
 Everything else is in runtime/, which an update replaces whole, and in boards.json.
 """
 
+import os
 import sys
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
 
 from runtime import server  # noqa: E402
 from runtime.host.handler import PlatformHandler  # noqa: E402

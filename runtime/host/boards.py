@@ -9,10 +9,9 @@ there, and what it means; a wrong entry is refused with the field's own sentence
 
 from __future__ import annotations
 
-import difflib
 import json
-from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+import os
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 from runtime.host.errors import BoardError
 
@@ -56,10 +55,11 @@ class Board(NamedTuple):
     default: bool
 
 
-def load_boards(path: Path) -> Dict[str, Board]:
+def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
     """Read boards.json at path; its order is kept. Raises BoardError naming the entry and the field."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - an API server's start does without pathlib
+            document = json.load(file)
     except OSError as error:
         raise BoardError(
             f"{path} cannot be read: {error.strerror or error}.",
@@ -98,11 +98,13 @@ def choose_board(boards: Dict[str, Board], name: Optional[str]) -> Board:
 
 def closest(name: str, known: Iterable[str]) -> str:
     """A "Did you mean" sentence with a space behind it, or nothing when no known name is near."""
+    import difflib
+
     near: List[str] = difflib.get_close_matches(name, list(known), n=1)
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
-def _board(path: Path, name: str, entry: Any) -> Board:
+def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
     def refuse(what: str, next_step: str) -> BoardError:
         return BoardError(f"{path}: board {name!r}: {what}", next_step)
 

@@ -5,14 +5,15 @@ TVM starts the API server often and waits for its first reply.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from runtime import server
 from runtime.host import options as option_table
-from runtime.host.platform import MODEL_ARCHIVE, Platform
+from runtime.host.platform import Platform
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runtime.host.project import Project
     from runtime.host.transports.base import Transport
 
@@ -39,7 +40,7 @@ class PlatformHandler(server.ProjectAPIHandler):
         return server.ServerInfo(
             platform_name=platform.name,
             is_template=not platform.is_project,
-            model_library_format_path=platform.directory / MODEL_ARCHIVE if platform.is_project else "",
+            model_library_format_path=platform.model_archive if platform.is_project else "",
             project_options=self.project_options,
         )
 

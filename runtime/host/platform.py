@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A platform directory and what its owner declared in microtvm_api_server.py.
 
-The same directory shape is a platform (no model.tar in it) or a project (generated, model.tar in it).
+The same directory shape is a platform (no model.tar in it) or a project (generated, model.tar in it). What an
+API server needs for its first reply comes without pathlib, whose import costs as much as all the rest.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from typing import Dict, Final, Optional, Sequence, Tuple
+import os
+from typing import TYPE_CHECKING, Dict, Final, Optional, Sequence, Tuple, Union
 
 from runtime.host.boards import Board, load_boards
 from runtime.host.errors import PlatformError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 API_SERVER: Final = "microtvm_api_server.py"  # the name that TVM looks for
 MODEL_ARCHIVE: Final = "model.tar"
@@ -29,17 +31,17 @@ class Platform:
 
     def __init__(
         self,
-        directory: Path,
+        directory: Union[str, os.PathLike[str]],
         name: str,
         build_system: str,
         flash_command: Optional[Sequence[str]] = None,
     ) -> None:
         if build_system not in BUILD_FILES:
             raise PlatformError(
-                f"BUILD_SYSTEM in {directory / API_SERVER} is {build_system!r}.",
+                f"build_system in {API_SERVER} is {build_system!r}.",
                 f"want one of: {', '.join(BUILD_FILES)}.",
             )
-        self.directory = directory
+        self._directory = os.fspath(directory)
         self.name = name
         self.build_system = build_system
         self.flash_command: Optional[Tuple[str, ...]] = (
@@ -47,17 +49,32 @@ class Platform:
         )
 
     @property
+    def directory(self) -> Path:
+        """Where the platform or project lies."""
+        from pathlib import Path
+
+        return Path(self._directory)
+
+    @property
+    def model_archive(self) -> str:
+        """Where a project has its model archive."""
+        return os.path.join(self._directory, MODEL_ARCHIVE)  # noqa: PTH118
+
+    @property
     def is_project(self) -> bool:
         """True for a generated project, False for the platform that projects are generated from."""
-        return (self.directory / MODEL_ARCHIVE).exists()
+        return os.path.exists(self.model_archive)  # noqa: PTH110
 
     def boards(self) -> Dict[str, Board]:
         """The boards of boards.json, in its order."""
-        return load_boards(self.directory / "boards.json")
+        return load_boards(os.path.join(self._directory, "boards.json"))  # noqa: PTH118
 
 
 def load_platform(directory: Path) -> Platform:
     """The platform or project in directory, as its microtvm_api_server.py declares it (PLATFORM)."""
+    import importlib.util
+    import sys
+
     path = directory / API_SERVER
     if not path.is_file():
         raise PlatformError(

@@ -162,7 +162,9 @@ def _copy_platform(platform: Platform, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        shutil.copytree(
+            source, target, dirs_exist_ok=True
+        )  # byte code too: the project's server starts sooner
     else:
         shutil.copy(source, target)
 
