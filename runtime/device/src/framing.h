@@ -9,9 +9,6 @@
 
 #include <microtvm/server.h>
 
-/* FF FD, length and CRC, and the session's header in the payload: what a packet takes beside a message. */
-#define MTVM_PACKET_OVERHEAD 11u
-
 uint16_t mtvm_crc16(uint16_t crc, const uint8_t *data, size_t n);
 
 void mtvm_unframer_init(mtvm_unframer_t *unframer, uint8_t *buffer, size_t capacity);

@@ -26,7 +26,7 @@ static int module_get_function(mtvm_call_t *call) {
   return handle == 0 ? 0 : mtvm_return_handle(call, kTVMPackedFuncHandle, handle);
 }
 
-static int max_packet_size(mtvm_call_t *call) { return mtvm_return_int(call, (int64_t)mtvm_max_message()); }
+static int max_packet_size(mtvm_call_t *call) { return mtvm_return_int(call, (int64_t)mtvm_max_packet()); }
 
 static const mtvm_named_fn_t natives[] = {
     {"runtime.SystemLib", system_lib},

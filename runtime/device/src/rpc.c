@@ -52,7 +52,9 @@ typedef struct {
 
 void mtvm_rpc_init(size_t packet_buffer_size) { packet_buffer = packet_buffer_size; }
 
-size_t mtvm_max_message(void) { return packet_buffer - MTVM_PACKET_OVERHEAD; }
+size_t mtvm_max_message(void) { return packet_buffer - MTVM_SESSION_HEADER; }
+
+size_t mtvm_max_packet(void) { return mtvm_max_message() - LENGTH_BYTES; }
 
 void mtvm_rpc_reset(const mtvm_session_t *session) {
   mtvm_memory_reset();

@@ -8,8 +8,11 @@
 
 #include <microtvm/server.h>
 
-/* Largest message that is taken or sent, and told the host. */
+/* Largest message that is taken or sent, its length included. */
 size_t mtvm_max_message(void);
+
+/* What hosts are told of it: without its length. They cut large copies accordingly. */
+size_t mtvm_max_packet(void);
 
 /* For a packet buffer of that size. */
 void mtvm_rpc_init(size_t packet_buffer_size);

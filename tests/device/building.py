@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles the device runtime, with models or with the C of these tests, into scratch directories."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import List, Sequence
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEVICE = REPOSITORY / "runtime" / "device"
+DATA = REPOSITORY / "tests" / "data"
+HERE = Path(__file__).resolve().parent
+
+# What the project promises of its C, for every compiler and target.
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+INCLUDES = (f"-I{DEVICE / 'include'}", f"-I{DEVICE / 'src'}")
+
+LIBRARY = tuple(sorted((DEVICE / "src").glob("*.c")))
+HOST_PORT = DEVICE / "ports" / "host" / "platform.c"
+
+MODEL_CONFIG = """
+#include <microtvm/app.h>
+#include <microtvm/config.h>
+uint8_t mtvm_workspace[%d];
+const size_t mtvm_workspace_size = sizeof mtvm_workspace;
+uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES];
+const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
+"""
+
+
+def run(argv: Sequence[object]) -> str:
+    done = subprocess.run([str(arg) for arg in argv], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(str(arg) for arg in argv)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def unpack(archive: Path, into: Path) -> Path:
+    """The files of an archive of this repository."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(into)
+    return into
+
+
+def model_files(model: Path) -> List[Path]:
+    return sorted([*model.rglob("codegen/host/src/*.c"), *model.rglob("codegen/host/lib/*.o")])
+
+
+def compile_model(model: Path, *flags: str) -> List[Path]:
+    """Objects of an unpacked archive. Generated C is not held to our warnings."""
+    objects = []
+    for source in model_files(model):
+        if source.suffix == ".o":
+            objects.append(source)
+            continue
+        target = source.with_suffix(".o")
+        run(["gcc", "-w", "-O0", *flags, *INCLUDES, f"-I{model / 'codegen/host/include'}",
+             "-c", source, "-o", target])  # fmt: skip
+        objects.append(target)
+    return objects
+
+
+def compile_library(into: Path, *flags: str) -> List[Path]:
+    """Objects of the device runtime."""
+    into.mkdir(parents=True, exist_ok=True)
+    objects = []
+    for source in LIBRARY:
+        objects.append(into / f"{source.stem}.o")
+        run(["gcc", *STRICT, *flags, *INCLUDES, "-c", source, "-o", objects[-1]])
+    return objects
+
+
+SANITIZED = ("-O1", "-g", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+
+
+def build_firmware(
+    archive: Path,
+    into: Path,
+    library: Sequence[Path],
+    *,
+    app: Sequence[str] = ("host_driven",),
+    workspace: int = 1 << 18,
+    extra: Sequence[Path] = (),
+) -> Path:
+    """A program for this machine: runtime, host port, application and the archive's model."""
+    model = unpack(archive, into / "model")
+    config = into / "model_config.c"
+    config.write_text(MODEL_CONFIG % workspace, encoding="utf-8")
+    program = into / "firmware"
+    apps = [DEVICE / "apps" / f"{name}.c" for name in app]
+    run(["gcc", *STRICT, *SANITIZED, *INCLUDES, *apps, HOST_PORT, config, *extra,
+         *library, *compile_model(model), "-lm", "-o", program])  # fmt: skip
+    return program
