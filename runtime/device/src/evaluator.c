@@ -147,5 +147,6 @@ int mtvm_evaluator_run(mtvm_call_t *call) {
   result->size = evaluator->repeat * sizeof *seconds;
   call->result.v_handle = result;
   call->result_code = kTVMBytes;
+  call->handle = 0; /* of the last run's result */
   return failed;
 }

@@ -153,6 +153,7 @@ static int call_packed(const mtvm_function_t *function, mtvm_call_t *call) {
 int mtvm_call(const mtvm_function_t *function, mtvm_call_t *call) {
   call->result.v_int64 = 0;
   call->result_code = kTVMNullptr;
+  call->handle = 0;
   call->object = function->object;
   call->owner = function->owner;
   mtvm_error_clear();

@@ -5,8 +5,12 @@
 #include <string.h>
 
 #include "error.h"
+#include "framing.h"
 
-/* session << 48 | generation << 32 | kind << 24 | owner << 16 | member */
+/* session << 48 | (generation ^ check) << 32 | kind << 24 | owner << 16 | member
+ *
+ * The check is the CRC of the low word: a handle that is one bit off, or guessed, is not that of another
+ * function. A kernel that is called with the arguments of another one would crash. */
 typedef struct {
   void *object; /* NULL: the slot is free */
   mtvm_drop_fn drop;
@@ -41,10 +45,18 @@ int mtvm_objects_add(void *object, mtvm_handle_kind_t kind, mtvm_drop_fn drop) {
   return mtvm_want("executors and time evaluators, at most", MTVM_MAX_OBJECTS, MTVM_MAX_OBJECTS + 1);
 }
 
+static uint32_t check_of(uint32_t low) { return mtvm_crc16(session, (const uint8_t *)&low, sizeof low); }
+
+/* As the handle says, right or wrong. */
+static uint32_t generation_of(uint64_t handle) {
+  return ((uint32_t)(handle >> 32) & 0xffffu) ^ check_of((uint32_t)handle);
+}
+
 uint64_t mtvm_handle(mtvm_handle_kind_t kind, uint32_t owner, uint32_t member) {
   const uint32_t generation = owner < MTVM_OWNER_FIRST_OBJECT ? 0 : slot(owner)->generation;
-  const uint32_t high = (uint32_t)session << 16 | generation;
-  return (uint64_t)high << 32 | ((uint32_t)kind << 24 | owner << 16 | member);
+  const uint32_t low = (uint32_t)kind << 24 | owner << 16 | member;
+  const uint32_t high = (uint32_t)session << 16 | (generation ^ check_of(low));
+  return (uint64_t)high << 32 | low;
 }
 
 /* A host that never frees its tensors reaches the largest count, which then stays: they are freed with the
@@ -63,7 +75,7 @@ static int not_a_handle(uint64_t handle) {
 
 /* Take a handle apart, whether or not its object still exists. */
 static int split(uint64_t handle, uint32_t *kind, uint32_t *owner, uint32_t *member) {
-  const uint32_t generation = (uint32_t)(handle >> 32) & 0xffffu;
+  const uint32_t generation = generation_of(handle);
   *kind = (uint32_t)handle >> 24;
   *owner = (uint32_t)handle >> 16 & 0xffu;
   *member = (uint32_t)handle & 0xffffu;
@@ -80,7 +92,7 @@ static int split(uint64_t handle, uint32_t *kind, uint32_t *owner, uint32_t *mem
 
 static bool is_alive(uint64_t handle, uint32_t owner) {
   return owner < MTVM_OWNER_FIRST_OBJECT ||
-         (slot(owner)->object != NULL && ((handle >> 32) & 0xffffu) == slot(owner)->generation);
+         (slot(owner)->object != NULL && generation_of(handle) == slot(owner)->generation);
 }
 
 int mtvm_handle_find(uint64_t handle, mtvm_handle_kind_t kind, uint32_t *owner, uint32_t *member) {
