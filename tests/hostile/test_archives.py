@@ -87,6 +87,23 @@ def many_members() -> bytes:
     return block + directory * (unpack.MAX_ENTRIES + 1) + bytes(1024)
 
 
+def many_directories() -> bytes:
+    """Few members, each of which needs hundreds of directories of its own."""
+    return tar_bytes([member(f"{index}/" + "d/" * 480 + "a.c") for index in range(30)])
+
+
+def long_link() -> bytes:
+    """A link with a target so long that it takes a header of its own."""
+    link = member("evil", kind=LINK, target="/" + "x" * 200)
+    return tar_bytes([member("metadata.json", "{}"), link], tar_format=tarfile.GNU_FORMAT)
+
+
+def pax_chain() -> bytes:
+    """Extended headers of extended headers: tarfile reads them by recursion."""
+    header = member("PaxHeader", pax_record("path", "evil.c"), kind=b"x")
+    return tar_bytes([header] * 2000 + [member("a.c")], tar_format=tarfile.GNU_FORMAT)
+
+
 LINK = tarfile.SYMTYPE
 REFUSED: List[Tuple[str, Callable[[], bytes], List[str]]] = [
     ("absolute", with_member("/tmp/evil.c"), ["'/tmp/evil.c'", "absolute path"]),
@@ -109,7 +126,8 @@ REFUSED: List[Tuple[str, Callable[[], bytes], List[str]]] = [
     ("block-device", with_member("evil", "", kind=tarfile.BLKTYPE), ["'evil'", "block device"]),
     ("sparse", with_header(156, b"S"), ["odd.c", "sparse"]),
     ("unknown-type", with_header(156, b"Z"), ["odd.c", "unknown type"]),
-    ("long-link", with_header(156, b"K"), ["odd.c", "link"]),
+    ("link-header-alone", with_header(156, b"K"), ["damaged after member"]),
+    ("long-link", long_link, ["'evil'", "symbolic link"]),
     ("twice", with_member("metadata.json", "{}"), ["'metadata.json'", "twice"]),
     ("twice-in-disguise", with_member(".//metadata.json", "{}"), ["'metadata.json'", "twice"]),
     ("file-over-directory", with_member("codegen/host"), ["'codegen/host'", "both a file and a directory"]),
@@ -130,19 +148,23 @@ REFUSED: List[Tuple[str, Callable[[], bytes], List[str]]] = [
     ("pax-parent", pax(pax_record("path", "../evil.c")), ["'../evil.c'", "'..'"]),
     ("pax-absolute", pax(pax_record("path", "/evil.c")), ["absolute path"]),
     ("pax-size", pax(pax_record("size", "99999999999999")), ["odd.c", "99,999,999,999,999 bytes"]),
-    ("pax-size-text", pax(pax_record("size", "-1")), ["odd.c", "size that is not a number"]),
+    ("pax-size-negative", pax(pax_record("size", "-1")), ["damaged"]),
     ("pax-global", pax(pax_record("path", "x"), kind=b"g"), ["sets 'path'"]),
     ("pax-sparse", pax(pax_record("GNU.sparse.map", "0,1")), ["sets 'GNU.sparse.map'"]),
-    ("pax-damaged", pax(b"99 path=x\n"), ["damaged extended header"]),
-    ("pax-no-length", pax(b"path=x\n"), ["damaged extended header"]),
-    ("pax-large", pax(bytes(70_000)), ["more than 64 KiB"]),
+    # Some versions of tarfile read 99 bytes all the same: then it is the name which is refused.
+    ("pax-damaged", pax(b"99 path=x\n"), []),
+    ("pax-no-length", pax(b"path=x\n"), ["damaged"]),
+    ("pax-large", pax(bytes(70_000)), ["headers take more than 8 KiB"]),
+    ("pax-chain", pax_chain, ["headers take more than 8 KiB"]),
+    ("pax-global-comment", pax(pax_record("comment", "x"), kind=b"g"), ["sets 'comment'"]),
     ("gnu-name-parent", pax(b"../evil.c\0", kind=b"L"), ["'../evil.c'", "'..'"]),
     ("declared-bomb", with_header(124, b"77777777777\0"), ["odd.c", "declares 8,589,934,591 bytes"]),
     ("declared-bomb-256", with_header(124, b"\x80" + b"\xff" * 11), ["odd.c", "declares"]),
-    ("negative-size", with_header(124, b"\xff" * 12), ["odd.c", "size that is not a number"]),
-    ("size-text", with_header(124, b"123x\0"), ["odd.c", "size that is not a number"]),
+    ("negative-size", with_header(124, b"\xff" * 12), ["damaged"]),
+    ("size-text", with_header(124, b"123x\0"), ["damaged after member", "number"]),
     ("size-beyond-end", with_header(124, b"00000040000\0"), ["cut short inside member", "odd.c"]),
     ("many-members", many_members, ["more than 10,000 members"]),
+    ("many-directories", many_directories, ["more than 10,000 members"]),
     ("gzip-damaged", gzip_damaged, ["damaged gzip"]),
     ("gzip-cut", lambda: archive_bytes(full_model(), mode="w:gz")[:-9], ["cut short", "gzip"]),
     ("gzip-of-text", lambda: gzip.compress(b"hello " * 200), ["not a tar file"]),
