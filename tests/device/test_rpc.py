@@ -130,8 +130,7 @@ def test_a_part_of_a_tensor_is_copied_at_its_offset(device: MemoryDevice) -> Non
      (DTYPE, (2, 16, 4, 0)), (HANDLE, 0x1234)],
 )  # fmt: skip
 def test_arguments_come_back_as_they_went(device: MemoryDevice, argument: Tuple[int, Any]) -> None:
-    sent = (DTYPE, argument[1][:3]) if argument[0] == DTYPE else argument
-    assert device.call(kernel(device, "echo"), sent) == [(INT, argument[0]), argument]
+    assert device.call(kernel(device, "echo"), argument) == [(INT, argument[0]), argument]
 
 
 def test_kernels_run(device: MemoryDevice) -> None:
@@ -197,7 +196,7 @@ def test_tables_with_a_count_of_one_and_of_two_bytes(device: MemoryDevice, width
         if 0 <= index < count:
             handle = device.module_function(library, listed[index].decode())
             assert handle & 0xFFFF == index
-            assert device.call(handle)[1] == (INT, 0)
+            assert device.call(handle) == VOID
 
 
 # What is wrong
@@ -389,17 +388,17 @@ def test_workspaces_of_kernels(device: MemoryDevice) -> None:
     device.reset(workspace=8192)
     device.open()
     uses = kernel(device, "uses_workspace")
-    for nbytes in (0, 1, 63, 64, 65, 3000, 3800):
+    for nbytes in (0, 1, 63, 64, 65, 3000, 3700):
         assert device.call(uses, (INT, nbytes)) == VOID
-    with pytest.raises(DeviceException, match=r"out of workspace memory, bytes: want 4000, got 3\d\d\d"):
-        device.call(uses, (INT, 4000))
+    with pytest.raises(DeviceException, match=r"out of workspace memory, bytes: want 4100, got 3\d\d\d"):
+        device.call(uses, (INT, 4100))
     with pytest.raises(DeviceException, match="out of workspace memory, bytes: want 2147483647"):
         device.call(uses, (INT, 2**62))
     for _ in range(100):
         assert device.call(kernel(device, "leaks_workspace")) == VOID
     with pytest.raises(DeviceException, match="not the last workspace"):
         device.call(kernel(device, "frees_in_the_wrong_order"))
-    assert device.call(uses, (INT, 3800)) == VOID, "what a kernel leaves behind is taken back"
+    assert device.call(uses, (INT, 3700)) == VOID, "what a kernel leaves behind is taken back"
 
 
 def test_a_kernel_that_writes_past_its_tensor_is_found_out(device: MemoryDevice) -> None:

@@ -96,7 +96,7 @@ def encode_values(values: Values) -> bytes:
         if code == FLOAT:
             out += struct.pack("<d", value)
         elif code == DTYPE:
-            out += struct.pack("<BBHi", *value, 0)
+            out += struct.pack("<BBHi", *value[:3], 0)
         elif code == DEVICE:
             out += struct.pack("<ii", *value)
         elif code == TENSOR:
