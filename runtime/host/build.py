@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Building a project's firmware: three libraries (device runtime, platform, model), then the link.
 
-Each library comes from the cache when one with the same compiler, flags and sources is there, and goes into
-it when it is not; so the device runtime is compiled once, and a model again only when it changed. The build
-system is the owner's choice; both are driven the same way, one target after another, so that a failure and
-its time belong to a stage with a name.
+Each library, and the firmware itself, comes from the cache when one with the same compiler, flags and sources
+is there, and goes into it when it is not; so the device runtime is compiled once, and a model again only when
+it changed. The build system is the owner's choice; both are driven the same way, one target after another, so
+that a failure and its time belong to a stage with a name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Dict, Final, List, NamedTuple, Optional, Tuple
+from typing import Dict, Final, Iterator, List, NamedTuple, Optional, Tuple
 
 from runtime.host.cache import Cache, Digest
 from runtime.host.errors import BuildError
@@ -27,7 +27,8 @@ from runtime.host.tools import ToolResult, find_tool, run_tool
 TIMEOUT_SEC: Final = 900.0  # one stage; a compiler that takes longer hangs
 LOG_TAIL_LINES: Final = 60
 REPORT_FILE: Final = "build.json"
-STAGES: Final = ("runtime", "platform", "model")
+LIBRARIES: Final = ("runtime", "platform", "model")
+FIRMWARE: Final = ("firmware", "firmware.map")  # what a link makes, in <project>/build
 STAGE_WORDS: Final = {
     "configure": "configuring the build",
     "runtime": "compiling the device runtime",
@@ -67,25 +68,51 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
     """
     cache = cache if cache is not None else Cache()
     compiler = find_tool(os.environ.get("CC") or "cc", "compile the firmware")
-    keys = _library_keys(project, compiler)
+    names = _cache_names(project, compiler)
     directory = project.directory / BUILD_DIRECTORY
     _start_over_unless_ours(directory, project)
-    prebuilt = {part: path for part, path in ((p, cache.find(keys[p])) for p in STAGES) if path is not None}
-    builder = (_Make if project.platform.build_system == "make" else _CMake)(project, compiler, verbose)
-    stages = []
-    seconds = builder.configure(prebuilt)
-    if seconds is not None:
-        stages.append(Stage("configure", seconds, False))
-    for part in STAGES:
-        if part in prebuilt:
-            stages.append(Stage(part, 0.0, True))
-            continue
-        stages.append(Stage(part, builder.make(part, part), False))
-        cache.publish(keys[part], directory / f"libmicrotvm_{part}.a")
-    stages.append(Stage("link", builder.make("link", "firmware"), False))
+    directory.mkdir(exist_ok=True)
+    if _take_from_cache(cache, [names[file] for file in FIRMWARE], directory):
+        stages = [Stage("firmware", 0.0, True)]
+    else:
+        stages = list(_run_stages(project, compiler, cache, names, verbose))
     report = BuildReport(project.firmware, stages)
     _write_report(directory, project, report)
     return report
+
+
+def _take_from_cache(cache: Cache, names: List[str], directory: Path) -> bool:
+    found = [cache.find(name) for name in names]
+    for file, path in zip(FIRMWARE, found):
+        if path is None:
+            return False
+        try:
+            shutil.copy(path, directory / file)
+        except FileNotFoundError:  # pruned by another build just now
+            return False
+    return True
+
+
+def _run_stages(
+    project: Project, compiler: str, cache: Cache, names: Dict[str, str], verbose: bool
+) -> Iterator[Stage]:
+    """Have the build system make what the cache lacks, a stage at a time, and give it to the cache."""
+    directory = project.directory / BUILD_DIRECTORY
+    found = {part: cache.find(names[part]) for part in LIBRARIES}
+    prebuilt = {part: path for part, path in found.items() if path is not None}
+    builder = (_Make if project.platform.build_system == "make" else _CMake)(project, compiler, verbose)
+    seconds = builder.configure(prebuilt)
+    if seconds is not None:
+        yield Stage("configure", seconds, False)
+    for part in LIBRARIES:
+        if part in prebuilt:
+            yield Stage(part, 0.0, True)
+            continue
+        yield Stage(part, builder.make(part, part), False)
+        cache.publish(names[part], directory / f"libmicrotvm_{part}.a")
+    yield Stage("link", builder.make("link", "firmware"), False)
+    for file in FIRMWARE:
+        cache.publish(names[file], directory / file)
 
 
 class _Make:
@@ -99,7 +126,6 @@ class _Make:
 
     def configure(self, prebuilt: Dict[str, Path]) -> Optional[float]:
         self._variables += [f"{part.upper()}_LIB={path}" for part, path in prebuilt.items()]
-        (self._directory / BUILD_DIRECTORY).mkdir(exist_ok=True)
         return None
 
     def make(self, stage: str, target: str) -> float:
@@ -129,7 +155,7 @@ class _CMake:
             f"-DCMAKE_C_COMPILER={self._compiler}",
             # Its own trial builds cost more than ours; a compiler that does not work fails in the next stage.
             "-DCMAKE_C_COMPILER_FORCED=1",
-            *(f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in STAGES),
+            *(f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in LIBRARIES),
         ]
         return _run_stage("configure", argv, self._directory, self._verbose)
 
@@ -168,8 +194,9 @@ def _build_error(stage: str, result: ToolResult) -> BuildError:
     return BuildError(f"The build failed while {STAGE_WORDS[stage]}: {first}", next_step, log)
 
 
-def _library_keys(project: Project, compiler: str) -> Dict[str, str]:
-    """One key a library, of all that its bytes depend on."""
+def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
+    """Name in the cache of each library and of each file of the firmware; the digest in it is of all that
+    its bytes depend on."""
     root = project.directory
     device = root / "runtime" / "device"
     config = project.settings["config"]
@@ -188,13 +215,17 @@ def _library_keys(project: Project, compiler: str) -> Dict[str, str]:
         ],
         "model": [*_files(root / "model" / "codegen"), *_files(root / "src"), *_files(root / "extra")],
     }
-    keys = {}
+    names = {}
     for part, files in inputs.items():
         digest = Digest()
         digest.add(part, common.key())
         digest.add_files(root, files)
-        keys[part] = f"libmicrotvm_{part}-{digest.key()}"  # the name says the part: a link map shows it
-    return keys
+        names[part] = f"libmicrotvm_{part}-{digest.key()}.a"  # a link map then tells the part
+    firmware = Digest()
+    firmware.add(os.environ.get("LDFLAGS", ""), *names.values())
+    for file in FIRMWARE:
+        names[file] = f"{firmware.key()}-{file}"
+    return names
 
 
 def _compiler_identity(compiler: str, cwd: Path) -> Tuple[str, str]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A content-addressed store of built libraries, shared by all projects of a user.
+"""A content-addressed store of built libraries and firmwares, shared by all projects of a user.
 
-A key is a digest of everything that the bytes of a library depend on (compiler, flags, sources), so an entry
-never goes stale and is never changed: it is written beside its place and renamed, and whoever comes second
-writes the same bytes. That makes it safe under concurrent builds without a lock.
+The name of an entry holds a digest of everything that its bytes depend on (compiler, flags, sources), so an
+entry never goes stale and is never changed: it is written beside its place and renamed, and whoever comes
+second writes the same bytes. That makes it safe under concurrent builds without a lock.
 
 Where: $MICROTVM_CACHE_DIR, else $XDG_CACHE_HOME/microtvm-template, else ~/.cache/microtvm-template.
 """
@@ -17,11 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Final, Iterable, Optional
 
-MAX_ENTRIES: Final = 256  # about 30 MB of libraries; the least recently used go first
+MAX_ENTRIES: Final = 512  # some 50 MB; the least recently used go first
+NEW: Final = "new-"  # begins the name of a file that is being written
 
 
 class Digest:
-    """Collects what a library is made of into one key. Parts carry their length: "ab","c" is not "a","bc"."""
+    """Collects what an entry is made of into one key. Parts carry their length: "ab","c" is not "a","bc"."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -45,42 +46,39 @@ class Digest:
 
 
 class Cache:
-    """Libraries by key. A directory that cannot be used is a cache that never hits, not an error."""
+    """Files by name. A directory that cannot be used is a cache that never hits, not an error."""
 
     def __init__(self, directory: Optional[Path] = None) -> None:
         self.directory = directory if directory is not None else default_directory()
 
-    def find(self, key: str) -> Optional[Path]:
-        """The library with this key, or None."""
-        path = self._path(key)
+    def find(self, name: str) -> Optional[Path]:
+        """The entry of this name, or None."""
+        path = self.directory / name
         try:
             os.utime(path)  # marks it as used for _prune
         except OSError:
             return None
         return path
 
-    def publish(self, key: str, library: Path) -> None:
-        """Keep a copy of library under key."""
+    def publish(self, name: str, file: Path) -> None:
+        """Keep a copy of file, and whether it is executable, under name."""
         temporary = None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=str(self.directory), prefix="new-")
+            handle, path = tempfile.mkstemp(dir=str(self.directory), prefix=NEW)
             os.close(handle)
-            temporary = Path(name)
-            shutil.copyfile(library, temporary)
-            temporary.chmod(0o644)
-            temporary.replace(self._path(key))
+            temporary = Path(path)
+            shutil.copy(file, temporary)
+            temporary.replace(self.directory / name)
             self._prune()
         except OSError:
             if temporary is not None and temporary.exists():
                 temporary.unlink()
 
-    def _path(self, key: str) -> Path:
-        return self.directory / f"{key}.a"
-
     def _prune(self) -> None:
-        entries = sorted(self.directory.glob("*.a"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in entries[MAX_ENTRIES:]:
+        entries = [(path.stat().st_mtime, path) for path in self.directory.iterdir()]
+        entries = [(used, path) for used, path in entries if not path.name.startswith(NEW)]
+        for _, path in sorted(entries, reverse=True)[MAX_ENTRIES:]:
             path.unlink()
 
 

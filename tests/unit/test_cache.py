@@ -42,7 +42,7 @@ def test_a_reader_sees_a_whole_library_or_none_while_others_publish(tmp_path):
     for writer in writers:
         writer.join()
     assert not wrong
-    assert [path.name for path in cache.directory.iterdir()] == ["same.a"]
+    assert [path.name for path in cache.directory.iterdir()] == ["same"]
 
 
 def test_a_directory_that_cannot_be_used_is_a_cache_that_never_hits(tmp_path):
