@@ -37,13 +37,7 @@ MAX_PART_BYTES = 255  # what Linux, macOS and Windows file systems agree on
 _MAX_HEADER_BYTES = 8 * 1024  # of one member: a longest name in each of its three possible headers fits
 _BLOCK = 512
 _GZIP_MAGIC = b"\x1f\x8b"
-_OTHER_KINDS = (
-    (b"PK\x03\x04", "a zip file"),
-    (b"BZh", "a bzip2 file"),
-    (b"\xfd7zXZ\x00", "an xz file"),
-    (b"(\xb5/\xfd", "a zstd file"),
-    (b"\x7fELF", "an ELF file"),
-)
+_OTHER_KINDS = {b"PK\x03\x04": "a zip file", b"\xfd7zXZ": "an xz file", b"BZh": "a bzip2 file"}
 _REFUSED_TYPES = {
     b"1": "a hard link",
     b"2": "a symbolic link",
@@ -167,9 +161,7 @@ def _read_file(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            kind = (
-                "a directory, not a model archive" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            )
+            kind = "a directory, not a model archive" if path.is_dir() else "not a regular file"
             raise ArchiveError(f"{path} is {kind}.", "Pass the .tar file itself.")
         if status.st_size > MAX_TOTAL_BYTES:
             raise ArchiveError(f"{path} is larger than {_mebibytes(MAX_TOTAL_BYTES)}.", _EXPORT_AGAIN)
@@ -233,8 +225,8 @@ def _find_files(path: Path, data: bytes) -> Dict[str, _Place]:
                 first_type = data[member.offset + 156 : member.offset + 157]
                 fault = _fault_of(member, first_type, tar.pax_headers) or _claim(member, places)
                 if fault:
-                    what = f"{path} has a member {member.name[:120]!r} that {fault}."
-                    raise ArchiveError(what, _DO_NOT_TRUST)
+                    name = member.name[:120]
+                    raise ArchiveError(f"{path} has a member {name!r} that {fault}.", _DO_NOT_TRUST)
                 if max(count, len(places)) > MAX_ENTRIES:
                     raise ArchiveError(f"{path} has more than {MAX_ENTRIES:,} members.", _DO_NOT_TRUST)
                 if tar.offset > len(data):
@@ -255,7 +247,7 @@ def _find_files(path: Path, data: bytes) -> Dict[str, _Place]:
 def _broken(path: Path, data: bytes, read: int, last: str, reason: str) -> ArchiveError:
     """What to say when tarfile has read so many bytes, and found no member after the one named `last`."""
     if not last and data[257:262] != b"ustar":
-        kind = next((f"{kind}, " for magic, kind in _OTHER_KINDS if data.startswith(magic)), "")
+        kind = next((f"{kind}, " for magic, kind in _OTHER_KINDS.items() if data.startswith(magic)), "")
         return ArchiveError(f"{path} is {kind}not a tar file.", _EXPORT_AGAIN)
     after = f" after member {last!r}" if last else ""
     if read >= len(data):
@@ -282,7 +274,7 @@ def _fault_of(member: TarInfo, first_type: bytes, for_all: Mapping[str, str]) ->
         return f"is {kind}; only files and directories are accepted"
     if member.isreg() and _DIRECTORY_NAME.search(member.name):
         return "is a file with the name of a directory"
-    if first_type == b"x" and not member.pax_headers:  # before 3.12.5, tarfile ignores what it cannot read
+    if first_type == b"x" and not member.pax_headers:  # some versions of tarfile ignore what they cannot read
         return "is damaged: its extended header cannot be read"
     if member.size < 0:
         return "is damaged: it declares a negative size"
