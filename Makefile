@@ -5,26 +5,28 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# TVM's own client and server of the Project API, which tests and benchmarks run beside ours.
+TVM    := .cache/tvm-project-api
+export MICROTVM_TVM_PROJECT_API := $(CURDIR)/$(TVM)
 
 .PHONY: demo test test-fast lint bench clean
 demo: $(VENV)/ready-demo
 	$(BIN)/python examples/digits/demo.py
 
-test: lint
+test: lint $(TVM)/client.py
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-fast: lint
+test-fast: lint $(TVM)/client.py
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/ready-test
+bench: $(VENV)/ready-test $(TVM)/client.py
 	$(BIN)/python -m benchmarks
 
-# One virtual environment for all; a stamp for what the system must have. The environment is made by the
-# system's own interpreter, so nothing of it is taken along when the checkout moves.
+# One virtual environment for all, and a stamp for what the system must have.
 $(VENV)/ready-demo $(VENV)/ready-test: $(VENV)/ready-%: tools/system-packages.sh $(VENV)/packages
 	tools/system-packages.sh $*
 	@touch $@
@@ -35,5 +37,8 @@ $(VENV)/packages: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+$(TVM)/client.py: tools/tvm_client.py | $(VENV)/packages
+	$(BIN)/python tools/tvm_client.py $(TVM)
+
 clean:
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis
