@@ -28,7 +28,6 @@ from runtime.host.model_metadata import (
     CInterface,
     Declared,
     Facts,
-    TensorFacts,
     TensorSpec,
     c_identifier,
     facts_of_c_metadata,
@@ -82,9 +81,9 @@ class ModelArchive:
         self.module = self.modules[0] if module is None else module
         self.executors = self._read_executors()
         self._memory = self._mapping(self._module.get("memory", {}), "memory")
-        self.sources = self._code("src", (".c",))
-        self.objects = self._code("lib", (".o",))
-        self.headers = self._code("include", (".h",))
+        self.sources = self._code("src", ".c")
+        self.objects = self._code("lib", ".o")
+        self.headers = self._code("include", ".h")
         self._check_code()
 
     @classmethod
@@ -134,17 +133,11 @@ class ModelArchive:
     @cached_property
     def workspace_size_bytes(self) -> int:
         """Most memory in use at one time, as the compiler planned it; 0 when the archive does not tell."""
-        return self._sum_over_main("workspace_size_bytes")
-
-    @cached_property
-    def constants_size_bytes(self) -> int:
-        """Weights linked into the code; 0 when the archive does not tell."""
-        return self._sum_over_main("constants_size_bytes")
-
-    @cached_property
-    def io_size_bytes(self) -> int:
-        """Inputs and outputs together; 0 when the archive does not tell."""
-        return self._sum_over_main("io_size_bytes")
+        if self.style == "operator":
+            return 0
+        return sum(
+            self._size(entry, "workspace_size_bytes") for entry in self._entries(self._functions, "main")
+        )
 
     @cached_property
     def operator_workspace_size_bytes(self) -> int:
@@ -179,12 +172,10 @@ class ModelArchive:
         """Inputs in the order of the generated code. An operator's are not told apart from its outputs."""
         if self.style == "operator":
             return []
-        named = [TensorFacts(name) for name in self.c_interface.inputs] if self.c_interface else []
-        sources = [facts.inputs for facts in (self._graph_facts, self._c_facts) if facts]
-        sources += [named] if named else []
-        sources += [self._relay_facts.inputs] if self._relay_facts else []
+        call = self.c_interface
+        texts = (self._graph_facts, self._c_facts, call.facts if call else None, self._relay_facts)
         try:
-            return join_inputs(self._declared("inputs"), sources)
+            return join_inputs(self._declared("inputs"), [facts.inputs for facts in texts if facts])
         except LookupError as error:
             self._refuse(f"does not say the type and size of input {error.args[0]!r}")
 
@@ -193,11 +184,11 @@ class ModelArchive:
         """Outputs in the order of the generated code."""
         if self.style == "operator":
             return []
-        facts = self._graph_facts or self._c_facts
-        listing = facts.outputs if facts else []
-        named = [[TensorFacts(name) for name in self.c_interface.outputs]] if self.c_interface else []
-        named += [self._relay_facts.outputs] if self._relay_facts else []
-        c_names = self.c_interface.outputs if self.c_interface else [tensor.name for tensor in listing]
+        call = self.c_interface
+        code = self._graph_facts or self._c_facts
+        listing = code.outputs if code else []
+        named = [facts.outputs for facts in (call.facts if call else None, self._relay_facts) if facts]
+        c_names = call.outputs if call else [tensor.name for tensor in listing]
         try:
             return join_outputs(self._declared("outputs"), named, listing, c_names)
         except LookupError as error:
@@ -289,27 +280,24 @@ class ModelArchive:
             self._refuse(f"is made for the executor {unknown[0]!r}, which is unknown (supported: aot, graph)")
         return [str(executor) for executor in executors]
 
-    def _code(self, folder: str, endings: Tuple[str, ...]) -> List[str]:
-        """Names of the module's generated files. They carry its name; an operator archive's do not."""
-        pattern = re.compile(r"codegen/[^/]+/" + folder + r"/(?:[^/]+/)*([^/]+)")
-        found = [
-            (name, match[1]) for name in self._files.names() for match in [pattern.fullmatch(name)] if match
-        ]
+    def _code(self, folder: str, *endings: str) -> List[str]:
+        """Names of the module's generated files. They carry its name, which tells several modules apart."""
+        base = "[^/]+"
         if len(self.modules) > 1:
-            owned = re.compile(
-                rf"{re.escape(self.module)}_lib[0-9]+\.[a-z]+|(?i:tvmgen_{c_identifier(self.module)}\.h)"
+            base = (
+                rf"(?:{re.escape(self.module)}_lib[0-9]+\.[a-z]+|(?i:tvmgen_{c_identifier(self.module)}\.h))"
             )
-            found = [(name, base) for name, base in found if owned.fullmatch(base)]
-        if folder == "src":
-            foreign = [name for name, base in found if base.endswith((".cc", ".cpp"))]
-            if foreign:
-                self._refuse(
-                    f"holds C++ sources ({foreign[0]}), which a platform does not compile",
-                    "Build the model for a target with the c or llvm code generator.",
-                )
-        return sorted((name for name, base in found if base.endswith(endings)), key=_natural)
+        pattern = re.compile(f"codegen/[^/]+/{folder}/(?:[^/]+/)*{base}")
+        names = (name for name in self._files.names() if name.endswith(endings) and pattern.fullmatch(name))
+        return sorted(names, key=_natural)
 
     def _check_code(self) -> None:
+        foreign = self._code("src", ".cc", ".cpp")
+        if foreign:
+            self._refuse(
+                f"holds C++ sources ({foreign[0]}), which a platform does not compile",
+                "Build the model for a target with the c or llvm code generator.",
+            )
         if not self.sources and not self.objects:
             self._refuse(
                 f"holds no generated code for module {self.module!r}: codegen/ has no .c and no .o file"
@@ -361,11 +349,6 @@ class ModelArchive:
     @property
     def _functions(self) -> Mapping[str, Any]:
         return self._mapping(self._memory.get("functions", {}), "functions")
-
-    def _sum_over_main(self, key: str) -> int:
-        if self.style == "operator":
-            return 0
-        return sum(self._size(entry, key) for entry in self._entries(self._functions, "main"))
 
     def _declared(self, key: str) -> Dict[str, Declared]:
         for entry in self._entries(self._functions, "main"):

