@@ -15,7 +15,8 @@ from pathlib import Path
 
 WHEEL = "hhb-tvm==3.2.3"
 # Any interpreter may fetch it: two of its Python files are read, and nothing is installed.
-FOR = ["--python-version", "3.10", "--implementation", "cp", "--abi", "cp310", "--platform", "manylinux1_x86_64"]
+FOR = ["--python-version", "3.10", "--implementation", "cp"]
+FOR += ["--abi", "cp310", "--platform", "manylinux1_x86_64"]
 FILES = ("client.py", "server.py")
 
 
@@ -23,7 +24,7 @@ def main(folder: Path) -> int:
     """Fetch the wheel and take the files out; the exit status."""
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        command += ["--no-deps", "--only-binary=:all:", *FOR, "--dest", scratch, WHEEL]
+        command += [*FOR, "--no-deps", "--only-binary=:all:", "--dest", scratch, WHEEL]
         if subprocess.run(command, check=False).returncode != 0:
             print(f"error: pip could not download {WHEEL}", file=sys.stderr)
             print("next:  check the network or pip's index, then run make again", file=sys.stderr)

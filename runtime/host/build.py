@@ -67,7 +67,7 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
     whose log holds the failing command and the tail of its output; ToolMissing where a program is missing.
     """
     cache = cache if cache is not None else Cache()
-    compiler = find_tool(os.environ.get("CC") or "cc", "compile the firmware")
+    compiler = find_compiler()
     names = _cache_names(project, compiler)
     directory = project.directory / BUILD_DIRECTORY
     _start_over_unless_ours(directory, project)
@@ -79,6 +79,11 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
     report = BuildReport(project.firmware, stages)
     _write_report(directory, project, report)
     return report
+
+
+def find_compiler() -> str:
+    """The path of the C compiler: $CC, else cc. Raises ToolMissing."""
+    return find_tool(os.environ.get("CC") or "cc", "compile the firmware")
 
 
 def _take_from_cache(cache: Cache, names: List[str], directory: Path) -> bool:

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Final, Iterator, List, NamedTuple
 
-from runtime.host.build import build
+from runtime.host.build import build, find_compiler
 from runtime.host.errors import PlatformError, TransportError
 from runtime.host.flash import flash
 from runtime.host.platform import Platform
@@ -50,7 +50,7 @@ def run_checks(platform: Platform, verbose: bool = False) -> Iterator[CheckResul
         return result
 
     yield step("Python packages", _packages)
-    yield step("C compiler", lambda: find_tool("cc", "compile the firmware"))
+    yield step("C compiler", find_compiler)
     yield step("build system", lambda: find_tool(platform.build_system, "build the firmware"))
     yield step("boards.json", lambda: f"{len(platform.boards())} board(s)")
     if not all(result.ok for result in steps):
@@ -119,7 +119,7 @@ def _answers(platform: Platform, project: Project) -> str:
         with numpy.load(platform.directory / BUNDLED_IMAGES) as data:
             images, expected = data["images"][:32], data["expected"][:32]
         for index, image in enumerate(images):
-            executor.set_input(0, image)
+            executor.set_input(0, image[numpy.newaxis])
             executor.run()
             if not numpy.array_equal(executor.get_output(0).ravel(), expected[index].ravel()):
                 raise PlatformError(

@@ -42,10 +42,6 @@ def lend_packages(platform: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    reason="the host tools do not generate project_type=standalone yet (and check does not compare answers)",
-)
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 def test_commands_work_as_written(bake: Baker, build_system: str) -> None:
     platform = bake(build_system=build_system)

@@ -10,13 +10,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, List
 
 import pytest
 
 from runtime.host.errors import TransportClosed, TransportError, TransportTimeout
 from runtime.host.transports import process as process_module
-from runtime.host.transports.buffered import ExactReader
 from runtime.host.transports.process import ProcessTransport
 
 ECHO = "import os\nwhile (d := os.read(0, 65536)): os.write(1, d)"
@@ -42,7 +41,10 @@ def device() -> Iterator[ProcessTransport]:
 
 
 def read_all(transport: ProcessTransport, count: int) -> bytes:
-    return ExactReader(transport).read_exact(count, 10)
+    data = b""
+    while len(data) < count:
+        data += transport.read(count - len(data), 10)
+    return data
 
 
 def is_gone(pid: int) -> bool:
@@ -249,69 +251,3 @@ class TestNothingIsLeft:
         with pytest.raises(TransportError):
             missing.open()
         assert open_files() == before
-
-
-class Pieces:
-    """A transport that gives these pieces, a timeout where one is None, and then its end."""
-
-    def __init__(self, *pieces: Optional[bytes]) -> None:
-        self.pieces = list(pieces)
-        self.wanted: List[int] = []
-        self.written: List[bytes] = []
-        self.closed = False
-
-    def open(self) -> None: ...
-
-    def close(self) -> None:
-        self.closed = True
-
-    def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
-        self.wanted.append(want)
-        if not self.pieces:
-            raise TransportClosed("The end.", "Open it again.")
-        piece = self.pieces.pop(0)
-        if piece is None:
-            raise TransportTimeout("Nothing came.", "Wait longer.")
-        return piece
-
-    def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
-        self.written.append(data)
-
-
-class TestExactReads:
-    def test_what_is_too_much_is_kept(self) -> None:
-        reader = ExactReader(Pieces(b"abc", b"defgh"))
-        assert [reader.read_exact(n, None) for n in (2, 4, 0, 2)] == [b"ab", b"cdef", b"", b"gh"]
-
-    def test_only_what_is_missing_is_asked_for(self) -> None:
-        pieces = Pieces(b"ab", b"c", b"defg")
-        ExactReader(pieces).read_exact(5, 1)
-        assert pieces.wanted == [5, 3, 2]
-
-    def test_a_timeout_loses_nothing(self) -> None:
-        reader = ExactReader(Pieces(b"ab", None, None, b"cd"))
-        with pytest.raises(TransportTimeout, match=r"Only 2 of 4 bytes came in 0\.5 s"):
-            reader.read_exact(4, 0.5)
-        with pytest.raises(TransportTimeout, match="Only 2 of 3 bytes"):
-            reader.read_exact(3, 0)
-        assert reader.read_exact(4, None) == b"abcd"
-
-    def test_a_timeout_with_nothing_says_what_the_transport_said(self) -> None:
-        with pytest.raises(TransportTimeout, match="Nothing came"):
-            ExactReader(Pieces(None)).read_exact(1, 0)
-
-    def test_the_end_loses_nothing_either(self) -> None:
-        reader = ExactReader(Pieces(b"ab"))
-        with pytest.raises(TransportClosed):
-            reader.read_exact(3, None)
-        assert reader.read_exact(2, None) == b"ab"
-
-    def test_write_and_close_go_through(self) -> None:
-        pieces = Pieces(b"abc")
-        reader = ExactReader(pieces)
-        reader.read_exact(1, None)
-        reader.write(b"xyz", 1)
-        reader.close()
-        assert (pieces.written, pieces.closed) == ([b"xyz"], True)
-        with pytest.raises(TransportClosed):
-            reader.read_exact(1, None)
