@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 CONFIG_HEADER: Final = "# Written when the project was generated. Generate it again to change it."
 
-PACKET_BUFFER_BYTES: Final = 2048  # the most that TVM's own host can receive since 0.12
 WORKSPACE_SLACK_BYTES: Final = 4096
 ALIGNMENT: Final = 64
 
@@ -61,11 +60,12 @@ def model_config(workspace: int) -> str:
     return f"""/* SPDX-License-Identifier: Apache-2.0
  * Memory of this project's firmware, sized for its model when the project was generated. */
 #include "microtvm/app.h"
+#include "microtvm/config.h"
 
 uint8_t mtvm_workspace[{workspace}] __attribute__((aligned({ALIGNMENT}), section(".bss.noinit.tvm")));
 const size_t mtvm_workspace_size = sizeof mtvm_workspace;
 
-uint8_t mtvm_packet_buffer[{PACKET_BUFFER_BYTES}] __attribute__((aligned(8)));
+uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES] __attribute__((aligned(8)));
 const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
 """
 
