@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import pytest
 
-from tests.device.building import DATA
 from tests.device.conftest import MemoryDevice, ProcessDevice
+from tests.device.conversations import recorded
 from tests.device.wire import (
     BYTES,
     CALL,
@@ -20,9 +20,7 @@ from tests.device.wire import (
     COPY_TO,
     EXCEPTION,
     HANDLE,
-    LOG,
     MODULE,
-    NORMAL,
     STR,
     TENSOR,
     Client,
@@ -32,7 +30,6 @@ from tests.device.wire import (
     encode_values,
     message,
     split_message,
-    trace_packets,
 )
 
 GRAPH_KERNELS = (
@@ -99,30 +96,15 @@ class Replay:
         return recorded, live
 
 
-def turns(name: str) -> List[Tuple[bytes, bytes]]:
-    """Requests and replies of a recorded session."""
-    out: List[Tuple[bytes, bytes]] = []
-    for side, payload in trace_packets(DATA / "traces" / f"{name}.jsonl"):
-        if side == "mark" or payload[2] != NORMAL:
-            assert side == "mark" or side == "<" or payload[2] != LOG
-            continue
-        if side == ">":
-            out.append((payload[3:], b""))
-        else:
-            assert out[-1][1] == b"", "one reply to a request"
-            out[-1] = (out[-1][0], payload[3:])
-    return out
-
-
 @pytest.mark.slow
 def test_the_conversation_with_an_aot_model(start: Callable[[str], ProcessDevice]) -> None:
     replay = Replay(start("mlp_f32_aot"))
     copies = []
-    for request, reply in turns("mlp_f32_aot"):
+    for request, reply in recorded("mlp_f32_aot"):
         assert reply
-        recorded, live = replay.exchange(request, reply)
+        old, live = replay.exchange(request, reply)
         if split_message(reply)[0] == COPY_ACK:
-            copies.append((recorded, live))
+            copies.append((old, live))
     (old_output, new_output), (old_array, new_array) = copies
     assert struct.unpack("<10f", new_output) == pytest.approx(struct.unpack("<10f", old_output), rel=1e-5)
     assert new_array == old_array
@@ -135,8 +117,8 @@ def test_the_conversation_with_a_graph_model(device: MemoryDevice) -> None:
     device.library.lab_set_names(table, len(names))
     replay = Replay(device)
     copies = []
-    for request, reply in turns("conv_dense_f32_graph"):
-        recorded, live = replay.exchange(request, reply)
+    for request, reply in recorded("conv_dense_f32_graph"):
+        old, live = replay.exchange(request, reply)
         if split_message(reply)[0] == COPY_ACK:
-            copies.append((recorded, live))
+            copies.append((old, live))
     assert copies[-1][0] == copies[-1][1], "what was copied to the device came back"

@@ -9,16 +9,14 @@ enum { SEEK, LENGTH, PAYLOAD, CRC };
 #define LENGTH_BYTES 4u
 #define CRC_BYTES 2u
 
-/* Four bits at a time: 32 bytes of table instead of 512, and twice as fast as bit by bit would be four. */
+/* A byte at a time without a table: the polynomial x^16 + x^12 + x^5 + 1 has so few terms that what eight
+ * steps of the shift register do to the top byte is a handful of shifts of it. */
 uint16_t mtvm_crc16(uint16_t crc, const uint8_t *data, size_t n) {
-  static const uint16_t table[16] = {
-      0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7,
-      0x8108, 0x9129, 0xa14a, 0xb16b, 0xc18c, 0xd1ad, 0xe1ce, 0xf1ef,
-  };
   uint32_t state = crc;
   for (size_t i = 0; i < n; i++) {
-    state = ((state << 4) & 0xffffu) ^ table[(state >> 12) ^ (data[i] >> 4)];
-    state = ((state << 4) & 0xffffu) ^ table[(state >> 12) ^ (data[i] & 15u)];
+    uint32_t top = (state >> 8) ^ data[i];
+    top ^= top >> 4;
+    state = ((state << 8) ^ (top << 12) ^ (top << 5) ^ top) & 0xffffu;
   }
   return (uint16_t)state;
 }
