@@ -150,9 +150,9 @@ class ModelArchive:
         return max(sizes, default=0)
 
     @cached_property
-    def storage_size_bytes(self) -> int:
-        """All tensors that a graph executor allocates: inputs, outputs, intermediates; 0 for AOT."""
-        return sum(self._size(entry, "size_bytes") for entry in self._entries(self._memory, "sids"))
+    def storage_sizes_bytes(self) -> List[int]:
+        """Every tensor that a graph executor allocates: inputs, outputs, intermediates; none for AOT."""
+        return [self._size(entry, "size_bytes") for entry in self._entries(self._memory, "sids")]
 
     @cached_property
     def operators(self) -> Dict[str, List[TensorSpec]]:

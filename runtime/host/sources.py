@@ -4,32 +4,37 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Tuple
 
 if TYPE_CHECKING:
-    from runtime.host.archive import ModelArchive, TensorSpec
+    from runtime.host.archive import ModelArchive
 
 CONFIG_HEADER: Final = "# Written when the project was generated. Generate it again to change it."
 
 WORKSPACE_SLACK_BYTES: Final = 4096
-ALIGNMENT: Final = 64
+ALIGNMENT: Final = 64  # the most that the device runtime aligns to; its block header takes as much
+BLOCK_HEADER_BYTES: Final = ALIGNMENT
 
 
 def workspace_bytes(archive: ModelArchive) -> int:
     """What the device runtime's pool must hold for this model, rounded up to 64.
 
-    The executors' need as metadata.json states it: every tensor that lives on the device, the largest
-    workspace at one time, and parameters that are not linked into the firmware. An eighth and 4 KiB on top
-    are for alignment and for what a session allocates besides the model.
+    The executors' need as metadata.json states it: every tensor that lives on the device (parameters that are
+    not linked into the firmware are among them) and the largest workspace at one time, each a block with its
+    header.
+    An eighth and 4 KiB on top are for kernels that cut their workspace in pieces, and for what a session
+    allocates besides the model.
     """
     if archive.style == "operator":
         # Its metadata does not tell the workspace of a kernel; one as large as its arguments is generous.
-        need = 2 * max((_sizes(tensors) for tensors in archive.operators.values()), default=0)
+        arguments = [[tensor.size_bytes for tensor in tensors] for tensors in archive.operators.values()]
+        blocks = 2 * max(arguments, key=sum, default=[])
     elif archive.executor == "graph":
-        need = archive.storage_size_bytes + archive.operator_workspace_size_bytes
+        blocks = [*archive.storage_sizes_bytes, archive.operator_workspace_size_bytes]
     else:
-        need = archive.workspace_size_bytes + _sizes(archive.inputs) + _sizes(archive.outputs)
-    need += len(archive.params() or b"")
+        tensors = (*archive.inputs, *archive.outputs)
+        blocks = [*(tensor.size_bytes for tensor in tensors), archive.workspace_size_bytes]
+    need = sum(_round_up(size) + BLOCK_HEADER_BYTES for size in blocks)
     return _round_up(need + need // 8 + WORKSPACE_SLACK_BYTES)
 
 
@@ -68,10 +73,6 @@ const size_t mtvm_workspace_size = sizeof mtvm_workspace;
 uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES] __attribute__((aligned(8)));
 const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
 """
-
-
-def _sizes(tensors: Sequence[TensorSpec]) -> int:
-    return sum(tensor.size_bytes for tensor in tensors)
 
 
 def _round_up(size: int) -> int:

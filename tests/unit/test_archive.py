@@ -128,7 +128,7 @@ def test_real_graph_archive() -> None:
     assert archive.inputs == [TensorSpec("input", "int8", (1, 1, 49, 10), 490, "input")]
     assert archive.outputs == [TensorSpec("output", "int8", (1, 12), 12, "output0")]
     assert archive.operator_workspace_size_bytes == 24272
-    assert archive.storage_size_bytes == 490 + 980 + 4 * 16000
+    assert archive.storage_sizes_bytes == [490, 980, 16000, 16000, 16000, 16000]
     graph = archive.graph_json()
     assert graph is not None and len(json.loads(graph)["nodes"]) == 14
     assert len(archive.params() or b"") == 32
@@ -375,7 +375,7 @@ def test_wrong_fields_are_named_when_they_are_asked_for(
 ) -> None:
     archive = opened(full_model(**changes))
     with pytest.raises(ArchiveError, match=words):
-        print(archive.inputs, archive.workspace_size_bytes, archive.storage_size_bytes)
+        print(archive.inputs, archive.workspace_size_bytes, archive.storage_sizes_bytes)
 
 
 def test_a_damaged_graph_is_an_archive_error(opened: Callable[..., ModelArchive]) -> None:
