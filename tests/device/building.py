@@ -74,6 +74,13 @@ def compile_library(into: Path, *flags: str) -> List[Path]:
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined", "-fno-sanitize-recover=all")
 
 
+def archive_of(objects: Sequence[Path], into: Path) -> Path:
+    """A static library, as projects link the runtime: only what is needed of it."""
+    target = into / "libruntime.a"
+    run(["ar", "rcs", target, *objects])
+    return target
+
+
 def build_firmware(
     archive: Path,
     into: Path,
@@ -89,6 +96,7 @@ def build_firmware(
     config.write_text(MODEL_CONFIG % workspace, encoding="utf-8")
     program = into / "firmware"
     apps = [DEVICE / "apps" / f"{name}.c" for name in app]
-    run(["gcc", *STRICT, *SANITIZED, *INCLUDES, *apps, HOST_PORT, config, *extra,
-         *library, *compile_model(model), "-lm", "-o", program])  # fmt: skip
+    includes = [*INCLUDES, f"-I{model / 'codegen/host/include'}"]
+    run(["gcc", *STRICT, *SANITIZED, *includes, *apps, HOST_PORT, config, *extra,
+         *compile_model(model), archive_of(library, into), "-lm", "-o", program])  # fmt: skip
     return program

@@ -144,4 +144,3 @@ def start(firmware: Callable[[str], Path]) -> Iterator[Callable[[str], ProcessDe
     for device in running:
         if device.process.poll() is None:
             device.close()
-

@@ -10,8 +10,24 @@ from typing import List
 import pytest
 
 from tests.device.conftest import MemoryDevice
-from tests.device.wire import CALL, FREE, GET_GLOBAL, HANDLE, INT, NORMAL, STR, TENSOR, crc16, encode_values
-from tests.device.wire import DeviceException, Tensor, escape, frame, message, unframe
+from tests.device.wire import (
+    CALL,
+    FREE,
+    GET_GLOBAL,
+    HANDLE,
+    INT,
+    NORMAL,
+    STR,
+    TENSOR,
+    DeviceException,
+    Tensor,
+    crc16,
+    encode_values,
+    escape,
+    frame,
+    message,
+    unframe,
+)
 
 
 def request(device: MemoryDevice, body: bytes) -> bytes:

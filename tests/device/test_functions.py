@@ -197,7 +197,9 @@ def seconds(device: MemoryDevice, handle: int, *arguments: Tuple[int, Any]) -> L
     return list(np.frombuffer(data, np.float64))
 
 
-@pytest.mark.parametrize(("numbers", "tail"), [((2, 3, 0), "old"), ((2, 3, 0, 100), "0.10"), ((2, 3, 0, 100), "new")])
+@pytest.mark.parametrize(
+    ("numbers", "tail"), [((2, 3, 0), "old"), ((2, 3, 0, 100), "0.10"), ((2, 3, 0, 100), "new")]
+)
 def test_all_lengths_of_the_argument_list(device: MemoryDevice, numbers: Tuple[int, ...], tail: str) -> None:
     device.set_timer(0.5)
     handle = evaluator(device, "number_of_arguments", *numbers, tail=tail)
@@ -237,11 +239,11 @@ def test_a_timer_that_fails_is_told(device: MemoryDevice) -> None:
 @pytest.mark.parametrize(
     ("numbers", "text"),
     [
-        ((1, 249, 0), "repeat, at most: want 248, got 249"),
-        ((1, -1, 0), "repeat, at most: want 248, got -1"),
-        ((2**31, 1, 0), "number, at most"),
-        ((1, 1, -5), "min_repeat_ms, at most"),
-        ((1, 1, 0, -1), "limit_zero_time_iterations, at most"),
+        ((1, 249, 0), "time evaluator, at most: want 248, got 249"),
+        ((1, -1, 0), "time evaluator, at most: want 248, got -1"),
+        ((2**31, 1, 0), "time evaluator, at most: want 1000000000, got 2147483648"),
+        ((1, 1, -5), "time evaluator, at most: want 2147483647, got -5"),
+        ((1, 1, 0, -1), "time evaluator, at most: want 2147483647, got -1"),
     ],
 )
 def test_numbers_out_of_range(device: MemoryDevice, numbers: Tuple[int, ...], text: str) -> None:
@@ -296,7 +298,7 @@ def test_random_numbers_of_every_type(device: MemoryDevice, dtype: Tuple[int, in
     if name == "bfloat16":
         values = (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
     else:
-        values = np.frombuffer(data, name.split("x4")[0])
+        values = np.frombuffer(data, name.split("x4", maxsplit=1)[0])
     low, high = (1, 2) if dtype[0] in (2, 4) else (0, 128)
     assert ((values >= low) & (values < high)).all()
     assert len(set(values.tolist())) >= (2 if name == "bool" else 20)

@@ -20,7 +20,14 @@ def build_fuzzer(compiler: str, into: Path, sanitizers: str, flags: Sequence[str
     """fuzz.c, the runtime and the model, all under the sanitizers."""
     (into / "conversations.h").write_text(header(), encoding="utf-8")
     model = unpack(DATA / "models" / "mlp_f32_aot.tar", into / "model")
-    common = ["-O2", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-DMTVM_MAX_RUNS=16", *flags]
+    common = [
+        "-O2",
+        "-g",
+        f"-fsanitize={sanitizers}",
+        "-fno-sanitize-recover=all",
+        "-DMTVM_MAX_RUNS=16",
+        *flags,
+    ]
     objects = []
     for source in model_files(model):
         objects.append(source.with_suffix(".o"))
@@ -50,7 +57,9 @@ def test_the_libfuzzer_target_builds_and_runs(tmp_path: Path) -> None:
     probe = tmp_path / "probe.c"
     probe.write_text("int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n > 9; }\n")
     linked = subprocess.run(
-        ["clang", "-fsanitize=fuzzer", str(probe), "-o", str(tmp_path / "probe")], capture_output=True, check=False
+        ["clang", "-fsanitize=fuzzer", str(probe), "-o", str(tmp_path / "probe")],
+        capture_output=True,
+        check=False,
     )
     if linked.returncode != 0:
         assert not os.environ.get("CI"), "CI must have clang with its fuzzer runtime"

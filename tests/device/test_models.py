@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
+import tarfile
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, Dict, List
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ Start = Callable[[str], ProcessDevice]
 DTYPES = {"f": 2, "i": 0, "u": 1, "b": 1}
 
 
-def expected(name: str) -> "np.lib.npyio.NpzFile":
+def expected(name: str) -> np.lib.npyio.NpzFile:
     folder = "models" if (DATA / "models" / f"{name}.npz").exists() else "archives"
     return np.load(DATA / folder / f"{name}.npz")
 
@@ -133,6 +135,53 @@ def test_an_operator_runs_as_tuning_runs_it(start: Start, name: str) -> None:
     assert_equal(got.reshape(arrays["output_0"].shape), arrays["output_0"])
 
 
+def run_graph(device: ProcessDevice, name: str) -> None:
+    """The graph on this side, its kernels on the device: storage is shared as the graph says."""
+    folder = "models" if (DATA / "models" / f"{name}.tar").exists() else "archives"
+    with tarfile.open(DATA / folder / f"{name}.tar") as tar:
+        member = next(m for m in tar.getnames() if m.endswith(".graph"))
+        graph = json.load(tar.extractfile(member))
+    attributes, rows = graph["attrs"], graph["node_row_ptr"]
+    dtypes = [np.dtype(name) for name in attributes["dltype"][1]]
+    shapes, storage = attributes["shape"][1], attributes["storage_id"][1]
+    sizes: Dict[int, int] = {}
+    for place, shape, dtype in zip(storage, shapes, dtypes):
+        sizes[place] = max(sizes.get(place, 0), int(np.prod(shape)) * dtype.itemsize)
+    pools = {place: device.alloc((size,), (0, 8, 1)).data for place, size in sizes.items()}
+    tensors = [
+        Tensor(
+            pools[place],
+            tuple(shape),
+            (DTYPES[dtype.kind], 1 if dtype.kind == "b" else dtype.itemsize * 8, 1),
+        )
+        for place, shape, dtype in zip(storage, shapes, dtypes)
+    ]
+    arrays = expected(name)
+    library = device.system_lib()
+    for row, node in zip(rows, graph["nodes"]):
+        if node["op"] == "null":
+            device.copy_to(tensors[row], arrays[f"input_{node['name']}"].tobytes())
+            continue
+        arguments = [tensors[rows[place] + index] for place, index, _ in node["inputs"]]
+        arguments += tensors[row : row + int(node["attrs"]["num_outputs"])]
+        if node["attrs"]["func_name"] != "__nop":
+            kernel = device.module_function(library, node["attrs"]["func_name"])
+            assert device.call(kernel, *[(TENSOR, tensor) for tensor in arguments]) == [
+                (INT, NULL),
+                (NULL, None),
+            ]
+    for number, (place, index, _) in enumerate(graph["heads"]):
+        want = arrays[f"output_{number}"]
+        data = device.copy_from(tensors[rows[place] + index], want.nbytes)
+        assert_equal(np.frombuffer(data, want.dtype).reshape(want.shape), want)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["kws_i8_graph", "graph_c", "graph_c_many", "graph_llvm"])
+def test_the_kernels_of_a_graph_run(start: Start, name: str) -> None:
+    run_graph(start(name), name)
+
+
 @pytest.mark.slow
 def test_functions_are_found_in_a_table_of_tvm_0_8(start: Start) -> None:
     device = start("graph_c_v5")
@@ -167,9 +216,7 @@ const size_t mtvm_sample_count = 1;
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("module", "key"), [("default", "input"), ("default", "other"), ("absent", "input")])
-def test_the_standalone_firmware_reports(
-    tmp_path: Path, library: List[Path], module: str, key: str
-) -> None:
+def test_the_standalone_firmware_reports(tmp_path: Path, library: List[Path], module: str, key: str) -> None:
     arrays = expected("mlp_f32_aot")
     sample = tmp_path / "model_input.c"
     sample.write_text(SAMPLE % (",".join(map(str, arrays["input_input"].tobytes())), module, key))
@@ -191,3 +238,49 @@ def test_the_standalone_firmware_reports(
     assert head == "output output0 float32 10"
     np.testing.assert_allclose([float(v) for v in values.split()], arrays["output_0"][0], rtol=1e-6)
     assert int(lines[1].split()[1]) < 1_000_000
+
+
+MODEL_IO = """
+#include <microtvm/app.h>
+#include <tvmgen_default.h>
+static float in[%d] __attribute__((aligned(16)));
+static float out[%d] __attribute__((aligned(16)));
+int mtvm_model_open(void) { return 0; }
+static bool describe(size_t index, mtvm_model_tensor_t *tensor, const char *name, void *data, size_t nbytes) {
+  const mtvm_model_tensor_t known = {name, {kDLFloat, 32, 1}, nbytes, data};
+  *tensor = known;
+  return index == 0;
+}
+bool mtvm_model_input(size_t index, mtvm_model_tensor_t *tensor) {
+  return describe(index, tensor, "%s", in, sizeof in);
+}
+bool mtvm_model_output(size_t index, mtvm_model_tensor_t *tensor) {
+  return describe(index, tensor, "output", out, sizeof out);
+}
+int mtvm_model_run(void) {
+  struct tvmgen_default_inputs inputs = {in};
+  struct tvmgen_default_outputs outputs = {out};
+  return tvmgen_default_run(&inputs, &outputs);
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["aot_c_interface", "aot_c_interface_planned"])
+def test_the_standalone_firmware_runs_the_c_interface(tmp_path: Path, library: List[Path], name: str) -> None:
+    arrays = expected(name)
+    (key,) = [key for key in arrays.files if key.startswith("input_")]
+    sample, model_io = tmp_path / "model_input.c", tmp_path / "model_io.c"
+    data = ",".join(map(str, arrays[key].tobytes()))
+    sample.write_text(SAMPLE % (data, "default", key[len("input_") :]))
+    model_io.write_text(MODEL_IO % (arrays[key].size, arrays["output_0"].size, key[len("input_") :]))
+    program = build_firmware(
+        DATA / "archives" / f"{name}.tar",
+        tmp_path / "build",
+        library,
+        app=("standalone",),
+        extra=[sample, model_io],
+    )
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=True)
+    values = done.stdout.splitlines()[0].split(": ")[1].split()
+    np.testing.assert_allclose([float(v) for v in values], arrays["output_0"].ravel(), rtol=1e-5, atol=1e-6)

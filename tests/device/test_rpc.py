@@ -22,7 +22,6 @@ from tests.device.wire import (
     DEVICE,
     DTYPE,
     FLOAT,
-    FREE,
     FREE_DATA,
     FREE_STREAM,
     FUNCTION,
@@ -66,7 +65,9 @@ def test_the_version_of_the_protocol(device: MemoryDevice) -> None:
 
     assert device.returned(INIT_SERVER, hello(b"0.8.0")) == [(NULL, None)]
     for other in (b"0.7.0", b"0.8.0.dev", b"", b"0.8.0\0"):
-        with pytest.raises(DeviceException, match=r"want RPC protocol 0\.8\.0, got " + other.decode().strip("\0")):
+        with pytest.raises(
+            DeviceException, match=r"want RPC protocol 0\.8\.0, got " + other.decode().strip("\0")
+        ):
             device.returned(INIT_SERVER, hello(other))
     with pytest.raises(DeviceException, match="arguments of InitServer: want 0, got 1"):
         device.returned(INIT_SERVER, hello(b"0.8.0", (STR, "server.CreateSession")))
@@ -204,7 +205,15 @@ def test_tables_with_a_count_of_one_and_of_two_bytes(device: MemoryDevice, width
 
 def test_a_length_that_is_not_that_of_the_message(device: MemoryDevice) -> None:
     good = message(GET_GLOBAL, sequence((STR, "x")))
-    for bad in (good[:8], good[:4], b"", good[:-1], good + b"\0", b"\xff" * 8 + good[8:], bytes(8) + good[8:]):
+    for bad in (
+        good[:8],
+        good[:4],
+        b"",
+        good[:-1],
+        good + b"\0",
+        b"\xff" * 8 + good[8:],
+        bytes(8) + good[8:],
+    ):
         answer = device.raw(bad)
         assert b"length of the message: want" in answer or b"overrun" in answer
 
@@ -219,7 +228,10 @@ def test_operands_cut_short_or_too_long(device: MemoryDevice) -> None:
     tensor = device.alloc((4,))
     good = [
         (GET_GLOBAL, sequence((STR, "runtime.SystemLib"))),
-        (CALL, struct.pack("<Q", device.function("runtime.SystemLib")) + sequence((TENSOR, tensor), (STR, "a"))),
+        (
+            CALL,
+            struct.pack("<Q", device.function("runtime.SystemLib")) + sequence((TENSOR, tensor), (STR, "a")),
+        ),
         (COPY_FROM, tensor.encode() + struct.pack("<Q", 16)),
         (COPY_TO, tensor.encode() + struct.pack("<Q", 16) + bytes(16)),
         (ALLOC_SCOPE, sequence((TENSOR, Tensor(0, (2, 3))), (NULL, None))),
@@ -256,7 +268,17 @@ def test_a_string_longer_than_its_message(device: MemoryDevice, length: int) -> 
 def test_handles_that_were_never_given(device: MemoryDevice) -> None:
     function = device.function("runtime.SystemLib")
     system_lib = device.system_lib()
-    junk = [0, 1, 0x8000, 2**63, 2**64 - 1, function ^ 1 << 16, function ^ 1 << 32, function ^ 1 << 50, system_lib]
+    junk = [
+        0,
+        1,
+        0x8000,
+        2**63,
+        2**64 - 1,
+        function ^ 1 << 16,
+        function ^ 1 << 32,
+        function ^ 1 << 50,
+        system_lib,
+    ]
     for handle in [*junk, function + 100]:
         with pytest.raises(DeviceException, match="handle"):
             device.call(handle)
@@ -371,7 +393,9 @@ def test_long_texts_are_cut(device: MemoryDevice) -> None:
 def test_memory_that_runs_out_is_told(device: MemoryDevice, nbytes: int) -> None:
     device.reset(workspace=4096)
     device.open()
-    with pytest.raises(DeviceException, match=r"out of workspace memory, bytes: want -?\d+, got \d+") as caught:
+    with pytest.raises(
+        DeviceException, match=r"out of workspace memory, bytes: want -?\d+, got \d+"
+    ) as caught:
         device.sequence(ALLOC, CPU, (INT, nbytes), (INT, 64), (DTYPE, (2, 32, 1)))
     want, got = str(caught.value).split("want ")[1].split(", got ")
     if nbytes < 2**63:

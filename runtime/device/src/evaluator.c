@@ -31,10 +31,10 @@ static void drop(void *object) { (void)mtvm_memory_free(object, MTVM_BLOCK_OBJEC
 #define MAX_REPEAT ((MTVM_PACKET_BUFFER_BYTES - RESULT_OVERHEAD) / sizeof(double))
 
 /* An argument that must be within 0 .. most. */
-static int take(const mtvm_call_t *call, int index, uint32_t most, const char *what, uint32_t *value) {
+static int take(const mtvm_call_t *call, int index, uint32_t most, uint32_t *value) {
   const int64_t got = call->values[index].v_int64;
   if (got < 0 || got > (int64_t)most) {
-    return mtvm_want(what, (intptr_t)most, mtvm_clip(got));
+    return mtvm_want("argument of the time evaluator, at most", (intptr_t)most, mtvm_clip(got));
   }
   *value = (uint32_t)got;
   return 0;
@@ -49,16 +49,16 @@ static int fill(evaluator_t *evaluator, const mtvm_call_t *call) {
   if (evaluator->function == 0) {
     return mtvm_error("no function %s to measure", name);
   }
-  if (take(call, NUMBER, MTVM_MAX_RUNS, "number, at most", &evaluator->number) != 0 ||
-      take(call, REPEAT, MAX_REPEAT, "repeat, at most", &evaluator->repeat) != 0 ||
-      take(call, MIN_REPEAT_MS, MTVM_MAX_BYTES, "min_repeat_ms, at most", &milliseconds) != 0) {
+  if (take(call, NUMBER, MTVM_MAX_RUNS, &evaluator->number) != 0 ||
+      take(call, REPEAT, MAX_REPEAT, &evaluator->repeat) != 0 ||
+      take(call, MIN_REPEAT_MS, MTVM_MAX_BYTES, &milliseconds) != 0) {
     return -1;
   }
   evaluator->number += evaluator->number == 0 ? 1 : 0;
   evaluator->min_seconds = (double)milliseconds / 1000;
   evaluator->zeros = 100; /* what newer hosts send, unless told otherwise */
   return call->count > LIMIT_ZERO && call->codes[LIMIT_ZERO] == kTVMArgInt
-             ? take(call, LIMIT_ZERO, MTVM_MAX_BYTES, "limit_zero_time_iterations, at most", &evaluator->zeros)
+             ? take(call, LIMIT_ZERO, MTVM_MAX_BYTES, &evaluator->zeros)
              : 0;
 }
 

@@ -226,16 +226,24 @@ static int init_server(mtvm_session_t *session, mtvm_reader_t *reader, mtvm_call
   return call->count == 0 ? answer_null(session) : mtvm_want("arguments of InitServer", 0, call->count);
 }
 
+/* The tensor and how many bytes of it. */
+static int read_window(mtvm_reader_t *reader, DLTensor *tensor, size_t *nbytes) {
+  if (mtvm_read_tensor(reader, tensor) != 0) {
+    return -1;
+  }
+  *nbytes = mtvm_read_size(reader);
+  return 0;
+}
+
 static int copy_from_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
   const size_t most = mtvm_max_message() - HEAD_BYTES;
   DLTensor tensor;
   size_t nbytes;
   const uint8_t *data;
-  if (mtvm_read_tensor(reader, &tensor) != 0) {
+  if (read_window(reader, &tensor, &nbytes) != 0 || mtvm_read_end(reader) != 0) {
     return -1;
   }
-  nbytes = mtvm_read_size(reader);
-  data = mtvm_read_end(reader) != 0 ? NULL : mtvm_tensor_window(&tensor, nbytes);
+  data = mtvm_tensor_window(&tensor, nbytes);
   if (data == NULL) {
     return -1;
   }
@@ -253,10 +261,9 @@ static int copy_to_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
   size_t nbytes;
   const uint8_t *from;
   uint8_t *to;
-  if (mtvm_read_tensor(reader, &tensor) != 0) {
+  if (read_window(reader, &tensor, &nbytes) != 0) {
     return -1;
   }
-  nbytes = mtvm_read_size(reader);
   from = mtvm_read_bytes(reader, nbytes);
   to = mtvm_read_end(reader) != 0 ? NULL : mtvm_tensor_window(&tensor, nbytes);
   if (to == NULL) {
@@ -266,68 +273,64 @@ static int copy_to_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
   return answer_null(session);
 }
 
-static int check_device(DLDevice device) {
-  if (device.device_type != kDLCPU) {
-    return mtvm_want("device type", kDLCPU, device.device_type);
-  }
+/* Requests whose operands are a sequence. The result, null unless they set it, is one value. */
+
+static int return_bits(mtvm_call_t *call, int code, uint64_t bits) {
+  call->result_code = code;
+  call->handle = bits;
   return 0;
 }
 
-static int get_global(mtvm_session_t *session, const mtvm_call_t *call) {
-  return answer_one(session, kTVMOpaqueHandle, mtvm_find_global(call->values[0].v_str));
+static int on_device(mtvm_call_t *call) {
+  const int32_t type = call->values[0].v_device.device_type;
+  return type == kDLCPU ? 0 : mtvm_want("device type", kDLCPU, type);
 }
 
-static int free_handle(mtvm_session_t *session, const mtvm_call_t *call) {
-  if (mtvm_handle_free((uint64_t)call->values[0].v_int64, call->values[1].v_int64) != 0) {
-    return -1;
-  }
-  return answer_null(session);
+static int get_global(mtvm_call_t *call) {
+  return return_bits(call, kTVMOpaqueHandle, mtvm_find_global(call->values[0].v_str));
 }
 
-static int on_device(mtvm_session_t *session, const mtvm_call_t *call) {
-  return check_device(call->values[0].v_device) != 0 ? -1 : answer_null(session);
+static int free_handle(mtvm_call_t *call) {
+  return mtvm_handle_free((uint64_t)call->values[0].v_int64, call->values[1].v_int64);
 }
 
-static int get_attribute(mtvm_session_t *session, const mtvm_call_t *call) {
+static int get_attribute(mtvm_call_t *call) {
   if (call->values[1].v_int64 == DEVICE_EXISTS) {
-    return answer_one(session, kTVMArgInt, call->values[0].v_device.device_type == kDLCPU ? 1 : 0);
+    return return_bits(call, kTVMArgInt, call->values[0].v_device.device_type == kDLCPU ? 1 : 0);
   }
-  return on_device(session, call);
+  return on_device(call);
 }
 
-static int answer_allocation(mtvm_session_t *session, DLDevice device, size_t nbytes) {
-  const void *data = check_device(device) != 0 ? NULL : mtvm_memory_alloc(nbytes, MTVM_BLOCK_DATA);
-  return data == NULL ? -1 : answer_one(session, kTVMOpaqueHandle, (uintptr_t)data);
+static int return_block(mtvm_call_t *call, size_t nbytes) {
+  const void *data = mtvm_memory_alloc(nbytes, MTVM_BLOCK_DATA);
+  return data == NULL ? -1 : return_bits(call, kTVMOpaqueHandle, (uintptr_t)data);
 }
 
 /* The alignment that the host asks for is that of its own vectors: MTVM_ALIGN serves those of this device. */
-static int alloc_data(mtvm_session_t *session, const mtvm_call_t *call) {
-  return answer_allocation(session, call->values[0].v_device, (size_t)mtvm_clip(call->values[1].v_int64));
+static int alloc_data(mtvm_call_t *call) {
+  return on_device(call) != 0 ? -1 : return_block(call, (size_t)mtvm_clip(call->values[1].v_int64));
 }
 
-static int alloc_data_with_scope(mtvm_session_t *session, const mtvm_call_t *call) {
+static int alloc_data_with_scope(mtvm_call_t *call) {
   const DLTensor *tensor = call->values[0].v_handle;
   size_t nbytes;
-  if (call->count > 1 && call->codes[1] == kTVMStr && call->values[1].v_str[0] != '\0' &&
-      strcmp(call->values[1].v_str, "global") != 0) {
+  if (call->count > 1 && call->codes[1] == kTVMStr && strcmp(call->values[1].v_str, "global") != 0) {
     return mtvm_error("want memory scope global, got %s", call->values[1].v_str);
   }
   if (mtvm_tensor_bytes(tensor, &nbytes) != 0) {
     return -1;
   }
-  return answer_allocation(session, tensor->device, nbytes);
+  call->values[0].v_device = tensor->device;
+  return on_device(call) != 0 ? -1 : return_block(call, nbytes);
 }
 
-static int free_data(mtvm_session_t *session, const mtvm_call_t *call) {
+static int free_data(mtvm_call_t *call) {
   const uint64_t data = (uint64_t)call->values[1].v_int64;
   const void *address = data > UINTPTR_MAX ? NULL : (const void *)(uintptr_t)data;
-  if (check_device(call->values[0].v_device) != 0 || mtvm_memory_free(address, MTVM_BLOCK_DATA) != 0) {
-    return -1;
-  }
-  return answer_null(session);
+  return on_device(call) != 0 ? -1 : mtvm_memory_free(address, MTVM_BLOCK_DATA);
 }
 
-static int copy_among_remote(mtvm_session_t *session, const mtvm_call_t *call) {
+static int copy_among_remote(mtvm_call_t *call) {
   size_t got;
   size_t want;
   const uint8_t *from = mtvm_tensor_elements(call->values[0].v_handle, &got);
@@ -339,20 +342,18 @@ static int copy_among_remote(mtvm_session_t *session, const mtvm_call_t *call) {
     return mtvm_want("bytes to copy", (intptr_t)want, (intptr_t)got);
   }
   memmove(to, from, want);
-  return answer_null(session);
+  return 0;
 }
 
 /* Streams do not exist: everything is done when it is answered. */
-static int create_stream(mtvm_session_t *session, const mtvm_call_t *call) {
-  return check_device(call->values[0].v_device) != 0 ? -1 : answer_one(session, kTVMOpaqueHandle, 0);
+static int create_stream(mtvm_call_t *call) {
+  return on_device(call) != 0 ? -1 : return_bits(call, kTVMOpaqueHandle, 0);
 }
 
-typedef int (*system_fn)(mtvm_session_t *session, const mtvm_call_t *call);
-
-/* Requests from GET_GLOBAL_FUNC on, whose operands are a sequence. */
+/* From GET_GLOBAL_FUNC on. */
 static const struct {
   const char *arguments; /* see mtvm_want_arguments */
-  system_fn carry_out;
+  mtvm_native_fn carry_out;
 } requests[] = {
     {"s", get_global},
     {"hi", free_handle},
@@ -369,10 +370,12 @@ static const struct {
 };
 
 static int take_sequence(mtvm_session_t *session, uint32_t index, mtvm_reader_t *reader, mtvm_call_t *call) {
-  if (mtvm_read_arguments(reader, call) != 0 || mtvm_want_arguments(call, requests[index].arguments) != 0) {
+  call->result_code = kTVMNullptr;
+  if (mtvm_read_arguments(reader, call) != 0 || mtvm_want_arguments(call, requests[index].arguments) != 0 ||
+      requests[index].carry_out(call) != 0) {
     return -1;
   }
-  return requests[index].carry_out(session, call);
+  return answer_one(session, call->result_code, call->handle);
 }
 
 static int take_request(mtvm_session_t *session, int32_t code, mtvm_reader_t *reader, mtvm_call_t *call) {

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A platform that does nothing and a system library without functions, for measuring the runtime alone. */
+#include <microtvm/app.h>
+#include <microtvm/config.h>
+#include <microtvm/platform.h>
+#include <tvm/runtime/crt/module.h>
+
+uint8_t mtvm_workspace[64];
+const size_t mtvm_workspace_size = sizeof mtvm_workspace;
+uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES];
+const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
+
+/* Somewhere that the compiler cannot see through. */
+static volatile uint8_t port;
+static volatile double timer;
+
+tvm_crt_error_t TVMPlatformInitialize(void) { return kTvmErrorNoError; }
+
+void TVMPlatformAbort(tvm_crt_error_t code) {
+  for (;;) {
+    port = (uint8_t)code;
+  }
+}
+
+tvm_crt_error_t TVMPlatformTimerStart(void) {
+  timer = 0;
+  return kTvmErrorNoError;
+}
+
+tvm_crt_error_t TVMPlatformTimerStop(double *seconds) {
+  *seconds = timer;
+  return kTvmErrorNoError;
+}
+
+tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    buffer[i] = port;
+  }
+  return kTvmErrorNoError;
+}
+
+size_t mtvm_platform_read(uint8_t *data, size_t capacity) {
+  *data = port;
+  return capacity < 1 ? 0 : 1;
+}
+
+bool mtvm_platform_write(const uint8_t *data, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    port = data[i];
+  }
+  return true;
+}
+
+const TVMModule *TVMSystemLibEntryPoint(void) {
+  static const TVMFuncRegistry registry = {"\0\0", NULL};
+  static const TVMModule module = {&registry};
+  return &module;
+}
