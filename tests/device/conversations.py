@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorded conversations as a C header for fuzz.c: `python -m tests.device.conversations > conversations.h`.
+"""The recorded conversations as a C header for fuzz.c.
 
-Each request stands there with the places of handles and addresses in it, and the places in its reply where this
-device says what they are here.
+`python -m tests.device.conversations > conversations.h`. Each request stands there with the places of handles
+and addresses in it, and the places in its reply where this device says what they are here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the device runtime takes on a Cortex-M3: `python -m tests.device.measuring` prints it.
 
-Two ways: the sum of its objects (`objects`), and what a linker with --gc-sections keeps of them in a firmware without
-a model (`linked`), beside which the compiler's and the C library's own parts are counted.
+Two ways: the sum of its objects, and what a linker with --gc-sections keeps of them in a firmware without a
+model, beside which the compiler's and the C library's own parts are counted.
 """
 
 from __future__ import annotations

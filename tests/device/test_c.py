@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C of the device runtime: clean for every compiler and target, and free of what it promises not to use."""
+"""The C of the device runtime: clean for every compiler and target, without what it promises not to use."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_a_message_beyond_the_packet_buffer_is_answered(device: MemoryDevice) ->
         device.request(CALL, bytes(5000))
     with pytest.raises(DeviceException, match=r"want 2045, got 2046"):
         device.request(FREE, bytes(2034))
-    with pytest.raises(DeviceException, match="type code|arguments|operand"):
+    with pytest.raises(DeviceException, match=r"type code|arguments|operand"):
         device.request(FREE, bytes(2033))
     assert device.function("runtime.SystemLib")
 

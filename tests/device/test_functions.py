@@ -97,7 +97,7 @@ def test_functions_an_executor_does_not_have(device: MemoryDevice) -> None:
 def test_modules_that_are_not_there(device: MemoryDevice) -> None:
     with pytest.raises(DeviceException, match="no AOT module default"):
         device.aot("default")
-    with pytest.raises(DeviceException, match="module llvm has no metadata .*___tvm_main__"):
+    with pytest.raises(DeviceException, match=r"module llvm has no metadata .*___tvm_main__"):
         device.aot("llvm")
     create = device.function("tvm.aot_executor.create")
     with pytest.raises(DeviceException, match="type code of an argument: want 9, got 0"):
@@ -286,8 +286,8 @@ def test_global_functions_and_executors_are_measured(device: MemoryDevice) -> No
 @pytest.mark.parametrize(
     ("dtype", "name"),
     [((2, 16, 1), "float16"), ((2, 32, 1), "float32"), ((2, 64, 1), "float64"), ((0, 8, 1), "int8"),
-     ((1, 8, 1), "uint8"), ((0, 16, 1), "int16"), ((0, 32, 1), "int32"), ((0, 64, 1), "int64"), ((1, 1, 1), "bool"),
-     ((4, 16, 1), "bfloat16"), ((2, 32, 4), "float32x4")],
+     ((1, 8, 1), "uint8"), ((0, 16, 1), "int16"), ((0, 32, 1), "int32"), ((0, 64, 1), "int64"),
+     ((1, 1, 1), "bool"), ((4, 16, 1), "bfloat16"), ((2, 32, 4), "float32x4")],
 )  # fmt: skip
 def test_random_numbers_of_every_type(device: MemoryDevice, dtype: Tuple[int, int, int], name: str) -> None:
     tensor = device.alloc((10, 10), dtype)

@@ -99,7 +99,7 @@ def test_executors_come_and_go_without_a_leak(start: Start) -> None:
 def test_llvm_objects_run_through_the_system_library(start: Start, name: str) -> None:
     device = start(name)
     arrays = expected(name)
-    with pytest.raises(DeviceException, match="made by LLVM.*___tvm_main__"):
+    with pytest.raises(DeviceException, match=r"made by LLVM.*___tvm_main__"):
         device.aot()
     assert device.module_function(device.system_lib(), "tvmgen_default_run") == 0
     assert device.module_function(device.system_lib(), "tvmgen_default___tvm_main__") != 0

@@ -127,8 +127,8 @@ def test_a_part_of_a_tensor_is_copied_at_its_offset(device: MemoryDevice) -> Non
 
 @pytest.mark.parametrize(
     "argument",
-    [(INT, -7), (FLOAT, 2.5), (STR, "text"), (STR, ""), (BYTES, b"\xff\0\xfd"), (DEVICE, (1, 3)), (NULL, None),
-     (DTYPE, (2, 16, 4, 0)), (HANDLE, 0x1234)],
+    [(INT, -7), (FLOAT, 2.5), (STR, "text"), (STR, ""), (BYTES, b"\xff\0\xfd"), (DEVICE, (1, 3)),
+     (NULL, None), (DTYPE, (2, 16, 4, 0)), (HANDLE, 0x1234)],
 )  # fmt: skip
 def test_arguments_come_back_as_they_went(device: MemoryDevice, argument: Tuple[int, Any]) -> None:
     assert device.call(kernel(device, "echo"), argument) == [(INT, argument[0]), argument]
@@ -286,29 +286,29 @@ def test_handles_that_were_never_given(device: MemoryDevice) -> None:
     for handle in [function, 5, 2**64 - 1]:
         with pytest.raises(DeviceException, match="no handle of this session"):
             device.call(get_function, (MODULE, handle), (STR, "add_one"), (INT, 1))
-    for handle, code in [(0, FUNCTION), (123, MODULE), (system_lib, FUNCTION), (function, MODULE), (function, 77),
-                         (system_lib | 1, NDARRAY)]:  # fmt: skip
+    mismatched = [(0, FUNCTION), (123, MODULE), (system_lib, FUNCTION), (function, MODULE), (function, 77)]
+    for handle, code in [*mismatched, (system_lib | 1, NDARRAY)]:
         with pytest.raises(DeviceException, match="handle"):
             device.free(handle, code)
 
 
 BAD_TENSORS = [
-    (dict(shape=(-1,)), "dimension of a tensor, at most: want 2147483647, got -1"),
-    (dict(shape=(2**31, 2)), "dimension of a tensor, at most: want 2147483647, got 2147483648"),
-    (dict(shape=(2**63 - 1, 2)), "dimension of a tensor, at most"),
-    (dict(shape=(2**30, 2**30, 2**30)), "bytes of a tensor, at most"),
-    (dict(shape=(1,) * 9), "dimensions of a tensor, at most: want 8, got 9"),
-    (dict(shape=(4,), ndim=-1), "dimensions of a tensor, at most: want 8, got -1"),
-    (dict(shape=(4,), ndim=2**31 - 1), "dimensions of a tensor, at most"),
-    (dict(shape=(4,), dtype=(2, 0, 1)), "data type without bits"),
-    (dict(shape=(4,), dtype=(2, 32, 0)), "data type without bits"),
-    (dict(byte_offset=2**64 - 4), "beyond the memory of the device"),
-    (dict(byte_offset=2**31), "beyond the memory of the device"),
-    (dict(byte_offset=1 << 12), "no allocation holds the tensor at"),
-    (dict(data=0), "no allocation holds the tensor at 0x0"),
-    (dict(data=2**64 - 64), "no allocation holds the tensor at"),
-    (dict(shape=(17,)), "no allocation holds the tensor at"),
-    (dict(dtype=(2, 64, 16)), "no allocation holds the tensor at"),
+    ({"shape": (-1,)}, "dimension of a tensor, at most: want 2147483647, got -1"),
+    ({"shape": (2**31, 2)}, "dimension of a tensor, at most: want 2147483647, got 2147483648"),
+    ({"shape": (2**63 - 1, 2)}, "dimension of a tensor, at most"),
+    ({"shape": (2**30, 2**30, 2**30)}, "bytes of a tensor, at most"),
+    ({"shape": (1,) * 9}, "dimensions of a tensor, at most: want 8, got 9"),
+    ({"shape": (4,), "ndim": -1}, "dimensions of a tensor, at most: want 8, got -1"),
+    ({"shape": (4,), "ndim": 2**31 - 1}, "dimensions of a tensor, at most"),
+    ({"shape": (4,), "dtype": (2, 0, 1)}, "data type without bits"),
+    ({"shape": (4,), "dtype": (2, 32, 0)}, "data type without bits"),
+    ({"byte_offset": 2**64 - 4}, "beyond the memory of the device"),
+    ({"byte_offset": 2**31}, "beyond the memory of the device"),
+    ({"byte_offset": 1 << 12}, "no allocation holds the tensor at"),
+    ({"data": 0}, "no allocation holds the tensor at 0x0"),
+    ({"data": 2**64 - 64}, "no allocation holds the tensor at"),
+    ({"shape": (17,)}, "no allocation holds the tensor at"),
+    ({"dtype": (2, 64, 16)}, "no allocation holds the tensor at"),
 ]
 
 
@@ -377,14 +377,14 @@ def test_linked_parameters_may_be_read_by_kernels_only(device: MemoryDevice) -> 
 
 
 def test_the_text_of_a_kernel_travels(device: MemoryDevice) -> None:
-    with pytest.raises(DeviceException, match="^Assert fail: the shape is wrong$"):
+    with pytest.raises(DeviceException, match=r"^Assert fail: the shape is wrong$"):
         device.call(kernel(device, "fails_and_says_why"))
     with pytest.raises(DeviceException, match="result of the function: want 0, got -1"):
         device.call(kernel(device, "fails_without_a_word"))
 
 
 def test_long_texts_are_cut(device: MemoryDevice) -> None:
-    with pytest.raises(DeviceException, match="^no tensor x{100,191}$"):
+    with pytest.raises(DeviceException, match=r"^no tensor x{100,191}$"):
         module = device.aot("scale")
         device.call(device.module_function(module, "get_input"), (STR, "x" * 1000))
 

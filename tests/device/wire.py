@@ -65,7 +65,7 @@ def frame(payload: bytes) -> bytes:
 
 
 def unframe(data: bytes) -> Tuple[List[bytes], bytes]:
-    """Payloads of the whole packets in `data`, and what is left. Fails on a wrong CRC: a device sends none."""
+    """Payloads of the whole packets in `data`, and the rest. Fails on a wrong CRC: a device sends none."""
     payloads = []
     while True:
         start = data.find(b"\xff\xfd")
