@@ -1,157 +1,150 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `check` looks at, in the order in which an owner would; each step says what was found.
-
-A step that fails ends the list where the later ones need it.
-"""
+"""What `check` looks at, in the order in which an owner would; each step says what was found."""
 
 from __future__ import annotations
 
 import importlib
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, Final, Iterator, List, NamedTuple
+from typing import Callable, Final, Iterator, NamedTuple, Optional
 
 from runtime.host.build import build, find_compiler
-from runtime.host.errors import PlatformError, TransportError
+from runtime.host.errors import DeviceError, PlatformError, ToolMissing
 from runtime.host.flash import flash
+from runtime.host.link import run_standalone
 from runtime.host.platform import Platform
 from runtime.host.project import Project, generate, load_project
 from runtime.host.tools import find_tool
 
 BUNDLED_MODEL: Final = "models/digits_aot.tar"
-BUNDLED_IMAGES: Final = "models/digits_test.npz"
+BUNDLED_IMAGES: Final = "models/digits_test.npz"  # images, and expected: the host's answer to each
+IMAGES: Final = 32  # so many of them are tried
 PACKAGES: Final = ("click", "rich", "numpy")
-STANDALONE_TIMEOUT_SEC: Final = 60.0
 
 
 class CheckResult(NamedTuple):
-    """One step of a check. next_step and log are for a step that failed."""
+    """One step of a check: what it found, or the error that it ended with."""
 
     what: str
-    ok: bool
     found: str
-    next_step: str = ""
-    log: str = ""
+    error: Optional[PlatformError] = None
 
 
 def run_checks(platform: Platform, verbose: bool = False) -> Iterator[CheckResult]:
-    """Check a platform (with its bundled model, in a temporary directory) or a project (with its own)."""
-    steps: List[CheckResult] = []
+    """Check a platform (with its bundled model, in a temporary directory) or a project (with its own).
 
-    def step(what: str, action: Callable[[], str]) -> CheckResult:
-        try:
-            result = CheckResult(what, True, action())
-        except PlatformError as error:
-            result = CheckResult(what, False, error.what, error.next_step, error.log)
-        steps.append(result)
-        return result
-
-    yield step("Python packages", _packages)
-    yield step("C compiler", find_compiler)
-    yield step("build system", lambda: find_tool(platform.build_system, "build the firmware"))
-    yield step("boards.json", lambda: f"{len(platform.boards())} board(s)")
-    if not all(result.ok for result in steps):
+    What has to be installed is looked at whole; after that the first step that fails is the last.
+    """
+    complete = True
+    for result in (
+        _try("Python packages", _packages),
+        _try("C compiler", find_compiler),
+        _try("build system", lambda: find_tool(platform.build_system, "build the firmware")),
+        _try("boards.json", lambda: ", ".join(platform.boards())),
+    ):
+        complete = complete and result.error is None
+        yield result
+    if not complete:
         return
-    scratch = Path(tempfile.mkdtemp(prefix="microtvm-check-"))
+    with tempfile.TemporaryDirectory(prefix="microtvm-check-") as scratch:
+        trial = _Trial(platform, Path(scratch), verbose)
+        for what, action in (
+            ("project", trial.take_project),
+            ("build", trial.build),
+            ("flash", trial.flash),
+            ("answers", trial.answers),
+        ):
+            result = _try(what, action)
+            yield result
+            if result.error is not None:
+                return
+
+
+def _try(what: str, action: Callable[[], str]) -> CheckResult:
     try:
-        projects: List[Project] = []
-
-        def take_project() -> str:
-            if platform.is_project:
-                projects.append(load_project(platform))
-            else:
-                archive = platform.directory / BUNDLED_MODEL
-                projects.append(generate(platform, archive, scratch / "project", {}))
-            return str(projects[0].directory) if platform.is_project else BUNDLED_MODEL
-
-        yield step("project", take_project)
-        if not steps[-1].ok:
-            return
-        project = projects[0]
-        yield step("build", lambda: str(build(project, verbose=verbose).firmware))
-        if not steps[-1].ok:
-            return
-        yield step("flash", lambda: _flash(project, verbose))
-        if not steps[-1].ok:
-            return
-        yield step("answers", lambda: _answers(platform, project))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        return CheckResult(what, action())
+    except PlatformError as error:
+        return CheckResult(what, "", error)
 
 
 def _packages() -> str:
-    found = []
     for name in PACKAGES:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise PlatformError(
-                f"{name} is not installed.", f"{sys.executable} -m pip install -r requirements.txt"
+            raise ToolMissing(
+                f"The Python package {name} is not installed.",
+                f"{sys.executable} -m pip install -r requirements.txt",
             ) from error
-        found.append(name)
-    return ", ".join(found)
+    return ", ".join(PACKAGES)
 
 
-def _flash(project: Project, verbose: bool) -> str:
-    flash(project, verbose=verbose)
-    return "done" if project.platform.flash_command else "not needed, the firmware is a process here"
+class _Trial:
+    """One project on its way from its archive to an answer of the device. Steps in this order."""
 
+    def __init__(self, platform: Platform, scratch: Path, verbose: bool) -> None:
+        self._platform = platform
+        self._scratch = scratch
+        self._verbose = verbose
+        self._project: Project
 
-def _answers(platform: Platform, project: Project) -> str:
-    if project.project_type == "standalone":
-        run_standalone(project)
-        return "the standalone firmware ran its model"
-    import numpy
+    def take_project(self) -> str:
+        if self._platform.is_project:
+            self._project = load_project(self._platform)
+            return str(self._project.directory)
+        archive = self._platform.directory / BUNDLED_MODEL
+        self._project = generate(self._platform, archive, self._scratch / "project", {})
+        return f"generated from {BUNDLED_MODEL}"
 
-    from runtime.host.device import running_model
-    from runtime.host.tensors import read_inputs
+    def build(self) -> str:
+        report = build(self._project, verbose=self._verbose)
+        return f"firmware of {report.firmware.stat().st_size:,} bytes"
 
-    with running_model(project) as executor:
-        if platform.is_project:
+    def flash(self) -> str:
+        flash(self._project, verbose=self._verbose)
+        return "done" if self._platform.flash_command else "not needed, the firmware is a process here"
+
+    def answers(self) -> str:
+        if self._project.project_type == "standalone":
+            run_standalone(self._project)
+            return "the standalone firmware ran its model"
+        return self._run_once() if self._platform.is_project else self._compare()
+
+    def _run_once(self) -> str:
+        from runtime.host.device import running_model
+        from runtime.host.tensors import read_inputs
+
+        with running_model(self._project) as executor:
             for name, array in read_inputs((), executor.inputs).items():
                 executor.set_input(name, array)
             executor.run()
             executor.get_output(0)
-            return "the model ran on the device"
-        with numpy.load(platform.directory / BUNDLED_IMAGES) as data:
-            images, expected = data["images"][:32], data["expected"][:32]
-        for index, image in enumerate(images):
-            executor.set_input(0, image[numpy.newaxis])
-            executor.run()
-            if not numpy.array_equal(executor.get_output(0).ravel(), expected[index].ravel()):
-                raise PlatformError(
-                    f"The device answers differently from the host on bundled image {index}.",
-                    "Build with -o optimization=O0; if that helps, the compiler or its flags are at fault.",
-                )
-    return f"{len(images)} of {len(images)} bundled images, each answered exactly as on the host"
+        return "the model ran on the device"
 
+    def _compare(self) -> str:
+        """Run bundled images on the device; its answers must be those of the host, to the last bit."""
+        import numpy
 
-def run_standalone(project: Project) -> str:
-    """Run a standalone firmware of this machine to its end and return its report.
+        from runtime.host.device import running_model
+        from runtime.host.tensors import read_arrays
 
-    Raises TransportError where it does not end in time or says that the model failed.
-    """
-    try:
-        result = subprocess.run(
-            [str(project.firmware)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            timeout=STANDALONE_TIMEOUT_SEC,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TransportError(
-            f"The standalone firmware did not end within {STANDALONE_TIMEOUT_SEC:.0f} s.",
-            f"Run it by hand: {project.firmware}",
-        ) from error
-    report = result.stdout.decode("utf-8", "replace")
-    if result.returncode != 0:
-        raise TransportError(
-            f"The standalone firmware failed with exit status {result.returncode}.",
-            "Its report below says why.",
-            report,
-        )
-    return report
+        path = self._platform.directory / BUNDLED_IMAGES
+        bundled = read_arrays(path)
+        if not isinstance(bundled, dict) or not {"images", "expected"} <= set(bundled):
+            raise PlatformError(
+                f"{path} does not hold the arrays images and expected.",
+                "It came with the platform: restore it, or bake the platform again.",
+            )
+        images, expected = bundled["images"][:IMAGES], bundled["expected"][:IMAGES]
+        with running_model(self._project) as executor:
+            for index, image in enumerate(images):
+                executor.set_input(0, image[numpy.newaxis])
+                executor.run()
+                if not numpy.array_equal(executor.get_output(0).ravel(), expected[index].ravel()):
+                    raise DeviceError(
+                        f"The device answers differently from the host on bundled image {index}.",
+                        f"If {BUNDLED_MODEL} and {BUNDLED_IMAGES} are as they came, suspect the compiler: "
+                        "check again with another one, CC=COMPILER python -m runtime.host check",
+                    )
+        return f"{len(images)} of {len(images)} bundled images, each answered exactly as on the host"

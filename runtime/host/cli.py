@@ -2,92 +2,150 @@
 """The command line of a platform or of a project: python -m runtime.host COMMAND.
 
 Every command calls the functions that the API server calls. A failure that a person can act on is printed as
-two sentences and the log's tail; exit status 1 is a failure, 2 a wrong command line.
+two sentences and the log's tail. Exit status: 1 a failure, 2 a wrong command line, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
-import hashlib
+import errno
+import functools
+import re
+import shlex
 import sys
+import traceback
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from runtime import server
 from runtime.host import build as builder
-from runtime.host import checks
+from runtime.host import checks, link
+from runtime.host import flash as flasher
+from runtime.host.boards import closest
+from runtime.host.cache import Digest
 from runtime.host.errors import PlatformError
-from runtime.host.flash import flash as flash_project
-from runtime.host.flash import flash_argv
 from runtime.host.options import project_options
-from runtime.host.platform import Platform, load_platform
-from runtime.host.project import BUILD_DIRECTORY, FROM_PLATFORM, Project, generate, load_project
+from runtime.host.platform import API_SERVER, BUILD_FILES, Platform, load_platform
+from runtime.host.project import (
+    BUILD_DIRECTORY,
+    FROM_PLATFORM,
+    PROJECT_FILE,
+    Project,
+    generate,
+    load_project,
+)
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Lines are left to the terminal to wrap, so that a path can be copied; what is printed is text, not markup.
+PLAIN: Dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
+out = Console(**PLAIN)
+err = Console(stderr=True, **PLAIN)
+
+# Project options that the command line spells another way.
+OWN_SWITCHES = {"verbose": "--verbose", "serial_number": "flash --serial-number"}
+FILE_OPTIONS = ("extra_files_tar", "standalone_input")
+LONGEST_STEM = 40
 
 
 class Commands(click.Group):
-    """A group whose commands turn a PlatformError into its two sentences and exit status 1."""
+    """Ends a command that failed with what happened and what to do next."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        if args[0] not in self.commands:
+            hint = closest(args[0], self.commands)
+            ctx.fail(f"There is no command {args[0]!r}. {hint}Commands: {', '.join(self.commands)}.")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except PlatformError as error:
-            err.print(f"[bold red]error:[/] {escape(error.what)}")
-            if error.log:
-                err.print(escape(error.log.rstrip()), style="dim", soft_wrap=True)
-            err.print(f"[bold]next:[/]  {escape(error.next_step)}", soft_wrap=True)
-            ctx.exit(1)
+            failure = error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has gone; click knows what to do
+                raise
+            failure = PlatformError(
+                (f"{error.filename}: " if error.filename else "") + f"{error.strerror or error}.",
+                "Check the path, who may write there, and the free space of its disk.",
+            )
+        except KeyboardInterrupt:
+            err.print("Stopped.")
+            sys.exit(130)
+        show_error(failure)
+        sys.exit(1)
+
+
+class ProjectCommand(click.Command):
+    """A command whose help lists the project options of the platform at hand."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Project options, each as -o NAME=VALUE"):
+            try:
+                rows = [(option.name, _option_help(option)) for option in _options(platform_here())]
+            except PlatformError as error:
+                formatter.write_text(f"They cannot be listed: {error.what}")
+            else:
+                formatter.write_dl(rows)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-v", "--verbose", is_flag=True, help="Print every command that is run, with its output.")
-@click.pass_context
-def main(ctx: click.Context, verbose: bool) -> None:
+def main() -> None:
     """Build, flash, run and measure models with this platform.
 
-    Run it in a platform directory (give commands a MODEL.tar) or in a generated project.
+    Run it in a platform's directory, where commands take a model archive, MODEL.tar, or in a generated
+    project, which has its own.
     """
-    ctx.obj = Workplace(Path.cwd(), verbose)
 
 
-class Workplace:
-    """Where the command line was started: a platform, or a project of one."""
+def show_error(error: PlatformError) -> None:
+    """Print what happened, what to do next, and the log that belongs to it."""
+    err.print(Text.assemble(("error: ", "bold red"), error.what))
+    err.print(Text.assemble(("next:  ", "bold"), error.next_step))
+    if error.log:
+        err.print(Text(error.log.rstrip(), "dim"))
 
-    def __init__(self, directory: Path, verbose: bool) -> None:
-        self.directory = directory
-        self.verbose = verbose
 
-    def platform(self) -> Platform:
-        return load_platform(self.directory)
+def platform_here() -> Platform:
+    """The platform or project in the working directory."""
+    return _load(Path.cwd())
 
-    def project(
-        self, model: Optional[Path], project_dir: Optional[Path], assignments: Tuple[str, ...]
-    ) -> Project:
-        """The project meant by a command: the one here, or one generated for MODEL.tar (or found again)."""
-        platform = self.platform()
-        if platform.is_project:
-            if model is not None or assignments:
-                raise PlatformError(
-                    "This directory is a generated project: it has its model and its options already.",
-                    "Leave MODEL.tar and -o out here, or run the command in the platform's directory.",
-                )
-            return load_project(platform)
-        if model is None:
+
+def project_for(model: Optional[Path], project_dir: Optional[Path], assignments: Tuple[str, ...]) -> Project:
+    """The project meant by a command: the one here, or one generated for MODEL.tar (or found again)."""
+    platform = platform_here()
+    if platform.is_project:
+        if model is not None or project_dir is not None or assignments:
             raise PlatformError(
-                "This directory is a platform: it needs a model archive to work on.",
-                "Name one, for example: python -m runtime.host run models/digits_aot.tar",
+                "This directory is a generated project: it has its model and its options already.",
+                "Leave MODEL.tar, --project-dir and -o out, or run the command in the platform's directory.",
             )
-        options = parse_options(platform, assignments)
-        place = project_dir or platform.directory / "projects" / _project_name(platform, model, options)
-        if project_dir is None and (place / "project.json").exists():
-            return load_project(load_platform(place))
+        return load_project(platform)
+    if model is None:
+        raise PlatformError(
+            "This directory is a platform: it needs a model archive to work on.",
+            f"Name one, for example: python -m runtime.host run {checks.BUNDLED_MODEL}",
+        )
+    if not model.is_file():
+        raise PlatformError(
+            f"There is no file {model}.", f"Check the path; a model to try is {checks.BUNDLED_MODEL}."
+        )
+    options = parse_options(platform, assignments)
+    place = project_dir or platform.directory / "projects" / _project_name(platform, model, options)
+    if not (place / PROJECT_FILE).exists():
         return generate(platform, model, place.resolve(), options)
+    if project_dir is not None:
+        raise PlatformError(
+            f"{project_dir} is a project already.",
+            f"Work on it from inside, without MODEL.tar (cd {shlex.quote(str(project_dir))}), or name "
+            "another directory.",
+        )
+    return load_project(_load(place))
 
 
 def parse_options(platform: Platform, assignments: Tuple[str, ...]) -> Dict[str, Any]:
@@ -96,252 +154,261 @@ def parse_options(platform: Platform, assignments: Tuple[str, ...]) -> Dict[str,
     for assignment in assignments:
         name, separator, value = assignment.partition("=")
         if not separator:
-            raise PlatformError(f"-o {assignment} has no value.", "Write it as -o NAME=VALUE.")
+            raise PlatformError(f"-o {assignment} has no value.", f"Write it as -o {assignment}=VALUE.")
+        if name in OWN_SWITCHES:
+            raise PlatformError(f"-o {name} is not taken here.", f"Use {OWN_SWITCHES[name]}.")
+        if name in texts:
+            raise PlatformError(f"-o {name} is given twice.", "Give it once.")
         texts[name] = value
     try:
-        return server.coerce_options(project_options(platform.boards()), texts)
-    except server.JSONRPCError as error:
+        return server.coerce_options(_options(platform), texts)
+    except server.OptionError as error:
+        raise PlatformError(error.what, error.next_step) from error
+
+
+def _options(platform: Platform) -> List[server.ProjectOption]:
+    """What -o may name: the options that a project is generated with."""
+    return [
+        option
+        for option in project_options(platform.boards())
+        if option.name not in OWN_SWITCHES
+        and "generate_project" in (*(option.required or ()), *(option.optional or ()))
+    ]
+
+
+def _option_help(option: server.ProjectOption) -> str:
+    return option.help if option.default is None else f"{option.help}  [default: {option.default}]"
+
+
+def _load(directory: Path) -> Platform:
+    """load_platform, for a person who may have just edited microtvm_api_server.py."""
+    try:
+        return load_platform(directory)
+    except PlatformError:
+        raise
+    except Exception as error:
         raise PlatformError(
-            error.message, "List the options with: python -m runtime.host build --help"
+            f"{directory / API_SERVER} cannot be loaded: {type(error).__name__}: {error}",
+            "Mend the line of that file which the log below names last.",
+            "".join(traceback.format_exception(type(error), error, error.__traceback__)),
         ) from error
 
 
 def _project_name(platform: Platform, model: Path, options: Dict[str, Any]) -> str:
     """A directory name that is the same for the same model, options and platform, and no other."""
-    from runtime.host.cache import Digest
-
     digest = Digest()
-    try:
-        digest.add(hashlib.sha256(model.read_bytes()).hexdigest())
-    except OSError as error:
-        raise PlatformError(f"{model} cannot be read: {error.strerror}.", "Check the path.") from error
     digest.add(repr(sorted(options.items())))
-    for name in FROM_PLATFORM:
+    for file in (model, *(Path(options[name]) for name in FILE_OPTIONS if options[name])):
+        digest.add_files(file.parent, [file])
+    for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
         path = platform.directory / name
-        files = (
-            [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file() and p.suffix != ".pyc"]
+        files = path.rglob("*") if path.is_dir() else [path]
+        digest.add_files(
+            platform.directory, [file for file in files if file.is_file() and file.suffix != ".pyc"]
         )
-        digest.add_files(platform.directory, files)
-    return f"{model.name.split('.')[0]}-{digest.key()[:8]}"
+    stem = re.sub(r"[^A-Za-z0-9_]", "_", model.name.split(".")[0])[:LONGEST_STEM]
+    return f"{stem}-{digest.key()[:8]}"
 
 
-model_argument = click.argument(
-    "model", type=click.Path(path_type=Path), required=False, metavar="[MODEL.tar]"
-)
-project_option = click.option(
-    "--project-dir",
-    type=click.Path(path_type=Path),
-    help="Where to generate the project; the default is projects/ in the platform, one for each model.",
-)
-options_option = click.option(
-    "-o",
-    "--option",
-    "assignments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A project option, as tvmc's --project-option; repeat it for more. "
-    "board, project_type, optimization, workspace_size_bytes, warning_as_error, compile_definitions, "
-    "extra_files_tar, standalone_input.",
-)
+def verbose_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """-v of the commands that run other programs."""
+    return click.option(
+        "-v", "--verbose", is_flag=True, help="Print every command that is run, with its output."
+    )(function)
+
+
+def project_command(function: Callable[..., None]) -> click.Command:
+    """A command on a project. Its function takes the project, verbose, and options of its own."""
+
+    @click.argument("model", type=click.Path(path_type=Path), required=False, metavar="[MODEL.tar]")
+    @click.option(
+        "--project-dir",
+        metavar="DIRECTORY",
+        type=click.Path(path_type=Path),
+        help="Where to generate the project. The default is in projects/, the same place for the same model "
+        "and options.",
+    )
+    @click.option(
+        "-o",
+        "--option",
+        "assignments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A project option, listed below, as tvmc's --project-option; repeat it for more.",
+    )
+    @verbose_option
+    @functools.wraps(function)
+    def command(
+        model: Optional[Path],
+        project_dir: Optional[Path],
+        assignments: Tuple[str, ...],
+        verbose: bool,
+        **own: Any,
+    ) -> None:
+        function(project_for(model, project_dir, assignments), verbose, **own)
+
+    return main.command(cls=ProjectCommand)(command)
 
 
 @main.command()
-@click.pass_obj
-def boards(place: Workplace) -> None:
+@verbose_option
+def check(verbose: bool) -> None:
+    """Find what is missing or wrong, and say what to do about it.
+
+    In a platform: tools and packages, then the bundled model is built, flashed and run, and its answers are
+    compared. In a project the same with its own model, whose answers are not known.
+    """
+    complete = True
+    for result in checks.run_checks(platform_here(), verbose):
+        if result.error is None:
+            out.print(Text.assemble(("ok     ", "green"), f"{result.what}: {result.found}"))
+            continue
+        complete = False
+        out.print(Text.assemble(("FAILED ", "bold red"), f"{result.what}: {result.error.what}"))
+        out.print(f"       next: {result.error.next_step}")
+        if result.error.log:
+            out.print(Text(result.error.log.rstrip(), "dim"))
+    if not complete:
+        sys.exit(1)
+    out.print("Everything works.")
+
+
+@main.command()
+def boards() -> None:
     """List the boards of this platform."""
-    table = Table("board", "what it is", "transport", "verified", "flash", "RAM")
-    for board in place.platform().boards().values():
-        table.add_row(
-            board.name + (" (default)" if board.default else ""),
-            board.label,
-            board.transport,
-            board.verified,
-            _size(board.flash_bytes),
-            _size(board.ram_bytes),
+    for board in platform_here().boards().values():
+        out.print(Text.assemble((board.name, "bold"), " (default)" if board.default else ""))
+        out.print(f"    {board.label}")
+        out.print(
+            f"    transport {board.transport}, flash {_size(board.flash_bytes)}, "
+            f"RAM {_size(board.ram_bytes)}, verified: {board.verified}"
         )
-    out.print(table)
 
 
-@main.command()
-@model_argument
-@project_option
-@options_option
-@click.pass_obj
-def build(
-    place: Workplace, model: Optional[Path], project_dir: Optional[Path], assignments: Tuple[str, ...]
-) -> None:
+@project_command
+def build(project: Project, verbose: bool) -> None:
     """Generate a project for MODEL.tar and build its firmware."""
-    project = place.project(model, project_dir, assignments)
-    report = builder.build(project, verbose=place.verbose)
+    report = builder.build(project, verbose=verbose)
     for stage in report.stages:
         out.print(f"{stage.name:10} {'from the cache' if stage.cached else f'{stage.seconds:.2f} s'}")
-    out.print(f"project    {project.directory}", soft_wrap=True)
-    out.print(f"firmware   {report.firmware}", soft_wrap=True)
+    out.print(f"project    {project.directory}")
+    out.print(f"firmware   {report.firmware}")
 
 
-@main.command()
-@model_argument
-@project_option
-@options_option
+@project_command
 @click.option("--serial-number", default="", help="The board to flash, when several are attached.")
-@click.option("--dry-run", is_flag=True, help="Print the command that would flash the board; run nothing.")
-@click.pass_obj
-def flash(
-    place: Workplace,
-    model: Optional[Path],
-    project_dir: Optional[Path],
-    assignments: Tuple[str, ...],
-    serial_number: str,
-    dry_run: bool,
-) -> None:
+@click.option("--dry-run", is_flag=True, help="Print the command that would flash the board; build nothing.")
+def flash(project: Project, verbose: bool, serial_number: str, dry_run: bool) -> None:
     """Build the firmware and put it on the board."""
-    project = place.project(model, project_dir, assignments)
-    builder.build(project, verbose=place.verbose)
-    argv = flash_argv(project, serial_number)
+    argv = flasher.flash_argv(project, serial_number)
     if dry_run and argv:
-        out.print(" ".join(argv), soft_wrap=True)
-    elif not argv:
-        out.print(
-            "Nothing to flash: the firmware is a process on this machine, started when a session opens."
-        )
-    else:
-        flash_project(project, serial_number=serial_number, verbose=place.verbose)
-        out.print(f"Flashed {project.firmware}", soft_wrap=True)
+        out.print(shlex.join(argv))
+        return
+    if not dry_run:
+        builder.build(project, verbose=verbose)
+        flasher.flash(project, serial_number=serial_number, verbose=verbose)
+    out.print(
+        f"Flashed {project.firmware}"
+        if argv
+        else "Nothing to flash: the firmware is a process on this machine, started when a session opens."
+    )
 
 
-@main.command()
-@model_argument
-@project_option
-@options_option
+@project_command
 @click.option(
     "-i",
     "--input",
     "inputs",
     multiple=True,
-    metavar="FILE.npy | NAME=FILE.npy | FILE.npz",
-    help="An input tensor; an .npz holds one array an input, by the input's name. "
+    metavar="[NAME=]FILE",
+    help="An input tensor: an .npy file, or an .npz with an array for each input, by its name. "
     "Without it the inputs count from 0 to 99, again and again.",
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
-@click.pass_obj
-def run(
-    place: Workplace,
-    model: Optional[Path],
-    project_dir: Optional[Path],
-    assignments: Tuple[str, ...],
-    inputs: Tuple[str, ...],
-    output: Optional[Path],
-) -> None:
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the outputs to this .npz file, as output_0, output_1 and so on.",
+)
+def run(project: Project, verbose: bool, inputs: Tuple[str, ...], output: Optional[Path]) -> None:
     """Build, flash and run a model once, and print its outputs."""
-    from runtime.host import tensors
-
-    project = place.project(model, project_dir, assignments)
-    builder.build(project, verbose=place.verbose)
-    flash_project(project, verbose=place.verbose)
     if project.project_type == "standalone":
         if inputs or output:
             raise PlatformError(
                 "A standalone firmware runs on the input that was compiled into it.",
                 f"Change {project.directory / 'src' / 'model_input.c'}, or use project_type=host_driven.",
             )
-        sys.stdout.write(checks.run_standalone(project))
+        _bring_up(project, verbose)
+        sys.stdout.write(link.run_standalone(project))
         return
+    from runtime.host import tensors
     from runtime.host.device import running_model
 
+    _bring_up(project, verbose)
     with running_model(project, on_log=_print_log) as executor:
-        arrays = tensors.read_inputs(inputs, executor.inputs)
-        for name, array in arrays.items():
+        for name, array in tensors.read_inputs(inputs, executor.inputs).items():
             executor.set_input(name, array)
         executor.run()
         outputs = [executor.get_output(index) for index in range(executor.num_outputs)]
     for index, array in enumerate(outputs):
-        out.print(f"output {index}: {array.dtype} {list(array.shape)}", soft_wrap=True)
-        out.print(escape(str(array)), soft_wrap=True)
+        out.print(f"output {index}: {array.dtype} {list(array.shape)}")
+        out.print(str(array))
     if output is not None:
         tensors.write_outputs(output, outputs)
-        out.print(f"written to {output}", soft_wrap=True)
+        out.print(f"written to {output}")
 
 
-@main.command()
-@model_argument
-@project_option
-@options_option
-@click.pass_obj
-def size(
-    place: Workplace, model: Optional[Path], project_dir: Optional[Path], assignments: Tuple[str, ...]
-) -> None:
+@project_command
+def size(project: Project, verbose: bool) -> None:
     """Show the flash and the RAM that the firmware takes, by part."""
-    project = place.project(model, project_dir, assignments)
-    builder.build(project, verbose=place.verbose)
-    out.print(size_table(project))
-
-
-def size_table(project: Project) -> Table:
-    """Flash and RAM of a built project by part, in bytes, against the board's memory."""
     from runtime.host.size import part_sizes
 
+    builder.build(project, verbose=verbose)
     board = project.board()
-    table = Table("part", "flash", "RAM")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _number_table("bytes", "flash", "RAM")
     parts = part_sizes(project.directory / BUILD_DIRECTORY / "firmware.map")
     for part in parts:
         table.add_row(part.part, f"{part.flash:,}", f"{part.ram:,}")
     table.add_section()
     table.add_row("all", f"{sum(p.flash for p in parts):,}", f"{sum(p.ram for p in parts):,}")
     table.add_row(f"{board.name} has", _size(board.flash_bytes), _size(board.ram_bytes))
-    return table
+    out.print(table, soft_wrap=False)
 
 
-@main.command()
-@model_argument
-@project_option
-@options_option
-@click.option("--number", default=100, show_default=True, help="How many inferences to time.")
-@click.pass_obj
-def bench(
-    place: Workplace,
-    model: Optional[Path],
-    project_dir: Optional[Path],
-    assignments: Tuple[str, ...],
-    number: int,
-) -> None:
+@project_command
+@click.option(
+    "--number",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="How many inferences to time.",
+)
+def bench(project: Project, verbose: bool, number: int) -> None:
     """Time a model: on the device alone, and as seen from here."""
     from runtime.host.latency import measure
 
-    if number < 1:
-        raise click.BadParameter("want at least 1", param_hint="--number")
-    project = place.project(model, project_dir, assignments)
-    builder.build(project, verbose=place.verbose)
-    flash_project(project, verbose=place.verbose)
-    table = Table("milliseconds", "median", "p99", "least")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    _bring_up(project, verbose)
+    table = _number_table("milliseconds", "median", "p99", "least")
     for row in measure(project, number):
         table.add_row(row.what, *(f"{1e3 * seconds:.3f}" for seconds in (row.median, row.p99, row.least)))
-    out.print(table)
+    out.print(table, soft_wrap=False)
 
 
-@main.command()
-@click.pass_obj
-def check(place: Workplace) -> None:
-    """Find out what is missing or wrong, from the compiler to an answer of a bundled model."""
-    failed = 0
-    for result in checks.run_checks(place.platform(), place.verbose):
-        mark = "[green]ok[/]    " if result.ok else "[red]FAILED[/]"
-        out.print(f"{mark} {result.what}: {escape(result.found)}", soft_wrap=True)
-        if not result.ok:
-            failed += 1
-            out.print(f"       next: {escape(result.next_step)}", soft_wrap=True)
-            if result.log and place.verbose:
-                out.print(escape(result.log), style="dim", soft_wrap=True)
-    if failed:
-        sys.exit(1)
-    out.print("Everything works.")
+def _bring_up(project: Project, verbose: bool) -> None:
+    builder.build(project, verbose=verbose)
+    flasher.flash(project, verbose=verbose)
+
+
+def _number_table(*headings: str) -> Table:
+    table = Table(*headings)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
 
 
 def _print_log(text: str) -> None:
-    err.print(f"device: {escape(text)}", style="dim", soft_wrap=True)
+    err.print(Text(f"device: {text}", "dim"))
 
 
 def _size(size: Optional[int]) -> str:
