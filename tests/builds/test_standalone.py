@@ -38,7 +38,7 @@ def outputs_of(report):
     return [(dtype, np.array(values.split(), dtype)) for _, dtype, _, values in lines]
 
 
-@pytest.mark.parametrize("build_system", ["make", "cmake"])
+@pytest.mark.parametrize("build_system", ["make", pytest.param("cmake", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("archive", RUNS.values(), ids=RUNS)
 def test_it_reports_what_tvm_answered_on_the_host(default_platforms, build_system, archive, tmp_path):
     expected_file = archive.with_suffix(".npz")

@@ -21,7 +21,6 @@ from runtime.host.errors import (
     TransportTimeout,
 )
 from runtime.host.session import Timeouts
-from runtime.host.transports.buffered import ExactReader
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -200,7 +199,7 @@ class TestTransport:
         transport.open()
         transport.write(b"abcdef", 1)
         assert transport.read(4, 0) == b"abcd"
-        assert ExactReader(transport).read_exact(2, None) == b"ef"
+        assert transport.read(2, None) == b"ef"
 
     def test_timeouts_and_closed_transports(self, client: ProjectApiClient) -> None:
         transport = ApiTransport(client)
