@@ -142,7 +142,7 @@ def test_a_module_is_gone_when_it_was_freed(device: MemoryDevice) -> None:
 
 def test_executors_are_limited_by_number_and_by_memory(device: MemoryDevice) -> None:
     modules = [device.aot("scale") for _ in range(8)]
-    with pytest.raises(DeviceException, match="executors and time evaluators, at most: want 8, got 9"):
+    with pytest.raises(DeviceException, match="executors and time evaluators: want at most 8, got 9"):
         device.aot("scale")
     device.free(modules[3], MODULE)
     device.aot("scale")
@@ -239,11 +239,11 @@ def test_a_timer_that_fails_is_told(device: MemoryDevice) -> None:
 @pytest.mark.parametrize(
     ("numbers", "text"),
     [
-        ((1, 249, 0), "time evaluator, at most: want 248, got 249"),
-        ((1, -1, 0), "time evaluator, at most: want 248, got -1"),
-        ((2**31, 1, 0), "time evaluator, at most: want 1000000000, got 2147483648"),
-        ((1, 1, -5), "time evaluator, at most: want 2147483647, got -5"),
-        ((1, 1, 0, -1), "time evaluator, at most: want 2147483647, got -1"),
+        ((1, 249, 0), "time evaluator: want at most 248, got 249"),
+        ((1, -1, 0), "time evaluator: want at most 248, got -1"),
+        ((2**31, 1, 0), "time evaluator: want at most 1000000000, got 2147483648"),
+        ((1, 1, -5), "time evaluator: want at most 2147483647, got -5"),
+        ((1, 1, 0, -1), "time evaluator: want at most 2147483647, got -1"),
     ],
 )
 def test_numbers_out_of_range(device: MemoryDevice, numbers: Tuple[int, ...], text: str) -> None:

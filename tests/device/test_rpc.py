@@ -150,7 +150,7 @@ def test_many_arguments(device: MemoryDevice) -> None:
     assert device.call(count, *[(INT, i) for i in range(64)])[1] == (INT, 64)
     tensor = device.alloc((1, 1, 1, 1))
     assert device.call(count, *[(TENSOR, tensor)] * 12)[1] == (INT, 12)
-    with pytest.raises(DeviceException, match="arguments, at most: want 64, got 65"):
+    with pytest.raises(DeviceException, match="arguments: want at most 64, got 65"):
         device.call(count, *[(INT, i) for i in range(65)])
     with pytest.raises(DeviceException, match="bytes of packet buffer for the call"):
         device.call(count, *[(TENSOR, tensor)] * 25)
@@ -248,7 +248,7 @@ def test_operands_cut_short_or_too_long(device: MemoryDevice) -> None:
 
 def test_counts_and_type_codes_that_cannot_be(device: MemoryDevice) -> None:
     for count in (-1, 65, 2**31 - 1, -(2**31)):
-        with pytest.raises(DeviceException, match="arguments, at most: want 64, got"):
+        with pytest.raises(DeviceException, match="arguments: want at most 64, got"):
             device.request(GET_GLOBAL, struct.pack("<i", count))
     for code in (8, 13, 14, 15, 99, -1):
         with pytest.raises(DeviceException, match="unknown type code 0x"):
@@ -293,18 +293,19 @@ def test_handles_that_were_never_given(device: MemoryDevice) -> None:
 
 
 BAD_TENSORS = [
-    ({"shape": (-1,)}, "dimension of a tensor, at most: want 2147483647, got -1"),
-    ({"shape": (2**31, 2)}, "dimension of a tensor, at most: want 2147483647, got 2147483648"),
-    ({"shape": (2**63 - 1, 2)}, "dimension of a tensor, at most"),
-    ({"shape": (2**30, 2**30, 2**30)}, "bytes of a tensor, at most"),
-    ({"shape": (1,) * 9}, "dimensions of a tensor, at most: want 8, got 9"),
-    ({"shape": (4,), "ndim": -1}, "dimensions of a tensor, at most: want 8, got -1"),
-    ({"shape": (4,), "ndim": 2**31 - 1}, "dimensions of a tensor, at most"),
+    ({"shape": (-1,)}, "dimension of a tensor: want at most 2147483647, got -1"),
+    ({"shape": (2**31, 2)}, "dimension of a tensor: want at most 2147483647, got 2147483648"),
+    ({"shape": (2**63 - 1, 2)}, "dimension of a tensor: want at most"),
+    ({"shape": (2**30, 2**30, 2**30)}, "bytes of a tensor: want at most"),
+    ({"shape": (1,) * 9}, "dimensions of a tensor: want at most 8, got 9"),
+    ({"shape": (4,), "ndim": -1}, "dimensions of a tensor: want at most 8, got -1"),
+    ({"shape": (4,), "ndim": 2**31 - 1}, "dimensions of a tensor: want at most"),
     ({"shape": (4,), "dtype": (2, 0, 1)}, "data type without bits"),
     ({"shape": (4,), "dtype": (2, 32, 0)}, "data type without bits"),
     ({"byte_offset": 2**64 - 4}, "beyond the memory of the device"),
     ({"byte_offset": 2**31}, "beyond the memory of the device"),
     ({"byte_offset": 1 << 12}, "no allocation holds the tensor at"),
+    ({"device": (2, 0)}, "device type: want 1, got 2"),
     ({"data": 0}, "no allocation holds the tensor at 0x0"),
     ({"data": 2**64 - 64}, "no allocation holds the tensor at"),
     ({"shape": (17,)}, "no allocation holds the tensor at"),
@@ -329,11 +330,11 @@ def test_tensors_that_cannot_be(device: MemoryDevice, change: Any, text: str) ->
 def test_copies_beyond_the_tensor_or_the_packet(device: MemoryDevice) -> None:
     tensor = device.alloc((1000,))
     for nbytes in (4001, 2**32, 2**63):
-        with pytest.raises(DeviceException, match="bytes to copy, at most: want 4000, got"):
+        with pytest.raises(DeviceException, match="bytes to copy: want at most 4000, got"):
             device.request(COPY_FROM, tensor.encode() + struct.pack("<Q", nbytes))
-    with pytest.raises(DeviceException, match="bytes to copy in a packet, at most: want 2033, got 4000"):
+    with pytest.raises(DeviceException, match="bytes to copy in a packet: want at most 2033, got 4000"):
         device.request(COPY_FROM, tensor.encode() + struct.pack("<Q", 4000))
-    with pytest.raises(DeviceException, match="bytes to copy, at most: want 4, got 5"):
+    with pytest.raises(DeviceException, match="bytes to copy: want at most 4, got 5"):
         device.request(COPY_TO, replace(tensor, shape=(1,)).encode() + struct.pack("<Q", 5) + bytes(5))
 
 

@@ -128,6 +128,8 @@ def test_logs_carry_the_session(device: MemoryDevice) -> None:
     device.library.mtvm_log(b"before")
     device.call(device.module_function(device.system_lib(), "says_hello"))
     assert device.logs[-1] == (device.session, "hello from a kernel")
+    device.library.mtvm_log(b"x" * 5000)
+    assert len(unframe(device.output())[0][0]) == 2048, "no longer than the buffer of a host"
     device.reset()
     device.library.mtvm_log(b"no session yet")
     assert unframe(device.output())[0] == [struct.pack("<HB", 0, LOG) + b"no session yet"]

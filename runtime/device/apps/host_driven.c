@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Firmware that a host drives: everything it does is asked for over the link. */
 #include <microtvm/app.h>
+#include <microtvm/config.h>
 #include <microtvm/platform.h>
 #include <microtvm/server.h>
 
@@ -14,7 +15,7 @@ int main(void) {
   const mtvm_server_config_t config = {
       mtvm_packet_buffer, mtvm_packet_buffer_size, mtvm_workspace, mtvm_workspace_size, send, NULL,
   };
-  uint8_t bytes[64];
+  uint8_t bytes[MTVM_RECEIVE_BYTES];
   size_t n;
   if (TVMPlatformInitialize() != kTvmErrorNoError || mtvm_server_init(&server, &config) != 0) {
     TVMPlatformAbort(kTvmErrorPlatformCheckFailure);

@@ -94,9 +94,10 @@ mtvm_aot_t *mtvm_aot_create(const char *name) {
   if (metadata == NULL) {
     return NULL;
   }
-  run = mtvm_registry_find(metadata->mod_name, "_run", "");
+  /* Not by metadata->mod_name, which is at another place in the metadata of early archives of TVM 0.9. */
+  run = mtvm_registry_find("tvmgen_", name, "_run");
   if (run == mtvm_registry_count()) {
-    (void)mtvm_error("no function %s_run", metadata->mod_name);
+    (void)mtvm_error("no function tvmgen_%s_run", name);
     return NULL;
   }
   aot = alloc_executor(metadata);

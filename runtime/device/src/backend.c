@@ -21,7 +21,7 @@ int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *env) {
 /* Registers symbols while a C++ program starts; here the system library brings its table along. */
 int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol) {
   (void)symbol;
-  return mtvm_error("symbol %s: only TVMSystemLibEntryPoint is read", name);
+  return mtvm_error("no use for symbol %s", name);
 }
 
 int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args, TVMValue *ret_value,

@@ -67,14 +67,23 @@ int mtvm_error_hex(const char *text, uintptr_t value) {
   return -1;
 }
 
-int mtvm_want(const char *what, intptr_t want, intptr_t got) {
+static int compare(const char *what, const char *relation, intptr_t want, intptr_t got) {
   mtvm_error_clear();
   add_text(what);
   add_text(": want ");
+  add_text(relation);
   add_signed(want);
   add_text(", got ");
   add_signed(got);
   return -1;
+}
+
+int mtvm_want(const char *what, intptr_t want, intptr_t got) { return compare(what, "", want, got); }
+
+int mtvm_at_most(const char *what, intptr_t most, intptr_t got) { return compare(what, "at most ", most, got); }
+
+int mtvm_at_least(const char *what, intptr_t least, intptr_t got) {
+  return compare(what, "at least ", least, got);
 }
 
 intptr_t mtvm_clip(int64_t value) {

@@ -16,6 +16,10 @@ int mtvm_error_hex(const char *text, uintptr_t value);
 /* "<what>: want <want>, got <got>" */
 int mtvm_want(const char *what, intptr_t want, intptr_t got);
 
+/* "<what>: want at most <most>, got <got>", and the same with "at least" */
+int mtvm_at_most(const char *what, intptr_t most, intptr_t got);
+int mtvm_at_least(const char *what, intptr_t least, intptr_t got);
+
 void mtvm_error_clear(void);
 
 /* Nearest to a number of the wire. */

@@ -34,7 +34,7 @@ static void drop(void *object) { (void)mtvm_memory_free(object, MTVM_BLOCK_OBJEC
 static int take(const mtvm_call_t *call, int index, uint32_t most, uint32_t *value) {
   const int64_t got = call->values[index].v_int64;
   if (got < 0 || got > (int64_t)most) {
-    return mtvm_want("argument of the time evaluator, at most", (intptr_t)most, mtvm_clip(got));
+    return mtvm_at_most("argument of the time evaluator", (intptr_t)most, mtvm_clip(got));
   }
   *value = (uint32_t)got;
   return 0;

@@ -27,10 +27,10 @@ TVMBackendPackedCFunc mtvm_global_function(size_t index) { return globals[index]
 int TVMFuncRegisterGlobal(const char *name, TVMFunctionHandle function, int override) {
   const size_t index = mtvm_global_find(name);
   if (index < count && !override) {
-    return mtvm_error("function %s is registered already", name);
+    return mtvm_error("%s is registered already", name);
   }
   if (index == MTVM_MAX_GLOBALS) {
-    return mtvm_want("registered functions, at most", MTVM_MAX_GLOBALS, MTVM_MAX_GLOBALS + 1);
+    return mtvm_at_most("registered functions", MTVM_MAX_GLOBALS, MTVM_MAX_GLOBALS + 1);
   }
   globals[index].name = name;
   globals[index].function = (TVMBackendPackedCFunc)(uintptr_t)function;

@@ -26,7 +26,7 @@ int mtvm_memory_init(uint8_t *data, size_t size) {
   const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
   memory.base = data + skip;
   if (size < skip + 2 * MTVM_ALIGN || size > MTVM_MAX_BYTES) {
-    return mtvm_want("bytes of workspace, at least", 3 * MTVM_ALIGN, (intptr_t)size);
+    return mtvm_at_least("bytes of workspace", 3 * MTVM_ALIGN, (intptr_t)size);
   }
   memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
   mtvm_memory_reset();

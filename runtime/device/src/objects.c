@@ -42,7 +42,7 @@ int mtvm_objects_add(void *object, mtvm_handle_kind_t kind, mtvm_drop_fn drop) {
       return (int)(i + MTVM_OWNER_FIRST_OBJECT);
     }
   }
-  return mtvm_want("executors and time evaluators, at most", MTVM_MAX_OBJECTS, MTVM_MAX_OBJECTS + 1);
+  return mtvm_at_most("executors and time evaluators", MTVM_MAX_OBJECTS, MTVM_MAX_OBJECTS + 1);
 }
 
 static uint32_t check_of(uint32_t low) { return mtvm_crc16(session, (const uint8_t *)&low, sizeof low); }

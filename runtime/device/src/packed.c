@@ -71,7 +71,7 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
   read_into(reader, &tensor->ndim, sizeof tensor->ndim);
   read_into(reader, &tensor->dtype, sizeof tensor->dtype);
   if (tensor->ndim < 0 || tensor->ndim > MTVM_MAX_NDIM) {
-    return mtvm_want("dimensions of a tensor, at most", MTVM_MAX_NDIM, tensor->ndim);
+    return mtvm_at_most("dimensions of a tensor", MTVM_MAX_NDIM, tensor->ndim);
   }
   shape_bytes = (size_t)tensor->ndim * sizeof(int64_t);
   shape = mtvm_read_bytes(reader, shape_bytes);
@@ -81,6 +81,9 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
   }
   if (data > UINTPTR_MAX || tensor->byte_offset > MTVM_MAX_BYTES) {
     return mtvm_error("a tensor beyond the memory of the device", "");
+  }
+  if (tensor->device.device_type != kDLCPU) {
+    return mtvm_want("device type", kDLCPU, tensor->device.device_type);
   }
   tensor->data = (void *)(uintptr_t)data;
   tensor->shape = align_shape(shape, shape_bytes);
@@ -154,7 +157,7 @@ static int read_value(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMVal
 int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
   const uint32_t count = mtvm_read_u32(reader);
   if (count > MTVM_MAX_ARGS) {
-    return mtvm_want("arguments, at most", MTVM_MAX_ARGS, (int32_t)count);
+    return mtvm_at_most("arguments", MTVM_MAX_ARGS, (int32_t)count);
   }
   call->count = (int)count;
   call->values = mtvm_scratch_take(&call->scratch, count * sizeof *call->values);

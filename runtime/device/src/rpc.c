@@ -108,7 +108,7 @@ static int answer(mtvm_session_t *session, int32_t code, const item_t *items, in
     size += sizeof items[i].code + item_size(&items[i]);
   }
   if (HEAD_BYTES + size > mtvm_max_message()) {
-    return mtvm_want("bytes of a result, at most", (intptr_t)mtvm_max_message(), (intptr_t)(HEAD_BYTES + size));
+    return mtvm_at_most("bytes of a result", (intptr_t)mtvm_max_message(), (intptr_t)(HEAD_BYTES + size));
   }
   begin(session, code, size);
   mtvm_framer_put(&session->framer, &count, sizeof count);
@@ -248,7 +248,7 @@ static int copy_from_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
     return -1;
   }
   if (nbytes > most) {
-    return mtvm_want("bytes to copy in a packet, at most", (intptr_t)most, (intptr_t)nbytes);
+    return mtvm_at_most("bytes to copy in a packet", (intptr_t)most, (intptr_t)nbytes);
   }
   begin(session, COPY_ACK, nbytes);
   mtvm_framer_put(&session->framer, data, nbytes);
@@ -320,8 +320,7 @@ static int alloc_data_with_scope(mtvm_call_t *call) {
   if (mtvm_tensor_bytes(tensor, &nbytes) != 0) {
     return -1;
   }
-  call->values[0].v_device = tensor->device;
-  return on_device(call) != 0 ? -1 : return_block(call, nbytes);
+  return return_block(call, nbytes);
 }
 
 static int free_data(mtvm_call_t *call) {

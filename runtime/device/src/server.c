@@ -14,7 +14,7 @@
 int mtvm_server_init(mtvm_server_t *server, const mtvm_server_config_t *config) {
   size_t size = config->packet_buffer_size;
   if (size < SMALLEST_PACKET_BUFFER) {
-    return mtvm_want("bytes of packet buffer, at least", SMALLEST_PACKET_BUFFER, (intptr_t)size);
+    return mtvm_at_least("bytes of packet buffer", SMALLEST_PACKET_BUFFER, (intptr_t)size);
   }
   size = size > LARGEST_PACKET_BUFFER ? LARGEST_PACKET_BUFFER : size;
   memset(server, 0, sizeof *server);
@@ -33,7 +33,7 @@ static void take_message(mtvm_server_t *server) {
   const mtvm_unframer_t *packet = &server->unframer;
   const size_t length = packet->length - MTVM_SESSION_HEADER;
   if (length > mtvm_max_message()) {
-    (void)mtvm_want("bytes of a message, at most", (intptr_t)mtvm_max_message(), (intptr_t)length);
+    (void)mtvm_at_most("bytes of a message", (intptr_t)mtvm_max_message(), (intptr_t)length);
     mtvm_rpc_fail(&server->session);
   } else if (!mtvm_rpc_take(&server->session, packet->buffer + MTVM_SESSION_HEADER, length,
                             packet->buffer + packet->capacity)) {

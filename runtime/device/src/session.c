@@ -11,6 +11,9 @@ enum { START_INIT = 0x00, START_REPLY = 0x01, TERMINATE = 0x02, LOG = 0x03, NORM
 
 #define VERSION 1u
 
+/* No host has a smaller buffer. */
+#define LONGEST_LOG (2048u - MTVM_SESSION_HEADER)
+
 static mtvm_session_t *speaker;
 
 /* Nonces of one run of the device follow from the first, which is random. */
@@ -52,7 +55,8 @@ void mtvm_session_announce(mtvm_session_t *session) {
 void mtvm_session_end(mtvm_session_t *session) { session->id = 0; }
 
 void mtvm_log(const char *text) {
-  const size_t length = strlen(text);
+  size_t length = strlen(text);
+  length = length < LONGEST_LOG ? length : LONGEST_LOG;
   if (speaker != NULL) {
     begin(speaker, speaker->id, LOG, length);
     mtvm_framer_put(&speaker->framer, text, length);

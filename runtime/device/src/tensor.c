@@ -12,12 +12,12 @@ int mtvm_shape_bytes(const int64_t *shape, int32_t ndim, DLDataType dtype, size_
   }
   for (int32_t i = 0; i < ndim; i++) {
     if (shape[i] < 0 || shape[i] > MTVM_MAX_BYTES) {
-      return mtvm_want("dimension of a tensor, at most", MTVM_MAX_BYTES, mtvm_clip(shape[i]));
+      return mtvm_at_most("dimension of a tensor", MTVM_MAX_BYTES, mtvm_clip(shape[i]));
     }
     /* Both factors are below 2^31: the product cannot overflow before it is looked at. */
     product *= (uint64_t)shape[i];
     if (product > MTVM_MAX_BYTES) {
-      return mtvm_want("bytes of a tensor, at most", MTVM_MAX_BYTES, mtvm_clip((int64_t)product));
+      return mtvm_at_most("bytes of a tensor", MTVM_MAX_BYTES, mtvm_clip((int64_t)product));
     }
   }
   *nbytes = (size_t)product;
@@ -47,7 +47,7 @@ uint8_t *mtvm_tensor_window(const DLTensor *tensor, size_t nbytes) {
     return NULL;
   }
   if (nbytes > all) {
-    (void)mtvm_want("bytes to copy, at most", (intptr_t)all, (intptr_t)nbytes);
+    (void)mtvm_at_most("bytes to copy", (intptr_t)all, (intptr_t)nbytes);
     return NULL;
   }
   return at_offset(tensor, nbytes);

@@ -20,6 +20,15 @@
 #endif
 #endif
 
+/* Bytes that the main loop takes from the link at once; they are on its stack. */
+#ifndef MTVM_RECEIVE_BYTES
+#if UINTPTR_MAX > 0xffffffffu
+#define MTVM_RECEIVE_BYTES 4096
+#else
+#define MTVM_RECEIVE_BYTES 64
+#endif
+#endif
+
 /* Every block of memory starts on a multiple of this. Vector code of a 64-bit machine loads up to 64 bytes
  * at once; Cortex-M55 and smaller RISC-V load 16. */
 #ifndef MTVM_ALIGN

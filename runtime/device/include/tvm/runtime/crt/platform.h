@@ -27,7 +27,8 @@ tvm_crt_error_t TVMPlatformTimerStop(double *elapsed_seconds);
 /* n bytes that differ from one reset to the next; they need not be good random numbers. */
 tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n);
 
-/* Around every timed batch of runs, outside the timed part; a port that defines none gets empty ones. */
+/* Around every timed batch of runs, outside the timed part. A port that defines none gets empty ones; one that
+ * does has them in the file of its timer, which is how a linker comes across them. */
 tvm_crt_error_t TVMPlatformBeforeMeasurement(void);
 tvm_crt_error_t TVMPlatformAfterMeasurement(void);
 
