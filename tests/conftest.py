@@ -8,13 +8,47 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Sequence, Set
+from typing import Dict, Iterator, List, Optional, Sequence, Set
 from unittest import mock
 
 import pytest
 from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
+
+
+# A skip for one of these reasons is fine in CI; everything else runs there, or CI fails.
+OPTIONAL_IN_CI = (
+    "CPython 3.",  # another test demands three of them
+    "gcc -m32",  # a second C library; 32 bits are covered by the cross compilers
+    "clang --target=thumbv7m",
+)
+
+
+class NoSkipsInCI:
+    """Fails a run in CI that skipped a test, and names it."""
+
+    def __init__(self) -> None:
+        self.skipped: List[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
+            reason = report.longrepr[2].replace("Skipped: ", "", 1)
+            if not reason.startswith(OPTIONAL_IN_CI):
+                self.skipped.append(f"{report.nodeid}: {reason}")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for line in self.skipped:
+            terminalreporter.write_line(f"CI may not skip {line}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("CI") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(NoSkipsInCI())
 
 
 @dataclass(frozen=True)
