@@ -18,7 +18,6 @@ if [ "$1" != demo ]; then
     need_command cmake cmake
     need_command clang clang
     need_command arm-none-eabi-gcc "gcc-arm-none-eabi libnewlib-arm-none-eabi"
-    need_command riscv64-unknown-elf-gcc gcc-riscv64-unknown-elf
 fi
 [ -n "$missing" ] || exit 0
 

@@ -69,10 +69,9 @@ TOOLCHAINS = [
     pytest.param("clang", "", [], id="host-clang"),
     pytest.param("arm-none-eabi-gcc", "arm-none-eabi-", ["--specs=nosys.specs"], id="arm"),
     pytest.param("arm-none-eabi-gcc", "arm-none-eabi-", ["-T", "mcu.ld", "-nostartfiles"], id="arm-mcu"),
-    pytest.param("riscv64-unknown-elf-gcc", "riscv64-unknown-elf-", ["-nostdlib", "-lgcc"], id="riscv"),
 ]
 
-CPU = {"arm-none-eabi-gcc": ["-mcpu=cortex-m3", "-mthumb"], "riscv64-unknown-elf-gcc": ["-mcmodel=medany"]}
+CPU = {"arm-none-eabi-gcc": ["-mcpu=cortex-m3", "-mthumb"]}
 
 
 def compile_parts(directory: Path, compiler: str, tools: str) -> None:
