@@ -23,10 +23,12 @@ from tests.device.wire import (
     SHUTDOWN,
     STR,
     TENSOR,
+    TERMINATE,
     DeviceException,
     Tensor,
     frame,
     message,
+    unframe,
 )
 
 Start = Callable[[str], ProcessDevice]
@@ -194,6 +196,27 @@ def test_functions_are_found_in_a_table_of_tvm_0_8(start: Start) -> None:
 def test_the_firmware_ends_when_its_input_ends(start: Start) -> None:
     device = start("mlp_f32_aot")
     assert device.close() == 0
+
+
+CHATTER = """
+#include <stdio.h>
+#include <stdlib.h>
+static void chatter(void) { printf("chatter of user code"); }
+__attribute__((constructor)) static void at_the_end(void) { atexit(chatter); }
+"""
+
+
+@pytest.mark.slow
+def test_the_link_is_the_protocols_alone(tmp_path: Path, library: List[Path]) -> None:
+    extra = tmp_path / "chatter.c"
+    extra.write_text(CHATTER)
+    archive = DATA / "models" / "mlp_f32_aot.tar"
+    program = build_firmware(archive, tmp_path / "build", library, extra=[extra])
+    done = subprocess.run([str(program)], input=b"", capture_output=True, check=True)
+    assert unframe(done.stdout)[0] == [struct.pack("<HB", 0, TERMINATE)]
+    assert done.stderr == b"chatter of user code"
+    done = subprocess.run(["sh", "-c", f"{program} 2>&-"], input=b"", stdout=subprocess.PIPE, check=True)
+    assert done.stdout == b"\xfe" + frame(struct.pack("<HB", 0, TERMINATE))
 
 
 @pytest.mark.slow

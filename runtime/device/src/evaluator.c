@@ -2,7 +2,6 @@
 #include "evaluator.h"
 
 #include <microtvm/platform.h>
-#include <string.h>
 
 #include "error.h"
 #include "functions.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tensor.h"
 
+#include <stdbool.h>
+
 #include "error.h"
 #include "memory.h"
 #include "registry.h"

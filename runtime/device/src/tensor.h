@@ -4,7 +4,6 @@
 #define MTVM_TENSOR_H
 
 #include <dlpack/dlpack.h>
-#include <stdbool.h>
 
 /* Bytes of the elements; -1 with the error set for a shape or data type that no tensor can have. */
 int mtvm_tensor_bytes(const DLTensor *tensor, size_t *nbytes);

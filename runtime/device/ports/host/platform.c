@@ -16,12 +16,13 @@ static struct timespec started;
 /* The protocol owns standard output: whatever else writes there, such as a printf in a kernel, goes to
  * standard error instead. */
 tvm_crt_error_t TVMPlatformInitialize(void) {
+  int elsewhere = STDERR_FILENO;
   signal(SIGPIPE, SIG_IGN); /* a host that went away is the end of input, not a crash */
-  link_out = dup(STDOUT_FILENO);
-  if (link_out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
-    return kTvmErrorPlatformCheckFailure;
+  link_out = fcntl(STDOUT_FILENO, F_DUPFD, STDERR_FILENO + 1);
+  if (fcntl(STDERR_FILENO, F_GETFD) < 0) { /* started without one */
+    elsewhere = open("/dev/null", O_WRONLY);
   }
-  return kTvmErrorNoError;
+  return link_out >= 0 && dup2(elsewhere, STDOUT_FILENO) >= 0 ? kTvmErrorNoError : kTvmErrorPlatformCheckFailure;
 }
 
 void TVMPlatformAbort(tvm_crt_error_t code) {
