@@ -118,6 +118,15 @@ def test_tensors_are_copied_on_the_device(device: MemoryDevice) -> None:
         device.sequence(COPY_AMONG, (TENSOR, replace(one, shape=(5,))), (TENSOR, two), (NULL, None))
 
 
+def test_tensors_without_elements(device: MemoryDevice) -> None:
+    empty, other = device.alloc((0, 4)), device.alloc((0,))
+    assert empty.data != other.data
+    device.copy_to(empty, b"")
+    assert device.call(kernel(device, "sum"), (TENSOR, replace(empty, dtype=(0, 64, 1))))[1] == (INT, 0)
+    for tensor in (empty, other):
+        assert device.sequence(FREE_DATA, CPU, (HANDLE, tensor.data)) == [(NULL, None)]
+
+
 def test_a_part_of_a_tensor_is_copied_at_its_offset(device: MemoryDevice) -> None:
     tensor = device.alloc((8,), (1, 8, 1))
     device.copy_to(tensor, bytes(8))

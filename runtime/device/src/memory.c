@@ -25,7 +25,8 @@ static struct {
 int mtvm_memory_init(uint8_t *data, size_t size) {
   const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
   memory.base = data + skip;
-  if (size < skip + 2 * MTVM_ALIGN || size > MTVM_MAX_BYTES) {
+  size = size < MTVM_MAX_BYTES ? size : MTVM_MAX_BYTES;
+  if (size < skip + 2 * MTVM_ALIGN) {
     return mtvm_at_least("bytes of workspace", 3 * MTVM_ALIGN, (intptr_t)size);
   }
   memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
@@ -43,6 +44,7 @@ static uint32_t block_size(size_t nbytes) {
   if (nbytes > memory.size) {
     return NOWHERE;
   }
+  nbytes += nbytes == 0 ? 1 : 0; /* tensors without elements have an address of their own, too */
   return ((uint32_t)nbytes + 2 * MTVM_ALIGN - 1) & ~(uint32_t)(MTVM_ALIGN - 1);
 }
 

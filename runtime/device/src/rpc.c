@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "error.h"
@@ -40,19 +41,19 @@ enum {
 #define PROTOCOL "0.8.0"
 #define DEVICE_EXISTS 0 /* the one attribute every device has */
 
-static size_t packet_buffer;
+static size_t packet_buffer_size;
 
 /* A value of an answer, and how it is written. */
 typedef struct {
   int32_t code;
-  size_t size;      /* of a string or bytes */
+  size_t size;       /* of a string or bytes */
   const void *bytes; /* of a string or bytes; the tensor */
-  uint64_t bits;    /* of anything else */
+  uint64_t bits;     /* of anything else */
 } item_t;
 
-void mtvm_rpc_init(size_t packet_buffer_size) { packet_buffer = packet_buffer_size; }
+void mtvm_rpc_init(size_t size) { packet_buffer_size = size; }
 
-size_t mtvm_max_message(void) { return packet_buffer - MTVM_SESSION_HEADER; }
+size_t mtvm_max_message(void) { return packet_buffer_size - MTVM_SESSION_HEADER; }
 
 size_t mtvm_max_packet(void) { return mtvm_max_message() - LENGTH_BYTES; }
 
@@ -77,6 +78,8 @@ static size_t item_size(const item_t *item) {
 static void put_u64(mtvm_framer_t *framer, uint64_t value) { mtvm_framer_put(framer, &value, sizeof value); }
 
 /* Device, number of dimensions and data type are side by side in memory as on the wire. */
+MTVM_STATIC_ASSERT(offsetof(DLTensor, dtype) == offsetof(DLTensor, device) + 12, tensor_is_laid_out_as_on_the_wire);
+
 static void put_tensor(mtvm_framer_t *framer, const DLTensor *tensor) {
   put_u64(framer, (uintptr_t)tensor->data);
   mtvm_framer_put(framer, &tensor->device, 16);

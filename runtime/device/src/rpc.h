@@ -15,7 +15,7 @@ size_t mtvm_max_message(void);
 size_t mtvm_max_packet(void);
 
 /* For a packet buffer of that size. */
-void mtvm_rpc_init(size_t packet_buffer_size);
+void mtvm_rpc_init(size_t size);
 
 /* A session begins (session->id) or ended (0): nothing of the last one is left. */
 void mtvm_rpc_reset(const mtvm_session_t *session);
