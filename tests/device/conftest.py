@@ -112,7 +112,7 @@ def device(device_library: ctypes.CDLL) -> MemoryDevice:
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> List[Path]:
     """Objects of the device runtime for this machine."""
-    return compile_library(tmp_path_factory.mktemp("library"), *SANITIZED)
+    return compile_library(tmp_path_factory.mktemp("library"))
 
 
 @pytest.fixture(scope="session")
