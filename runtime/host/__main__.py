@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 from types import FrameType
 from typing import Optional
 
+from runtime.server import child_processes, end_children
+
 
 def run() -> None:
-    """Start the command line of the current directory's platform or project."""
+    """Start the command line of the current directory's platform or project.
+
+    Whatever ends it, also Ctrl-C just when a tool or a device is being started, no child of it is left.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
-    # As Ctrl-C, which raises too: tools and devices that were started are then ended on the way out.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP):  # raise, as SIGINT does
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+    spared = frozenset(child_processes(os.getpid()))
     try:
         from runtime.host.cli import main
 
@@ -27,9 +33,13 @@ def run() -> None:
         if error.name is None or error.name.startswith("runtime"):
             raise
         sys.exit(
-            f"error: the Python package {error.name} is not installed; the command line needs it.\n"
+            f"error: The Python package {error.name} is not installed; the command line needs it.\n"
             f"next:  {sys.executable} -m pip install -r requirements.txt"
         )
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # what is left to do is not to be broken off
+        end_children(spared)
 
 
 def _stop(number: int, _frame: Optional[FrameType]) -> None:

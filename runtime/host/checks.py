@@ -66,6 +66,17 @@ def _try(what: str, action: Callable[[], str]) -> CheckResult:
         return CheckResult(what, action())
     except PlatformError as error:
         return CheckResult(what, "", error)
+    except OSError as error:
+        return CheckResult(what, "", explained(error))
+
+
+def explained(error: OSError) -> PlatformError:
+    """What the operating system refused, with what to look at."""
+    where = f"{error.filename}: " if error.filename else ""
+    return PlatformError(
+        f"{where}{error.strerror or error}.",
+        "Check that the path is right, that you may read and write there, and that its disk is not full.",
+    )
 
 
 def _packages() -> str:

@@ -69,10 +69,7 @@ class Commands(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read our output has gone; click knows what to do
                 raise
-            failure = PlatformError(
-                (f"{error.filename}: " if error.filename else "") + f"{error.strerror or error}.",
-                "Check the path, who may write there, and the free space of its disk.",
-            )
+            failure = checks.explained(error)
         except KeyboardInterrupt:
             err.print("Stopped.")
             sys.exit(130)
