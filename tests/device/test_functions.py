@@ -109,7 +109,7 @@ def test_modules_that_are_not_there(device: MemoryDevice) -> None:
 def test_executors_are_freed_with_their_last_handle(device: MemoryDevice) -> None:
     free_address = device.alloc((1,)).data
     device.open()
-    for _ in range(500):
+    for _ in range(100):
         module = device.aot("scale")
         tensor, handle = device.tensor(member(device, module, "get_input"), (INT, 0))
         again, same = device.tensor(member(device, module, "get_input"), (INT, 0))
