@@ -369,7 +369,7 @@ def size(project: Project, verbose: bool) -> None:
     table.add_section()
     table.add_row("all", f"{sum(p.flash for p in parts):,}", f"{sum(p.ram for p in parts):,}")
     table.add_row(f"{board.name} has", _size(board.flash_bytes), _size(board.ram_bytes))
-    out.print(table, soft_wrap=False)
+    out.print(table, soft_wrap=False, crop=False)
 
 
 @project_command
@@ -389,7 +389,7 @@ def bench(project: Project, verbose: bool, number: int) -> None:
     table = _number_table("milliseconds", "median", "p99", "least")
     for row in measure(project, number):
         table.add_row(row.what, *(f"{1e3 * seconds:.3f}" for seconds in (row.median, row.p99, row.least)))
-    out.print(table, soft_wrap=False)
+    out.print(table, soft_wrap=False, crop=False)
 
 
 def _bring_up(project: Project, verbose: bool) -> None:
@@ -397,10 +397,12 @@ def _bring_up(project: Project, verbose: bool) -> None:
     flasher.flash(project, verbose=verbose)
 
 
-def _number_table(*headings: str) -> Table:
-    table = Table(*headings)
-    for column in table.columns[1:]:
-        column.justify = "right"
+def _number_table(what: str, *numbers: str) -> Table:
+    """A table whose numbers are never cut; a narrow terminal wraps the words before them."""
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column(what, min_width=len(what))
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 

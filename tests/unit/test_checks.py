@@ -66,7 +66,7 @@ def tamper(platform: HostPlatform, **arrays: object) -> None:
 
 
 class TestWholePlatform:
-    @pytest.mark.parametrize("build_system", ["make", "cmake"])
+    @pytest.mark.parametrize("build_system", ["make", pytest.param("cmake", marks=pytest.mark.slow)])
     def test_passes_every_step_and_leaves_nothing(
         self, default_platforms: Dict[str, Platform], build_system: str, temporary_directory: Path
     ) -> None:

@@ -53,7 +53,7 @@ class Place:
         return subprocess.Popen(
             [*python, "-m", "runtime.host", *arguments],
             cwd=self.path,
-            env={**os.environ, "COLUMNS": "80", **environment},
+            env={**os.environ, "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -136,7 +136,7 @@ class TestHelp:
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_of_a_command(self, platform: Place, command: str) -> None:
-        assert platform.run(command, "--help") == platform.run(command, "-h")
+        assert platform.run(command, "-h").startswith(f"Usage: python -m runtime.host {command} ")
 
     @pytest.mark.parametrize("command", ON_PROJECTS)
     def test_lists_the_project_options_of_the_table(self, platform: Place, command: str) -> None:
@@ -259,6 +259,7 @@ class TestModels:
 
 
 class TestProjects:
+    @pytest.mark.slow
     def test_the_same_model_has_the_same_project_and_another_has_another(self, own_platform: Place) -> None:
         for command in ("build", "size", "run"):
             own_platform.run(command, DIGITS)
@@ -286,6 +287,7 @@ class TestProjects:
         own_platform.run("flash", DIGITS, "--dry-run")
         assert len(own_platform.projects()) == 2
 
+    @pytest.mark.slow
     def test_a_changed_file_of_an_option_makes_another_project(
         self, own_platform: Place, tmp_path: Path
     ) -> None:
@@ -330,6 +332,7 @@ class TestBuild:
         assert f"project    {project.path}\n" in said
         assert f"firmware   {project.path}/build/firmware\n" in said
 
+    @pytest.mark.slow
     def test_verbose_shows_the_commands(self, own_project: Place, tmp_path: Path) -> None:
         with own_project.start("build", "-v", MICROTVM_CACHE_DIR=str(tmp_path / "cache")) as process:
             _, shown = process.communicate()
@@ -368,6 +371,11 @@ class TestSizeAndBench:
         for said in (project.run(command), platform.run(command, DIGITS)):
             assert re.search(rf"{TABLE_OF[command]} .*\d", said)
 
+    def test_numbers_are_whole_on_a_narrow_terminal(self, project: Place) -> None:
+        said = project.run("bench", "--number", "1", COLUMNS="30")
+        numbers = re.findall(r"\d+\.\d{3}(?!\d)", said)
+        assert len(numbers) == 6 and "\u2026" not in said, said
+
 
 class TestRun:
     def test_the_outputs_are_those_of_the_host(self, project: Place, platform: Place, tmp_path: Path) -> None:
@@ -382,6 +390,7 @@ class TestRun:
                 assert written.files == ["output_0"]
                 np.testing.assert_array_equal(written["output_0"].ravel(), expected.ravel())
 
+    @pytest.mark.slow
     def test_inputs_by_name_and_from_an_npz(self, platform: Place, tmp_path: Path) -> None:
         archive = ARCHIVES / "aot_c_many.tar"
         with np.load(archive.with_suffix(".npz")) as data:
@@ -437,6 +446,7 @@ class TestRun:
     def test_an_output_that_cannot_be_written(self, project: Place) -> None:
         assert "cannot be written" in project.fail("run", "--output", f"{os.devnull}/out.npz")
 
+    @pytest.mark.slow
     def test_a_standalone_project_reports(self, platform: Place, tmp_path: Path) -> None:
         options = (DIGITS, "-o", "project_type=standalone")
         assert "int32" in platform.run("run", *options)
@@ -512,6 +522,7 @@ class TestFlash:
         assert (place / "flashed").read_text() == f"{place}\n"
 
 
+@pytest.mark.slow
 class TestStopping:
     @pytest.fixture
     def fifo(self, tmp_path: Path) -> Iterator[Tuple[Path, int]]:
