@@ -12,14 +12,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import Dict, Final, Iterator, List, NamedTuple, Optional, Tuple
 
 from runtime.host.cache import Cache, Digest
 from runtime.host.errors import BuildError
+from runtime.host.lock import exclusive
 from runtime.host.platform import BUILD_FILES
 from runtime.host.project import BUILD_DIRECTORY, Project
 from runtime.host.tools import ToolResult, find_tool, run_tool
@@ -27,12 +28,17 @@ from runtime.host.tools import ToolResult, find_tool, run_tool
 TIMEOUT_SEC: Final = 900.0  # one stage; a compiler that takes longer hangs
 LOG_TAIL_LINES: Final = 60
 REPORT_FILE: Final = "build.json"
-LIBRARIES: Final = ("runtime", "platform", "model")
+# Stage -> the libraries that it makes, at once: runtime and platform do not depend on the model.
+COMPILE_STAGES: Final = {"runtime": ("runtime", "platform"), "model": ("model",)}
+LIBRARIES: Final = tuple(part for parts in COMPILE_STAGES.values() for part in parts)
+PREBUILT: Final = "prebuilt"  # in <project>/build: libraries that came from the cache
+LOCK_FILE: Final = ".build.lock"
+CMAKE_CANNOT: Final = '#:;[]"'  # letters in a path on which its makefiles fail
+MAKES_OWN: Final = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
 FIRMWARE: Final = ("firmware", "firmware.map")  # what a link makes, in <project>/build
 STAGE_WORDS: Final = {
     "configure": "configuring the build",
-    "runtime": "compiling the device runtime",
-    "platform": "compiling the platform",
+    "runtime": "compiling the device runtime and the platform",
     "model": "compiling the model",
     "link": "linking the firmware",
 }
@@ -61,40 +67,46 @@ class BuildReport(NamedTuple):
 
 
 def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = None) -> BuildReport:
-    """Bring <project>/build/firmware up to date.
+    """Build <project>/build/firmware, from an empty build directory: what did not change is in the cache.
 
-    Copes with a build directory that is missing, whole, left half-built or moved. Raises BuildError,
-    whose log holds the failing command and the tail of its output; ToolMissing where a program is missing.
+    Two builds of one project wait for each other. Raises BuildError, whose log holds the failing command and
+    the tail of its output; ToolMissing where a program is missing.
     """
     cache = cache if cache is not None else Cache()
     compiler = find_compiler()
-    names = _cache_names(project, compiler)
-    directory = project.directory / BUILD_DIRECTORY
-    _start_over_unless_ours(directory, project)
-    directory.mkdir(exist_ok=True)
-    if _take_from_cache(cache, [names[file] for file in FIRMWARE], directory):
-        stages = [Stage("firmware", 0.0, True)]
-    else:
-        stages = list(_run_stages(project, compiler, cache, names, verbose))
-    report = BuildReport(project.firmware, stages)
-    _write_report(directory, project, report)
-    return report
+    with exclusive(
+        project.directory / LOCK_FILE, TIMEOUT_SEC, "Another build of this project has been running"
+    ):
+        names = _cache_names(project, compiler)
+        directory = project.directory / BUILD_DIRECTORY
+        if directory.exists():
+            shutil.rmtree(directory)
+        directory.mkdir()
+        if all(_take(cache, names[file], directory / file) for file in FIRMWARE):
+            stages = [Stage("firmware", 0.0, True)]
+        else:
+            stages = list(_run_stages(project, compiler, cache, names, verbose))
+        _write_report(directory, stages)
+    return BuildReport(project.firmware, stages)
 
 
 def find_compiler() -> str:
-    """The path of the C compiler: $CC, else cc. Raises ToolMissing."""
-    return find_tool(os.environ.get("CC") or "cc", "compile the firmware")
+    """The C compiler as a command: $CC, which may hold arguments, else cc. Raises ToolMissing."""
+    command = os.environ.get("CC") or "cc"
+    find_tool(shlex.split(command)[0], "compile the firmware")
+    return command
 
 
-def _take_from_cache(cache: Cache, names: List[str], directory: Path) -> bool:
-    found = [cache.find(name) for name in names]
-    for file, path in zip(FIRMWARE, found):
-        if path is None:
-            return False
-        try:
-            shutil.copy(path, directory / file)
-        except FileNotFoundError:  # pruned by another build just now
-            return False
+def _take(cache: Cache, name: str, target: Path) -> bool:
+    """Copy an entry of the cache, if there is one."""
+    found = cache.find(name)
+    if found is None:
+        return False
+    try:
+        shutil.copyfile(found, target)
+        shutil.copymode(found, target)
+    except FileNotFoundError:  # pruned by another build just now
+        return False
     return True
 
 
@@ -103,19 +115,24 @@ def _run_stages(
 ) -> Iterator[Stage]:
     """Have the build system make what the cache lacks, a stage at a time, and give it to the cache."""
     directory = project.directory / BUILD_DIRECTORY
-    found = {part: cache.find(names[part]) for part in LIBRARIES}
-    prebuilt = {part: path for part, path in found.items() if path is not None}
+    (directory / PREBUILT).mkdir()
+    prebuilt = {}
+    for part in LIBRARIES:
+        library = f"{PREBUILT}/libmicrotvm_{part}.a"
+        if _take(cache, names[part], directory / library):
+            # Below the project and relative to it, so that no letter of the cache's own path can do harm.
+            prebuilt[part] = f"{BUILD_DIRECTORY}/{library}"
     builder = (_Make if project.platform.build_system == "make" else _CMake)(project, compiler, verbose)
     seconds = builder.configure(prebuilt)
     if seconds is not None:
         yield Stage("configure", seconds, False)
-    for part in LIBRARIES:
-        if part in prebuilt:
-            yield Stage(part, 0.0, True)
-            continue
-        yield Stage(part, builder.make(part, part), False)
-        cache.publish(names[part], directory / f"libmicrotvm_{part}.a")
-    yield Stage("link", builder.make("link", "firmware"), False)
+    for stage, parts in COMPILE_STAGES.items():
+        missing = [part for part in parts if part not in prebuilt]
+        seconds = builder.make(stage, missing) if missing else 0.0
+        yield Stage(stage, seconds, not missing)
+        for part in missing:
+            cache.publish(names[part], directory / f"libmicrotvm_{part}.a")
+    yield Stage("link", builder.make("link", ["firmware"]), False)
     for file in FIRMWARE:
         cache.publish(names[file], directory / file)
 
@@ -129,12 +146,12 @@ class _Make:
         self._program = find_tool("make", "build the firmware")
         self._variables = [f"CC={compiler}"]
 
-    def configure(self, prebuilt: Dict[str, Path]) -> Optional[float]:
+    def configure(self, prebuilt: Dict[str, str]) -> Optional[float]:
         self._variables += [f"{part.upper()}_LIB={path}" for part, path in prebuilt.items()]
         return None
 
-    def make(self, stage: str, target: str) -> float:
-        argv = [self._program, f"-j{os.cpu_count() or 1}", "--output-sync=target", *self._variables, target]
+    def make(self, stage: str, targets: List[str]) -> float:
+        argv = [self._program, f"-j{os.cpu_count() or 1}", "--output-sync=target", *self._variables, *targets]
         return _run_stage(stage, argv, self._directory, self._verbose)
 
 
@@ -143,35 +160,33 @@ class _CMake:
 
     def __init__(self, project: Project, compiler: str, verbose: bool) -> None:
         self._directory = project.directory
-        self._build = project.directory / BUILD_DIRECTORY
         self._verbose = verbose
         self._compiler = compiler
         self._program = find_tool("cmake", "build the firmware")
+        bad = [letter for letter in CMAKE_CANNOT if letter in str(project.directory)]
+        if bad:
+            raise BuildError(
+                f"CMake cannot build in {project.directory}: it fails on {' '.join(bad)} in a path.",
+                "Move the project to a path without it, or bake the platform with Make.",
+            )
 
-    def configure(self, prebuilt: Dict[str, Path]) -> Optional[float]:
-        argv = [
-            self._program,
-            "-S",
-            str(self._directory),
-            "-B",
-            str(self._build),
-            "-G",
-            "Unix Makefiles",
-            f"-DCMAKE_C_COMPILER={self._compiler}",
-            # Its own trial builds cost more than ours; a compiler that does not work fails in the next stage.
-            "-DCMAKE_C_COMPILER_FORCED=1",
-            *(f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in LIBRARIES),
-        ]
-        return _run_stage("configure", argv, self._directory, self._verbose)
+    def configure(self, prebuilt: Dict[str, str]) -> Optional[float]:
+        argv = [self._program, "-S", ".", "-B", BUILD_DIRECTORY, "-G", "Unix Makefiles"]
+        # CMake's own trial builds cost more than ours; a compiler that does not work fails in the next stage.
+        argv += ["-DCMAKE_C_COMPILER_FORCED=1"]
+        argv += [f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in LIBRARIES]
+        return _run_stage("configure", argv, self._directory, self._verbose, CC=self._compiler)
 
-    def make(self, stage: str, target: str) -> float:
-        argv = [self._program, "--build", str(self._build), "--parallel", str(os.cpu_count() or 1)]
-        argv += ["--target", target, "--verbose"]
+    def make(self, stage: str, targets: List[str]) -> float:
+        argv = [self._program, "--build", BUILD_DIRECTORY, "--parallel", str(os.cpu_count() or 1)]
+        argv += ["--verbose", "--target", *targets]
         return _run_stage(stage, argv, self._directory, self._verbose)
 
 
-def _run_stage(stage: str, argv: List[str], directory: Path, verbose: bool) -> float:
-    result = run_tool(argv, cwd=directory, timeout_sec=TIMEOUT_SEC)
+def _run_stage(stage: str, argv: List[str], directory: Path, verbose: bool, **variables: str) -> float:
+    # A make that started us has options and a job server that are not meant for ours.
+    env = {name: value for name, value in os.environ.items() if name not in MAKES_OWN}
+    result = run_tool(argv, cwd=directory, timeout_sec=TIMEOUT_SEC, env={**env, **variables})
     if verbose:
         print(f"$ {result.command}\n{result.output}", end="", file=sys.stderr)
     if result.exit_code != 0 or result.timed_out:
@@ -235,32 +250,13 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
 
 def _compiler_identity(compiler: str, cwd: Path) -> Tuple[str, str]:
     """Where the compiler is, and what it says it is: a wrapper may stay while the compiler changes."""
-    return compiler, run_tool([compiler, "--version"], cwd=cwd, timeout_sec=30).output
+    return compiler, run_tool([*shlex.split(compiler), "--version"], cwd=cwd, timeout_sec=30).output
 
 
 def _files(directory: Path) -> List[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
 
 
-def _start_over_unless_ours(directory: Path, project: Project) -> None:
-    """Keep a build directory only when a build of this very place finished in it."""
-    if not directory.exists():
-        return
-    try:
-        report = json.loads((directory / REPORT_FILE).read_text(encoding="utf-8"))
-        finished_here = report["project"] == str(project.directory)
-    except (OSError, ValueError, KeyError, TypeError):
-        finished_here = False
-    if finished_here:
-        (directory / REPORT_FILE).unlink()
-    else:
-        shutil.rmtree(directory)
-
-
-def _write_report(directory: Path, project: Project, report: BuildReport) -> None:
-    document = {
-        "project": str(project.directory),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "stages": [stage._asdict() for stage in report.stages],
-    }
+def _write_report(directory: Path, stages: List[Stage]) -> None:
+    document = {"stages": [stage._asdict() for stage in stages]}
     (directory / REPORT_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -12,7 +12,6 @@ import functools
 import re
 import shlex
 import sys
-import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -29,7 +28,7 @@ from runtime.host.boards import closest
 from runtime.host.cache import Digest
 from runtime.host.errors import PlatformError
 from runtime.host.options import project_options
-from runtime.host.platform import API_SERVER, BUILD_FILES, Platform, load_platform
+from runtime.host.platform import BUILD_FILES, Platform, load_platform
 from runtime.host.project import (
     BUILD_DIRECTORY,
     FROM_PLATFORM,
@@ -110,7 +109,7 @@ def show_error(error: PlatformError) -> None:
 
 def platform_here() -> Platform:
     """The platform or project in the working directory."""
-    return _load(Path.cwd())
+    return load_platform(Path.cwd())
 
 
 def project_for(model: Optional[Path], project_dir: Optional[Path], assignments: Tuple[str, ...]) -> Project:
@@ -142,7 +141,7 @@ def project_for(model: Optional[Path], project_dir: Optional[Path], assignments:
             f"Work on it from inside, without MODEL.tar (cd {shlex.quote(str(project_dir))}), or name "
             "another directory.",
         )
-    return load_project(_load(place))
+    return load_project(load_platform(place))
 
 
 def parse_options(platform: Platform, assignments: Tuple[str, ...]) -> Dict[str, Any]:
@@ -175,20 +174,6 @@ def _options(platform: Platform) -> List[server.ProjectOption]:
 
 def _option_help(option: server.ProjectOption) -> str:
     return option.help if option.default is None else f"{option.help}  [default: {option.default}]"
-
-
-def _load(directory: Path) -> Platform:
-    """load_platform, for a person who may have just edited microtvm_api_server.py."""
-    try:
-        return load_platform(directory)
-    except PlatformError:
-        raise
-    except Exception as error:
-        raise PlatformError(
-            f"{directory / API_SERVER} cannot be loaded: {type(error).__name__}: {error}",
-            "Mend the line of that file which the log below names last.",
-            "".join(traceback.format_exception(type(error), error, error.__traceback__)),
-        ) from error
 
 
 def _project_name(platform: Platform, model: Path, options: Dict[str, Any]) -> str:

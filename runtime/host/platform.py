@@ -41,6 +41,11 @@ class Platform:
                 f"build_system in {API_SERVER} is {build_system!r}.",
                 f"want one of: {', '.join(BUILD_FILES)}.",
             )
+        if isinstance(flash_command, str):
+            raise PlatformError(
+                f"flash_command in {API_SERVER} is one text: {flash_command!r}.",
+                f"Write it as a list of arguments: {flash_command.split()}.",
+            )
         self._directory = os.fspath(directory)
         self.name = name
         self.build_system = build_system
@@ -74,6 +79,7 @@ def load_platform(directory: Path) -> Platform:
     """The platform or project in directory, as its microtvm_api_server.py declares it (PLATFORM)."""
     import importlib.util
     import sys
+    import traceback
 
     path = directory / API_SERVER
     if not path.is_file():
@@ -87,8 +93,14 @@ def load_platform(directory: Path) -> Platform:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise PlatformError(f"{path} does not parse: {error}.", "Mend the line that it names.") from error
+    except PlatformError:
+        raise
+    except Exception as error:  # whatever its owner wrote there just now
+        raise PlatformError(
+            f"{path} cannot be loaded: {type(error).__name__}: {error}",
+            "Mend the line of that file which the log below names last.",
+            "".join(traceback.format_exception(type(error), error, error.__traceback__)),
+        ) from error
     platform = getattr(module, "PLATFORM", None)
     if not isinstance(platform, Platform):
         raise PlatformError(

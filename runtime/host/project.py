@@ -26,6 +26,7 @@ from runtime.host.errors import PlatformError
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, Platform
 
 PROJECT_FILE: Final = "project.json"
+SETTINGS: Final = {"board", "project_type", "workspace_size_bytes", "config"}  # keys of project.json
 BUILD_DIRECTORY: Final = "build"  # TVM refuses to build where it exists and to flash where it does not
 
 # What a project takes from its platform, where the platform has it. The build files come on top.
@@ -78,6 +79,8 @@ def load_project(platform: Platform) -> Project:
         ) from error
     except (OSError, ValueError) as error:
         raise PlatformError(f"{path} cannot be read: {error}.", "Generate the project again.") from error
+    if not isinstance(settings, dict) or not settings.keys() >= SETTINGS:
+        raise PlatformError(f"{path} is not what this platform writes.", "Generate the project again.")
     return Project(platform, settings)
 
 
@@ -119,9 +122,7 @@ def generate(
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
         staging.chmod(0o755)  # mkdtemp made it for its owner alone
-        if project_dir.exists():
-            project_dir.rmdir()
-        staging.rename(project_dir)
+        staging.replace(project_dir)  # an empty directory gives way
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise

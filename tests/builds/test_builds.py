@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -107,7 +108,7 @@ def test_what_was_built_before_comes_from_the_cache(default_platforms, build_sys
     edited_report = build(edited, cache=cache)
     assert [stage.name for stage in first.stages if stage.cached] == []
     assert [stage.name for stage in again.stages if stage.cached] == ["firmware"]
-    assert [stage.name for stage in other.stages if stage.cached] == ["runtime", "platform"]
+    assert [stage.name for stage in other.stages if stage.cached] == ["runtime"]
     assert [stage.name for stage in edited_report.stages if stage.cached] == []
     assert first.firmware.read_bytes() == again.firmware.read_bytes()
     with running_model(load_project(load_platform(tmp_path / "again"))) as executor:
@@ -152,14 +153,60 @@ def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 def test_what_a_broken_off_build_left_is_built_over(default_platforms, build_system, tmp_path):
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
-    build(project)
-    (project.directory / "build" / build_module.REPORT_FILE).unlink()
+    build(project, cache=Cache(tmp_path / "cache"))
     for path in (project.directory / "build").rglob("*.[oa]"):
         path.write_bytes(b"half")
     project.firmware.write_bytes(b"half")
-    build(project)
+    build(project, cache=Cache(tmp_path / "another"))
     with running_model(project) as executor:
         assert executor.num_outputs == 1
+
+
+def test_an_edit_is_built_even_when_its_file_looks_older(project, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    build(project, cache=cache)
+    source = project.directory / "src/model_config.c"
+    source.write_text(source.read_text() + 'const char edited[] = "edited";\n')
+    os.utime(source, (0, 0))
+    build(project, cache=cache)
+    assert b"edited" in (project.directory / "build/libmicrotvm_model.a").read_bytes()
+
+
+def test_two_builds_of_one_project_wait_for_each_other(project, tmp_path):
+    caches = [Cache(tmp_path / f"cache{n}") for n in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda cache: build(project, cache=cache), caches))
+    with running_model(project) as executor:
+        assert executor.num_outputs == 1
+
+
+@pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.parametrize("odd", ["cache", "project"])
+def test_odd_letters_in_paths(default_platforms, build_system, odd, tmp_path):
+    places = {"cache": tmp_path / "cache", "project": tmp_path / "project"}
+    places[odd] = tmp_path / "Jane's $HOME (\u00e9) & co"
+    platform = load_platform(default_platforms[build_system].path)
+    for name in ("first", "second"):  # the second takes libraries from the cache, but not its firmware
+        options = {"workspace_size_bytes": {"first": 10000, "second": 20000}[name]}
+        build(generate(platform, DIGITS, places["project"] / name, options), cache=Cache(places["cache"]))
+
+
+@pytest.mark.slow
+def test_a_path_that_cmake_cannot_have_is_told_at_once(default_platforms, tmp_path):
+    project = generate(load_platform(default_platforms["cmake"].path), DIGITS, tmp_path / "a#b;c", {})
+    with pytest.raises(BuildError, match="it fails on # ; in a path"):
+        build(project, cache=Cache(tmp_path / "cache"))
+
+
+def test_a_compiler_with_arguments(project, monkeypatch):
+    monkeypatch.setenv("CC", "cc -DTOLD_TO_THE_COMPILER")
+    build(project)
+
+
+def test_a_make_that_started_us_does_not_meddle(project, monkeypatch, tmp_path):
+    monkeypatch.setenv("MAKEFLAGS", "n")
+    build(project, cache=Cache(tmp_path / "cache"))
+    assert project.firmware.is_file()
 
 
 def test_the_first_compiler_error_reaches_the_user_and_the_log_has_the_command(project):
