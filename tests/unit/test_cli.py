@@ -214,7 +214,7 @@ class TestWhere:
     @pytest.mark.parametrize(
         ("mistake", "words"),
         [
-            ("PLATFORM = (", "does not parse"),
+            ("PLATFORM = (", "SyntaxError"),
             ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
             ("PLATFORM = Platform(HERE, 'x', 'ninja')", "want one of: make, cmake"),
             ("PLATFORM = Platform(HERE, 'x', 'make', flash='x')", "unexpected keyword argument 'flash'"),
