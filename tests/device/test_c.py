@@ -120,7 +120,14 @@ def test_other_sizes_compile(sizes: List[str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "size",
-    ["MTVM_PACKET_BUFFER_BYTES=4096", "MTVM_ALIGN=24", "MTVM_MAX_OBJECTS=0", "MTVM_SEND_BUFFER_BYTES=1"],
+    [
+        "MTVM_PACKET_BUFFER_BYTES=4096",
+        "MTVM_ALIGN=24",
+        "MTVM_MAX_OBJECTS=0",
+        "MTVM_SEND_BUFFER_BYTES=1",
+        "MTVM_SEND_BUFFER_BYTES=65536",
+        "MTVM_ERROR_BYTES=230",
+    ],
 )
 def test_sizes_that_cannot_be_do_not_compile(size: str, tmp_path: Path) -> None:
     command = [

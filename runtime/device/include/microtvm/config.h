@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every size of the device runtime. Override with -D or by defining them before this header. */
+/* Every size of the device runtime. Override them with -D, and for all files alike: structures that several
+ * files share depend on them. */
 #ifndef MTVM_CONFIG_H
 #define MTVM_CONFIG_H
 
@@ -81,10 +82,16 @@
 MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES >= 256, packet_buffer_holds_a_request);
 MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES <= 2048, packet_buffer_suits_every_host);
 MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES >= 16, send_buffer_holds_a_packet_header);
+MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES <= 0xffff, send_buffer_is_counted_in_16_bits);
 MTVM_STATIC_ASSERT(MTVM_ALIGN >= 16 && (MTVM_ALIGN & (MTVM_ALIGN - 1)) == 0, align_is_a_power_of_two);
 MTVM_STATIC_ASSERT(MTVM_MAX_OBJECTS >= 1 && MTVM_MAX_OBJECTS <= 250, objects_fit_a_handle);
 MTVM_STATIC_ASSERT(MTVM_MAX_NDIM >= 1 && MTVM_MAX_ARGS >= 8, limits_are_usable);
 MTVM_STATIC_ASSERT(MTVM_MAX_RUNS >= 1 && MTVM_MAX_RUNS <= 1000000000, runs_fit_the_arithmetic);
 MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES >= 64, error_text_is_readable);
+MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES <= 224, error_text_fits_the_smallest_packet_buffer);
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "The wire is little-endian, and numbers are read from it as they are"
+#endif
 
 #endif

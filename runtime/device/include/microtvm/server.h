@@ -67,8 +67,8 @@ int mtvm_server_init(mtvm_server_t *server, const mtvm_server_config_t *config);
 /* Any number of bytes, cut anywhere. Requests are carried out and answered before it returns. */
 void mtvm_server_feed(mtvm_server_t *server, const uint8_t *data, size_t n);
 
-/* Show a line of text at the host, in a session or before one; what is beyond 2,045 bytes is cut. For user code and kernels; not for
- * interrupts, nor for the write function. */
+/* Show a line of text at the host, in a session or before one; what is beyond 2,045 bytes is cut. For user
+ * code and kernels; not for interrupts, nor for the write function. */
 void mtvm_log(const char *text);
 
 /* What went wrong last; "" when nothing did. */
