@@ -8,6 +8,7 @@ enum { SEEK, LENGTH, PAYLOAD, CRC };
 
 #define LENGTH_BYTES 4u
 #define CRC_BYTES 2u
+#define START_CRC 0x2042u /* of FF FD, with which every packet starts */
 
 /* A byte at a time without a table: the polynomial x^16 + x^12 + x^5 + 1 has so few terms that what eight
  * steps of the shift register do to the top byte is a handful of shifts of it. */
@@ -19,11 +20,6 @@ uint16_t mtvm_crc16(uint16_t crc, const uint8_t *data, size_t n) {
     state = ((state << 8) ^ (top << 12) ^ (top << 5) ^ top) & 0xffffu;
   }
   return (uint16_t)state;
-}
-
-static uint16_t start_crc(void) {
-  static const uint8_t start[] = {ESCAPE, START};
-  return mtvm_crc16(0xffff, start, sizeof start);
 }
 
 void mtvm_unframer_init(mtvm_unframer_t *unframer, uint8_t *buffer, size_t capacity) {
@@ -72,7 +68,7 @@ static bool take_escaped(mtvm_unframer_t *unframer, uint8_t byte) {
     enter(unframer, LENGTH);
     unframer->length = 0;
     unframer->wire_crc = 0;
-    unframer->crc = start_crc();
+    unframer->crc = START_CRC;
   } else if (byte == ESCAPE && unframer->state == SEEK) {
     unframer->escape = true; /* noise that ends in FF must not hide the FF FD that follows it */
   } else if (byte == ESCAPE) {
