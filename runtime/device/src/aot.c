@@ -25,7 +25,7 @@ static const struct TVMMetadata *get_metadata(const char *name) {
   const size_t index = mtvm_registry_find("tvmgen_", name, "_get_c_metadata");
   TVMValue value;
   TVMValue unused;
-  int code = kTVMNullptr;
+  int code;
   if (index == count) {
     (void)mtvm_error(mtvm_registry_find("tvmgen_", name, "___tvm_main__") < count
                          ? "module %s has no metadata (made by LLVM): call its ___tvm_main__"
@@ -33,9 +33,8 @@ static const struct TVMMetadata *get_metadata(const char *name) {
                      name);
     return NULL;
   }
-  value.v_handle = NULL;
-  unused.v_int64 = 0;
-  if (mtvm_registry_function(index)(&unused, &code, 0, &value, &code, NULL) != 0 || value.v_handle == NULL) {
+  if (mtvm_kernel_call(mtvm_registry_function(index), &unused, &code, 0, &value, &code) != 0 ||
+      value.v_handle == NULL) {
     (void)mtvm_error("no metadata of module %s", name);
     return NULL;
   }
@@ -144,16 +143,7 @@ const char *mtvm_aot_output_name(const mtvm_aot_t *aot, size_t index) {
 }
 
 int mtvm_aot_run(mtvm_aot_t *aot) {
-  const size_t mark = mtvm_stack_mark();
   TVMValue result;
-  int code = kTVMNullptr;
-  int failed;
-  result.v_int64 = 0;
-  mtvm_error_clear();
-  failed = aot->run(aot->values, aot->codes, (int)aot->count, &result, &code, NULL);
-  mtvm_stack_release(mark);
-  if (failed != 0 && mtvm_error_text()[0] == '\0') {
-    return mtvm_want("result of the model", 0, failed);
-  }
-  return failed != 0 ? -1 : 0;
+  int code;
+  return mtvm_kernel_call(aot->run, aot->values, aot->codes, (int)aot->count, &result, &code);
 }

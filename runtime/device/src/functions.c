@@ -135,27 +135,14 @@ int mtvm_function_of(uint64_t handle, mtvm_function_t *function) {
   return failed == 0 ? 0 : mtvm_error_hex("not the handle of a function:", (uintptr_t)handle);
 }
 
-static int call_packed(const mtvm_function_t *function, mtvm_call_t *call) {
-  const size_t mark = mtvm_stack_mark();
-  int code = kTVMNullptr;
-  const int failed = function->packed(call->values, call->codes, call->count, &call->result, &code, NULL);
-  mtvm_stack_release(mark);
-  call->result_code = code;
-  if (failed == 0) {
-    return 0;
-  }
-  if (mtvm_error_text()[0] == '\0') {
-    (void)mtvm_want("result of the function", 0, failed);
-  }
-  return -1;
-}
-
 int mtvm_call(const mtvm_function_t *function, mtvm_call_t *call) {
-  call->result.v_int64 = 0;
-  call->result_code = kTVMNullptr;
   call->handle = 0;
+  if (function->packed != NULL) {
+    return mtvm_kernel_call(function->packed, call->values, call->codes, call->count, &call->result,
+                            &call->result_code);
+  }
+  call->result_code = kTVMNullptr;
   call->object = function->object;
   call->owner = function->owner;
-  mtvm_error_clear();
-  return function->packed != NULL ? call_packed(function, call) : function->native(call);
+  return function->native(call);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory.h"
 
-#include <tvm/runtime/c_backend_api.h>
-
 #include "error.h"
 
 /* In front of every block. The tag is derived from size and kind, so that a kernel that writes past its
@@ -24,11 +22,11 @@ static struct {
 
 int mtvm_memory_init(uint8_t *data, size_t size) {
   const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
-  memory.base = data + skip;
   size = size < MTVM_MAX_BYTES ? size : MTVM_MAX_BYTES;
   if (size < skip + 2 * MTVM_ALIGN) {
     return mtvm_at_least("bytes of workspace", 3 * MTVM_ALIGN, (intptr_t)size);
   }
+  memory.base = data + skip;
   memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
   mtvm_memory_reset();
   return 0;
@@ -127,7 +125,8 @@ void *mtvm_memory_alloc(size_t nbytes, mtvm_block_kind_t kind) {
   return memory.base + offset + MTVM_ALIGN;
 }
 
-/* Offset of the block that holds data, which is one of the blocks at the bottom; -1 when there is none. */
+/* Kind and offset of the block that holds data; "free" when none of those at the bottom does, -1 when they
+ * are broken. */
 static int find_block(const void *data, uint32_t *found) {
   const uintptr_t distance = (uintptr_t)data - (uintptr_t)memory.base;
   uint32_t offset = 0;
@@ -142,7 +141,7 @@ static int find_block(const void *data, uint32_t *found) {
     }
     offset += at(offset)->size;
   }
-  return -1;
+  return MTVM_BLOCK_FREE;
 }
 
 /* Give free blocks at the top back. */
@@ -164,25 +163,44 @@ static int trim(void) {
 
 int mtvm_memory_free(const void *data, mtvm_block_kind_t kind) {
   uint32_t offset = 0;
-  if (find_block(data, &offset) != (int)kind || data != memory.base + offset + MTVM_ALIGN) {
+  const int found = find_block(data, &offset);
+  if (found < 0) {
+    return -1;
+  }
+  if (found != (int)kind || data != memory.base + offset + MTVM_ALIGN) {
     return mtvm_error_hex("not an allocation:", (uintptr_t)data);
   }
   set_block(offset, at(offset)->size, MTVM_BLOCK_FREE);
   return trim();
 }
 
-bool mtvm_memory_holds(const void *data, size_t nbytes) {
+int mtvm_memory_check(const void *data, size_t nbytes) {
   uint32_t offset = 0;
   const int kind = find_block(data, &offset);
-  if (kind != MTVM_BLOCK_DATA && kind != MTVM_BLOCK_TENSOR) {
-    return false;
+  if (kind < 0) {
+    return -1;
   }
-  return nbytes <= (uintptr_t)(memory.base + offset + at(offset)->size) - (uintptr_t)data;
+  if ((kind == MTVM_BLOCK_DATA || kind == MTVM_BLOCK_TENSOR) &&
+      nbytes <= (uintptr_t)(memory.base + offset + at(offset)->size) - (uintptr_t)data) {
+    return 0;
+  }
+  return mtvm_error_hex("no allocation holds the tensor at", (uintptr_t)data);
 }
 
-size_t mtvm_stack_mark(void) { return memory.stack; }
-
-void mtvm_stack_release(size_t mark) { memory.stack = (uint32_t)mark; }
+int mtvm_kernel_call(TVMBackendPackedCFunc kernel, TVMValue *args, int *codes, int count, TVMValue *result,
+                     int *result_code) {
+  const uint32_t mark = memory.stack;
+  int failed;
+  result->v_int64 = 0;
+  *result_code = kTVMNullptr;
+  mtvm_error_clear();
+  failed = kernel(args, codes, count, result, result_code, NULL);
+  memory.stack = mark;
+  if (failed == 0) {
+    return 0;
+  }
+  return mtvm_error_text()[0] != '\0' ? -1 : mtvm_want("result of the function", 0, failed);
+}
 
 void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t nbytes, int dtype_code_hint,
                                int dtype_bits_hint) {

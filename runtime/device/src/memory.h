@@ -6,7 +6,7 @@
 
 #include <microtvm/aot.h>
 #include <microtvm/config.h>
-#include <stdbool.h>
+#include <tvm/runtime/c_backend_api.h>
 
 typedef enum {
   MTVM_BLOCK_FREE,
@@ -25,11 +25,13 @@ void *mtvm_memory_alloc(size_t nbytes, mtvm_block_kind_t kind);
 /* 0; -1 with the error set when data is not the beginning of a block of that kind. */
 int mtvm_memory_free(const void *data, mtvm_block_kind_t kind);
 
-/* Whether the host may read and write nbytes from data on: they lie in one data or tensor block. */
-bool mtvm_memory_holds(const void *data, size_t nbytes);
+/* 0 when the host may read and write nbytes from data on: they lie in one data or tensor block. Else -1 with
+ * the error set. */
+int mtvm_memory_check(const void *data, size_t nbytes);
 
-/* Give the stack back up to where it was: a kernel that failed freed nothing. */
-size_t mtvm_stack_mark(void);
-void mtvm_stack_release(size_t mark);
+/* Call a kernel, and take back what it leaves on the stack: one that failed freed nothing. 0, or -1 with the
+ * error set. */
+int mtvm_kernel_call(TVMBackendPackedCFunc kernel, TVMValue *args, int *codes, int count, TVMValue *result,
+                     int *result_code);
 
 #endif

@@ -6,8 +6,6 @@
 
 #include "error.h"
 
-#define TENSOR_HEAD 24u /* address 8, device 8, number of dimensions 4, data type 4 */
-
 uint8_t *mtvm_read_bytes(mtvm_reader_t *reader, size_t n) {
   uint8_t *bytes = reader->at;
   if (n > (size_t)(reader->end - reader->at)) {
@@ -93,8 +91,7 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
 void *mtvm_scratch_take(mtvm_scratch_t *scratch, size_t n) {
   uint8_t *aligned = scratch->at + ((size_t)(0 - (uintptr_t)scratch->at) & 7u);
   if (aligned > scratch->end || n > (size_t)(scratch->end - aligned)) {
-    (void)mtvm_want("bytes of packet buffer for the call", (intptr_t)n,
-                    scratch->end - scratch->at);
+    (void)mtvm_want("bytes of packet buffer for the call", (intptr_t)n, scratch->end - scratch->at);
     return NULL;
   }
   scratch->at = aligned + n;
@@ -133,7 +130,8 @@ static int read_value(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMVal
     case kTVMNullptr:
       return 0;
     case kTVMArgInt:
-    case 1: /* unsigned, which calls treat as int */
+    case kDLUInt:
+    case kTVMArgBool: /* hosts of TVM 0.18 send their truth values so */
     case kTVMArgFloat:
     case kTVMOpaqueHandle:
     case kTVMDataType:
@@ -169,6 +167,9 @@ int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
   for (uint32_t i = 0; i < count; i++) {
     if (read_value(reader, call, call->codes[i], &call->values[i]) != 0) {
       return -1;
+    }
+    if (call->codes[i] == kDLUInt || call->codes[i] == kTVMArgBool) {
+      call->codes[i] = kTVMArgInt; /* for those who are called, all of them are ints */
     }
   }
   return mtvm_read_end(reader);

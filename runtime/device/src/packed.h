@@ -48,7 +48,7 @@ typedef struct {
   mtvm_scratch_t scratch;
   TVMValue result;
   int result_code;
-  uint64_t handle; /* of the result, when it is a tensor, beside its data */
+  uint64_t handle; /* the result, when it is a handle; of a tensor, beside its data */
 } mtvm_call_t;
 
 /* Read the arguments of a call. */

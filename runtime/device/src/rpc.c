@@ -33,6 +33,7 @@ enum {
   DEV_CREATE_STREAM = 18,
   DEV_FREE_STREAM = 19,
   DEV_SET_STREAM = 20,
+  FIRST_SEQUENCE = GET_GLOBAL_FUNC, /* from here on, the operands are a sequence */
 };
 
 #define LENGTH_BYTES 8u
@@ -278,19 +279,13 @@ static int copy_to_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
 
 /* Requests whose operands are a sequence. The result, null unless they set it, is one value. */
 
-static int return_bits(mtvm_call_t *call, int code, uint64_t bits) {
-  call->result_code = code;
-  call->handle = bits;
-  return 0;
-}
-
 static int on_device(mtvm_call_t *call) {
   const int32_t type = call->values[0].v_device.device_type;
   return type == kDLCPU ? 0 : mtvm_want("device type", kDLCPU, type);
 }
 
 static int get_global(mtvm_call_t *call) {
-  return return_bits(call, kTVMOpaqueHandle, mtvm_find_global(call->values[0].v_str));
+  return mtvm_return_handle(call, kTVMOpaqueHandle, mtvm_find_global(call->values[0].v_str));
 }
 
 static int free_handle(mtvm_call_t *call) {
@@ -299,14 +294,14 @@ static int free_handle(mtvm_call_t *call) {
 
 static int get_attribute(mtvm_call_t *call) {
   if (call->values[1].v_int64 == DEVICE_EXISTS) {
-    return return_bits(call, kTVMArgInt, call->values[0].v_device.device_type == kDLCPU ? 1 : 0);
+    return mtvm_return_handle(call, kTVMArgInt, call->values[0].v_device.device_type == kDLCPU ? 1 : 0);
   }
   return on_device(call);
 }
 
 static int return_block(mtvm_call_t *call, size_t nbytes) {
   const void *data = mtvm_memory_alloc(nbytes, MTVM_BLOCK_DATA);
-  return data == NULL ? -1 : return_bits(call, kTVMOpaqueHandle, (uintptr_t)data);
+  return data == NULL ? -1 : mtvm_return_handle(call, kTVMOpaqueHandle, (uintptr_t)data);
 }
 
 /* The alignment that the host asks for is that of its own vectors: MTVM_ALIGN serves those of this device. */
@@ -349,27 +344,27 @@ static int copy_among_remote(mtvm_call_t *call) {
 
 /* Streams do not exist: everything is done when it is answered. */
 static int create_stream(mtvm_call_t *call) {
-  return on_device(call) != 0 ? -1 : return_bits(call, kTVMOpaqueHandle, 0);
+  return on_device(call) != 0 ? -1 : mtvm_return_handle(call, kTVMOpaqueHandle, 0);
 }
 
-/* From GET_GLOBAL_FUNC on. */
 static const struct {
   const char *arguments; /* see mtvm_want_arguments */
   mtvm_native_fn carry_out;
 } requests[] = {
-    {"s", get_global},
-    {"hi", free_handle},
-    {"d", on_device},
-    {"di", get_attribute},
-    {"diiy", alloc_data},
-    {"dh", free_data},
-    {"dh", on_device}, /* stream sync */
-    {"tt", copy_among_remote},
-    {"t", alloc_data_with_scope},
-    {"d", create_stream},
-    {"dh", on_device}, /* free stream */
-    {"dh", on_device}, /* set stream */
+    [GET_GLOBAL_FUNC - FIRST_SEQUENCE] = {"s", get_global},
+    [FREE_HANDLE - FIRST_SEQUENCE] = {"hi", free_handle},
+    [DEV_SET_DEVICE - FIRST_SEQUENCE] = {"d", on_device},
+    [DEV_GET_ATTR - FIRST_SEQUENCE] = {"di", get_attribute},
+    [DEV_ALLOC_DATA - FIRST_SEQUENCE] = {"diiy", alloc_data},
+    [DEV_FREE_DATA - FIRST_SEQUENCE] = {"dh", free_data},
+    [DEV_STREAM_SYNC - FIRST_SEQUENCE] = {"dh", on_device},
+    [COPY_AMONG_REMOTE - FIRST_SEQUENCE] = {"tt", copy_among_remote},
+    [DEV_ALLOC_DATA_WITH_SCOPE - FIRST_SEQUENCE] = {"t", alloc_data_with_scope},
+    [DEV_CREATE_STREAM - FIRST_SEQUENCE] = {"d", create_stream},
+    [DEV_FREE_STREAM - FIRST_SEQUENCE] = {"dh", on_device},
+    [DEV_SET_STREAM - FIRST_SEQUENCE] = {"dh", on_device},
 };
+#define SEQUENCES (sizeof requests / sizeof requests[0])
 
 static int take_sequence(mtvm_session_t *session, uint32_t index, mtvm_reader_t *reader, mtvm_call_t *call) {
   call->result_code = kTVMNullptr;
@@ -391,10 +386,10 @@ static int take_request(mtvm_session_t *session, int32_t code, mtvm_reader_t *re
     case COPY_TO_REMOTE:
       return copy_to_remote(session, reader);
     default:
-      if (code < GET_GLOBAL_FUNC || code > DEV_SET_STREAM) {
+      if (code < FIRST_SEQUENCE || code - FIRST_SEQUENCE >= (int32_t)SEQUENCES) {
         return mtvm_error_hex("no request has code", (uintptr_t)(uint32_t)code);
       }
-      return take_sequence(session, (uint32_t)(code - GET_GLOBAL_FUNC), reader, call);
+      return take_sequence(session, (uint32_t)(code - FIRST_SEQUENCE), reader, call);
   }
 }
 
@@ -408,7 +403,9 @@ bool mtvm_rpc_take(mtvm_session_t *session, uint8_t *message, size_t length, uin
   call.scratch.at = message + length;
   call.scratch.end = end;
   mtvm_error_clear();
-  if (reader.overrun || got != length - LENGTH_BYTES) {
+  if (reader.overrun) {
+    failed = mtvm_read_end(&reader);
+  } else if (got != length - LENGTH_BYTES) {
     failed = mtvm_want("length of the message", (intptr_t)length - (intptr_t)LENGTH_BYTES, (intptr_t)got);
   } else if (code == SHUTDOWN) {
     return false;

@@ -32,11 +32,7 @@ int mtvm_tensor_bytes(const DLTensor *tensor, size_t *nbytes) {
 
 static uint8_t *at_offset(const DLTensor *tensor, size_t nbytes) {
   const size_t offset = (size_t)tensor->byte_offset; /* at most MTVM_MAX_BYTES, as nbytes is */
-  if (!mtvm_memory_holds(tensor->data, offset + nbytes)) {
-    (void)mtvm_error_hex("no allocation holds the tensor at", (uintptr_t)tensor->data);
-    return NULL;
-  }
-  return (uint8_t *)tensor->data + offset;
+  return mtvm_memory_check(tensor->data, offset + nbytes) != 0 ? NULL : (uint8_t *)tensor->data + offset;
 }
 
 uint8_t *mtvm_tensor_elements(const DLTensor *tensor, size_t *nbytes) {
@@ -78,8 +74,8 @@ static bool is_linked_parameter(const void *data) {
 
 int mtvm_tensor_check_argument(const DLTensor *tensor) {
   size_t nbytes;
-  if (mtvm_tensor_elements(tensor, &nbytes) != NULL) {
-    return 0;
+  if (mtvm_tensor_bytes(tensor, &nbytes) != 0) {
+    return -1;
   }
-  return is_linked_parameter(tensor->data) ? 0 : -1;
+  return at_offset(tensor, nbytes) != NULL || is_linked_parameter(tensor->data) ? 0 : -1;
 }
