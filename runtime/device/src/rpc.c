@@ -42,8 +42,6 @@ enum {
 #define PROTOCOL "0.8.0"
 #define DEVICE_EXISTS 0 /* the one attribute every device has */
 
-static size_t packet_buffer_size;
-
 /* A value of an answer, and how it is written. */
 typedef struct {
   int32_t code;
@@ -51,12 +49,6 @@ typedef struct {
   const void *bytes; /* of a string or bytes; the tensor */
   uint64_t bits;     /* of anything else */
 } item_t;
-
-void mtvm_rpc_init(size_t size) { packet_buffer_size = size; }
-
-size_t mtvm_max_message(void) { return packet_buffer_size - MTVM_SESSION_HEADER; }
-
-size_t mtvm_max_packet(void) { return mtvm_max_message() - LENGTH_BYTES; }
 
 void mtvm_rpc_reset(const mtvm_session_t *session) {
   mtvm_memory_reset();

@@ -8,15 +8,6 @@
 
 #include <microtvm/server.h>
 
-/* Largest message that is taken or sent, its length included. */
-size_t mtvm_max_message(void);
-
-/* What hosts are told of it: without its length. They cut large copies accordingly. */
-size_t mtvm_max_packet(void);
-
-/* For a packet buffer of that size. */
-void mtvm_rpc_init(size_t size);
-
 /* A session begins (session->id) or ended (0): nothing of the last one is left. */
 void mtvm_rpc_reset(const mtvm_session_t *session);
 

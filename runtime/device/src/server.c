@@ -8,20 +8,16 @@
 #include "rpc.h"
 #include "session.h"
 
-#define LARGEST_PACKET_BUFFER 2048u
-#define SMALLEST_PACKET_BUFFER 256u
-
 int mtvm_server_init(mtvm_server_t *server, const mtvm_server_config_t *config) {
   size_t size = config->packet_buffer_size;
-  if (size < SMALLEST_PACKET_BUFFER) {
-    return mtvm_at_least("bytes of packet buffer", SMALLEST_PACKET_BUFFER, (intptr_t)size);
+  if (size < MTVM_SMALLEST_PACKET) {
+    return mtvm_at_least("bytes of packet buffer", MTVM_SMALLEST_PACKET, (intptr_t)size);
   }
-  size = size > LARGEST_PACKET_BUFFER ? LARGEST_PACKET_BUFFER : size;
+  size = size > MTVM_LARGEST_PACKET ? MTVM_LARGEST_PACKET : size;
   memset(server, 0, sizeof *server);
   mtvm_unframer_init(&server->unframer, config->packet_buffer, size);
-  mtvm_rpc_init(size);
   if (mtvm_memory_init(config->workspace, config->workspace_size) != 0 ||
-      mtvm_session_init(&server->session, config->write, config->context) != 0) {
+      mtvm_session_init(&server->session, size, config->write, config->context) != 0) {
     return -1;
   }
   mtvm_rpc_reset(&server->session);

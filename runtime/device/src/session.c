@@ -11,10 +11,10 @@ enum { START_INIT = 0x00, START_REPLY = 0x01, TERMINATE = 0x02, LOG = 0x03, NORM
 
 #define VERSION 1u
 
-/* No host has a smaller buffer. */
-#define LONGEST_LOG (2048u - MTVM_SESSION_HEADER)
+#define LONGEST_LOG (MTVM_LARGEST_PACKET - MTVM_SESSION_HEADER)
 
 static mtvm_session_t *speaker;
+static size_t packet_size;
 
 /* Nonces of one run of the device follow from the first, which is random. */
 static uint8_t next_nonce(uint8_t nonce) {
@@ -22,7 +22,9 @@ static uint8_t next_nonce(uint8_t nonce) {
   return nonce != 0 ? nonce : 1;
 }
 
-int mtvm_session_init(mtvm_session_t *session, mtvm_write_fn write, void *context) {
+size_t mtvm_max_message(void) { return packet_size - MTVM_SESSION_HEADER; }
+
+int mtvm_session_init(mtvm_session_t *session, size_t size, mtvm_write_fn write, void *context) {
   const tvm_crt_error_t code = TVMPlatformGenerateRandom(&session->nonce, 1);
   if (code != kTvmErrorNoError) {
     return mtvm_want("result of the random numbers", 0, (intptr_t)code);
@@ -31,6 +33,7 @@ int mtvm_session_init(mtvm_session_t *session, mtvm_write_fn write, void *contex
     session->nonce = 1;
   }
   session->id = 0;
+  packet_size = size;
   mtvm_framer_init(&session->framer, write, context);
   speaker = session;
   return 0;

@@ -17,8 +17,12 @@ typedef enum {
   MTVM_SESSION_MESSAGE, /* a message of the session, behind the header */
 } mtvm_session_event_t;
 
-/* The last session initialised is the one that mtvm_log speaks in. 0, or -1 with the error set. */
-int mtvm_session_init(mtvm_session_t *session, mtvm_write_fn write, void *context);
+/* With packets of at most `size` bytes. The last session initialised is the one that mtvm_log speaks in. 0,
+ * or -1 with the error set. */
+int mtvm_session_init(mtvm_session_t *session, size_t size, mtvm_write_fn write, void *context);
+
+/* Bytes of the largest message that is taken or sent. */
+size_t mtvm_max_message(void);
 
 /* Tell the host that the device was reset. */
 void mtvm_session_announce(mtvm_session_t *session);

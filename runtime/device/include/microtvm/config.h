@@ -6,8 +6,13 @@
 
 #include <stdint.h>
 
-/* The only packet buffer: requests are received and decoded in it, replies are streamed. Hosts of TVM 0.12
- * and later have 2048 bytes themselves and hang on a device that offers more. */
+/* Hosts of TVM 0.12 and later have a buffer of 2048 bytes and hang on a device that offers more. */
+#define MTVM_LARGEST_PACKET 2048
+
+/* What InitServer, an exception and a call with a few arguments need. */
+#define MTVM_SMALLEST_PACKET 256
+
+/* The only packet buffer: requests are received and decoded in it, replies are streamed. */
 #ifndef MTVM_PACKET_BUFFER_BYTES
 #define MTVM_PACKET_BUFFER_BYTES 2048
 #endif
@@ -79,8 +84,8 @@
 
 #define MTVM_STATIC_ASSERT(condition, name) typedef char mtvm_assert_##name[(condition) ? 1 : -1]
 
-MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES >= 256, packet_buffer_holds_a_request);
-MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES <= 2048, packet_buffer_suits_every_host);
+MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES >= MTVM_SMALLEST_PACKET, packet_buffer_holds_a_request);
+MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES <= MTVM_LARGEST_PACKET, packet_buffer_suits_every_host);
 MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES >= 16, send_buffer_holds_a_packet_header);
 MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES <= 0xffff, send_buffer_is_counted_in_16_bits);
 MTVM_STATIC_ASSERT(MTVM_ALIGN >= 16 && (MTVM_ALIGN & (MTVM_ALIGN - 1)) == 0, align_is_a_power_of_two);
@@ -88,7 +93,7 @@ MTVM_STATIC_ASSERT(MTVM_MAX_OBJECTS >= 1 && MTVM_MAX_OBJECTS <= 250, objects_fit
 MTVM_STATIC_ASSERT(MTVM_MAX_NDIM >= 1 && MTVM_MAX_ARGS >= 8, limits_are_usable);
 MTVM_STATIC_ASSERT(MTVM_MAX_RUNS >= 1 && MTVM_MAX_RUNS <= 1000000000, runs_fit_the_arithmetic);
 MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES >= 64, error_text_is_readable);
-MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES <= 224, error_text_fits_the_smallest_packet_buffer);
+MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES <= MTVM_SMALLEST_PACKET - 32, error_text_fits_the_smallest_packet_buffer);
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "The wire is little-endian, and numbers are read from it as they are"
