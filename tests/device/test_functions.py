@@ -280,6 +280,26 @@ def test_global_functions_and_executors_are_measured(device: MemoryDevice) -> No
         device.call(handle)
 
 
+def test_what_measured_functions_return_is_given_back(device: MemoryDevice) -> None:
+    device.set_timer(1.0)
+    free_address = device.alloc((1,)).data
+    device.open()
+    evaluate = device.function("runtime.RPCTimeEvaluator")
+    tail = [(INT, 1), (INT, 0), (INT, 5), (INT, 3), (INT, 0), (STR, "")]
+    library, module = device.system_lib(), device.aot("scale")
+    for owner, name, arguments in [
+        ((MODULE, module), "get_output", [(INT, 0)]),
+        ((NULL, None), "runtime.SystemLib", []),
+        ((NULL, None), "tvm.aot_executor.create", [(MODULE, library), (DEVICE, (1, 0)), (STR, "scale")]),
+        ((NULL, None), "runtime.RPCTimeEvaluator", [(MODULE, library), (STR, "sum"), *tail]),
+    ]:
+        _, (_, handle) = device.call(evaluate, owner, (STR, name), *tail)
+        assert seconds(device, handle, *arguments) == [0.2] * 3
+        device.free(handle, FUNCTION)
+    device.free(module, MODULE)
+    assert device.alloc((1,)).data == free_address
+
+
 # Random numbers
 
 

@@ -79,13 +79,25 @@ int mtvm_evaluator_create(mtvm_call_t *call) {
   return mtvm_return_handle(call, kTVMPackedFuncHandle, mtvm_handle(MTVM_FUNCTION, (uint32_t)owner, 0));
 }
 
+/* Nobody takes the result: a handle among the results is given back at once. */
+static int run_once(const mtvm_function_t *function, mtvm_call_t *call) {
+  if (mtvm_call(function, call) != 0) {
+    return -1;
+  }
+  if (call->handle != 0) {
+    (void)mtvm_handle_free(call->handle, call->result_code);
+    call->handle = 0;
+  }
+  return 0;
+}
+
 /* Seconds that `number` runs take. */
 static int time_batch(const mtvm_function_t *function, uint32_t number, mtvm_call_t *call, double *seconds) {
   int failed = 0;
   tvm_crt_error_t code = TVMPlatformBeforeMeasurement();
   code = code != kTvmErrorNoError ? code : TVMPlatformTimerStart();
   for (uint32_t i = 0; i < number && code == kTvmErrorNoError && failed == 0; i++) {
-    failed = mtvm_call(function, call);
+    failed = run_once(function, call);
   }
   code = code != kTvmErrorNoError ? code : TVMPlatformTimerStop(seconds);
   code = code != kTvmErrorNoError ? code : TVMPlatformAfterMeasurement();
@@ -138,7 +150,7 @@ int mtvm_evaluator_run(mtvm_call_t *call) {
     return -1;
   }
   /* Once for caches, and to learn of a function that fails before anything is timed. */
-  failed = mtvm_call(&function, call);
+  failed = run_once(&function, call);
   for (uint32_t i = 0; i < evaluator->repeat && failed == 0; i++) {
     failed = measure(evaluator, &function, call, &seconds[i]);
   }
@@ -146,6 +158,5 @@ int mtvm_evaluator_run(mtvm_call_t *call) {
   result->size = evaluator->repeat * sizeof *seconds;
   call->result.v_handle = result;
   call->result_code = kTVMBytes;
-  call->handle = 0; /* of the last run's result */
   return failed;
 }
