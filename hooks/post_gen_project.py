@@ -13,8 +13,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-# The build file of each build system; the platform keeps the one of the chosen.
+# The build file of each build system; the platform gets the one of the chosen.
 BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
+# Stands in the first lines of each, and tells it from an owner's; pre_gen_project.py has it too.
+OURS = "# Builds the firmware of a project of the platform "
 # Files of a family that serve the bake and not the platform: an include of README.md, and the table of tools.
 FAMILY_ONLY = ("first_minutes.md", "tools.json")
 # From the template -> into the platform. A directory is replaced whole, a file is overwritten.
@@ -30,20 +32,25 @@ NOT_COPIED = ("__pycache__", ".*", "*.o", "*.a", "build", "tests")
 def lift_family(platform, template, family, build_system):
     """Move what the chosen family rendered to the platform's root, and drop what the others rendered."""
     families = platform / "families"
+    not_chosen = {file for name, file in BUILD_FILES.items() if name != build_system}
     for path in sorted((families / family).iterdir()):
-        if path.name in FAMILY_ONLY:
-            continue
-        target = platform / path.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        path.replace(target)
+        if path.name not in FAMILY_ONLY and path.name not in not_chosen:
+            path.replace(platform / path.name)
     for name in known_families(template):
         shutil.rmtree(families / name)
     if not any(families.iterdir()):  # else the owner keeps something of that name
         families.rmdir()
-    for name, build_file in BUILD_FILES.items():
-        if name != build_system and (platform / build_file).exists():
-            (platform / build_file).unlink()
+    for file in not_chosen:
+        if is_ours(platform / file):  # an earlier bake chose it
+            (platform / file).unlink()
+
+
+def is_ours(build_file):
+    """Whether this template wrote that build file."""
+    return build_file.is_file() and any(
+        line.startswith(OURS)
+        for line in build_file.read_text(encoding="utf-8", errors="replace").splitlines()[:5]
+    )
 
 
 def known_families(template):

@@ -6,8 +6,8 @@ Answers reach this file only as JSON inside one string literal, so none of them 
 
 import json
 import keyword
-import os
 import sys
+from pathlib import Path
 
 LONGEST_SLUG = 40  # what is generated below the platform must stay inside the 260 characters of Windows
 LONGEST_NAME = 80
@@ -21,6 +21,10 @@ RESERVED = (
 # `cruft update` renders an answer again, so an answer must not open a tag. The openers are put together here
 # because this file is rendered too.
 TAG_OPENERS = ["{" + mark for mark in "%#{"]
+
+BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
+# Stands in the first lines of each of these; post_gen_project.py has it too.
+OURS = "# Builds the firmware of a project of the platform "
 
 # (answer, whether it is broken, what to change)
 RULES = (
@@ -74,20 +78,56 @@ def broken_rules(answers):
     ]
 
 
-def foreign_runtime(slug):
-    """A sentence when this bake would replace a runtime/ that is not a platform's. Runs in the platform."""
-    if not os.access("runtime", os.F_OK) or os.access("runtime/host/boards.py", os.F_OK):
-        return []
+def is_there(path):
+    return path.exists() or path.is_symlink()  # a link to nowhere is there too
+
+
+def is_not_a_directory(path):
+    return is_there(path) and not path.is_dir()
+
+
+def is_link_or_file(path):
+    return path.is_symlink() or is_not_a_directory(path)
+
+
+def is_foreign_runtime(path):
+    return path.is_dir() and not path.is_symlink() and not (path / "host" / "boards.py").exists()
+
+
+def is_foreign_build_file(path):
+    if not path.is_file():
+        return is_there(path)
+    head = path.read_text(encoding="utf-8", errors="replace").splitlines()[:5]
+    return not any(line.startswith(OURS) for line in head)
+
+
+# (what the bake writes in the platform, whether the one that is there must stay, what it is)
+IN_THE_WAY = (
+    ("runtime", is_link_or_file, "is a link or a file"),
+    ("runtime", is_foreign_runtime, "is not a platform's"),
+    ("families", is_link_or_file, "is a link or a file"),
+    ("models", is_not_a_directory, "is not a directory"),
+)
+
+
+def in_the_way(slug, build_system):
+    """One sentence for each thing of the owner's that the hooks would replace or fail on.
+
+    Runs in the platform. The files that Cookiecutter itself writes it replaces as its user told it to.
+    """
+    build_file = (BUILD_FILES[build_system], is_foreign_build_file, "is not a platform's")
     return [
-        f"platform_slug {slug!a} names a directory with a runtime/ that is not a platform's: "
-        "choose another, or move that runtime/ away."
+        f"platform_slug {slug!a} names a directory whose {name} {what}: "
+        f"choose another, or move that {name} away."
+        for name, must_stay, what in (*IN_THE_WAY, build_file)
+        if must_stay(Path(name))
     ]
 
 
 def main():
     """The exit status: 0, or 1 when an answer has to change."""
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-    problems = broken_rules(answers) + foreign_runtime(answers["platform_slug"])
+    problems = broken_rules(answers) + in_the_way(answers["platform_slug"], answers["build_system"])
     if problems:
         # Cookiecutter goes on with a traceback of its own; the blank lines set these sentences apart from it.
         print("\nThe platform was not written. What to change:", *problems, "", sep="\n", file=sys.stderr)

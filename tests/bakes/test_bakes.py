@@ -157,16 +157,80 @@ class TestTwice:
         assert "runtime/gone.py" not in platform.files()
         assert {"families/owner.txt", "notes.txt"} <= platform.files()
 
-    def test_refuses_to_replace_a_runtime_that_is_not_a_platforms(
-        self, bake: Baker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    @pytest.mark.parametrize(("build_system", "theirs"), [("make", "CMakeLists.txt"), ("cmake", "Makefile")])
+    def test_keeps_the_owners_own_build_file(
+        self, bake: Baker, build_system: str, theirs: str, tmp_path: Path
     ) -> None:
-        theirs = tmp_path / "out" / "my_microtvm_platform" / "runtime" / "main.c"
+        own = tmp_path / "out" / "my_microtvm_platform" / theirs
+        own.parent.mkdir(parents=True)
+        own.write_text("# The firmware of our product\n")
+        platform = bake(into=tmp_path / "out", build_system=build_system, overwrite=True)
+        assert own.read_text() == "# The firmware of our product\n"
+        assert platform.files() - {theirs} == files_for(
+            {"board_family": "host", "build_system": build_system}
+        )
+
+    @pytest.mark.parametrize(
+        ("path", "sentence"),
+        [
+            ("runtime", "runtime is a link or a file"),
+            ("runtime/main.c", "runtime is not a platform's"),
+            ("families", "families is a link or a file"),
+            ("models", "models is not a directory"),
+            ("Makefile", "Makefile is not a platform's"),
+            ("Makefile/notes.txt", "Makefile is not a platform's"),
+        ],
+    )
+    def test_refuses_to_replace_what_is_not_a_platforms(
+        self, bake: Baker, path: str, sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        theirs = tmp_path / "out" / "my_microtvm_platform" / path
         theirs.parent.mkdir(parents=True)
-        theirs.write_text("int main(void) { return 0; }\n")
+        theirs.write_text("mine\n")
         with pytest.raises(FailedHookException):
             bake(into=tmp_path / "out", overwrite=True)
-        assert "a runtime/ that is not a platform's: choose another" in capfd.readouterr().err
+        assert self.refusals(capfd) == [sentence]
         assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [theirs]
+
+    @pytest.mark.parametrize("goes_somewhere", [True, False])
+    @pytest.mark.parametrize(
+        ("name", "sentence"),
+        [("runtime", "runtime is a link or a file"), ("families", "families is a link or a file")],
+    )
+    def test_refuses_to_write_through_a_link(
+        self,
+        bake: Baker,
+        name: str,
+        sentence: str,
+        goes_somewhere: bool,
+        tmp_path: Path,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        path = bake(into=tmp_path / "out").path
+        (tmp_path / "elsewhere" / "host").mkdir(parents=True)
+        (tmp_path / "elsewhere" / "host" / "boards.py").write_text("mine\n")
+        if name == "runtime":
+            shutil.rmtree(path / name)
+        (path / name).symlink_to(tmp_path / ("elsewhere" if goes_somewhere else "nowhere"))
+        with pytest.raises(FailedHookException):
+            bake(into=tmp_path / "out", overwrite=True)
+        assert self.refusals(capfd) == [sentence]
+        assert (tmp_path / "elsewhere" / "host" / "boards.py").read_text() == "mine\n"
+
+    def test_models_may_be_kept_elsewhere(self, bake: Baker, tmp_path: Path) -> None:
+        platform = tmp_path / "out" / "my_microtvm_platform"
+        platform.mkdir(parents=True)
+        (tmp_path / "models").mkdir()
+        (platform / "models").symlink_to(tmp_path / "models")
+        bake(into=tmp_path / "out", overwrite=True)
+        assert (tmp_path / "models" / "digits_aot.tar").is_file()
+
+    def refusals(self, capfd: pytest.CaptureFixture[str]) -> List[str]:
+        """What stood in the way, in the words of its sentence."""
+        start = "platform_slug 'my_microtvm_platform' names a directory whose "
+        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("platform_")]
+        ends = [line[len(start) :].split(": choose another, or move that ") for line in said]
+        return [what for what, _ in ends]
 
 
 class TestReport:
