@@ -45,14 +45,14 @@ def build_firmware(
     packet: int = PACKET_BYTES,
 ) -> Path:
     """The program that serves this model over its standard input and output."""
-    archive = ModelArchive.open(archive_path, None)
-    unpacked = archive.unpack(directory / "model")
+    archive = ModelArchive.open(archive_path)
+    model = directory / "model"
+    archive.unpack(model)
     config = directory / "model_config.c"
     config.write_text(MODEL_CONFIG.format(workspace=workspace, packet=packet), encoding="utf-8")
     firmware = directory / "firmware"
-    includes = [f"-I{include}" for include in unpacked.include_dirs]
     _cc(
-        *includes, "-w", *unpacked.sources, *unpacked.objects, config, *runtime_objects,
+        "-w", *(model / name for name in (*archive.sources, *archive.objects)), config, *runtime_objects,
         "-no-pie", "-o", firmware, "-lm", cwd=directory,
     )  # fmt: skip
     return firmware

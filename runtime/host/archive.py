@@ -20,8 +20,7 @@ import json
 import os
 import re
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
 
 from runtime.host.errors import ArchiveError
 from runtime.host.model_metadata import (
@@ -37,9 +36,9 @@ from runtime.host.model_metadata import (
     join_outputs,
     read_c_interface,
 )
-from runtime.host.unpack import TarFiles, read_tar, write_files
+from runtime.host.unpack import MODEL_ARCHIVE, TarFiles, read_tar, write_files
 
-__all__ = ["SUPPORTED_VERSIONS", "CInterface", "ModelArchive", "TensorSpec", "UnpackedModel"]
+__all__ = ["SUPPORTED_VERSIONS", "CInterface", "ModelArchive", "TensorSpec"]
 
 SUPPORTED_VERSIONS = (5, 6, 7)
 _EXECUTORS = ("aot", "graph")
@@ -48,28 +47,23 @@ _EXECUTORS = ("aot", "graph")
 _TEXT_WINDOW = 256 * 1024
 _METADATA_LIMIT = 16 * 1024 * 1024
 
+# TVM takes any ASCII text as a module's name (mod_name) and writes it, as it is, into names of files and
+# functions. Object files bear dots and dashes; anything else could break out of a C source or a path.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
 _EXPORT_AGAIN = "Export the model again with export_model_library_format of TVM 0.8 to 0.18."
 
 
-class UnpackedModel(NamedTuple):
-    """Where unpack() put what a firmware is built from. All paths lie below `directory`."""
-
-    directory: Path
-    sources: Tuple[Path, ...]
-    objects: Tuple[Path, ...]
-    include_dirs: Tuple[Path, ...]
-
-
 class ModelArchive:
-    """One module of a model archive.
+    """A model archive of one module.
 
     version: of the format. style: "full-model", or "operator" for the single operators that tuning builds.
-    modules: names of all modules of the archive. module: name of the one that this object describes.
+    module: its name, of plain letters, digits, underscores, dots and dashes.
     executors: what can run it, "aot", "graph" or both; nothing for an operator.
     sources, objects, headers: names inside the archive of the generated C, object files and C headers.
     """
 
-    def __init__(self, files: TarFiles, module: Optional[str]) -> None:
+    def __init__(self, files: TarFiles) -> None:
         self.path = files.path
         self._files = files
         metadata = self._json("metadata.json", _METADATA_LIMIT)
@@ -77,8 +71,7 @@ class ModelArchive:
             self._refuse("has a metadata.json that is not a JSON object")
         self.version = self._read_version(metadata)
         self.style = self._read_style(metadata)
-        self.modules, self._module = self._choose_module(metadata, module)
-        self.module = self.modules[0] if module is None else module
+        self.module, self._module = self._only_module(metadata)
         self.executors = self._read_executors()
         self._memory = self._mapping(self._module.get("memory", {}), "memory")
         self.sources = self._code("src", ".c")
@@ -87,18 +80,18 @@ class ModelArchive:
         self._check_code()
 
     @classmethod
-    def open(cls, path: Union[str, os.PathLike[str]], module: Optional[str] = None) -> ModelArchive:
+    def open(cls, path: Union[str, os.PathLike[str]]) -> ModelArchive:
         """Read a model archive, plain or gzip, whatever its name ends in.
 
-        module: which one, when the archive holds several.
-        Raises ArchiveError when the file is damaged, unsafe, of an unknown version, or lacks a part.
+        Raises ArchiveError when the file is damaged, unsafe, of an unknown version, lacks a part, or holds
+        several modules.
         """
-        files = read_tar(path)
+        files = read_tar(path, MODEL_ARCHIVE)
         if "metadata.json" not in files:
             raise ArchiveError(
                 f"{files.path} is not a model archive: it has no metadata.json.", _EXPORT_AGAIN
             )
-        return cls(files, module)
+        return cls(files)
 
     @property
     def executor(self) -> Optional[str]:
@@ -204,21 +197,17 @@ class ModelArchive:
         name = f"parameters/{self.module}.params"
         return self._files.read(name) if name in self._files else None
 
-    def unpack(self, directory: Union[str, os.PathLike[str]]) -> UnpackedModel:
+    def unpack(self, directory: Union[str, os.PathLike[str]]) -> None:
         """Write the archive, less the copy of TVM's own runtime, to a directory that is missing or empty.
 
         All of it or nothing. Raises ArchiveError when the disk refuses or the directory is in use.
         """
         names = [name for name in self._files.names() if not name.startswith(("runtime/", "templates/"))]
         write_files(self._files, names, directory)
-        root = Path(directory)
-        parents = sorted({name.rpartition("/")[0] for name in self.headers})
-        return UnpackedModel(
-            root,
-            tuple(root / name for name in self.sources),
-            tuple(root / name for name in self.objects),
-            tuple(root / parent for parent in parents),
-        )
+
+    def read(self, name: str) -> bytes:
+        """The content of one of its files, such as an object."""
+        return self._files.read(name)
 
     # What open() checks.
 
@@ -245,10 +234,8 @@ class ModelArchive:
             self._refuse(f"is of the unknown style {str(style)[:40]!r} (supported: full-model, operator)")
         return str(style)
 
-    def _choose_module(
-        self, metadata: Mapping[str, Any], module: Optional[str]
-    ) -> Tuple[List[str], Mapping[str, Any]]:
-        """Names of all modules, and what metadata.json says about the chosen one."""
+    def _only_module(self, metadata: Mapping[str, Any]) -> Tuple[str, Mapping[str, Any]]:
+        """The name of the one module, and what metadata.json says about it."""
         if "modules" in metadata:
             modules = self._mapping(metadata["modules"], "modules")
         else:
@@ -256,15 +243,18 @@ class ModelArchive:
         names = sorted(modules)
         if not names:
             self._refuse("names no module in its metadata.json")
-        if module is None and len(names) > 1:
+        if len(names) > 1:
             self._refuse(
                 f"holds {len(names)} modules: {_some(names)}",
-                "Name one of them, or export each to its own archive.",
+                "Export each to an archive of its own: one call of export_model_library_format for each.",
             )
-        if module is not None and module not in modules:
-            self._refuse(f"holds no module {module!r}", f"It holds: {_some(names)}.")
-        chosen = names[0] if module is None else module
-        return names, self._mapping(modules[chosen], f"modules.{chosen}")
+        name = names[0]
+        if _PLAIN_NAME.fullmatch(name) is None:
+            self._refuse(
+                f"holds a module called {name[:80]!r}, and no function in C can be called so",
+                "Build the model with a mod_name of letters, digits and underscores, and export it again.",
+            )
+        return name, self._mapping(modules[name], f"modules.{name}")
 
     def _read_executors(self) -> List[str]:
         if self.style == "operator":
@@ -281,13 +271,8 @@ class ModelArchive:
         return [str(executor) for executor in executors]
 
     def _code(self, folder: str, *endings: str) -> List[str]:
-        """Names of the module's generated files. They carry its name, which tells several modules apart."""
-        base = "[^/]+"
-        if len(self.modules) > 1:
-            base = (
-                rf"(?:{re.escape(self.module)}_lib[0-9]+\.[a-z]+|(?i:tvmgen_{c_identifier(self.module)}\.h))"
-            )
-        pattern = re.compile(f"codegen/[^/]+/{folder}/(?:[^/]+/)*{base}")
+        """Names of the generated files in one folder of each target."""
+        pattern = re.compile(f"codegen/[^/]+/{folder}/.+")
         names = (name for name in self._files.names() if name.endswith(endings) and pattern.fullmatch(name))
         return sorted(names, key=_natural)
 
@@ -308,9 +293,7 @@ class ModelArchive:
             )
 
     def _graph_name(self) -> Optional[str]:
-        candidates = [f"executor-config/graph/{self.module}.graph"]
-        if len(self.modules) == 1:
-            candidates.append("executor-config/graph/graph.json")
+        candidates = (f"executor-config/graph/{self.module}.graph", "executor-config/graph/graph.json")
         return next((name for name in candidates if name in self._files), None)
 
     # Reading, with every type checked: metadata.json may hold anything.

@@ -13,7 +13,6 @@ import re
 from typing import List, NamedTuple, Optional
 
 from runtime.host.archive import ModelArchive
-from runtime.host.unpack import read_tar
 
 
 class Argument(NamedTuple):
@@ -32,19 +31,23 @@ class Argument(NamedTuple):
 
 
 def entry_name(module: str) -> str:
-    """The main function of a module, in the system library."""
-    return f"tvmgen_{re.sub('[^A-Za-z0-9_]', '_', module)}___tvm_main__"
+    """The main function of a module, in the system library. TVM puts the module's name in as it is."""
+    return f"tvmgen_{module}___tvm_main__"
+
+
+def metadata_name(module: str) -> str:
+    """The function that describes a module, which the C code generator writes beside the main function."""
+    return f"tvmgen_{module}_get_c_metadata"
 
 
 def read_entry(archive: ModelArchive) -> List[Argument]:
     """The arguments in order; empty when the checks were compiled out, as they may be."""
-    files = read_tar(archive.path)
     entry = re.escape(entry_name(archive.module).encode())
     is_pointer = re.compile(rb"(\w+)_code == 3[^\0]*?, " + entry + rb": Expect arg\[(\d+)\] to be pointer")
     has_ndim = re.compile(entry + rb"\.(\w+)\.ndim is expected to equal (\d+)")
     names = {}
     ndims = {}
-    for data in map(files.read, archive.objects):
+    for data in map(archive.read, archive.objects):
         names.update({int(match[2]): match[1].decode() for match in is_pointer.finditer(data)})
         ndims.update({match[1].decode(): int(match[2]) for match in has_ndim.finditer(data)})
     return [Argument(names[index], ndims.get(names[index])) for index in sorted(names)]

@@ -45,7 +45,7 @@ def _model_input(archive: ModelArchive, samples: Mapping[str, bytes]) -> str:
         "/* What the model is run on: little-endian, one array for each input. Put your own data here. */",
         '#include "microtvm/app.h"',
         "",
-        f'const char mtvm_model_name[] = "{archive.module}";',
+        f"const char mtvm_model_name[] = {_c_string(archive.module)};",
         "",
     ]
     rows = []
@@ -113,10 +113,11 @@ def _device_name(spec: TensorSpec) -> str:
 
 
 def _c_string(text: str) -> str:
-    if not text.isprintable() or any(letter in text for letter in '"\\'):
+    # "??": of old compilers' trigraphs, one of which is a backslash.
+    if not text.isprintable() or any(part in text for part in ('"', "\\", "??")):
         raise ArchiveError(
-            f"The model archive has a tensor called {text!r}, which cannot be written into C.",
-            "Name the model's inputs and outputs with plain letters, and export it again.",
+            f"The model archive has something called {text!r}, which cannot be written into C.",
+            "Name the model, its inputs and its outputs with plain letters, and export it again.",
         )
     return f'"{text}"'
 

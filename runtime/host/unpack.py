@@ -3,8 +3,8 @@
 
 tarfile reads the headers; what may be written is decided here. Its extraction is not used: its filters are
 missing from older interpreters. It also takes a tar that was cut between two members for a whole one and
-believes any size, so both are checked here: a model archive has regular files and directories, plain or gzip,
-up to the two blocks of zeros that end a tar.
+believes any size, so both are checked here: what is accepted has regular files and directories, plain or
+gzip, up to the two blocks of zeros that end a tar.
 
 A tar is read once, checked whole, and only then written, so a bad last member leaves no trace of a good
 first. Holding it in memory also means that what was checked is what is written, whatever happens to the file
@@ -18,7 +18,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, Final, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from runtime.host.errors import ArchiveError
 
@@ -55,9 +55,32 @@ _REFUSED_NAMES = (
 )
 _DIRECTORY_NAME = re.compile(r"(?:\A|/)\.?\Z")
 
-_EXPORT_AGAIN = "Export the model again with export_model_library_format and pass the file as it was written."
-_COPY_AGAIN = "Copy or download the archive again; if that does not help, export the model again."
-_DO_NOT_TRUST = "Do not use this file: no export of a model writes such a thing. Export the model again."
+
+class Kind(NamedTuple):
+    """What a tar is read as, in the words of its messages.
+
+    make_again: what to do when the file is no such thing. copy_again: when it is damaged. refused: when it
+    has or does what none should.
+    """
+
+    name: str
+    make_again: str
+    copy_again: str
+    refused: str
+
+
+MODEL_ARCHIVE: Final = Kind(
+    "model archive",
+    "Export the model again with export_model_library_format and pass the file as it was written.",
+    "Copy or download the archive again; if that does not help, export the model again.",
+    "Do not use this file: no export of a model writes such a thing. Export the model again.",
+)
+EXTRA_FILES: Final = Kind(
+    "tar of extra files",
+    "Make it again from plain files and directories: tar -cf extra.tar -C DIRECTORY .",
+    "Copy or download the tar again; if that does not help, make it again.",
+    "Make the tar again, from plain files and directories alone and with names relative to their directory.",
+)
 
 _Place = Tuple[int, int]  # first byte in the tar, byte after the last
 
@@ -95,16 +118,16 @@ class TarFiles:
         return found if found < 0 else found - start
 
 
-def read_tar(path: Union[str, os.PathLike[str]]) -> TarFiles:
+def read_tar(path: Union[str, os.PathLike[str]], kind: Kind = MODEL_ARCHIVE) -> TarFiles:
     """Read and check a whole tar, plain or gzip, whatever its name ends in.
 
     Raises ArchiveError, which names the member at fault where there is one.
     """
     where = Path(path)
-    data = _read_file(where)
+    data = _read_file(where, kind)
     if data[:2] == _GZIP_MAGIC:
-        data = _gunzip(where, data)
-    return TarFiles(where, data, _find_files(where, data))
+        data = _gunzip(where, kind, data)
+    return TarFiles(where, data, _find_files(where, kind, data))
 
 
 def write_files(files: TarFiles, names: Iterable[str], directory: Union[str, os.PathLike[str]]) -> None:
@@ -136,9 +159,11 @@ def write_files(files: TarFiles, names: Iterable[str], directory: Union[str, os.
         ) from error
 
 
-def unpack_tar(path: Union[str, os.PathLike[str]], directory: Union[str, os.PathLike[str]]) -> None:
+def unpack_tar(
+    path: Union[str, os.PathLike[str]], directory: Union[str, os.PathLike[str]], kind: Kind = EXTRA_FILES
+) -> None:
     """Unpack a whole tar under the rules of read_tar and write_files."""
-    files = read_tar(path)
+    files = read_tar(path, kind)
     write_files(files, files.names(), directory)
 
 
@@ -156,26 +181,26 @@ def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-def _read_file(path: Path) -> bytes:
-    """The bytes of the archive file. Pipes and devices are refused before they are opened: they may block."""
+def _read_file(path: Path, kind: Kind) -> bytes:
+    """The bytes of the file. Pipes and devices are refused before they are opened: they may block."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            kind = "a directory, not a model archive" if path.is_dir() else "not a regular file"
-            raise ArchiveError(f"{path} is {kind}.", "Pass the .tar file itself.")
+            what = f"a directory, not a {kind.name}" if path.is_dir() else "not a regular file"
+            raise ArchiveError(f"{path} is {what}.", "Pass the .tar file itself.")
         if status.st_size > MAX_TOTAL_BYTES:
-            raise ArchiveError(f"{path} is larger than {_mebibytes(MAX_TOTAL_BYTES)}.", _EXPORT_AGAIN)
+            raise ArchiveError(f"{path} is larger than {_mebibytes(MAX_TOTAL_BYTES)}.", kind.make_again)
         with path.open("rb") as file:
             data = file.read(MAX_TOTAL_BYTES)
     except FileNotFoundError as error:
-        raise ArchiveError(f"There is no model archive {path}.", "Check the path.") from error
+        raise ArchiveError(f"There is no {kind.name} {path}.", "Check the path.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = _reason(error) if isinstance(error, OSError) else str(error)
         raise ArchiveError(
-            f"The model archive {path} cannot be read: {reason}.", "Check its path and its permissions."
+            f"The {kind.name} {path} cannot be read: {reason}.", "Check its path and its permissions."
         ) from error
     if not data:
-        raise ArchiveError(f"{path} is empty.", _EXPORT_AGAIN)
+        raise ArchiveError(f"{path} is empty.", kind.make_again)
     return data
 
 
@@ -183,8 +208,8 @@ def _mebibytes(size: int) -> str:
     return f"{size // (1024 * 1024)} MiB"
 
 
-def _gunzip(path: Path, data: bytes) -> bytes:
-    """Decompress, and stop as soon as the result is larger than any model archive."""
+def _gunzip(path: Path, kind: Kind, data: bytes) -> bytes:
+    """Decompress, and stop as soon as the result is larger than any tar may be."""
     import gzip
     import zlib
 
@@ -192,11 +217,11 @@ def _gunzip(path: Path, data: bytes) -> bytes:
         with gzip.open(io.BytesIO(data)) as file:
             plain = file.read(MAX_TOTAL_BYTES + 1)  # reads a good file to its end, where its checksum is
     except EOFError as error:
-        raise ArchiveError(f"{path} is cut short: its gzip data has no end.", _COPY_AGAIN) from error
+        raise ArchiveError(f"{path} is cut short: its gzip data has no end.", kind.copy_again) from error
     except (OSError, zlib.error) as error:
-        raise ArchiveError(f"{path} is a damaged gzip file: {error}.", _COPY_AGAIN) from error
+        raise ArchiveError(f"{path} is a damaged gzip file: {error}.", kind.copy_again) from error
     if len(plain) > MAX_TOTAL_BYTES:
-        raise ArchiveError(f"{path} decompresses to more than {_mebibytes(MAX_TOTAL_BYTES)}.", _DO_NOT_TRUST)
+        raise ArchiveError(f"{path} decompresses to more than {_mebibytes(MAX_TOTAL_BYTES)}.", kind.refused)
     return plain
 
 
@@ -212,7 +237,7 @@ class _Headers(io.BytesIO):
         return super().read(size)
 
 
-def _find_files(path: Path, data: bytes) -> Dict[str, _Place]:
+def _find_files(path: Path, kind: Kind, data: bytes) -> Dict[str, _Place]:
     """Where each regular file of a tar lies. Raises ArchiveError unless every member is good."""
     import tarfile  # takes as long as the walk itself
 
@@ -226,37 +251,38 @@ def _find_files(path: Path, data: bytes) -> Dict[str, _Place]:
                 fault = _fault_of(member, first_type, tar.pax_headers) or _claim(member, places)
                 if fault:
                     name = member.name[:120]
-                    raise ArchiveError(f"{path} has a member {name!r} that {fault}.", _DO_NOT_TRUST)
+                    raise ArchiveError(f"{path} has a member {name!r} that {fault}.", kind.refused)
                 if max(count, len(places)) > MAX_ENTRIES:
-                    raise ArchiveError(f"{path} has more than {MAX_ENTRIES:,} members.", _DO_NOT_TRUST)
+                    raise ArchiveError(f"{path} has more than {MAX_ENTRIES:,} members.", kind.refused)
                 if tar.offset > len(data):
-                    raise ArchiveError(f"{path} is cut short inside member {member.name!r}.", _COPY_AGAIN)
+                    raise ArchiveError(f"{path} is cut short inside member {member.name!r}.", kind.copy_again)
                 last = member.name
                 headers.budget = _MAX_HEADER_BYTES
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-        raise _broken(path, data, headers.tell(), last, str(error)) from error
+        raise _broken(path, kind, data, headers.tell(), last, str(error)) from error
     # tarfile takes the end of the data, and a damaged header, for the end of the tar.
     if data[tar.offset : tar.offset + _BLOCK] != bytes(_BLOCK):
-        raise _broken(path, data, headers.tell(), last, "the next header has a wrong checksum or number")
+        reason = "the next header has a wrong checksum or number"
+        raise _broken(path, kind, data, headers.tell(), last, reason)
     files = {name: place for name, place in places.items() if place}
     if not files:
-        raise ArchiveError(f"{path} holds no file.", _EXPORT_AGAIN)
+        raise ArchiveError(f"{path} holds no file.", kind.make_again)
     return files
 
 
-def _broken(path: Path, data: bytes, read: int, last: str, reason: str) -> ArchiveError:
+def _broken(path: Path, kind: Kind, data: bytes, read: int, last: str, reason: str) -> ArchiveError:
     """What to say when tarfile has read so many bytes, and found no member after the one named `last`."""
     if not last and data[257:262] != b"ustar":
-        kind = next((f"{kind}, " for magic, kind in _OTHER_KINDS.items() if data.startswith(magic)), "")
-        return ArchiveError(f"{path} is {kind}not a tar file.", _EXPORT_AGAIN)
+        other = next((f"{other}, " for magic, other in _OTHER_KINDS.items() if data.startswith(magic)), "")
+        return ArchiveError(f"{path} is {other}not a tar file.", kind.make_again)
     after = f" after member {last!r}" if last else ""
     if read >= len(data):
-        return ArchiveError(f"{path} is cut short{after}: a tar file's end mark is missing.", _COPY_AGAIN)
-    return ArchiveError(f"{path} is damaged{after}: {reason}.", _COPY_AGAIN)
+        return ArchiveError(f"{path} is cut short{after}: a tar file's end mark is missing.", kind.copy_again)
+    return ArchiveError(f"{path} is damaged{after}: {reason}.", kind.copy_again)
 
 
 def _fault_of(member: TarInfo, first_type: bytes, for_all: Mapping[str, str]) -> str:
-    """What no member of a model export has or does, if anything.
+    """What no member may have or do, if anything.
 
     first_type: of the first of its headers. for_all: what global headers say about all members.
     """
@@ -268,7 +294,7 @@ def _fault_of(member: TarInfo, first_type: bytes, for_all: Mapping[str, str]) ->
         return "has a name that is too long"
     odd = [*for_all, *(key for key in member.pax_headers if key.startswith("GNU.sparse"))]
     if odd:
-        return f"sets {odd[0]!r}, which a model export never does"
+        return f"sets {odd[0]!r}, which is not accepted"
     if not (member.isdir() or member.isreg()) or member.issparse():
         kind = _REFUSED_TYPES.get(member.type, f"of the unknown type {member.type!r}")
         return f"is {kind}; only files and directories are accepted"

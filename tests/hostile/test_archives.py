@@ -257,6 +257,37 @@ def test_modes_and_owners_of_the_archive_are_ignored(tmp_path: Path) -> None:
     assert status.st_uid == os.getuid()
 
 
+EXTRA = [
+    ("missing", None, "There is no tar of extra files"),
+    ("empty", b"", "is empty"),
+    ("text", b"hello\n" * 300, "not a tar file"),
+    ("zeros", bytes(10240), "holds no file"),
+    ("gzip-cut", archive_bytes({"a.c": ""}, mode="w:gz")[:-9], "cut short"),
+    ("cut", archive_bytes({"a.c": "x" * 600})[:700], "cut short"),
+    ("link", tar_bytes([member("a", kind=LINK, target="b")]), "symbolic link"),
+    ("parent", tar_bytes([member("../a.c")]), "leads out"),
+    ("pax-global", tar_bytes([member("h", pax_record("comment", "x"), kind=b"g"), member("a.c")]), "comment"),
+]
+
+
+@pytest.mark.parametrize(("data", "words"), [case[1:] for case in EXTRA], ids=[case[0] for case in EXTRA])
+def test_a_tar_of_extra_files_is_not_called_a_model(
+    tmp_path: Path, data: Optional[bytes], words: str
+) -> None:
+    path = tmp_path / "extra.tar"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(ArchiveError, match=words) as caught:
+        unpack_tar(path, tmp_path / "extra")
+    assert "model" not in str(caught.value).replace(str(path), "").lower()
+    assert caught.value.next_step
+
+
+def test_a_directory_in_place_of_extra_files(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="is a directory, not a tar of extra files"):
+        unpack_tar(tmp_path, tmp_path / "extra")
+
+
 def test_a_directory_in_use_is_left_alone(tmp_path: Path) -> None:
     path = write_archive(tmp_path / "model.tar")
     (tmp_path / "model").mkdir()

@@ -24,7 +24,7 @@ from runtime.host.tensor import CPU, DType
 from runtime.host.transports.base import Transport
 from runtime.host.transports.process import ProcessTransport
 from tests import traces
-from tests.archives import GRAPH, saved_params, version_5, write_archive
+from tests.archives import GRAPH, module_metadata, saved_params, version_5, write_archive
 from tests.firmware import build_firmware, compile_runtime
 from tests.peers import ScriptedDevice, ScriptedTransport, rpc_message
 
@@ -83,10 +83,7 @@ def examples(archive: Path) -> Dict[str, Any]:
 
 
 def infer(executor: Executor, example: Dict[str, Any]) -> List[Any]:
-    for name in executor.input_names:
-        executor.set_input(name, example[f"input_{name}"])
-    executor.run()
-    return [executor.get_output(index) for index in range(executor.num_outputs)]
+    return executor.infer({name: example[f"input_{name}"] for name in executor.input_names})
 
 
 def assert_as_expected(outputs: List[Any], example: Dict[str, Any]) -> None:
@@ -317,9 +314,9 @@ class TestMistakes:
     def test_inputs_by_name_and_index(self, executor: Executor) -> None:
         example = examples(MLP)
         assert (executor.num_inputs, executor.input_names, executor.num_outputs) == (1, ["input"], 1)
-        executor.set_input(0, example["input_input"])
-        executor.run()
-        numpy.testing.assert_allclose(executor.get_output(), example["output_0"], atol=1e-5)
+        for key in (0, "input"):
+            (output,) = executor.infer({key: example["input_input"]})
+            numpy.testing.assert_allclose(output, example["output_0"], atol=1e-5)
 
     @pytest.mark.parametrize("key", [1, -1, "inptu"])
     def test_an_input_that_is_not_there(self, executor: Executor, key: Any) -> None:
@@ -391,6 +388,14 @@ class TestMainFunction:
         assert [argument.ndim for argument in arguments] == [2, 1, 1, 2, 2, 1, 0]
         assert not any(argument.is_workspace or argument.is_constants for argument in arguments)
 
+    def test_a_module_name_stands_in_the_code_as_it_is(self, tmp_path: Path) -> None:
+        """Seen in objects of a model that was built with mod_name="my-net"."""
+        main = {"version": 7, "modules": {"my-net": module_metadata()}}
+        text = b"x_code == 3 || x_code == 7, tvmgen_my-net___tvm_main__: Expect arg[0] to be pointer\0"
+        files = {"metadata.json": json.dumps(main), "codegen/host/lib/my-net_lib0.o": b"\x7fELF\0" + text}
+        archive = ModelArchive.open(write_archive(tmp_path / "model.tar", files))
+        assert [argument.name for argument in read_entry(archive)] == ["x"]
+
     def test_objects_that_say_nothing(self) -> None:
         assert read_entry(ModelArchive.open(MLP)) == []
 
@@ -398,6 +403,25 @@ class TestMainFunction:
         *others, last = read_entry(ModelArchive.open(DATA / "archives" / "aot_llvm_planned.tar"))
         assert last.is_workspace
         assert [argument.name for argument in others] == ["x", "y", "output"]
+
+    def test_a_planned_workspace_has_room_for_what_vector_code_writes_beyond_it(
+        self, build: Build, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = DATA / "archives" / "aot_llvm_planned.tar"
+        sizes: List[int] = []
+        allocate = RpcClient.allocate
+
+        def record(rpc: RpcClient, nbytes: int, dtype: DType) -> int:
+            sizes.append(nbytes)
+            return allocate(rpc, nbytes, dtype)
+
+        monkeypatch.setattr(RpcClient, "allocate", record)
+        archive = ModelArchive.open(path)
+        example = examples(path)
+        with connected(build(path)) as rpc:
+            assert_as_expected(infer(create_executor(rpc, archive), example), example)
+        assert sizes[-1] % 64 == 0
+        assert sizes[-1] >= archive.workspace_size_bytes + 64
 
     def test_weights_that_the_archive_lacks_are_refused(self, build: Build) -> None:
         """The planner takes the weights out of the code, and the LLVM code generator then drops them."""
