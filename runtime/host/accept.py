@@ -55,6 +55,12 @@ RULES: Final[Tuple[Rule, ...]] = (
     ),
     Rule(
         "standalone",
+        lambda archive: archive.interface == "packed" and not archive.has_system_library,
+        "has the packed interface and no system library, so its functions cannot be found",
+        "Export it with system-lib, or with the C interface (interface-api=c, unpacked-api=True).",
+    ),
+    Rule(
+        "standalone",
         lambda archive: (
             archive.c_interface is not None and set(archive.c_interface.arguments) != {"inputs", "outputs"}
         ),

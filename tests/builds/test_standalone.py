@@ -16,6 +16,8 @@ from runtime.host.checks import run_standalone
 from runtime.host.errors import ArchiveError, PlatformError
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
+from runtime.host.standalone import generated
+from tests.archives import write_archive
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVES = ROOT / "tests/data/archives"
@@ -74,7 +76,7 @@ def test_without_an_input_it_counts_from_0_to_99(default_platform, tmp_path):
 
 
 def test_a_firmware_that_fails_says_why(default_platform, tmp_path):
-    options = {"project_type": "standalone", "workspace_size_bytes": 64}
+    options = {"project_type": "standalone", "workspace_size_bytes": 256}
     project = generate(
         load_platform(default_platform.path), MODELS / "mlp_f32_aot.tar", tmp_path / "project", options
     )
@@ -121,6 +123,25 @@ def test_an_archive_that_cannot_become_such_a_project_is_refused_at_once(
             {"project_type": project_type},
         )
     assert not (tmp_path / "project").exists()
+
+
+def test_a_packed_archive_without_a_system_library_is_refused_and_not_left_to_the_linker(
+    default_platform, tmp_path
+):
+    archive = write_archive(tmp_path / "model.tar")  # its C has no TVMSystemLibEntryPoint
+    with pytest.raises(ArchiveError, match="packed interface and no system library") as caught:
+        generate(
+            load_platform(default_platform.path), archive, tmp_path / "p", {"project_type": "standalone"}
+        )
+    assert "system-lib" in caught.value.next_step
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\", 'x"; int y; char z[] = "', "a\nb", "a??/"])
+def test_no_name_of_an_archive_breaks_out_of_the_c_that_is_written(name):
+    archive = ModelArchive.open(MODELS / "mlp_f32_aot.tar")
+    archive.module = name  # as if it had come past the check of module names
+    with pytest.raises(ArchiveError, match="cannot be written into C"):
+        generated(archive, {})
 
 
 @pytest.mark.parametrize(
