@@ -19,10 +19,7 @@ from runtime.host.errors import DeviceError, ProtocolError
 from runtime.host.session import Session
 from runtime.host.tensor import CPU, Device, DType, RemoteTensor
 
-PROTOCOL_VERSION: Final = "0.8.0"
-
 SHUTDOWN: Final = 1
-INIT_SERVER: Final = 2
 CALL_FUNC: Final = 3
 RETURN: Final = 4
 EXCEPTION: Final = 5
@@ -31,16 +28,8 @@ COPY_TO_REMOTE: Final = 7
 COPY_ACK: Final = 8
 GET_GLOBAL_FUNC: Final = 9
 FREE_HANDLE: Final = 10
-DEV_SET_DEVICE: Final = 11
-DEV_GET_ATTR: Final = 12
 DEV_ALLOC_DATA: Final = 13
 DEV_FREE_DATA: Final = 14
-DEV_STREAM_SYNC: Final = 15
-COPY_AMONG_REMOTE: Final = 16
-DEV_ALLOC_DATA_WITH_SCOPE: Final = 17
-DEV_CREATE_STREAM: Final = 18
-DEV_FREE_STREAM: Final = 19
-DEV_SET_STREAM: Final = 20
 
 INT: Final = 0
 UINT: Final = 1
@@ -188,11 +177,6 @@ class RpcClient:
         self._packet_bytes = 0
         self._system_lib: Optional[Handle] = None
 
-    def init_server(self, version: str = PROTOCOL_VERSION) -> None:
-        """Names the protocol version. Devices need no such message, and TVM sends it only over TCP."""
-        text = version.encode("utf-8")
-        self._request(INIT_SERVER, _U64.pack(len(text)) + text + encode_sequence([]), "InitServer")
-
     def shutdown(self) -> None:
         """Ends the conversation from our side. There is no reply; the device then waits for a new session."""
         self.session.send(encode_message(SHUTDOWN))
@@ -262,48 +246,14 @@ class RpcClient:
         """Address of nbytes of new memory on the device. DeviceError when it has not so much left."""
         return self._new(DEV_ALLOC_DATA, [device, nbytes, alignment, dtype], f"allocating {nbytes} bytes")
 
-    def allocate_tensor(
-        self, shape: Sequence[int], dtype: DType, device: Device = CPU, scope: Optional[str] = None
-    ) -> RemoteTensor:
-        """A new tensor on the device, its contents undefined. DeviceError when the device has no room for
-        it."""
-        wanted = RemoteTensor(0, dtype, tuple(shape), device=device)
-        what = f"allocating {wanted.nbytes} bytes"
-        return wanted._replace(data=self._new(DEV_ALLOC_DATA_WITH_SCOPE, [wanted, scope], what))
-
     def free(self, what: Union[int, RemoteTensor, Handle], device: Device = CPU) -> None:
-        """Gives back memory (an address, or a tensor of allocate_tensor), an array, a module or a
-        function."""
-        if isinstance(what, RemoteTensor) and what.handle:
+        """Gives back memory (an address), an array (a tensor that has a handle), a module or a function."""
+        if isinstance(what, RemoteTensor):
             what = Handle(what.handle, ARRAY)
         if isinstance(what, Handle):
             self._do(FREE_HANDLE, [Handle(what.value), what.kind], "freeing a handle")
-            return
-        address = what.data if isinstance(what, RemoteTensor) else what
-        self._do(DEV_FREE_DATA, [device, Handle(address)], "freeing memory")
-
-    def set_device(self, device: Device) -> None:
-        self._do(DEV_SET_DEVICE, [device], "choosing a device")
-
-    def get_attribute(self, device: Device, kind: int) -> Value:
-        """A device attribute by TVM's number for it; kind 0 tells whether the device exists."""
-        return self._system_call(DEV_GET_ATTR, [device, kind], "asking for an attribute")
-
-    def synchronize(self, device: Device = CPU, stream: int = 0) -> None:
-        self._do(DEV_STREAM_SYNC, [device, Handle(stream)], "waiting for a stream")
-
-    def create_stream(self, device: Device = CPU) -> int:
-        return self._new(DEV_CREATE_STREAM, [device], "creating a stream")
-
-    def free_stream(self, stream: int, device: Device = CPU) -> None:
-        self._do(DEV_FREE_STREAM, [device, Handle(stream)], "freeing a stream")
-
-    def set_stream(self, stream: int, device: Device = CPU) -> None:
-        self._do(DEV_SET_STREAM, [device, Handle(stream)], "choosing a stream")
-
-    def copy_on_device(self, source: RemoteTensor, target: RemoteTensor, stream: int = 0) -> None:
-        """Copies one tensor of the device to another of the same size."""
-        self._do(COPY_AMONG_REMOTE, [source, target, Handle(stream)], "copying a tensor")
+        else:
+            self._do(DEV_FREE_DATA, [device, Handle(what)], "freeing memory")
 
     def copy_to(self, tensor: RemoteTensor, data: bytes) -> None:
         """Copies data to a tensor of the device; the data must be as long as the tensor."""

@@ -271,29 +271,8 @@ class TestCalls:
 
 
 SYSTEM_CALLS: List[Tuple[Callable[[RpcClient], Any], int, List[Value], Value, Any]] = [
-    (lambda rpc: rpc.set_device(CPU), 11, [CPU], None, None),
-    (lambda rpc: rpc.get_attribute(CPU, 0), 12, [CPU, 0], 1, 1),
     (lambda rpc: rpc.allocate(24, F32), 13, [CPU, 24, 64, F32], Handle(0x99), 0x99),
     (lambda rpc: rpc.free(0x99), 14, [CPU, Handle(0x99)], None, None),
-    (lambda rpc: rpc.free(TENSOR), 14, [CPU, Handle(TENSOR.data)], None, None),
-    (lambda rpc: rpc.synchronize(), 15, [CPU, Handle(0)], None, None),
-    (
-        lambda rpc: rpc.copy_on_device(TENSOR, TENSOR._replace(data=5)),
-        16,
-        [TENSOR, TENSOR._replace(data=5), Handle(0)],
-        None,
-        None,
-    ),
-    (
-        lambda rpc: rpc.allocate_tensor((3, 5), DType.parse("int16")),
-        17,
-        [RemoteTensor(0, DType.parse("int16"), (3, 5)), None],
-        Handle(0x99),
-        RemoteTensor(0x99, DType.parse("int16"), (3, 5)),
-    ),
-    (lambda rpc: rpc.create_stream(), 18, [CPU], Handle(3), 3),
-    (lambda rpc: rpc.free_stream(3), 19, [CPU, Handle(3)], None, None),
-    (lambda rpc: rpc.set_stream(3), 20, [CPU, Handle(3)], None, None),
     (lambda rpc: rpc.free(Handle(4, MODULE)), 10, [Handle(4), 9], None, None),
     (lambda rpc: rpc.free(Handle(4, FUNCTION)), 10, [Handle(4), 10], None, None),
     (lambda rpc: rpc.free(TENSOR._replace(handle=4)), 10, [Handle(4), ARRAY], None, None),
@@ -315,19 +294,14 @@ class TestSystemCalls:
         assert request_(board.rpc) == result
         assert board.requests == [(code, encode_sequence(operands))]
 
-    def test_init_server_names_the_version(self, board: Board) -> None:
-        board.answers[wire.INIT_SERVER] = lambda _: returned([None])
-        board.rpc.init_server()
-        assert board.requests == [(2, struct.pack("<Q", 5) + b"0.8.0" + bytes(4))]
-
     def test_shutdown_has_no_reply(self, board: Board) -> None:
         board.rpc.shutdown()
         assert board.requests == [(1, b"")]
 
     def test_too_many_values_are_refused(self, board: Board) -> None:
-        board.answers[wire.DEV_SET_DEVICE] = lambda _: returned([None, None])
+        board.answers[wire.DEV_FREE_DATA] = lambda _: returned([None, None])
         with pytest.raises(ProtocolError, match="2 values where one was expected"):
-            board.rpc.set_device(CPU)
+            board.rpc.free(0x99)
 
 
 class TestCopies:
