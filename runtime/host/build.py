@@ -18,8 +18,9 @@ import sys
 from pathlib import Path
 from typing import Dict, Final, Iterator, List, NamedTuple, Optional, Tuple
 
+from runtime.host import sources
 from runtime.host.cache import Cache, Digest
-from runtime.host.errors import BuildError
+from runtime.host.errors import BuildError, PlatformError
 from runtime.host.lock import exclusive
 from runtime.host.platform import BUILD_FILES
 from runtime.host.project import BUILD_DIRECTORY, Project
@@ -33,7 +34,12 @@ COMPILE_STAGES: Final = {"runtime": ("runtime", "platform"), "model": ("model",)
 LIBRARIES: Final = tuple(part for parts in COMPILE_STAGES.values() for part in parts)
 PREBUILT: Final = "prebuilt"  # in <project>/build: libraries that came from the cache
 LOCK_FILE: Final = ".build.lock"
-CMAKE_CANNOT: Final = '#:;[]"'  # letters in a path on which its makefiles fail
+CMAKE_CANNOT: Final = '#:;[]"\\'  # letters in a path on which its makefiles fail
+# What a compiler reads of its environment, and the build files.
+COMPILER_ENVIRONMENT: Final = (
+    *("CFLAGS", "CPPFLAGS", "AR", "CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH"),
+    *("COMPILER_PATH", "GCC_EXEC_PREFIX"),
+)
 MAKES_OWN: Final = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
 FIRMWARE: Final = ("firmware", "firmware.map")  # what a link makes, in <project>/build
 STAGE_WORDS: Final = {
@@ -44,6 +50,7 @@ STAGE_WORDS: Final = {
 }
 # The first line that says what is wrong: a compiler's, or else the linker's or make's.
 COMPILER_ERROR: Final = re.compile(r"^.+?:\d+:(?:\d+:)? (?:fatal )?error: .+$", re.MULTILINE)
+COLOUR: Final = re.compile(r"\x1b\[[0-9;]*[mK]")
 OTHER_ERROR: Final = re.compile(
     r"^.*(?:undefined reference to .+|multiple definition of .+|overflowed by .+|CMake Error.*|"
     r"cannot find .+|No rule to make target .+| error: .+)$",
@@ -79,11 +86,10 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
     ):
         names = _cache_names(project, compiler)
         directory = project.directory / BUILD_DIRECTORY
-        if directory.exists():
-            shutil.rmtree(directory)
-        directory.mkdir()
-        if all(_take(cache, names[file], directory / file) for file in FIRMWARE):
+        _make_empty(directory)
+        if all(cache.take(names[file], directory / file) for file in FIRMWARE):
             stages = [Stage("firmware", 0.0, True)]
+            project.firmware.chmod(0o777 & ~_umask())
         else:
             stages = list(_run_stages(project, compiler, cache, names, verbose))
         _write_report(directory, stages)
@@ -91,23 +97,33 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
 
 
 def find_compiler() -> str:
-    """The C compiler as a command: $CC, which may hold arguments, else cc. Raises ToolMissing."""
-    command = os.environ.get("CC") or "cc"
-    find_tool(shlex.split(command)[0], "compile the firmware")
-    return command
-
-
-def _take(cache: Cache, name: str, target: Path) -> bool:
-    """Copy an entry of the cache, if there is one."""
-    found = cache.find(name)
-    if found is None:
-        return False
+    """The C compiler as a command: $CC, which may hold arguments, else cc. Raises PlatformError."""
+    command = os.environ.get("CC", "").strip() or "cc"
     try:
-        shutil.copyfile(found, target)
-        shutil.copymode(found, target)
-    except FileNotFoundError:  # pruned by another build just now
-        return False
-    return True
+        words = shlex.split(command)
+    except ValueError as error:
+        raise PlatformError(
+            f"CC in the environment is not a command: {command!r} ({error}).",
+            "Set it to a compiler, or unset it.",
+        ) from error
+    find_tool(words[0], "compile the firmware")
+    if "/" in words[0]:
+        words[0] = os.path.abspath(words[0])  # noqa: PTH100 - the build runs in another directory
+    return shlex.join(words)
+
+
+def _make_empty(directory: Path) -> None:
+    if directory.is_symlink():
+        directory.unlink()
+    elif directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _run_stages(
@@ -119,7 +135,7 @@ def _run_stages(
     prebuilt = {}
     for part in LIBRARIES:
         library = f"{PREBUILT}/libmicrotvm_{part}.a"
-        if _take(cache, names[part], directory / library):
+        if cache.take(names[part], directory / library):
             # Below the project and relative to it, so that no letter of the cache's own path can do harm.
             prebuilt[part] = f"{BUILD_DIRECTORY}/{library}"
     builder = (_Make if project.platform.build_system == "make" else _CMake)(project, compiler, verbose)
@@ -133,7 +149,13 @@ def _run_stages(
         for part in missing:
             cache.publish(names[part], directory / f"libmicrotvm_{part}.a")
     yield Stage("link", builder.make("link", ["firmware"]), False)
+    builder.finish()
     for file in FIRMWARE:
+        if not (directory / file).is_file():
+            raise BuildError(
+                f"The build ended well, but made no {directory / file}.",
+                "The build file of the project puts it elsewhere: let it write to the build directory.",
+            )
         cache.publish(names[file], directory / file)
 
 
@@ -154,6 +176,9 @@ class _Make:
         argv = [self._program, f"-j{os.cpu_count() or 1}", "--output-sync=target", *self._variables, *targets]
         return _run_stage(stage, argv, self._directory, self._verbose)
 
+    def finish(self) -> None:
+        pass
+
 
 class _CMake:
     """Drives CMakeLists.txt through CMake's own makefiles."""
@@ -173,7 +198,7 @@ class _CMake:
     def configure(self, prebuilt: Dict[str, str]) -> Optional[float]:
         argv = [self._program, "-S", ".", "-B", BUILD_DIRECTORY, "-G", "Unix Makefiles"]
         # CMake's own trial builds cost more than ours; a compiler that does not work fails in the next stage.
-        argv += ["-DCMAKE_C_COMPILER_FORCED=1"]
+        argv += ["-DCMAKE_C_COMPILER_FORCED=1", "-DCMAKE_BUILD_TYPE="]
         argv += [f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in LIBRARIES]
         return _run_stage("configure", argv, self._directory, self._verbose, CC=self._compiler)
 
@@ -181,6 +206,11 @@ class _CMake:
         argv = [self._program, "--build", BUILD_DIRECTORY, "--parallel", str(os.cpu_count() or 1)]
         argv += ["--verbose", "--target", *targets]
         return _run_stage(stage, argv, self._directory, self._verbose)
+
+    def finish(self) -> None:
+        """Forget the configuration: CMake by hand starts anew, with its own libraries, wherever the project
+        is moved to."""
+        (self._directory / BUILD_DIRECTORY / "CMakeCache.txt").unlink()
 
 
 def _run_stage(stage: str, argv: List[str], directory: Path, verbose: bool, **variables: str) -> float:
@@ -203,7 +233,8 @@ def _build_error(stage: str, result: ToolResult) -> BuildError:
             "Run the command below by hand to see where it waits.",
             log,
         )
-    found = COMPILER_ERROR.search(result.output) or OTHER_ERROR.search(result.output)
+    plain = COLOUR.sub("", result.output)
+    found = COMPILER_ERROR.search(plain) or OTHER_ERROR.search(plain)
     first = found.group(0).strip() if found else f"{result.command} ended with exit code {result.exit_code}"
     next_step = "The log below has the failing command; the first error is the one to mend."
     if stage in ("model", "link"):
@@ -219,26 +250,24 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
     its bytes depend on."""
     root = project.directory
     device = root / "runtime" / "device"
-    config = project.settings["config"]
+    build_system = project.platform.build_system
+    config = (root / sources.CONFIGS[build_system][0]).read_text(encoding="utf-8").splitlines()
     common = Digest()
     common.add(*_compiler_identity(compiler, root))
-    common.add(*(os.environ.get(name, "") for name in ("CFLAGS", "CPPFLAGS", "AR")))
-    common.add(project.platform.build_system, json.dumps(config, sort_keys=True))
-    common.add_files(root, [root / BUILD_FILES[project.platform.build_system]])
+    common.add(*(os.environ.get(name, "") for name in COMPILER_ENVIRONMENT))
+    common.add(build_system, *(line for line in config if not sources.is_of_the_platform(line)))
+    common.add_files(root, [root / BUILD_FILES[build_system]])
     common.add_files(root, _files(device / "include"))
     inputs = {
         "runtime": _files(device / "src"),
-        "platform": [
-            *_files(device / "ports" / config["PORT"]),
-            *(device / "apps" / f"{app}.c" for app in config["APPS"]),
-            *_files(root / "extra"),
-        ],
+        "platform": [*_files(device / "ports"), *_files(device / "apps")],
         "model": [*_files(root / "model" / "codegen"), *_files(root / "src"), *_files(root / "extra")],
     }
+    settings = {"platform": [line for line in config if sources.is_of_the_platform(line)]}
     names = {}
     for part, files in inputs.items():
         digest = Digest()
-        digest.add(part, common.key())
+        digest.add(part, common.key(), *settings.get(part, ()))
         digest.add_files(root, files)
         names[part] = f"libmicrotvm_{part}-{digest.key()}.a"  # a link map then tells the part
     firmware = Digest()

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Final, Iterable, Optional
 
 MAX_ENTRIES: Final = 512  # some 50 MB; the least recently used go first
+DIGEST_BYTES: Final = hashlib.sha256().digest_size
 NEW: Final = "new-"  # begins the name of a file that is being written
 
 
@@ -46,46 +46,66 @@ class Digest:
 
 
 class Cache:
-    """Files by name. A directory that cannot be used is a cache that never hits, not an error."""
+    """Files by name. Whatever is wrong with an entry or the directory, it is a cache that does not have it.
+
+    An entry is the SHA-256 of a file's content, then the content: a damaged one is found out and dropped.
+    """
 
     def __init__(self, directory: Optional[Path] = None) -> None:
         self.directory = directory if directory is not None else default_directory()
 
-    def find(self, name: str) -> Optional[Path]:
-        """The entry of this name, or None."""
+    def take(self, name: str, target: Path) -> bool:
+        """Write the entry of this name to target. False when there is none."""
+        if self.directory is None:
+            return False
         path = self.directory / name
         try:
+            entry = path.read_bytes()
+            digest, content = entry[:DIGEST_BYTES], entry[DIGEST_BYTES:]
+            if hashlib.sha256(content).digest() != digest:
+                path.unlink()
+                return False
             os.utime(path)  # marks it as used for _prune
         except OSError:
-            return None
-        return path
+            return False
+        target.write_bytes(content)
+        return True
 
     def publish(self, name: str, file: Path) -> None:
-        """Keep a copy of file, and whether it is executable, under name."""
+        """Keep the content of file under name."""
+        if self.directory is None:
+            return
+        content = file.read_bytes()
         temporary = None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             handle, path = tempfile.mkstemp(dir=str(self.directory), prefix=NEW)
-            os.close(handle)
             temporary = Path(path)
-            shutil.copy(file, temporary)
+            with os.fdopen(handle, "wb") as entry:
+                entry.write(hashlib.sha256(content).digest() + content)
             temporary.replace(self.directory / name)
-            self._prune()
+            self._prune(self.directory)
         except OSError:
             if temporary is not None and temporary.exists():
                 temporary.unlink()
 
-    def _prune(self) -> None:
-        entries = [(path.stat().st_mtime, path) for path in self.directory.iterdir()]
+    @staticmethod
+    def _prune(directory: Path) -> None:
+        entries = [(path.stat().st_mtime, path) for path in directory.iterdir() if path.is_file()]
         entries = [(used, path) for used, path in entries if not path.name.startswith(NEW)]
         for _, path in sorted(entries, reverse=True)[MAX_ENTRIES:]:
             path.unlink()
 
 
-def default_directory() -> Path:
-    """Where libraries are kept when the caller does not say."""
+def default_directory() -> Optional[Path]:
+    """Where entries are kept when the caller does not say; None for a user who has no home."""
     explicit = os.environ.get("MICROTVM_CACHE_DIR")
     if explicit:
         return Path(explicit)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "microtvm-template"
+    if base:
+        return Path(base) / "microtvm-template"
+    try:
+        return Path.home() / ".cache" / "microtvm-template"
+    except RuntimeError:
+        return None

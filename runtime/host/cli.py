@@ -28,13 +28,12 @@ from runtime.host.boards import closest
 from runtime.host.cache import Digest
 from runtime.host.errors import PlatformError
 from runtime.host.options import project_options
-from runtime.host.platform import BUILD_FILES, Platform, load_platform
+from runtime.host.platform import BUILD_FILES, PROJECT_FILE, Platform, load_platform
 from runtime.host.project import (
     BUILD_DIRECTORY,
     FROM_PLATFORM,
-    PROJECT_FILE,
     Project,
-    generate,
+    find_or_generate,
     load_project,
 )
 
@@ -133,14 +132,13 @@ def project_for(model: Optional[Path], project_dir: Optional[Path], assignments:
         )
     options = parse_options(platform, assignments)
     place = project_dir or platform.directory / "projects" / _project_name(platform, model, options)
-    if not (place / PROJECT_FILE).exists():
-        return generate(platform, model, place.resolve(), options)
-    if project_dir is not None:
+    if project_dir is not None and (place / PROJECT_FILE).exists():
         raise PlatformError(
             f"{project_dir} is a project already.",
             f"Work on it from inside, without MODEL.tar (cd {shlex.quote(str(project_dir))}), or name "
             "another directory.",
         )
+    find_or_generate(platform, model, place.resolve(), options)
     return load_project(load_platform(place))
 
 

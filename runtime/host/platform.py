@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A platform directory and what its owner declared in microtvm_api_server.py.
 
-The same directory shape is a platform (no model.tar in it) or a project (generated, model.tar in it). What an
+The same directory shape is a platform (no project.json in it) or a project (generated). What an
 API server needs for its first reply comes without pathlib, whose import costs as much as all the rest.
 """
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 API_SERVER: Final = "microtvm_api_server.py"  # the name that TVM looks for
 MODEL_ARCHIVE: Final = "model.tar"
+PROJECT_FILE: Final = "project.json"  # what makes a directory a project
 BUILD_FILES: Final = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 
 
@@ -68,7 +69,7 @@ class Platform:
     @property
     def is_project(self) -> bool:
         """True for a generated project, False for the platform that projects are generated from."""
-        return os.path.exists(self.model_archive)  # noqa: PTH110
+        return os.path.exists(os.path.join(self._directory, PROJECT_FILE))  # noqa: PTH110, PTH118
 
     def boards(self) -> Dict[str, Board]:
         """The boards of boards.json, in its order."""

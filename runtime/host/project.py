@@ -13,8 +13,8 @@ A project needs nothing outside itself: moved elsewhere, it still builds.
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, Final, List, Mapping, Optional
 
@@ -22,11 +22,12 @@ from runtime.host import sources, standalone
 from runtime.host.accept import check_archive
 from runtime.host.archive import ModelArchive
 from runtime.host.boards import Board, choose_board
-from runtime.host.errors import PlatformError
-from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, Platform
+from runtime.host.errors import BoardError, PlatformError
+from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
 
-PROJECT_FILE: Final = "project.json"
 SETTINGS: Final = {"board", "project_type", "workspace_size_bytes", "config"}  # keys of project.json
+MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
+MAX_WORKSPACE_BYTES: Final = 1 << 30
 BUILD_DIRECTORY: Final = "build"  # TVM refuses to build where it exists and to flash where it does not
 
 # What a project takes from its platform, where the platform has it. The build files come on top.
@@ -94,24 +95,26 @@ def generate(
     Raises PlatformError and its subclasses.
     """
     board = choose_board(platform.boards(), options.get("board"))
+    _check_port(platform, board)
     project_type = options.get("project_type") or "host_driven"
-    _check_place(project_dir)
+    _check_place(platform, project_dir)
     archive = ModelArchive.open(archive_path)
     check_archive(archive, project_type)
     settings = {
         "board": board.name,
         "project_type": project_type,
-        "workspace_size_bytes": options.get("workspace_size_bytes") or sources.workspace_bytes(archive),
+        "workspace_size_bytes": _workspace_bytes(archive, board, options.get("workspace_size_bytes")),
         "config": {
             "APPS": _apps(archive, project_type),
             "PORT": board.port,
             "OPTIMIZATION": f"-{options.get('optimization') or 'O2'}",
             "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
-            "DEFINITIONS": _definitions(options.get("compile_definitions")),
+            "DEFINITIONS": _definitions(options.get("compile_definitions"), platform.build_system),
         },
     }
     project_dir.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{project_dir.name}.", dir=str(project_dir.parent)))
+    staging = project_dir.parent / f".{project_dir.name}.{os.urandom(6).hex()}"
+    staging.mkdir()
     try:
         _unpack_extra_files(options.get("extra_files_tar"), staging / "extra")
         _copy_platform(platform, staging)
@@ -121,7 +124,7 @@ def generate(
             path = staging / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        staging.chmod(0o755)  # mkdtemp made it for its owner alone
+        _check_place(platform, project_dir)  # another may have been quicker
         staging.replace(project_dir)  # an empty directory gives way
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -146,12 +149,55 @@ def _texts(
     return texts
 
 
-def _check_place(project_dir: Path) -> None:
+def find_or_generate(
+    platform: Platform, archive_path: Path, project_dir: Path, options: Mapping[str, Any]
+) -> None:
+    """Generate a project unless there is one, be it that another process has just been quicker."""
+    if (project_dir / PROJECT_FILE).exists():
+        return
+    try:
+        generate(platform, archive_path, project_dir, options)
+    except PlatformError:
+        if not (project_dir / PROJECT_FILE).exists():
+            raise
+
+
+def _check_place(platform: Platform, project_dir: Path) -> None:
     if project_dir.exists() and (not project_dir.is_dir() or any(project_dir.iterdir())):
         raise PlatformError(
             f"{project_dir} exists already and is not an empty directory.",
             "Name another project directory, or delete that one.",
         )
+    for name in FROM_PLATFORM:
+        copied = (platform.directory / name).resolve()
+        if copied in (project_dir.resolve(), *project_dir.resolve().parents):
+            raise PlatformError(
+                f"{project_dir} is inside {copied}, which every project gets a copy of.",
+                "Name a project directory outside of it.",
+            )
+
+
+def _check_port(platform: Platform, board: Board) -> None:
+    ports = platform.directory / "runtime" / "device" / "ports"
+    known = sorted(path.name for path in ports.iterdir() if path.is_dir())
+    if board.port not in known:
+        raise BoardError(
+            f"boards.json: board {board.name!r}: there is no port {board.port!r} in {ports}.",
+            f"Ports: {', '.join(known)}.",
+        )
+
+
+def _workspace_bytes(archive: ModelArchive, board: Board, wanted: Optional[int]) -> int:
+    """Bytes of the workspace: as wanted, if the board and the runtime can have that, else as needed."""
+    if wanted is None:
+        return sources.workspace_bytes(archive)
+    most = board.ram_bytes or MAX_WORKSPACE_BYTES
+    if not MIN_WORKSPACE_BYTES <= wanted <= most:
+        raise PlatformError(
+            f"workspace_size_bytes: want {MIN_WORKSPACE_BYTES} to {most}, got {wanted}.",
+            f"Leave it out: this model then gets the {sources.workspace_bytes(archive)} bytes it needs.",
+        )
+    return wanted
 
 
 def _copy_platform(platform: Platform, target: Path) -> None:
@@ -163,9 +209,8 @@ def _copy_platform(platform: Platform, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(
-            source, target, dirs_exist_ok=True
-        )  # byte code too: the project's server starts sooner
+        # Byte code goes along: the project's API server then starts as fast as the platform's.
+        shutil.copytree(source, target, dirs_exist_ok=True)
     else:
         shutil.copy(source, target)
 
@@ -176,6 +221,12 @@ def _unpack_extra_files(tar: Optional[str], target: Path) -> None:
     from runtime.host.unpack import unpack_tar
 
     unpack_tar(Path(tar), target)
+    for path in target.rglob("*"):
+        if any(letter.isspace() for letter in path.name):
+            raise PlatformError(
+                f"extra_files_tar has a file {path.name!r}, and Make cannot build a name with a space.",
+                "Rename it.",
+            )
 
 
 def _apps(archive: ModelArchive, project_type: str) -> List[str]:
@@ -194,6 +245,17 @@ def _samples(archive: ModelArchive, file: Optional[str]) -> Dict[str, bytes]:
     return {name: array.tobytes() for name, array in read_inputs((file,), archive.inputs).items()}
 
 
-def _definitions(definitions: Optional[List[str]]) -> List[str]:
+def _definitions(definitions: Optional[List[str]], build_system: str) -> List[str]:
     """Compiler arguments from "NAME=1" or "-DNAME=1"."""
+    for text in definitions or []:
+        if any(ord(letter) < 32 for letter in text):
+            raise PlatformError(
+                f"compile_definitions holds a line break or another control character: {text!r}.",
+                "Write it as an escape of C, for example \\n.",
+            )
+        if build_system == "cmake" and (";" in text or text.count("[") != text.count("]")):
+            raise PlatformError(
+                f"CMake's lists break on a semicolon and on an unpaired square bracket: {text!r}.",
+                "Define it in a header among the extra files, or bake the platform with Make.",
+            )
     return [text if text.startswith("-D") else f"-D{text}" for text in definitions or [] if text]

@@ -50,14 +50,27 @@ def config_mk(config: Mapping[str, Any]) -> str:
 
 
 def config_cmake(config: Mapping[str, Any]) -> str:
-    """The configuration as variables of CMake, each value a bracket argument, so nothing in it is special."""
+    """The configuration as variables of CMake, each value a bracket argument, in which nothing is special.
+    What CMake makes of a list later splits at semicolons: no value may hold one."""
 
     def quoted(value: Any) -> str:
         parts: List[str] = value if isinstance(value, list) else [str(value)]
-        return " ".join(f"[==[{part}]==]" for part in parts)
+        return " ".join(_bracket(part) for part in parts)
 
     lines = [f"set({name} {quoted(value)})" for name, value in config.items()]
     return "\n".join([CONFIG_HEADER, *lines, ""])
+
+
+def is_of_the_platform(line: str) -> bool:
+    """Whether a line of a configuration is for the platform's library alone."""
+    return line.startswith(tuple(f"{start}{name} " for start in ("", "set(") for name in ("APPS", "PORT")))
+
+
+def _bracket(text: str) -> str:
+    equals = "="
+    while f"]{equals}]" in f"{text}]":
+        equals += "="
+    return f"[{equals}[{text}]{equals}]"
 
 
 def model_config(workspace: int) -> str:

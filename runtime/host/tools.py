@@ -7,10 +7,14 @@ the command that asked for it.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Mapping, NamedTuple, Optional, Sequence
@@ -48,39 +52,45 @@ def run_tool(
 ) -> ToolResult:
     """Run argv to its end, at most timeout_sec. Its exit code is the caller's to judge."""
     started = time.monotonic()
-    timed_out = False
-    process = subprocess.Popen(
-        list(argv),
-        cwd=str(cwd),
-        env=dict(env) if env is not None else None,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout_sec)
-    except subprocess.TimeoutExpired:
-        timed_out = True
-        _kill_group(process)
-        output, _ = process.communicate()
-    finally:
-        if process.returncode is None:
+    timed_out = threading.Event()
+    # A file takes the output, not a pipe: a pipe stays open for as long as any process holds it, also one
+    # that the program started and left behind.
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=str(cwd),
+            env=dict(env) if env is not None else None,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+        def end() -> None:
+            timed_out.set()
+            _kill_group(process)
+
+        # A timer, not wait(timeout_sec), which would look for the end only every 50 ms.
+        timer = threading.Timer(timeout_sec, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            process.wait()
+        finally:
+            timer.cancel()
             _kill_group(process)
             process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace")
     return ToolResult(
-        command=" ".join(argv),
+        command=shlex.join(argv),
         exit_code=process.returncode,
-        output=output.decode("utf-8", "replace"),
+        output=text,
         seconds=time.monotonic() - started,
-        timed_out=timed_out,
+        timed_out=timed_out.is_set(),
     )
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # all of it has ended
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        process.kill()

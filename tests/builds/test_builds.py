@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from runtime.host import build as build_module
+from runtime.host import sources
 from runtime.host.archive import ModelArchive
 from runtime.host.build import build
 from runtime.host.cache import Cache
 from runtime.host.device import running_model
 from runtime.host.errors import ArchiveError, BoardError, BuildError, DeviceError, PlatformError
 from runtime.host.platform import BUILD_FILES, load_platform
-from runtime.host.project import generate, load_project
+from runtime.host.project import find_or_generate, generate, load_project
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data"
@@ -198,6 +199,118 @@ def test_a_path_that_cmake_cannot_have_is_told_at_once(default_platforms, tmp_pa
         build(project, cache=Cache(tmp_path / "cache"))
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("gcc 'x", "is not a command"), ("no-such-compiler -m32", "no-such-compiler is not installed")],
+)
+def test_a_compiler_that_is_no_command_is_told(project, monkeypatch, command, words):
+    monkeypatch.setenv("CC", command)
+    with pytest.raises(PlatformError, match=words):
+        build(project)
+
+
+def test_the_environment_does_not_move_the_build(project, monkeypatch, tmp_path):
+    monkeypatch.setenv("BUILD", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("RUNTIME_LIB", "/no/such/library.a")
+    build(project, cache=Cache(tmp_path / "cache"))
+    assert project.firmware.is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+def test_flags_of_the_user_win_and_no_other_firmware_is_taken(
+    default_platforms, build_system, monkeypatch, tmp_path
+):
+    cache = Cache(tmp_path / "cache")
+    sizes = {}
+    for variable, value in (("CFLAGS", ""), ("CFLAGS", "-O0"), ("CMAKE_BUILD_TYPE", "Debug")):
+        place = tmp_path / f"{variable}{value}"
+        project = generate(load_platform(default_platforms[build_system].path), DIGITS, place, {})
+        with monkeypatch.context() as environment:
+            environment.setenv(variable, value)
+            build(project, cache=cache)
+        sizes[variable, value] = project.firmware.stat().st_size
+    assert sizes["CFLAGS", "-O0"] != sizes["CFLAGS", ""]
+    assert sizes["CMAKE_BUILD_TYPE", "Debug"] == sizes["CFLAGS", ""]
+
+
+def test_a_runtime_is_compiled_once_for_both_types_of_project(default_platform, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    platform = load_platform(default_platform.path)
+    for project_type in ("host_driven", "standalone"):
+        build(
+            generate(platform, DIGITS, tmp_path / project_type, {"project_type": project_type}), cache=cache
+        )
+    kinds = [path.name.split("-")[0] for path in cache.directory.iterdir()]
+    assert kinds.count("libmicrotvm_runtime") == 1
+    assert kinds.count("libmicrotvm_platform") == 2
+
+
+@pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+def test_a_hand_edited_configuration_is_built(default_platforms, build_system, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
+    build(project, cache=cache)
+    before = project.firmware.read_bytes()
+    name, _ = sources.CONFIGS[build_system]
+    config = project.directory / name
+    config.write_text(config.read_text().replace("-O2", "-O0"))
+    build(project, cache=cache)
+    assert project.firmware.read_bytes() != before
+
+
+def test_a_compiler_in_colours_does_not_hide_the_first_error(project, monkeypatch):
+    monkeypatch.setenv("CFLAGS", "-fdiagnostics-color=always -no-such-flag")
+    with pytest.raises(BuildError, match="no-such-flag"):
+        build(project)
+
+
+@pytest.mark.parametrize("size", [-5, 0, 255, 2**31])
+def test_a_workspace_that_no_device_has_is_refused(default_platform, tmp_path, size):
+    with pytest.raises(PlatformError, match=f"want 256 to 1073741824, got {size}"):
+        generate(
+            load_platform(default_platform.path), DIGITS, tmp_path / "project", {"workspace_size_bytes": size}
+        )
+
+
+def test_a_project_inside_what_projects_copy_is_refused(bake):
+    platform = load_platform(bake().path)
+    with pytest.raises(PlatformError, match="every project gets a copy of"):
+        generate(platform, DIGITS, platform.directory / "runtime" / "mine", {})
+
+
+def test_a_port_that_is_not_there_is_told_before_the_link(bake, tmp_path):
+    platform = bake()
+    boards = platform.path / "boards.json"
+    boards.write_text(boards.read_text().replace('"port": "host"', '"port": "../apps"'))
+    with pytest.raises(BoardError, match=r"there is no port '\.\./apps'"):
+        generate(load_platform(platform.path), DIGITS, tmp_path / "project", {})
+
+
+def test_a_model_archive_in_a_platform_leaves_it_a_platform(bake):
+    platform = bake()
+    shutil.copy(DIGITS, platform.path / "model.tar")
+    assert not load_platform(platform.path).is_project
+
+
+def test_projects_generated_at_once_at_one_place_are_one_project(default_platform, tmp_path):
+    platform = load_platform(default_platform.path)
+    place = tmp_path / "project"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: find_or_generate(platform, DIGITS, place, {}), range(4)))
+    build(load_project(load_platform(place)))
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
+
+
+def test_a_project_has_the_mode_that_the_user_asks_for(default_platform, tmp_path):
+    mask = os.umask(0o077)
+    try:
+        project = generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {})
+    finally:
+        os.umask(mask)
+    assert project.directory.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_compiler_with_arguments(project, monkeypatch):
     monkeypatch.setenv("CC", "cc -DTOLD_TO_THE_COMPILER")
     build(project)
@@ -248,7 +361,9 @@ def test_a_build_that_hangs_is_ended(project, monkeypatch, tmp_path):
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 def test_a_definition_reaches_c_as_it_was_written(default_platforms, build_system, tmp_path):
     values = ["plain", "with space", "quote's", 'double"quote', "dollar$HOME", "hash#tag", "back\\slash"]
-    values += ["$(touch x)", "`touch x`"]
+    values += ["$(touch x)", "`touch x`", "[[x]==]y"]
+    if build_system == "make":
+        values += ["a;b;c", "]=]"]
     texts = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
     probe = "#include <stdio.h>\nvoid probe(void) {\n"
     probe += "".join(f"  puts(PROBE{index});\n" for index in range(len(values))) + "}\n"
@@ -259,7 +374,7 @@ def test_a_definition_reaches_c_as_it_was_written(default_platforms, build_syste
     platform = load_platform(default_platforms[build_system].path)
     project = generate(platform, DIGITS, tmp_path / "project", options)
     build(project)
-    library = (project.directory / "build/libmicrotvm_platform.a").read_bytes()
+    library = (project.directory / "build/libmicrotvm_model.a").read_bytes()
     for value in values:
         assert value.encode() + b"\0" in library
     assert not list(tmp_path.rglob("x"))
@@ -273,6 +388,22 @@ def tar_of(tmp_path, files):
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     return str(path)
+
+
+@pytest.mark.parametrize(
+    ("build_system", "text", "words"),
+    [
+        ("cmake", 'A="b;c"', "CMake's lists break"),
+        ("cmake", 'A="]"', "CMake's lists break"),
+        ("make", "A=1\nB=2", "a line break"),
+    ],
+)
+def test_a_definition_that_cannot_be_handed_on_is_refused(
+    default_platforms, build_system, text, words, tmp_path
+):
+    platform = load_platform(default_platforms[build_system].path)
+    with pytest.raises(PlatformError, match=words):
+        generate(platform, DIGITS, tmp_path / "project", {"compile_definitions": [text]})
 
 
 def test_extra_files_are_compiled_and_their_headers_found(default_platform, tmp_path):

@@ -4,6 +4,8 @@
 import os
 import threading
 
+import pytest
+
 from runtime.host import cache as cache_module
 from runtime.host.cache import Cache, Digest, default_directory
 
@@ -14,19 +16,49 @@ def library(tmp_path, name="lib.a", content=b"!<arch>\n"):
     return path
 
 
+def content_of(cache, name, tmp_path):
+    """The content of an entry, or None."""
+    target = tmp_path / f"taken-{threading.get_ident()}"
+    return target.read_bytes() if cache.take(name, target) else None
+
+
 def test_what_was_published_is_found_and_nothing_else(tmp_path):
     cache = Cache(tmp_path / "cache")
-    assert cache.find("k1") is None
+    assert content_of(cache, "k1", tmp_path) is None
     cache.publish("k1", library(tmp_path))
-    assert cache.find("k1").read_bytes() == b"!<arch>\n"
-    assert cache.find("k2") is None
+    assert content_of(cache, "k1", tmp_path) == b"!<arch>\n"
+    assert content_of(cache, "k2", tmp_path) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", "half", "flipped", "directory"])
+def test_a_damaged_entry_is_an_entry_that_is_not_there(tmp_path, damage):
+    cache = Cache(tmp_path / "cache")
+    cache.publish("k1", library(tmp_path))
+    path = cache.directory / "k1"
+    whole = path.read_bytes()
+    if damage == "directory":
+        path.unlink()
+        path.mkdir()
+    else:
+        changed = {"half": whole[: len(whole) // 2], "flipped": whole[:-1] + b"?"}
+        path.write_bytes(changed.get(damage, damage))
+    assert content_of(cache, "k1", tmp_path) is None
+
+
+def test_a_damaged_entry_is_replaced(tmp_path):
+    cache = Cache(tmp_path / "cache")
+    cache.publish("k1", library(tmp_path))
+    (cache.directory / "k1").write_bytes(b"junk")
+    assert content_of(cache, "k1", tmp_path) is None
+    cache.publish("k1", library(tmp_path))
+    assert content_of(cache, "k1", tmp_path) == b"!<arch>\n"
 
 
 def test_a_reader_sees_a_whole_library_or_none_while_others_publish(tmp_path):
     cache = Cache(tmp_path / "cache")
     content = os.urandom(300_000)
     source = library(tmp_path, content=content)
-    wrong = []
+    found = []
 
     def publish():
         for _ in range(20):
@@ -36,12 +68,10 @@ def test_a_reader_sees_a_whole_library_or_none_while_others_publish(tmp_path):
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
-        found = cache.find("same")
-        if found is not None and found.read_bytes() != content:
-            wrong.append(found)
+        found.append(content_of(cache, "same", tmp_path))
     for writer in writers:
         writer.join()
-    assert not wrong
+    assert {entry for entry in found if entry is not None} <= {content}
     assert [path.name for path in cache.directory.iterdir()] == ["same"]
 
 
@@ -49,7 +79,20 @@ def test_a_directory_that_cannot_be_used_is_a_cache_that_never_hits(tmp_path):
     cache = Cache(tmp_path / "file" / "cache")
     library(tmp_path, "file")
     cache.publish("k1", library(tmp_path))
-    assert cache.find("k1") is None
+    assert content_of(cache, "k1", tmp_path) is None
+
+
+def test_a_user_without_a_home_has_a_cache_that_never_hits(tmp_path, monkeypatch):
+    for name in ("MICROTVM_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(cache_module.Path, "home", no_home)
+    cache = Cache()
+    cache.publish("k1", library(tmp_path))
+    assert content_of(cache, "k1", tmp_path) is None
 
 
 def test_the_least_recently_used_go_first(tmp_path, monkeypatch):
@@ -57,13 +100,13 @@ def test_the_least_recently_used_go_first(tmp_path, monkeypatch):
     cache = Cache(tmp_path / "cache")
     for age, key in ((30, "old"), (20, "older-but-used")):
         cache.publish(key, library(tmp_path))
-        path = cache.find(key)
+        path = cache.directory / key
         os.utime(path, (path.stat().st_atime - age, path.stat().st_mtime - age))
-    cache.find("older-but-used")
+    assert content_of(cache, "older-but-used", tmp_path)
     cache.publish("new", library(tmp_path))
-    assert cache.find("old") is None
-    assert cache.find("older-but-used") is not None
-    assert cache.find("new") is not None
+    assert content_of(cache, "old", tmp_path) is None
+    assert content_of(cache, "older-but-used", tmp_path) is not None
+    assert content_of(cache, "new", tmp_path) is not None
 
 
 def test_a_key_depends_on_names_contents_and_their_borders(tmp_path):
