@@ -13,9 +13,9 @@ directory. That script makes a handler and calls `server.main(handler)`:
     if __name__ == "__main__":
         server.main(Handler())
 
-The file stands alone: it needs only the standard library, and runs on CPython 3.8 to 3.14. Names, parameters
-and messages are those of the Project API, so a handler written for TVM's own `server` module runs here
-unchanged.
+The file stands alone: it needs only the standard library of CPython, 3.8 or later; it is tested on 3.8, 3.10,
+3.12 and 3.13. Names, parameters and messages are those of the Project API, so a handler written for TVM's own
+`server` module runs here unchanged.
 
 What a start of the server costs is what this module imports, so whatever only an error, a signal or a
 transport needs is imported where it is used.
@@ -214,7 +214,7 @@ class JSONRPCError(Exception):
 
     def to_json(self) -> Json:
         """The JSON-RPC error object."""
-        return {"code": int(self.code), "message": self.message, "data": self.data}
+        return {"code": int(self.code), "message": str(self.message), "data": self.data}
 
     def __str__(self) -> str:
         text = f"JSON-RPC error # {int(self.code)}: {self.message}"
@@ -584,7 +584,8 @@ ServerInfo = collections.namedtuple(
 ServerInfo.__doc__ = """What server_info_query answers.
 
 platform_name: text. is_template: True for a platform, False for a project. model_library_format_path: the
-model archive of a project, None for a platform. project_options: list of ProjectOption.
+model archive of a project; for a platform "", as those of TVM answer, or None. project_options: list of
+ProjectOption.
 """
 
 TransportTimeouts = collections.namedtuple(
@@ -862,7 +863,7 @@ class ProjectAPIServer:
         except Stop:
             raise
         except (Exception, SystemExit) as error:  # a handler's tool may call sys.exit()
-            return _error_line(reply_id, failure_reply(error, method))
+            return _failure_line(reply_id, error, method)
         shown_id = (
             str(reply_id) if type(reply_id) is int else json.dumps(reply_id)
         )  # the usual case is quicker
@@ -991,6 +992,22 @@ def _error_line(reply_id: Union[str, int, float, None], error: Json) -> str:
     except (TypeError, ValueError):  # a handler's own data that JSON cannot carry
         body = json.dumps({**error, "data": {"traceback": repr(error["data"])}})
     return f'{{"jsonrpc":"2.0","id":{json.dumps(reply_id)},"error":{body}}}\n'
+
+
+def _failure_line(reply_id: Union[str, int, float, None], error: BaseException, method: str) -> str:
+    """The reply for what `method` of a handler raised; never raises itself.
+
+    An exception may be of any make: its text, code or data may fail, loop or be nothing that JSON knows.
+    """
+    try:
+        return _error_line(reply_id, failure_reply(error, method))
+    except Exception:
+        import traceback
+
+        message = f"{method} failed: {type(error).__name__}, and the error cannot be shown"
+        frames = "".join(traceback.format_tb(error.__traceback__))  # does not ask the exception anything
+        fields = {"code": int(ErrorCode.SERVER_ERROR), "message": message, "data": {"traceback": frames}}
+        return _error_line(reply_id, fields)
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:

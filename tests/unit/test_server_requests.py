@@ -401,6 +401,31 @@ class TestExactReads:
         assert refused["message"] == 'read_transport: want bytes from the handler, got str "text"'
 
 
+class Wordless(Exception):
+    """An exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Unshowable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def nested(depth: int) -> Dict[str, Any]:
+    data: Dict[str, Any] = {}
+    for _ in range(depth):
+        data = {"inner": data}
+    return data
+
+
+def itself() -> Dict[str, Any]:
+    data: Dict[str, Any] = {}
+    data["inner"] = data
+    return data
+
+
 class TestErrorsOfAHandler:
     def raised(self, handler: Handler, failure: BaseException) -> Dict[str, Any]:
         handler.outcome["build"] = failure
@@ -473,6 +498,31 @@ class TestErrorsOfAHandler:
     def test_data_that_json_cannot_carry_is_shown_as_text(self, handler: Handler) -> None:
         reply = self.raised(handler, server.ServerError("No board.", {"path": Path("x")}))
         assert "Path('x')" in reply["data"]["traceback"]
+
+    @pytest.mark.parametrize(
+        ("failure", "words"),
+        [
+            (server.ServerError(b"bytes"), "b'bytes'"),  # type: ignore[arg-type]
+            (server.ServerError(Path("a/b")), "a/b"),  # type: ignore[arg-type]
+            (server.JSONRPCError("x", "m"), "build failed: JSONRPCError"),  # type: ignore[arg-type]
+            (server.JSONRPCError(None, "m"), "build failed: JSONRPCError"),  # type: ignore[arg-type]
+            (Wordless(), "build failed: Wordless"),
+            (server.ServerError("No board.", {"device": Unshowable()}), "build failed: ServerError"),
+            (server.ServerError("No board.", nested(100_000)), "build failed: ServerError"),
+            (server.ServerError("No board.", itself()), "No board."),
+            (BuildError(Wordless(), "x"), "build failed: BuildError"),  # type: ignore[arg-type]
+        ],
+        ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+    )
+    def test_whatever_a_handler_raises_is_answered_and_the_next_request_served(
+        self, handler: Handler, failure: BaseException, words: str
+    ) -> None:
+        handler.outcome["build"] = failure
+        failed, served = replies(handler, request("build", {"options": {}}), request("close_transport"))
+        assert words in failed["error"]["message"]
+        assert isinstance(failed["error"]["code"], int)
+        assert isinstance(failed["error"]["data"]["traceback"], str)
+        assert served["result"] is None
 
     @pytest.mark.parametrize(
         ("method", "params", "answer"),
