@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterator, Tuple
 import pytest
 
 from runtime.server import child_processes
-from tests.api.driving import ROOT, SCRIPT, VERSIONS, ApiServer, find_python
+from tests.api.driving import ROOT, SCRIPT, ApiServer
 from tests.conftest import Platform
 from tests.device.wire import INIT, INIT_SERVER, NORMAL, REPLY, RETURN, TERMINATE, frame
 
@@ -48,14 +48,6 @@ ABORTS = """
 #include <stdlib.h>
 __attribute__((constructor)) static void crash(void) { abort(); }
 """
-
-
-@pytest.fixture(params=VERSIONS)
-def python(request: pytest.FixtureRequest) -> str:
-    found = find_python(request.param)
-    if found is None:
-        pytest.skip(f"CPython {request.param} is not installed")
-    return found
 
 
 @pytest.fixture

@@ -32,14 +32,6 @@ BAD_LINES = [
 ]
 
 
-@pytest.fixture(params=VERSIONS)
-def python(request: pytest.FixtureRequest) -> str:
-    found = find_python(request.param)
-    if found is None:
-        pytest.skip(f"CPython {request.param} is not installed")
-    return found
-
-
 @pytest.fixture
 def platform(tmp_path: Path) -> Path:
     return make_platform(tmp_path / "platform", "loopback.py")
