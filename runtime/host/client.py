@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -226,6 +227,10 @@ class ProjectApiClient:
             parts.append(data)
 
     def _has_ended(self) -> bool:
+        # The end of its pipe wakes us at once, where waiting for an exit status would poll every 50 ms.
+        hang_up = select.poll()
+        hang_up.register(self._read_fd, 0)
+        hang_up.poll(GRACE_SEC * 1000)
         try:
             self._process.wait(GRACE_SEC)
         except subprocess.TimeoutExpired:
