@@ -10,12 +10,13 @@ import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
 import pytest
 from packaging.requirements import Requirement
 
 from runtime.host.boards import FIELDS
+from runtime.host.cache import default_directory
 from tests.conftest import Baker, Platform
 
 # Needs the network. Its place is taken by the packages of this interpreter, which
@@ -66,6 +67,38 @@ def test_commands_work_as_written(bake: Baker, build_system: str) -> None:
     assert done.returncode == 0, done.stdout
     assert "answered exactly as on the host" in done.stdout
     assert (platform.path / "my_firmware" / "build" / "firmware").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+def test_compiler_and_flags_are_those_of_the_environment(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
+    compiler = tmp_path / "compiler"
+    compiler.write_text('#!/bin/sh\ntouch "$0.was_run"\nexec cc "$@"\n')
+    compiler.chmod(0o755)
+    flags = {"CC": str(compiler), "CFLAGS": "-g", "LDFLAGS": "-Wl,--defsym=mark_of_the_owner=1"}
+    command = [sys.executable, "-m", "runtime.host", "build", "models/digits_aot.tar"]
+    subprocess.run(
+        [*command, "--project-dir", str(tmp_path / "project")],
+        cwd=default_platforms[build_system].path,
+        env={**os.environ, **flags},
+        check=True,
+    )
+    firmware = (tmp_path / "project" / "build" / "firmware").read_bytes()
+    assert b".debug_info" in firmware
+    assert b"mark_of_the_owner" in firmware
+    assert (tmp_path / "compiler.was_run").exists()
+
+
+def test_the_cache_lies_where_it_says(default_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = re.search(r"kept in\s`(~/.+?)`, or where `(\w+)` says", default_platform.text("README.md"))
+    assert said is not None
+    for name in (said[2], "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert default_directory() == Path(said[1]).expanduser()
+    monkeypatch.setenv(said[2], "elsewhere")
+    assert default_directory() == Path("elsewhere")
 
 
 def test_every_field_of_a_board_is_explained(default_platform: Platform) -> None:

@@ -181,7 +181,10 @@ def cookiecutter_version(version: str, *imports: str) -> Path:
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(staging))
         done = run(*pip, f"cookiecutter=={version}", *imports, cwd=TEMPLATE, check=False)
         if done.returncode != 0:
-            pytest.skip(f"Cookiecutter {version} cannot be installed here: {done.stderr.strip()[-300:]}")
+            pytest.skip(
+                f"needs Cookiecutter {version} in {place.relative_to(TEMPLATE)}/, and pip could not fetch it "
+                f"(is the network there?): {done.stderr.strip()[-300:]}"
+            )
         try:
             staging.rename(place)
         except OSError:  # another test process was first
