@@ -105,10 +105,7 @@ def _chain(platform: Path, archive: Path, project: Path, cache: Path, cache_befo
         transport = ApiTransport(server, {})
         transport.open()
         with connected_executor(ModelArchive.open(archive), transport) as executor:
-            for name, array in read_inputs((), executor.inputs).items():
-                executor.set_input(name, array)
-            executor.run()
-            executor.get_output(0)
+            executor.infer(read_inputs((), executor.inputs))
             seconds = time.perf_counter() - started
         transport.close()
     return seconds

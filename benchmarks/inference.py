@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Dict, List
+from typing import Callable, Dict, List
 
 import numpy
 
@@ -61,7 +61,7 @@ def _measure_model(
         round_trip = rpc.get_function("tvm.rpc.server.GetCRTMaxPacketSize").prepare()
         wall, compute, trips = [], [], []
         for _ in range(rounds + 1):  # the first one warms up
-            wall.append(1e3 * _typical_seconds(lambda: _infer(executor, inputs), inferences))
+            wall.append(1e3 * _typical_seconds(lambda: executor.infer(inputs), inferences))
             compute.append(1e3 * median(executor.time_evaluator(1, inferences)))
             trips.append(1e6 * _typical_seconds(round_trip, 10 * inferences))
     finally:
@@ -73,14 +73,6 @@ def _measure_model(
         figure(f"{model}: beside the device's time", "ms", beside[1:], limit, beside=_messages(executor)),
         figure(f"{model}: one round trip", "us", trips[1:]),
     ]
-
-
-def _infer(executor: Executor, inputs: Dict[str, Any]) -> None:
-    for name, array in inputs.items():
-        executor.set_input(name, array)
-    executor.run()
-    for index in range(executor.num_outputs):
-        executor.get_output(index)
 
 
 def _typical_seconds(action: Callable[[], object], times: int) -> float:

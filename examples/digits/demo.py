@@ -33,7 +33,7 @@ from runtime.host.client import ApiTransport, ProjectApiClient  # noqa: E402
 from runtime.host.device import connected_executor  # noqa: E402
 from runtime.host.errors import PlatformError  # noqa: E402
 from runtime.host.latency import Latency, summarize  # noqa: E402
-from runtime.host.size import part_sizes  # noqa: E402
+from runtime.host.size import size_rows  # noqa: E402
 
 ARCHIVE = ROOT / "examples/digits/digits_aot.tar"
 PLACE = ROOT / "build/demo"
@@ -110,9 +110,8 @@ def classify(server: ProjectApiClient, images: Any, stages: Dict[str, float]) ->
         with stage(stages, f"classify {len(images)} digits"):
             for image in track(images, "classifying on the device", console=console):
                 started = time.perf_counter()
-                executor.set_input(0, image[np.newaxis])
-                executor.run()
-                answers.append(executor.get_output(0).ravel())
+                (logits,) = executor.infer({0: image[np.newaxis]})
+                answers.append(logits.ravel())
                 seconds.append(time.perf_counter() - started)
         compute = summarize("on the device alone", executor.time_evaluator(10, 10))
     finally:
@@ -157,11 +156,9 @@ def timing_table(stages: Dict[str, float], latency: Latency, compute: Latency) -
 
 def size_table(project: Path) -> Table:
     """Flash and RAM of the firmware by part, in bytes."""
-    parts = part_sizes(project / "build/firmware.map")
     table = Table("firmware", "flash", "RAM")
-    for part in parts:
-        table.add_row(part.part, f"{part.flash:,}", f"{part.ram:,}")
-    table.add_row("all", f"{sum(p.flash for p in parts):,}", f"{sum(p.ram for p in parts):,}")
+    for row in size_rows(project / "build/firmware.map"):
+        table.add_row(*row)
     return table
 
 

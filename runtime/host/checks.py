@@ -127,10 +127,7 @@ class _Trial:
         from runtime.host.tensors import read_inputs
 
         with running_model(self._project) as executor:
-            for name, array in read_inputs((), executor.inputs).items():
-                executor.set_input(name, array)
-            executor.run()
-            executor.get_output(0)
+            executor.infer(read_inputs((), executor.inputs))
         return "the model ran on the device"
 
     def _compare(self) -> str:
@@ -150,9 +147,8 @@ class _Trial:
         images, expected = bundled["images"][:IMAGES], bundled["expected"][:IMAGES]
         with running_model(self._project) as executor:
             for index, image in enumerate(images):
-                executor.set_input(0, image[numpy.newaxis])
-                executor.run()
-                if not numpy.array_equal(executor.get_output(0).ravel(), expected[index].ravel()):
+                answer = executor.infer({0: image[numpy.newaxis]})[0]
+                if not numpy.array_equal(answer.ravel(), expected[index].ravel()):
                     raise DeviceError(
                         f"The device answers differently from the host on bundled image {index}.",
                         f"If {BUNDLED_MODEL} and {BUNDLED_IMAGES} are as they came, suspect the compiler: "

@@ -326,10 +326,7 @@ def run(project: Project, verbose: bool, inputs: Tuple[str, ...], output: Option
 
     _bring_up(project, verbose)
     with running_model(project, on_log=_print_log) as executor:
-        for name, array in tensors.read_inputs(inputs, executor.inputs).items():
-            executor.set_input(name, array)
-        executor.run()
-        outputs = [executor.get_output(index) for index in range(executor.num_outputs)]
+        outputs = executor.infer(tensors.read_inputs(inputs, executor.inputs))
     for index, array in enumerate(outputs):
         out.print(f"output {index}: {array.dtype} {list(array.shape)}")
         out.print(str(array))
@@ -341,16 +338,16 @@ def run(project: Project, verbose: bool, inputs: Tuple[str, ...], output: Option
 @project_command
 def size(project: Project, verbose: bool) -> None:
     """Show the flash and the RAM that the firmware takes, by part."""
-    from runtime.host.size import part_sizes
+    from runtime.host.size import size_rows
 
     builder.build(project, verbose=verbose)
     board = project.board()
     table = _number_table("bytes", "flash", "RAM")
-    parts = part_sizes(project.directory / BUILD_DIRECTORY / "firmware.map")
-    for part in parts:
-        table.add_row(part.part, f"{part.flash:,}", f"{part.ram:,}")
+    *parts, total = size_rows(project.directory / BUILD_DIRECTORY / "firmware.map")
+    for row in parts:
+        table.add_row(*row)
     table.add_section()
-    table.add_row("all", f"{sum(p.flash for p in parts):,}", f"{sum(p.ram for p in parts):,}")
+    table.add_row(*total)
     table.add_row(f"{board.name} has", _size(board.flash_bytes), _size(board.ram_bytes))
     out.print(table, soft_wrap=False, crop=False)
 

@@ -83,7 +83,7 @@ class Executor:
             + sum(getter.blocks for getter in self._getters)
         )
 
-    def infer(self, inputs: Mapping[Any, Array]) -> List[Array]:
+    def infer(self, inputs: Union[Mapping[str, Array], Mapping[int, Array]]) -> List[Array]:
         """One inference: sets these inputs, by name or index, runs the model and gives all outputs in order.
 
         PlatformError when an input is not there or its array does not fit.

@@ -24,18 +24,12 @@ def measure(project: Project, number: int) -> List[Latency]:
     """Time number inferences on the project's device, one after another, in one session."""
     with running_model(project) as executor:
         inputs = read_inputs((), executor.inputs)
-        for name, array in inputs.items():
-            executor.set_input(name, array)
-        executor.run()
+        executor.infer(inputs)
         compute = [executor.time_evaluator(1, 1)[0] for _ in range(number)]
         whole = []
         for _ in range(number):
             started = time.perf_counter()
-            for name, array in inputs.items():
-                executor.set_input(name, array)
-            executor.run()
-            for index in range(executor.num_outputs):
-                executor.get_output(index)
+            executor.infer(inputs)
             whole.append(time.perf_counter() - started)
     return [
         summarize("on the device", compute),

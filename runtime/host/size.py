@@ -78,6 +78,13 @@ def part_sizes(path: Path) -> List[PartSize]:
     return read_map(path, PARTS)
 
 
+def size_rows(path: Path) -> List[Tuple[str, str, str]]:
+    """The same as rows of a table, the last of them for "all": part, bytes of flash, bytes of RAM."""
+    parts = part_sizes(path)
+    whole = PartSize("all", sum(part.flash for part in parts), sum(part.ram for part in parts))
+    return [(part.part, f"{part.flash:,}", f"{part.ram:,}") for part in (*parts, whole)]
+
+
 def read_map(path: Path, parts: Mapping[str, Sequence[str]]) -> List[PartSize]:
     """Sizes by part, in the order of `parts`, then the toolchain's.
 

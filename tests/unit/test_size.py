@@ -12,7 +12,7 @@ from typing import Dict, List, NamedTuple, Sequence
 import pytest
 
 from runtime.host.errors import BuildError
-from runtime.host.size import PARTS, TOOLCHAIN, PartSize, largest, part_sizes, read_map
+from runtime.host.size import PARTS, TOOLCHAIN, PartSize, largest, part_sizes, read_map, size_rows
 
 SOURCES = {
     "model": """
@@ -254,6 +254,12 @@ def test_layout_of_a_map(tmp_path: Path) -> None:
         PartSize("runtime", 0x4 + 0xC, 0x14),
         PartSize("platform", 0x8, 0),
         PartSize(TOOLCHAIN, 0x4 + 0x8 + 0x4, 0),
+    ]
+    assert size_rows(path)[1:] == [
+        ("runtime", "16", "20"),
+        ("platform", "8", "0"),
+        ("toolchain", "16", "0"),
+        ("all", "56", "20"),
     ]
     assert [piece.name for piece in largest(path, 2)] == ["counters", "a_function_with_a_long_name"]
 
