@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.device.measuring import available, measure
+from benchmarks.device import RAM_LIMIT, TEXT_LIMIT, available, runtime_size
 
 
 @pytest.mark.slow
@@ -16,8 +16,8 @@ def test_text_ram_and_stack_on_a_cortex_m3(tmp_path: Path) -> None:
     if not available():
         assert not os.environ.get("CI"), "CI must have arm-none-eabi-gcc"
         pytest.skip("arm-none-eabi-gcc is not installed (Debian: gcc-arm-none-eabi)")
-    size = measure(tmp_path)
-    assert size.objects_text <= 12 * 1024
+    size = runtime_size(tmp_path)
+    assert size.objects_text <= TEXT_LIMIT
     assert size.linked_text <= size.objects_text
-    assert size.ram <= 1536
+    assert size.ram <= RAM_LIMIT
     assert size.largest_frame <= 256, "calls are some five deep: a kilobyte of stack in all"
