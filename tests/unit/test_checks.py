@@ -198,7 +198,7 @@ class TestProjects:
     def test_a_standalone_firmware_that_fails_shows_its_report(
         self, platform: HostPlatform, tmp_path: Path
     ) -> None:
-        options = {"project_type": "standalone", "workspace_size_bytes": 64}
+        options = {"project_type": "standalone", "workspace_size_bytes": 256}
         generate(platform, ARCHIVES / "aot_c.tar", tmp_path / "project", options)
         error = failure(load_platform(tmp_path / "project"), "answers")
         assert "failed with exit status" in error.what and error.log
