@@ -345,7 +345,7 @@ def _log_of(error: Any) -> str:
     return str(getattr(error, "log", ""))
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that offers the closest of `known`, and all of them when none is close."""
     import difflib  # only a misspelling needs it
 
@@ -402,9 +402,7 @@ class ProjectOption(_ProjectOption):
         """A copy in which the fields of the dict `attributes` are changed."""
         for field in attributes:
             if field not in self._fields:
-                raise ValueError(
-                    f'ProjectOption has no field "{field}". {_did_you_mean(field, self._fields)}'
-                )
+                raise ValueError(f'ProjectOption has no field "{field}". {did_you_mean(field, self._fields)}')
         return self._replace(**attributes)
 
 
@@ -441,7 +439,7 @@ def default_project_options(**overrides: Mapping[str, Any]) -> List[ProjectOptio
     names = [each.name for each in options]
     for name in overrides:
         if name not in names:
-            raise ValueError(f'no default project option is called "{name}". {_did_you_mean(name, names)}')
+            raise ValueError(f'no default project option is called "{name}". {did_you_mean(name, names)}')
     return [each.replace(overrides.get(each.name, {})) for each in options]
 
 
@@ -474,9 +472,7 @@ def coerce_options(
         name = given_name if given_name in by_name else OPTION_ALIASES.get(given_name, given_name)
         if name not in by_name:
             known = list(by_name) + [old for old, new in OPTION_ALIASES.items() if new in by_name]
-            raise OptionError(
-                f'no project option is called "{given_name}".', _did_you_mean(given_name, known)
-            )
+            raise OptionError(f'no project option is called "{given_name}".', did_you_mean(given_name, known))
         value = coerce_option(by_name[name], raw)
         if name in values and values[name] != value:
             raise OptionError(
@@ -523,7 +519,7 @@ def coerce_option(option: ProjectOption, value: Any) -> Any:
                 raise OptionError(
                     f'project option "{option.name}": want one of {", ".join(map(str, option.choices))}, '
                     f"got {_shown(item)}.",
-                    _did_you_mean(str(item), map(str, option.choices)),
+                    did_you_mean(str(item), map(str, option.choices)),
                 )
     return parsed
 
@@ -771,7 +767,7 @@ def check_request(request: Json) -> Tuple[str, List[Any]]:
     if declared is None:
         raise JSONRPCError(
             ErrorCode.METHOD_NOT_FOUND,
-            f"no method is called {_shown(method)}. {_did_you_mean(method, METHODS)}",
+            f"no method is called {_shown(method)}. {did_you_mean(method, METHODS)}",
         )
     params = request.get("params", {})
     if not isinstance(params, dict):
@@ -790,7 +786,7 @@ def check_request(request: Json) -> Tuple[str, List[Any]]:
     if len(params) > len(declared):
         names = [name for name, _, _ in declared]
         extra = next(name for name in params if name not in names)
-        hint = _did_you_mean(extra, names) if names else "It takes none."
+        hint = did_you_mean(extra, names) if names else "It takes none."
         raise JSONRPCError(
             ErrorCode.INVALID_PARAMS, f"{method}: no parameter is called {_shown(extra)}. {hint}"
         )

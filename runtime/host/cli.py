@@ -24,7 +24,6 @@ from runtime import server
 from runtime.host import build as builder
 from runtime.host import checks, link
 from runtime.host import flash as flasher
-from runtime.host.boards import closest
 from runtime.host.cache import Digest
 from runtime.host.errors import PlatformError
 from runtime.host.options import project_options
@@ -55,8 +54,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: List[str]
     ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
         if args[0] not in self.commands:
-            hint = closest(args[0], self.commands)
-            ctx.fail(f"There is no command {args[0]!r}. {hint}Commands: {', '.join(self.commands)}.")
+            ctx.fail(f'There is no command "{args[0]}". {server.did_you_mean(args[0], self.commands)}')
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

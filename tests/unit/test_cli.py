@@ -158,7 +158,7 @@ class TestWrongCommandLines:
         ("arguments", "words"),
         [
             ((), "Commands:"),
-            (("biuld",), "There is no command 'biuld'. Did you mean 'build'?"),
+            (("biuld",), 'There is no command "biuld". Did you mean "build"?'),
             (("run", "--inptu", "x.npy"), "Did you mean '--input'?"),
             (("run", "--input"), "requires an argument"),
             (("boards", "extra"), "unexpected extra argument"),
