@@ -8,6 +8,7 @@ gave the same answer, to the last bit, for every digit.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -29,10 +30,12 @@ sys.path.insert(0, str(ROOT))
 
 from examples.digits import network  # noqa: E402
 from runtime.host.archive import ModelArchive  # noqa: E402
+from runtime.host.build import REPORT_FILE  # noqa: E402
 from runtime.host.client import ApiTransport, ProjectApiClient  # noqa: E402
 from runtime.host.device import connected_executor  # noqa: E402
 from runtime.host.errors import PlatformError  # noqa: E402
 from runtime.host.latency import Latency, summarize  # noqa: E402
+from runtime.host.project import BUILD_DIRECTORY  # noqa: E402
 from runtime.host.size import size_rows  # noqa: E402
 
 ARCHIVE = ROOT / "examples/digits/digits_aot.tar"
@@ -60,11 +63,12 @@ def main() -> int:
         with ProjectApiClient(project) as server:
             with stage(stages, "build the firmware"):
                 server.build({})
+            stages.update(build_stages(project))
             with stage(stages, "flash"):
                 server.flash({})
             latency, on_device, compute = classify(server, images, stages)
     except PlatformError as error:
-        console.print(f"[bold red]error:[/] {error.what}", markup=True)
+        console.print(f"error: {error.what}", style="bold red", markup=False)
         console.print(error.log, style="dim", markup=False)
         console.print(f"next:  {error.next_step}", markup=False)
         return 1
@@ -94,6 +98,15 @@ def stage(stages: Dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     stages[name] = time.perf_counter() - started
+
+
+def build_stages(project: Path) -> Dict[str, float]:
+    """Seconds of each stage of a build, as it reported them; nothing for what the cache had."""
+    report = json.loads((project / BUILD_DIRECTORY / REPORT_FILE).read_text(encoding="utf-8"))
+    return {
+        f"  {row['name']}{' (from the cache)' if row['cached'] else ''}": row["seconds"]
+        for row in report["stages"]
+    }
 
 
 def classify(server: ProjectApiClient, images: Any, stages: Dict[str, float]) -> Any:
@@ -163,4 +176,7 @@ def size_table(project: Path) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
