@@ -155,7 +155,7 @@ class TestOnEveryInterpreter:
         with serve(default_platform.path, python) as server:
             info = server.ask("server_info_query", tvm_version="0.18.0")
             assert (info["platform_name"], info["protocol_version"]) == ("make_platform", 1)
-            assert info["is_template"] is True
+            assert (info["is_template"], info["model_library_format_path"]) == (True, "")
             assert all(set(option) == FIELDS for option in info["project_options"])
             defaults = {option["name"]: option["default"] for option in info["project_options"]}
             for name, options in (
