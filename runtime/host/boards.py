@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
+from runtime import server
 from runtime.host.errors import BoardError
 
 SCHEMA_VERSION = 1
@@ -93,15 +94,7 @@ def choose_board(boards: Dict[str, Board], name: Optional[str]) -> Board:
         return next(board for board in boards.values() if board.default)
     if name in boards:
         return boards[name]
-    raise BoardError(f"There is no board {name!r}.", closest(name, boards) + f"Boards: {', '.join(boards)}.")
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """A "Did you mean" sentence with a space behind it, or nothing when no known name is near."""
-    import difflib
-
-    near: List[str] = difflib.get_close_matches(name, list(known), n=1)
-    return f"Did you mean {near[0]!r}? " if near else ""
+    raise BoardError(f"There is no board {name!r}.", server.did_you_mean(name, boards))
 
 
 def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
@@ -112,7 +105,7 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
         raise refuse("is not an object.", f"Give it the fields {', '.join(FIELDS)}.")
     for key in entry:
         if key not in FIELDS:
-            raise refuse(f"unknown field {key!r}.", closest(key, FIELDS) + f"Fields: {', '.join(FIELDS)}.")
+            raise refuse(f"unknown field {key!r}.", server.did_you_mean(key, FIELDS))
     for key, field in FIELDS.items():
         if key not in entry:
             if field.required:

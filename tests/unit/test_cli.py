@@ -322,7 +322,7 @@ class TestBoards:
 
     def test_broken_ones_are_named(self, own_platform: Place) -> None:
         own_platform.edit("boards.json", '"port": "host"', '"prot": "host"')
-        assert "Did you mean 'port'?" in own_platform.fail("boards")
+        assert 'Did you mean "port"?' in own_platform.fail("boards")
 
 
 class TestBuild:
