@@ -124,8 +124,11 @@ def generate(
             path = staging / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        _check_place(platform, project_dir)  # another may have been quicker
-        staging.replace(project_dir)  # an empty directory gives way
+        try:
+            staging.replace(project_dir)  # an empty directory gives way
+        except OSError:
+            _check_place(platform, project_dir)  # another process has been quicker
+            raise
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
