@@ -10,6 +10,7 @@ import sys
 from types import FrameType
 from typing import Optional
 
+from runtime.host.tools import how_to_install_packages
 from runtime.server import child_processes, end_children
 
 
@@ -34,8 +35,11 @@ def run() -> None:
             raise
         sys.exit(
             f"error: The Python package {error.name} is not installed; the command line needs it.\n"
-            f"next:  {sys.executable} -m pip install -r requirements.txt"
+            f"next:  {how_to_install_packages()}"
         )
+    except KeyboardInterrupt:  # while what the command line needs was being imported
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # what is left to do is not to be broken off

@@ -24,6 +24,7 @@ from runtime.host.errors import BuildError, PlatformError
 from runtime.host.lock import exclusive
 from runtime.host.platform import BUILD_FILES
 from runtime.host.project import BUILD_DIRECTORY, Project
+from runtime.host.size import part_sizes
 from runtime.host.tools import ToolResult, find_tool, run_tool
 
 TIMEOUT_SEC: Final = 900.0  # one stage; a compiler that takes longer hangs
@@ -50,6 +51,7 @@ STAGE_WORDS: Final = {
 }
 # The first line that says what is wrong: a compiler's, or else the linker's or make's.
 COMPILER_ERROR: Final = re.compile(r"^.+?:\d+:(?:\d+:)? (?:fatal )?error: .+$", re.MULTILINE)
+OWNERS_FILES: Final = ("src/", "extra/")  # what an owner edits in a project
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*[mK]")
 OTHER_ERROR: Final = re.compile(
     r"^.*(?:undefined reference to .+|multiple definition of .+|overflowed by .+|CMake Error.*|"
@@ -92,6 +94,7 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
             project.firmware.chmod(0o777 & ~_umask())
         else:
             stages = list(_run_stages(project, compiler, cache, names, verbose))
+        _check_memory(project)
         _write_report(directory, stages)
     return BuildReport(project.firmware, stages)
 
@@ -237,7 +240,7 @@ def _build_error(stage: str, result: ToolResult) -> BuildError:
     found = COMPILER_ERROR.search(plain) or OTHER_ERROR.search(plain)
     first = found.group(0).strip() if found else f"{result.command} ended with exit code {result.exit_code}"
     next_step = "The log below has the failing command; the first error is the one to mend."
-    if stage in ("model", "link"):
+    if stage in ("model", "link") and not first.startswith(OWNERS_FILES):
         next_step = (
             "Check that the model archive was made for this board (its target and its interface); "
             "the log below has the failing command."
@@ -275,6 +278,20 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
     for file in FIRMWARE:
         names[file] = f"{firmware.key()}-{file}"
     return names
+
+
+def _check_memory(project: Project) -> None:
+    """Raise BuildError when the firmware is larger than the memory of its board."""
+    board = project.board()
+    parts = part_sizes(project.directory / BUILD_DIRECTORY / "firmware.map")
+    for kind, limit in (("flash", board.flash_bytes), ("ram", board.ram_bytes)):
+        sizes = {part.part: getattr(part, kind) for part in parts}
+        if limit is not None and sum(sizes.values()) > limit:
+            raise BuildError(
+                f"The firmware needs {sum(sizes.values()):,} bytes of {kind}; {board.name} has {limit:,}.",
+                "The parts: " + ", ".join(f"{part} {size:,}" for part, size in sizes.items()) + ". "
+                "Use a smaller model or workspace_size_bytes, -o optimization=Os, or a larger board.",
+            )
 
 
 def _compiler_identity(compiler: str, cwd: Path) -> Tuple[str, str]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import tempfile
 from pathlib import Path
 from typing import Callable, Final, Iterator, NamedTuple, Optional
@@ -15,7 +14,7 @@ from runtime.host.flash import flash
 from runtime.host.link import run_standalone
 from runtime.host.platform import Platform
 from runtime.host.project import Project, generate, load_project
-from runtime.host.tools import find_tool
+from runtime.host.tools import find_tool, how_to_install_packages
 
 BUNDLED_MODEL: Final = "models/digits_aot.tar"
 BUNDLED_IMAGES: Final = "models/digits_test.npz"  # images, and expected: the host's answer to each
@@ -86,7 +85,7 @@ def _packages() -> str:
         except ImportError as error:
             raise ToolMissing(
                 f"The Python package {name} is not installed.",
-                f"{sys.executable} -m pip install -r requirements.txt",
+                how_to_install_packages(),
             ) from error
     return ", ".join(PACKAGES)
 

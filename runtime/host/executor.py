@@ -17,7 +17,7 @@ import numpy
 
 from runtime.host.archive import ModelArchive, TensorSpec
 from runtime.host.entry import Argument, entry_name, metadata_name, read_entry
-from runtime.host.errors import ArchiveError, PlatformError, ProtocolError
+from runtime.host.errors import ArchiveError, DeviceError, PlatformError, ProtocolError
 from runtime.host.graph import Graph, parse_graph
 from runtime.host.params import parse_params
 from runtime.host.rpc import CopyFrom, CopyTo, Handle, PreparedCall, RemoteFunction, RpcClient, Value
@@ -134,8 +134,10 @@ class Executor:
                 raise _odd_answer("runtime.RPCTimeEvaluator")
             try:
                 seconds = self._rpc.call(timed, *step.arguments)
-            finally:
+            except DeviceError:
                 self._rpc.free(timed)
+                raise  # after anything else there is no session left to free it in
+            self._rpc.free(timed)
             if not isinstance(seconds, bytes) or len(seconds) != 8 * repeat:
                 raise _odd_answer("a time evaluator")
             totals = [sum(pair) for pair in zip(totals, struct.unpack(f"<{repeat}d", seconds))]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Dict, Final, List, Mapping, Optional
@@ -26,6 +27,7 @@ from runtime.host.errors import BoardError, PlatformError
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
 
 SETTINGS: Final = {"board", "project_type", "workspace_size_bytes", "config"}  # keys of project.json
+DEFINITION: Final = re.compile(r"(-D)?[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.ASCII)
 MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
 MAX_WORKSPACE_BYTES: Final = 1 << 30
 BUILD_DIRECTORY: Final = "build"  # TVM refuses to build where it exists and to flash where it does not
@@ -37,7 +39,6 @@ FROM_PLATFORM: Final = (
     "launch_microtvm_api_server.bat",
     "boards.json",
     "requirements.txt",
-    "README.md",
     "runtime",
     "extra",
 )
@@ -144,6 +145,8 @@ def _texts(
     texts = {
         PROJECT_FILE: json.dumps(settings, indent=2) + "\n",
         name: write_config(settings["config"]),
+        "README.md": sources.project_readme(settings["project_type"], platform.build_system),
+        ".gitignore": "build/\n.build.lock\n__pycache__/\n",
         "src/model_config.c": sources.model_config(settings["workspace_size_bytes"]),
     }
     if settings["project_type"] == "standalone":
@@ -250,7 +253,8 @@ def _samples(archive: ModelArchive, file: Optional[str]) -> Dict[str, bytes]:
 
 def _definitions(definitions: Optional[List[str]], build_system: str) -> List[str]:
     """Compiler arguments from "NAME=1" or "-DNAME=1"."""
-    for text in definitions or []:
+    definitions = [text for text in definitions or [] if text]
+    for text in definitions:
         if any(ord(letter) < 32 for letter in text):
             raise PlatformError(
                 f"compile_definitions holds a line break or another control character: {text!r}.",
@@ -261,4 +265,9 @@ def _definitions(definitions: Optional[List[str]], build_system: str) -> List[st
                 f"CMake's lists break on a semicolon and on an unpaired square bracket: {text!r}.",
                 "Define it in a header among the extra files, or bake the platform with Make.",
             )
-    return [text if text.startswith("-D") else f"-D{text}" for text in definitions or [] if text]
+        if not DEFINITION.fullmatch(text):
+            raise PlatformError(
+                f"compile_definitions: want NAME or NAME=VALUE, got {text!r}.",
+                "Separate several with commas: A=1,B.",
+            )
+    return [text if text.startswith("-D") else f"-D{text}" for text in definitions]

@@ -88,6 +88,32 @@ const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
 """
 
 
+def project_readme(project_type: str, build_system: str) -> str:
+    """README.md of a project."""
+    by_hand = {"make": "make", "cmake": "cmake -S . -B build && cmake --build build"}[build_system]
+    config = CONFIGS[build_system][0]
+    return f"""# A generated microTVM project ({project_type})
+
+It holds all that its firmware is built from; moved elsewhere it still builds. In this directory:
+
+```sh
+python -m runtime.host run      # build, flash and run; build, flash, size, bench and check work here too
+{by_hand}      # the same firmware, build/firmware, without Python
+```
+
+| file | what it is |
+|---|---|
+| `model.tar`, `model/` | the model archive, and its unpacked parts |
+| `src/model_config.c` | the memory that the firmware gives to the model |
+| `src/model_input.c` | of a standalone project: its input; the option `standalone_input=FILE.npy` writes it |
+| `{config}` | what was chosen when the project was generated |
+| `extra/` | your own C files, if there are any: they are compiled and linked too |
+| `runtime/device/apps/` | `host_driven.c` and `standalone.c`, the `main` of each type of project |
+
+A standalone firmware ends its report with `outcome: 0` when the model ran.
+"""
+
+
 def _round_up(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -41,12 +42,22 @@ def find_tool(name: str, what_for: str) -> str:
     """The path of a program. Raises ToolMissing with the command that installs it."""
     path = shutil.which(name)
     if path is None:
-        package = PACKAGES.get(Path(name).name, Path(name).name)
+        package = PACKAGES.get(name)
         raise ToolMissing(
             f"{name} is not installed; it is needed to {what_for}.",
-            f"Install it, on Debian or Ubuntu with: apt-get install {package}",
+            f"Install it, on Debian or Ubuntu with: apt-get install {package}"
+            if package
+            else "Check how it is spelt, and that its directory is in PATH.",
         )
     return path
+
+
+def how_to_install_packages() -> str:
+    """The command that installs the Python packages of a platform; into a new environment where the system's
+    own interpreter would refuse."""
+    if sys.prefix != sys.base_prefix:
+        return f"{sys.executable} -m pip install -r requirements.txt"
+    return "python3 -m venv .venv && . .venv/bin/activate && python -m pip install -r requirements.txt"
 
 
 def run_tool(
@@ -86,7 +97,7 @@ def _ends_within(process: subprocess.Popen[bytes], timeout_sec: float) -> bool:
     """Wait for the end of a process; False when it does not come in time.
 
     Where the system has process file descriptors the end wakes us at once; wait(timeout_sec) would look for
-    it every 50 ms. The sleep is cut in pieces all the same: a Ctrl-C that came just before it does not end it.
+    it every 50 ms. The sleep is cut in pieces all the same: a Ctrl-C just before it does not end it.
     """
     deadline = time.monotonic() + timeout_sec
     if not hasattr(os, "pidfd_open"):

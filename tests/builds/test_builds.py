@@ -287,6 +287,38 @@ def test_a_port_that_is_not_there_is_told_before_the_link(bake, tmp_path):
         generate(load_platform(platform.path), DIGITS, tmp_path / "project", {})
 
 
+@pytest.mark.parametrize(("memory", "kind"), [((1 << 20, 4000), "ram"), ((20000, 1 << 20), "flash")])
+def test_a_firmware_that_the_board_cannot_hold_is_refused_with_both_numbers(bake, tmp_path, memory, kind):
+    platform = bake()
+    boards = platform.path / "boards.json"
+    sizes = f'{{"flash_bytes": {memory[0]}, "ram_bytes": {memory[1]}}}'
+    boards.write_text(boards.read_text().replace('"memory": null', f'"memory": {sizes}'))
+    project = generate(load_platform(platform.path), DIGITS, tmp_path / "project", {})
+    with pytest.raises(BuildError) as caught:
+        build(project)
+    assert re.search(rf"needs [\d,]+ bytes of {kind}; host has {min(memory):,}", caught.value.what)
+    assert re.search(r"model [\d,]+, runtime [\d,]+", caught.value.next_step)
+
+
+def test_a_mistake_in_the_owners_own_file_does_not_blame_the_model(project):
+    source = project.directory / "src/model_config.c"
+    source.write_text(source.read_text() + "int x = y;\n")
+    with pytest.raises(BuildError, match=r"src/model_config\.c:\d+") as caught:
+        build(project)
+    assert "model archive" not in caught.value.next_step
+
+
+@pytest.mark.parametrize("text", ["A B", "3X", "-UX", "A-B=1"])
+def test_a_definition_that_is_none_is_refused(default_platform, text, tmp_path):
+    with pytest.raises(PlatformError, match="want NAME or NAME=VALUE"):
+        generate(
+            load_platform(default_platform.path),
+            DIGITS,
+            tmp_path / "project",
+            {"compile_definitions": [text]},
+        )
+
+
 def test_a_model_archive_in_a_platform_leaves_it_a_platform(bake):
     platform = bake()
     shutil.copy(DIGITS, platform.path / "model.tar")
