@@ -52,24 +52,31 @@ def _measure(runs: int) -> Iterator[Figure]:
             platform = bake(scratch / build_system, build_system=build_system)
             caches = _prepare_caches(platform, scratch / f"{build_system}-caches")
             for model, archive in MODELS.items():
-                compiler = [_compile_seconds(archive, scratch / "compile") for _ in range(3)]
-                own = sorted(compiler)[1]
                 for state in ("empty cache", "warm cache", "again"):
-                    whole = [
-                        _chain(
-                            platform, archive, scratch / "project", scratch / "cache", caches[state, model]
+                    before = caches[state, model]
+                    # The compiler is timed beside each run: a shared machine changes its speed by the minute.
+                    own, whole = [], []
+                    for _ in range(runs):
+                        own.append(
+                            0.0 if state == "again" else _compile_seconds(archive, scratch / "compile")
                         )
-                        for _ in range(runs)
-                    ]
-                    again = state == "again"
+                        whole.append(
+                            _chain(platform, archive, scratch / "project", scratch / "cache", before)
+                        )
+                    beside = f"in all {_median(whole):.2f} s"
+                    if state != "again":
+                        beside += f", the compiler's own {_median(own):.2f} s taken off"
                     yield figure(
                         f"{model}, {build_system}, {state}",
                         "s",
-                        [seconds - (0.0 if again else own) for seconds in whole],
+                        [seconds - compiler for seconds, compiler in zip(whole, own)],
                         LIMITS[build_system, state],
-                        beside=f"in all {sorted(whole)[len(whole) // 2]:.2f} s"
-                        + ("" if again else f", the compiler's own {own:.2f} s taken off"),
+                        beside=beside,
                     )
+
+
+def _median(seconds: List[float]) -> float:
+    return sorted(seconds)[len(seconds) // 2]
 
 
 def _prepare_caches(platform: Path, directory: Path) -> Dict[Tuple[str, str], Path]:
