@@ -85,7 +85,7 @@ def test_public_headers_serve_cpp_too(tmp_path: Path) -> None:
     source.write_text("".join(f'#include "{header}"\n' for header in public))
     run(
         [
-            "g++",
+            "clang++",
             "-std=c++11",
             "-Wall",
             "-Wextra",

@@ -48,7 +48,8 @@ def test_an_exception_in_the_caller_ends_the_group(tmp_path):
         "import signal, sys\nfrom pathlib import Path\n"
         "from runtime.host.tools import run_tool\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))\n"
-        "run_tool(['sh', '-c', 'sleep 100 & echo $! > child; wait'], cwd=Path(sys.argv[1]), timeout_sec=60)\n"
+        "script = 'sleep 100 & sleep 1; echo $! > child; wait'\n"
+        "run_tool(['sh', '-c', script], cwd=Path(sys.argv[1]), timeout_sec=60)\n"
     )
     child = tmp_path / "child"
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT) as caller:
