@@ -19,6 +19,8 @@ BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 OURS = "# Builds the firmware of a project of the platform "
 # Files of a family that serve the bake and not the platform: an include of README.md, and the table of tools.
 FAMILY_ONLY = ("first_minutes.md", "tools.json")
+# What every family gets, unless it brings a file of that name.
+COMMON = "common"
 # From the template -> into the platform. A directory is replaced whole, a file is overwritten.
 COPIES = (
     ("runtime", "runtime"),
@@ -33,9 +35,10 @@ def lift_family(platform, template, family, build_system):
     """Move what the chosen family rendered to the platform's root, and drop what the others rendered."""
     families = platform / "families"
     not_chosen = {file for name, file in BUILD_FILES.items() if name != build_system}
-    for path in sorted((families / family).iterdir()):
-        if path.name not in FAMILY_ONLY and path.name not in not_chosen:
-            path.replace(platform / path.name)
+    for folder in (families / COMMON, families / family):
+        for path in sorted(folder.iterdir()):
+            if path.name not in FAMILY_ONLY and path.name not in not_chosen:
+                path.replace(platform / path.name)
     for name in known_families(template):
         shutil.rmtree(families / name)
     if not any(families.iterdir()):  # else the owner keeps something of that name

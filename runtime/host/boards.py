@@ -3,47 +3,69 @@
 
     {"schema": 1, "boards": {"<name>": {"label": ..., "family": ..., ...}}}
 
-To add a board is to add an entry. FIELDS is the schema: every field with its type, whether it must be
-there, and what it means; a wrong entry is refused with the field's own sentence.
+To add a board is to add an entry. The tables of fields below are the schema: every field with the reader of
+its value, whether it must be there, and what it means; a wrong entry is refused with the field's own
+sentence. Addresses and bit masks are texts such as "0x40004400", because JSON has no hexadecimal numbers.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
+import re
+from typing import Any, Callable, Dict, Final, Mapping, NamedTuple, Optional, Tuple, Union
 
 from runtime import server
 from runtime.host.errors import BoardError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
+
+TRANSPORTS: Final = ("process", "serial", "socket")
+VERIFIED: Final = ("run", "emulated", "built")
+RESETS: Final = ("none", "dtr_rts", "touch_1200", "debug_probe")
+BARE_METAL: Final = ("cortex_m", "riscv")  # ports whose entries must describe the chip
+EMULATOR: Final = "qemu"  # the runner that starts an emulated board
+ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
+USB_ID: Final = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
+FEWEST_STACK_BYTES: Final = 2048
 
 
-class Field(NamedTuple):
-    """One field of a board's entry. types: the JSON types allowed, as Python types."""
+class Memory(NamedTuple):
+    """A range of memory. address: None where nobody needs to know it."""
 
-    types: Tuple[type, ...]
-    required: bool
-    meaning: str
+    address: Optional[int]
+    bytes: int
 
 
-NoneType = type(None)
+class Uart(NamedTuple):
+    """The UART that carries the link. kind: the driver, a file of runtime/device/ports/uart/. interrupt: its
+    number at the interrupt controller. clock_hz: what its baud rate is divided from. pins: for people."""
 
-FIELDS: Dict[str, Field] = {
-    "label": Field((str,), True, "what the board is, in words"),
-    "family": Field((str,), True, "the board family whose build files serve it"),
-    "port": Field((str,), True, "the folder of runtime/device/ports/ that holds its platform functions"),
-    "transport": Field((str,), True, "how its bytes travel: process"),
-    "verified": Field((str,), True, "how far it was verified: run, emulated or built"),
-    "memory": Field((dict, NoneType), False, "flash_bytes and ram_bytes, or null where there is no limit"),
-    "default": Field((bool,), False, "true on the one board that is used when none is named"),
-}
-TRANSPORTS = ("process",)
-VERIFIED = ("run", "emulated", "built")
+    kind: str
+    address: int
+    interrupt: int
+    clock_hz: int
+    baud: int
+    pins: str
+
+
+class RegisterWrite(NamedTuple):
+    """One step before the UART is enabled: the bits of `clear` are cleared in a register, then those of `set`
+    are set. bits: the width of the access."""
+
+    address: int
+    clear: int
+    set: int
+    bits: int
+    why: str
 
 
 class Board(NamedTuple):
-    """One entry of boards.json. Sizes are bytes; None stands for "no limit"."""
+    """One entry of boards.json. Sizes are bytes; None stands for "no limit" or "does not apply".
+
+    timer: the kind of its time source, and what that needs. interrupts: the same of its interrupt controller.
+    usb: "vid:pid" of its serial port. runners: tool -> what the tool needs to know of this board.
+    """
 
     name: str
     label: str
@@ -51,9 +73,189 @@ class Board(NamedTuple):
     port: str
     transport: str
     verified: str
-    flash_bytes: Optional[int]
-    ram_bytes: Optional[int]
+    cpu: Optional[str]
+    clock_hz: Optional[int]
+    flash: Optional[Memory]
+    ram: Optional[Memory]
+    stack_bytes: int
+    uart: Optional[Uart]
+    setup: Tuple[RegisterWrite, ...]
+    timer: Mapping[str, Any]
+    interrupts: Mapping[str, Any]
+    restart: Optional[RegisterWrite]
+    usb: Tuple[str, ...]
+    reset: str
+    address: str
+    runner: Optional[str]
+    runners: Mapping[str, Mapping[str, Any]]
     default: bool
+
+    @property
+    def flash_bytes(self) -> Optional[int]:
+        return None if self.flash is None else self.flash.bytes
+
+    @property
+    def ram_bytes(self) -> Optional[int]:
+        return None if self.ram is None else self.ram.bytes
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether it runs in an emulator of this machine unless another runner is named."""
+        return self.runner == EMULATOR
+
+
+class Field(NamedTuple):
+    """One field of an object. read: gives the value or raises ValueError("want ...")."""
+
+    read: Callable[[Any], Any]
+    required: bool
+    meaning: str
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("want a text")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("want true or false")
+    return value
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise ValueError("want a whole number above 0")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("want a whole number, 0 or more")
+    return value
+
+
+def _address(value: Any) -> int:
+    if not isinstance(value, str) or not ADDRESS.fullmatch(value):
+        raise ValueError('want a hexadecimal text such as "0x40004400"')
+    return int(value, 16)
+
+
+def _stack(value: Any) -> int:
+    if _count(value) < FEWEST_STACK_BYTES or value % 16:
+        raise ValueError(f"want a multiple of 16, {FEWEST_STACK_BYTES} or more")
+    return int(value)
+
+
+def _one_of(*allowed: Union[str, int]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if isinstance(value, bool) or value not in allowed:
+            raise ValueError(f"want one of: {', '.join(map(str, allowed))}")
+        return value
+
+    return read
+
+
+def _usb_ids(value: Any) -> Tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(id_, str) and USB_ID.fullmatch(id_) for id_ in value):
+        raise ValueError('want a list of texts such as "0483:374b" (vendor:product, lower case)')
+    return tuple(value)
+
+
+def _object(fields: Mapping[str, Field]) -> Callable[[Any], Dict[str, Any]]:
+    """Reads an object with these fields; a field that is missing and need not be there reads as None."""
+
+    def read(value: Any) -> Dict[str, Any]:
+        return _read_fields(value, fields, "")
+
+    return read
+
+
+def _setup(value: Any) -> Tuple[RegisterWrite, ...]:
+    if not isinstance(value, list):
+        raise ValueError("want a list of register writes")
+    return tuple(_register_write(step) for step in value)
+
+
+def _register_write(value: Any) -> RegisterWrite:
+    step = _read_fields(value, REGISTER_WRITE, "")
+    return RegisterWrite(step["address"], step["clear"] or 0, step["set"] or 0, step["bits"] or 32, step["why"])
+
+
+def _memory(value: Any) -> Optional[Dict[str, Optional[Memory]]]:
+    if value is None:
+        return None
+    parts = _read_fields(value, MEMORY, "")
+    return {name: Memory(**part) for name, part in parts.items()}
+
+
+def _uart(value: Any) -> Uart:
+    fields = _read_fields(value, UART, "")
+    return Uart(**{**fields, "pins": fields["pins"] or ""})
+
+
+def _kind_and_more(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        raise ValueError('want an object with a "kind"')
+    return {
+        key: _address(item) if isinstance(item, str) and item.startswith("0x") else item
+        for key, item in value.items()
+    }
+
+
+def _runners(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
+        raise ValueError("want an object: the name of each flash tool and an object of what it needs")
+    return value
+
+
+REGISTER_WRITE: Final = {
+    "address": Field(_address, True, "the register"),
+    "clear": Field(_address, False, "bits to clear first"),
+    "set": Field(_address, False, "bits to set"),
+    "bits": Field(_one_of(8, 16, 32), False, "width of the access; 32 when it is left out"),
+    "why": Field(_text, True, "what that does, in words"),
+}
+MEMORY_RANGE: Final = {
+    "address": Field(_address, False, "where it begins"),
+    "bytes": Field(_count, True, "how large it is"),
+}
+MEMORY: Final = {
+    "flash": Field(_object(MEMORY_RANGE), True, "what the firmware is written to: address and bytes"),
+    "ram": Field(_object(MEMORY_RANGE), True, "address and bytes"),
+}
+UART: Final = {
+    "kind": Field(_text, True, "the driver, a file of runtime/device/ports/uart/"),
+    "address": Field(_address, True, "of its first register"),
+    "interrupt": Field(_number, True, "its number at the interrupt controller"),
+    "clock_hz": Field(_count, True, "the clock that its baud rate is divided from"),
+    "baud": Field(_count, True, "bits a second"),
+    "pins": Field(_text, False, "where to find it on the board, in words"),
+}
+FIELDS: Final = {
+    "label": Field(_text, True, "what the board is, in words"),
+    "family": Field(_text, True, "the board family whose build files serve it"),
+    "port": Field(_text, True, "the folder of runtime/device/ports/ that holds its platform functions"),
+    "transport": Field(_one_of(*TRANSPORTS), True, "how its bytes travel"),
+    "verified": Field(_one_of(*VERIFIED), True, "how far it was verified"),
+    "memory": Field(_memory, False, "flash and ram, or null where there is no limit"),
+    "cpu": Field(_text, False, "the processor core, a name of runtime/host/cpus.py"),
+    "clock_hz": Field(_count, False, "the clock of the core after a reset and `setup`"),
+    "stack_bytes": Field(_stack, False, "the stack; when left out, as much as suits the RAM"),
+    "uart": Field(_uart, False, "the UART that carries the link"),
+    "setup": Field(_setup, False, "register writes before the UART is enabled: clocks and pins"),
+    "timer": Field(_kind_and_more, False, "the time source, a file of runtime/device/ports/timer/"),
+    "interrupts": Field(_kind_and_more, False, "the interrupt controller, where the core has none of its own"),
+    "restart": Field(_register_write, False, "the register write that resets the chip"),
+    "usb": Field(_usb_ids, False, "vendor:product of its serial port"),
+    "reset": Field(_one_of(*RESETS), False, "how opening its serial port resets it; none when left out"),
+    "address": Field(_text, False, "HOST:PORT of a board that is reached over a socket"),
+    "runner": Field(_text, False, "the flash tool or emulator that is used when none is named"),
+    "runners": Field(_runners, False, "flash tools and emulators: what each needs to know of this board"),
+    "default": Field(_flag, False, "true on the one board that is used when none is named"),
+}
+CHIP: Final = ("cpu", "clock_hz", "memory", "uart")  # what an entry of a bare-metal board must have
 
 
 def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
@@ -97,42 +299,87 @@ def choose_board(boards: Dict[str, Board], name: Optional[str]) -> Board:
     raise BoardError(f"There is no board {name!r}.", server.did_you_mean(name, boards))
 
 
+class _WrongField(Exception):
+    """what: the field and what is wrong with it. next_step: one sentence."""
+
+    def __init__(self, what: str, next_step: str) -> None:
+        super().__init__(what, next_step)
+        self.what = what
+        self.next_step = next_step
+
+
+def _read_fields(value: Any, fields: Mapping[str, Field], where: str) -> Dict[str, Any]:
+    """Every field of `fields` with its value, None for one that is not there. where: "" or "uart."."""
+    if not isinstance(value, dict):
+        raise ValueError(f"want an object with {', '.join(fields)}")
+    for key in value:
+        if key not in fields:
+            raise _WrongField(f"unknown field {where + key!r}.", server.did_you_mean(key, fields))
+    result: Dict[str, Any] = {}
+    for key, field in fields.items():
+        if key not in value:
+            if field.required:
+                raise _WrongField(f"field {where + key!r} is missing.", f"{key}: {field.meaning}.")
+            result[key] = None
+            continue
+        try:
+            result[key] = field.read(value[key])
+        except _WrongField as error:
+            inner = re.sub(r"'", f"'{where + key}.", error.what, count=1)
+            raise _WrongField(inner, error.next_step) from None
+        except ValueError as error:
+            raise _WrongField(
+                f"field {where + key!r} is {value[key]!r}; {error}.", f"{key}: {field.meaning}."
+            ) from None
+    return result
+
+
 def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
     def refuse(what: str, next_step: str) -> BoardError:
         return BoardError(f"{path}: board {name!r}: {what}", next_step)
 
     if not isinstance(entry, dict):
         raise refuse("is not an object.", f"Give it the fields {', '.join(FIELDS)}.")
-    for key in entry:
-        if key not in FIELDS:
-            raise refuse(f"unknown field {key!r}.", server.did_you_mean(key, FIELDS))
-    for key, field in FIELDS.items():
-        if key not in entry:
-            if field.required:
-                raise refuse(f"field {key!r} is missing.", f"{key}: {field.meaning}.")
-        elif type(entry[key]) not in field.types:
-            raise refuse(f"field {key!r} is {entry[key]!r}.", f"{key}: {field.meaning}.")
-    for key, allowed in (("transport", TRANSPORTS), ("verified", VERIFIED)):
-        if entry[key] not in allowed:
-            raise refuse(f"field {key!r} is {entry[key]!r}.", f"want one of: {', '.join(allowed)}.")
+    try:
+        fields = _read_fields(entry, FIELDS, "")
+    except _WrongField as error:
+        raise refuse(error.what, error.next_step) from None
+    if fields["port"] in BARE_METAL:
+        for key in CHIP:
+            if fields[key] is None:
+                raise refuse(f"field {key!r} is missing.", f"{key}: {FIELDS[key].meaning}.")
+        for kind, memory in fields["memory"].items():
+            if memory.address is None:
+                raise refuse(
+                    f"field 'memory.{kind}.address' is missing.", "The linker script is written from it."
+                )
+    memory = fields.pop("memory") or {"flash": None, "ram": None}
+    runners = fields["runners"] or {}
+    if fields["runner"] is not None and fields["runner"] not in runners:
+        raise refuse(
+            f"field 'runner' is {fields['runner']!r}, which 'runners' does not have.",
+            f"Give runners an entry {fields['runner']!r}; it has: {', '.join(runners) or 'none'}.",
+        )
+    ram: Optional[Memory] = memory["ram"]
     return Board(
-        name=name,
-        label=entry["label"],
-        family=entry["family"],
-        port=entry["port"],
-        transport=entry["transport"],
-        verified=entry["verified"],
-        flash_bytes=_memory(entry, "flash_bytes", refuse),
-        ram_bytes=_memory(entry, "ram_bytes", refuse),
-        default=entry.get("default", False),
+        **{
+            **fields,
+            "name": name,
+            "flash": memory["flash"],
+            "ram": ram,
+            "stack_bytes": fields["stack_bytes"] or _usual_stack(ram),
+            "setup": fields["setup"] or (),
+            "timer": fields["timer"] or {},
+            "interrupts": fields["interrupts"] or {},
+            "usb": fields["usb"] or (),
+            "reset": fields["reset"] or "none",
+            "address": fields["address"] or "",
+            "runners": runners,
+            "default": bool(fields["default"]),
+        }
     )
 
 
-def _memory(entry: Dict[str, Any], key: str, refuse: Any) -> Optional[int]:
-    memory = entry.get("memory")
-    if memory is None:
-        return None
-    size = memory.get(key)
-    if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
-        raise refuse(f"memory.{key} is {size!r}.", f"memory: {FIELDS['memory'].meaning}.")
-    return size
+def _usual_stack(ram: Optional[Memory]) -> int:
+    """An eighth of the RAM, within what the device runtime needs and what kernels have been seen to take."""
+    return max(FEWEST_STACK_BYTES, min(16384, ram.bytes // 8 // 16 * 16)) if ram is not None else 0

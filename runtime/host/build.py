@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Dict, Final, Iterator, List, NamedTuple, Optional, Tuple
 
 from runtime.host import sources
+from runtime.host.bare_metal import BOARD_DIRECTORY
 from runtime.host.cache import Cache, Digest
 from runtime.host.errors import BuildError, PlatformError
 from runtime.host.lock import exclusive
@@ -42,7 +43,7 @@ COMPILER_ENVIRONMENT: Final = (
     *("COMPILER_PATH", "GCC_EXEC_PREFIX"),
 )
 MAKES_OWN: Final = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
-FIRMWARE: Final = ("firmware", "firmware.map")  # what a link makes, in <project>/build
+LINK_MAP: Final = "firmware.map"  # in <project>/build, beside the firmware
 STAGE_WORDS: Final = {
     "configure": "configuring the build",
     "runtime": "compiling the device runtime and the platform",
@@ -82,14 +83,14 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
     the tail of its output; ToolMissing where a program is missing.
     """
     cache = cache if cache is not None else Cache()
-    compiler = find_compiler()
+    compiler = find_compiler(project.cross)
     with exclusive(
         project.directory / LOCK_FILE, TIMEOUT_SEC, "Another build of this project has been running"
     ):
         names = _cache_names(project, compiler)
         directory = project.directory / BUILD_DIRECTORY
         _make_empty(directory)
-        if all(cache.take(names[file], directory / file) for file in FIRMWARE):
+        if all(cache.take(names[file], directory / file) for file in _linked(project)):
             stages = [Stage("firmware", 0.0, True)]
             project.firmware.chmod(0o777 & ~_umask())
         else:
@@ -99,8 +100,11 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
     return BuildReport(project.firmware, stages)
 
 
-def find_compiler() -> str:
-    """The C compiler as a command: $CC, which may hold arguments, else cc. Raises PlatformError."""
+def find_compiler(cross: str = "") -> str:
+    """The C compiler as a command. cross: the prefix of a cross compiler's name; "" for this machine's, which
+    is $CC, and may hold arguments, else cc. Raises PlatformError, ToolMissing."""
+    if cross:
+        return find_tool(f"{cross}gcc", "compile the firmware")
     command = os.environ.get("CC", "").strip() or "cc"
     try:
         words = shlex.split(command)
@@ -121,6 +125,11 @@ def _make_empty(directory: Path) -> None:
     elif directory.exists():
         shutil.rmtree(directory)
     directory.mkdir()
+
+
+def _linked(project: Project) -> Tuple[str, str]:
+    """What a link makes, in <project>/build."""
+    return project.firmware.name, LINK_MAP
 
 
 def _umask() -> int:
@@ -153,7 +162,7 @@ def _run_stages(
             cache.publish(names[part], directory / f"libmicrotvm_{part}.a")
     yield Stage("link", builder.make("link", ["firmware"]), False)
     builder.finish()
-    for file in FIRMWARE:
+    for file in _linked(project):
         if not (directory / file).is_file():
             raise BuildError(
                 f"The build ended well, but made no {directory / file}.",
@@ -170,6 +179,8 @@ class _Make:
         self._verbose = verbose
         self._program = find_tool("make", "build the firmware")
         self._variables = [f"CC={compiler}"]
+        if project.cross:
+            self._variables.append(f"AR={find_tool(f'{project.cross}ar', 'build the firmware')}")
 
     def configure(self, prebuilt: Dict[str, str]) -> Optional[float]:
         self._variables += [f"{part.upper()}_LIB={path}" for part, path in prebuilt.items()]
@@ -262,15 +273,21 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
     common = Digest()
     common.add(*_compiler_identity(compiler, root))
     common.add(*(os.environ.get(name, "") for name in COMPILER_ENVIRONMENT))
-    common.add(build_system, *(line for line in config if not sources.is_of_the_platform(line)))
+    settings: Dict[str, List[str]] = {}
+    for line in config:
+        settings.setdefault(sources.concerns(line), []).append(line)
+    common.add(build_system, *settings.pop("all"))
     common.add_files(root, [root / BUILD_FILES[build_system]])
     common.add_files(root, _files(device / "include"))
     inputs = {
         "runtime": _files(device / "src"),
-        "platform": [*_files(device / "ports"), *_files(device / "apps")],
+        "platform": [
+            *_files(device / "ports"),
+            *_files(device / "apps"),
+            *_files(root / BOARD_DIRECTORY),
+        ],
         "model": [*_files(root / "model" / "codegen"), *_files(root / "src"), *_files(root / "extra")],
     }
-    settings = {"platform": [line for line in config if sources.is_of_the_platform(line)]}
     names = {}
     for part, files in inputs.items():
         digest = Digest()
@@ -278,8 +295,8 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
         digest.add_files(root, files)
         names[part] = f"libmicrotvm_{part}-{digest.key()}.a"  # a link map then tells the part
     firmware = Digest()
-    firmware.add(os.environ.get("LDFLAGS", ""), *names.values())
-    for file in FIRMWARE:
+    firmware.add(os.environ.get("LDFLAGS", ""), *names.values(), *settings["link"])
+    for file in _linked(project):
         names[file] = f"{firmware.key()}-{file}"
     return names
 
@@ -287,7 +304,7 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
 def _check_memory(project: Project) -> None:
     """Raise BuildError when the firmware is larger than the memory of its board."""
     board = project.board()
-    parts = part_sizes(project.directory / BUILD_DIRECTORY / "firmware.map")
+    parts = part_sizes(project.directory / BUILD_DIRECTORY / LINK_MAP)
     for kind, limit in (("flash", board.flash_bytes), ("ram", board.ram_bytes)):
         sizes = {part.part: getattr(part, kind) for part in parts}
         if limit is not None and sum(sizes.values()) > limit:

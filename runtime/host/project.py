@@ -16,17 +16,18 @@ import json
 import os
 import re
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any, Dict, Final, List, Mapping, Optional
 
-from runtime.host import sources, standalone
+from runtime.host import bare_metal, sources, standalone
 from runtime.host.accept import check_archive
 from runtime.host.archive import ModelArchive
 from runtime.host.boards import Board, choose_board
-from runtime.host.errors import BoardError, PlatformError
+from runtime.host.errors import PlatformError
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
 
-SETTINGS: Final = {"board", "project_type", "workspace_size_bytes", "config"}  # keys of project.json
+SETTINGS: Final = {"board", "project_type", "workspace_size_bytes", "firmware_id", "config"}  # keys of project.json
 DEFINITION: Final = re.compile(r"(-D)?[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.ASCII)
 MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
 MAX_WORKSPACE_BYTES: Final = 1 << 30
@@ -58,7 +59,12 @@ class Project:
 
     @property
     def firmware(self) -> Path:
-        return self.directory / BUILD_DIRECTORY / "firmware"
+        return self.directory / BUILD_DIRECTORY / str(self.settings["config"]["FIRMWARE"])
+
+    @property
+    def cross(self) -> str:
+        """The prefix of its cross compiler's name; empty where the firmware runs on this machine."""
+        return str(self.settings["config"]["CROSS"])
 
     @property
     def archive_path(self) -> Path:
@@ -96,23 +102,24 @@ def generate(
     Raises PlatformError and its subclasses.
     """
     board = choose_board(platform.boards(), options.get("board"))
-    _check_port(platform, board)
+    port_config = bare_metal.port_config(platform.directory, board)
     project_type = options.get("project_type") or "host_driven"
     _check_place(platform, project_dir)
     archive = ModelArchive.open(archive_path)
     check_archive(archive, project_type)
-    settings = {
+    settings: Dict[str, Any] = {
         "board": board.name,
         "project_type": project_type,
         "workspace_size_bytes": _workspace_bytes(archive, board, options.get("workspace_size_bytes")),
         "config": {
             "APPS": _apps(archive, project_type),
-            "PORT": board.port,
+            **port_config,
             "OPTIMIZATION": f"-{options.get('optimization') or 'O2'}",
             "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
             "DEFINITIONS": _definitions(options.get("compile_definitions"), platform.build_system),
         },
     }
+    settings["firmware_id"] = zlib.crc32(repr(settings).encode("utf-8"), zlib.crc32(archive_path.read_bytes()))
     project_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = project_dir.parent / f".{project_dir.name}.{os.urandom(6).hex()}"
     staging.mkdir()
@@ -121,7 +128,7 @@ def generate(
         _copy_platform(platform, staging)
         archive.unpack(staging / "model")
         shutil.copyfile(archive_path, staging / MODEL_ARCHIVE)
-        for name, text in _texts(platform, archive, settings, options.get("standalone_input")).items():
+        for name, text in _texts(platform, board, archive, settings, options.get("standalone_input")).items():
             path = staging / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -138,7 +145,11 @@ def generate(
 
 
 def _texts(
-    platform: Platform, archive: ModelArchive, settings: Mapping[str, Any], standalone_input: Optional[str]
+    platform: Platform,
+    board: Board,
+    archive: ModelArchive,
+    settings: Mapping[str, Any],
+    standalone_input: Optional[str],
 ) -> Dict[str, str]:
     """File name -> content of what is written and not copied."""
     name, write_config = sources.CONFIGS[platform.build_system]
@@ -147,7 +158,10 @@ def _texts(
         name: write_config(settings["config"]),
         "README.md": sources.project_readme(settings["project_type"], platform.build_system),
         ".gitignore": "build/\n.build.lock\n__pycache__/\n",
-        "src/model_config.c": sources.model_config(settings["workspace_size_bytes"]),
+        "src/model_config.c": sources.model_config(
+            settings["workspace_size_bytes"], settings["firmware_id"]
+        ),
+        **bare_metal.board_files(board),
     }
     if settings["project_type"] == "standalone":
         generated = standalone.generated(archive, _samples(archive, standalone_input))
@@ -181,16 +195,6 @@ def _check_place(platform: Platform, project_dir: Path) -> None:
                 f"{project_dir} is inside {copied}, which every project gets a copy of.",
                 "Name a project directory outside of it.",
             )
-
-
-def _check_port(platform: Platform, board: Board) -> None:
-    ports = platform.directory / "runtime" / "device" / "ports"
-    known = sorted(path.name for path in ports.iterdir() if path.is_dir())
-    if board.port not in known:
-        raise BoardError(
-            f"boards.json: board {board.name!r}: there is no port {board.port!r} in {ports}.",
-            f"Ports: {', '.join(known)}.",
-        )
 
 
 def _workspace_bytes(archive: ModelArchive, board: Board, wanted: Optional[int]) -> int:

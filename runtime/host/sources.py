@@ -15,6 +15,14 @@ WORKSPACE_SLACK_BYTES: Final = 4096
 ALIGNMENT: Final = 64  # the most that the device runtime aligns to; its block header takes as much
 BLOCK_HEADER_BYTES: Final = ALIGNMENT
 
+# Variables of a project's configuration that not all of its firmware depends on.
+CONFIG_OF_A_PART: Final = {
+    "APPS": "platform",
+    "PORT_SOURCES": "platform",
+    "LINKER_SCRIPT": "link",
+    "FIRMWARE": "link",
+}
+
 
 def workspace_bytes(archive: ModelArchive) -> int:
     """What the device runtime's pool must hold for this model, rounded up to 64.
@@ -61,9 +69,10 @@ def config_cmake(config: Mapping[str, Any]) -> str:
     return "\n".join([CONFIG_HEADER, *lines, ""])
 
 
-def is_of_the_platform(line: str) -> bool:
-    """Whether a line of a configuration is for the platform's library alone."""
-    return line.startswith(tuple(f"{start}{name} " for start in ("", "set(") for name in ("APPS", "PORT")))
+def concerns(line: str) -> str:
+    """What a line of a configuration is for: "platform", "link", or "all" of the firmware."""
+    name = line.replace("set(", "", 1).partition(" ")[0]
+    return CONFIG_OF_A_PART.get(name, "all")
 
 
 def _bracket(text: str) -> str:
@@ -73,8 +82,8 @@ def _bracket(text: str) -> str:
     return f"[{equals}[{text}]{equals}]"
 
 
-def model_config(workspace: int) -> str:
-    """C that defines the memory of a project's firmware; workspace in bytes."""
+def model_config(workspace: int, firmware_id: int) -> str:
+    """C that defines the memory of a project's firmware, workspace in bytes, and its 32-bit name."""
     return f"""/* SPDX-License-Identifier: Apache-2.0
  * Memory of this project's firmware, sized for its model when the project was generated. */
 #include "microtvm/app.h"
@@ -85,6 +94,8 @@ const size_t mtvm_workspace_size = sizeof mtvm_workspace;
 
 uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES] __attribute__((aligned(8)));
 const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
+
+const uint32_t mtvm_firmware_id = {firmware_id:#010x}u;
 """
 
 

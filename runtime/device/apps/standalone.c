@@ -14,6 +14,11 @@
 
 static void put(const char *text) { (void)mtvm_platform_write((const uint8_t *)text, strlen(text)); }
 
+void mtvm_app_say(const char *text) {
+  put(text);
+  put("\n");
+}
+
 static void put_unsigned(uint64_t number) {
   char digits[21];
   size_t first = sizeof digits - 1;

@@ -18,6 +18,7 @@ static struct {
   uint32_t size;
   uint32_t top;   /* end of the blocks at the bottom */
   uint32_t stack; /* begin of the stack; the end is size */
+  uint32_t least; /* that was ever free between the two */
 } memory;
 
 int mtvm_memory_init(uint8_t *data, size_t size) {
@@ -28,6 +29,7 @@ int mtvm_memory_init(uint8_t *data, size_t size) {
   }
   memory.base = data + skip;
   memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
+  memory.least = memory.size;
   mtvm_memory_reset();
   return 0;
 }
@@ -35,6 +37,13 @@ int mtvm_memory_init(uint8_t *data, size_t size) {
 void mtvm_memory_reset(void) {
   memory.top = 0;
   memory.stack = memory.size;
+}
+
+size_t mtvm_memory_peak(void) { return memory.size - memory.least; }
+
+static void note_free(void) {
+  const uint32_t free_now = memory.stack - memory.top;
+  memory.least = free_now < memory.least ? free_now : memory.least;
 }
 
 /* Header and data of a block of nbytes; more than the workspace when there is no such block. */
@@ -120,6 +129,7 @@ void *mtvm_memory_alloc(size_t nbytes, mtvm_block_kind_t kind) {
     return NULL;
   } else {
     memory.top += size;
+    note_free();
   }
   set_block(offset, size, kind);
   return memory.base + offset + MTVM_ALIGN;
@@ -215,6 +225,7 @@ void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t nbytes, 
     return NULL;
   }
   memory.stack -= size;
+  note_free();
   set_block(memory.stack, size, MTVM_BLOCK_STACK);
   return memory.base + memory.stack + MTVM_ALIGN;
 }

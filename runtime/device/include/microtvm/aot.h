@@ -18,6 +18,9 @@ typedef struct mtvm_aot mtvm_aot_t;
  * memory is too small to hold one block. The RPC server does this by itself. */
 int mtvm_memory_init(uint8_t *memory, size_t size);
 
+/* The most bytes of it that were ever taken at once, since mtvm_memory_init. */
+size_t mtvm_memory_peak(void);
+
 /* An executor of the module `name` of the system library ("default" for most archives), its inputs set to
  * zero; NULL when there is none or memory is short: mtvm_error_text() says what is wrong. */
 mtvm_aot_t *mtvm_aot_create(const char *name);

@@ -24,6 +24,12 @@ extern const size_t mtvm_workspace_size;
 extern uint8_t mtvm_packet_buffer[];
 extern const size_t mtvm_packet_buffer_size;
 
+/* Tells this firmware from others: a digest of its model and its options. */
+extern const uint32_t mtvm_firmware_id;
+
+/* The application: show a line of text to whoever listens. For ports: printf, faults. */
+void mtvm_app_say(const char *text);
+
 /* model_input.c: what the model is run on, an entry for every input. Names are those of the model. */
 typedef struct {
   const char *name;

@@ -59,9 +59,9 @@
 #define MTVM_MAX_OBJECTS 8
 #endif
 
-/* Functions that the firmware registers with TVMFuncRegisterGlobal. */
+/* Functions that the firmware registers with TVMFuncRegisterGlobal; one of them is mtvm.about. */
 #ifndef MTVM_MAX_GLOBALS
-#define MTVM_MAX_GLOBALS 4
+#define MTVM_MAX_GLOBALS 5
 #endif
 
 /* Runs of a function between two readings of the timer. More would outlast any host's patience. */

@@ -18,6 +18,10 @@ size_t mtvm_platform_read(uint8_t *data, size_t capacity);
 /* Send all n bytes, in order. False: the link is closed for good. */
 bool mtvm_platform_write(const uint8_t *data, size_t n);
 
+/* The stack, and the most that was ever used of it, in bytes. 0 where nobody can tell. */
+size_t mtvm_platform_stack_size(void);
+size_t mtvm_platform_stack_used(void);
+
 #ifdef __cplusplus
 }
 #endif

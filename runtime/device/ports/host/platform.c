@@ -100,3 +100,8 @@ bool mtvm_platform_write(const uint8_t *data, size_t n) {
   }
   return true;
 }
+
+/* The stack of a process grows as it must. */
+size_t mtvm_platform_stack_size(void) { return 0; }
+
+size_t mtvm_platform_stack_used(void) { return 0; }

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a firmware without an operating system is told of its board: the sources of its port, the compiler's
+flags, and two files of its own in <project>/board/, board.h and memory.ld.
+
+The device side of these is runtime/device/ports/: a folder for each architecture, a file for each kind of
+UART and of time source, and baremetal/ for what all of them share.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Final, List
+
+from runtime import server
+from runtime.host.boards import BARE_METAL, Board, RegisterWrite
+from runtime.host.cpus import ARM, find_cpu
+from runtime.host.errors import BoardError
+
+PORTS: Final = "runtime/device/ports"
+BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
+# Bytes of RAM -> bytes of the packet buffer. The receive ring holds such a packet twice: each of its bytes
+# may be escaped.
+PACKET_BUFFERS: Final = ((65536, 2048), (32768, 1024), (16384, 512), (0, 256))
+RING_FRAMING_BYTES: Final = 64  # start, length, CRC, each maybe escaped, and the frames that open a session
+# Specs of the C library: newlib for small chips, picolibc where Debian has no other.
+LIBRARY: Final = {True: ["--specs=nano.specs"], False: ["--specs=picolibc.specs"]}
+
+
+def port_config(platform_directory: Path, board: Board) -> Dict[str, Any]:
+    """The part of a project's configuration that follows from its board."""
+    if board.port not in BARE_METAL:
+        return {
+            "FIRMWARE": "firmware",
+            "CROSS": "",
+            "CPU_FLAGS": [],
+            "LINKER_SCRIPT": "",
+            "PORT_SOURCES": _folder(platform_directory, board, board.port),
+        }
+    assert board.cpu is not None and board.uart is not None
+    cpu = find_cpu(board.name, board.cpu)
+    library = LIBRARY[cpu.cross == ARM]
+    return {
+        "FIRMWARE": "firmware.elf",
+        "CROSS": cpu.cross,
+        "CPU_FLAGS": [*cpu.flags, *library, f"-DMTVM_PACKET_BUFFER_BYTES={packet_buffer_bytes(board)}"],
+        "LINKER_SCRIPT": f"{PORTS}/{board.port}/link.ld",
+        "PORT_SOURCES": [
+            *_folder(platform_directory, board, "baremetal"),
+            *_folder(platform_directory, board, board.port),
+            _driver(platform_directory, board, "uart", board.uart.kind),
+            *(
+                _driver(platform_directory, board, part, str(entry["kind"]))
+                for part, entry in (("timer", board.timer), ("interrupts", board.interrupts))
+                if entry
+            ),
+        ],
+    }
+
+
+def board_files(board: Board) -> Dict[str, str]:
+    """Path in the project -> text of what is written for its board."""
+    if board.port not in BARE_METAL:
+        return {}
+    return {
+        f"{BOARD_DIRECTORY}/board.h": _board_h(board),
+        f"{BOARD_DIRECTORY}/memory.ld": _memory_ld(board),
+    }
+
+
+def packet_buffer_bytes(board: Board) -> int:
+    """The longest packet that the board takes; less on a board with little RAM."""
+    ram = board.ram_bytes or 0
+    return next(packet for least, packet in PACKET_BUFFERS if ram >= least)
+
+
+def _folder(platform_directory: Path, board: Board, name: str) -> List[str]:
+    folder = platform_directory / PORTS / name
+    sources = sorted(folder.glob("*.c"))
+    if not sources:
+        known = sorted(path.name for path in folder.parent.iterdir() if path.is_dir())
+        raise BoardError(
+            f"boards.json: board {board.name!r}: there is no port {name!r} in {folder.parent}.",
+            f"Ports: {', '.join(known)}.",
+        )
+    return [path.relative_to(platform_directory).as_posix() for path in sources]
+
+
+def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> str:
+    path = platform_directory / PORTS / part / f"{kind}.c"
+    if not path.is_file():
+        known = sorted(other.stem for other in path.parent.glob("*.c"))
+        raise BoardError(
+            f"boards.json: board {board.name!r}: {part}.kind is {kind!r}.", server.did_you_mean(kind, known)
+        )
+    return path.relative_to(platform_directory).as_posix()
+
+
+def _board_h(board: Board) -> str:
+    uart = board.uart
+    assert uart is not None
+    numbers = {
+        "BOARD_CLOCK_HZ": board.clock_hz,
+        "BOARD_UART_ADDRESS": uart.address,
+        "BOARD_UART_INTERRUPT": uart.interrupt,
+        "BOARD_UART_CLOCK_HZ": uart.clock_hz,
+        "BOARD_UART_BAUD": uart.baud,
+        "BOARD_RING_BYTES": 2 * packet_buffer_bytes(board) + RING_FRAMING_BYTES,
+    }
+    for part, entry in (("TIMER", board.timer), ("INTERRUPTS", board.interrupts)):
+        for key, value in entry.items():
+            if isinstance(value, int):
+                numbers[f"BOARD_{part}_{key.upper()}"] = value
+    lines = [
+        "/* SPDX-License-Identifier: Apache-2.0 */",
+        f"/* What boards.json says of {board.name}. Written when the project was generated. */",
+        "#ifndef BOARD_H",
+        "#define BOARD_H",
+        "",
+        *(f"#define {name} {_literal(value)}" for name, value in numbers.items()),
+        "",
+        "/* Register writes before the UART is enabled: ADDRESS, CLEAR, SET, BITS of each. */",
+        "#define BOARD_SETUP(write) \\",
+        *(f"  write({_write(step)}) /* {step.why.replace('*/', '')} */ \\" for step in board.setup),
+        "",
+    ]
+    if board.restart is not None:
+        lines += [f"#define BOARD_RESTART(write) write({_write(board.restart)})", ""]
+    return "\n".join([*lines, "#endif", ""])
+
+
+def _write(step: RegisterWrite) -> str:
+    return f"{_literal(step.address)}, {_literal(step.clear)}, {_literal(step.set)}, {step.bits}"
+
+
+def _literal(value: Any) -> str:
+    return f"{value:#x}u" if value > 0x7FFF else f"{value}u"
+
+
+def _memory_ld(board: Board) -> str:
+    assert board.flash is not None and board.ram is not None
+    return f"""/* SPDX-License-Identifier: Apache-2.0
+ * Memory of {board.name}, as boards.json has it. Written when the project was generated. */
+MEMORY {{
+  FLASH (rx) : ORIGIN = {board.flash.address:#x}, LENGTH = {board.flash.bytes}
+  RAM (rwx) : ORIGIN = {board.ram.address:#x}, LENGTH = {board.ram.bytes}
+}}
+STACK_BYTES = {board.stack_bytes};
+"""
