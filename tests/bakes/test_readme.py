@@ -114,7 +114,7 @@ def test_commands_are_those_that_the_bake_ends_with(bake: Baker, capfd: pytest.C
 
 def test_requirements_are_those_of_the_tests(default_platform: Platform) -> None:
     wanted = [each for each in requirements(default_platform) if not each.marker or each.marker.evaluate()]
-    assert {each.name for each in wanted} == {"click", "rich", "numpy"}
+    assert {each.name for each in wanted} == {"click", "rich", "numpy", "pyserial"}
     for each in wanted:
         assert metadata.version(each.name) in each.specifier, each
 
@@ -129,4 +129,4 @@ def test_requirements_name_each_package_once_for_every_python(
         for each in requirements(default_platform)
         if not each.marker or each.marker.evaluate(environment)
     ]
-    assert sorted(names) == ["click", "numpy", "rich"]
+    assert sorted(names) == ["click", "numpy", "pyserial", "rich"]

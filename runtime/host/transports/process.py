@@ -11,25 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Final, Mapping, Optional, Sequence, Union
+from typing import ClassVar, Final, Mapping, Optional, Sequence, Union
 
-from runtime.host.errors import TransportClosed, TransportError, TransportTimeout
-from runtime.host.transports.base import deadline_in, remaining
-
-READ_BYTES: Final = 1 << 16
-"""One read takes all that a pipe of default size can hold."""
+from runtime.host.errors import TransportClosed, TransportError
+from runtime.host.transports.pipe import READ_BYTES, PipeTransport
 
 GRACE_SEC: Final = 1.0
 """What a device gets to end by itself, and again after SIGTERM."""
 
 
-class ProcessTransport:
+class ProcessTransport(PipeTransport):
     """Starts argv in a process group of its own. Its standard error is the caller's."""
+
+    NOT_OPEN: ClassVar = "is not running"
+    SILENT: ClassVar = "Look at what it prints; it may be computing still, or waiting for more input."
+    STUCK: ClassVar = "It has stopped reading; it may be computing still, or it hangs."
 
     def __init__(
         self,
@@ -38,12 +38,10 @@ class ProcessTransport:
         env: Optional[Mapping[str, str]] = None,
     ) -> None:
         self.argv = [str(word) for word in argv]
+        super().__init__(self.argv[0])
         self._cwd = cwd
         self._env = env
         self._process: Optional[subprocess.Popen[bytes]] = None
-        self._stdin = self._stdout = -1
-        self._readable = select.poll()
-        self._writable = select.poll()
 
     @property
     def pid(self) -> Optional[int]:
@@ -53,7 +51,7 @@ class ProcessTransport:
     def open(self) -> None:
         if self._process is not None:
             raise TransportError(
-                f"{self.argv[0]} is running already.", "Close the transport before opening it again."
+                f"{self.name} is running already.", "Close the transport before opening it again."
             )
         try:
             process = subprocess.Popen(
@@ -67,53 +65,12 @@ class ProcessTransport:
             )
         except OSError as error:
             raise TransportError(
-                f"{self.argv[0]} cannot be started: {error.strerror or error}.",
+                f"{self.name} cannot be started: {error.strerror or error}.",
                 "Build the project, and check that the file is there and may be run.",
             ) from error
         assert process.stdin is not None and process.stdout is not None
         self._process = process
-        self._stdin, self._stdout = process.stdin.fileno(), process.stdout.fileno()
-        os.set_blocking(self._stdin, False)
-        os.set_blocking(self._stdout, False)
-        self._readable = select.poll()
-        self._readable.register(self._stdout, select.POLLIN)
-        self._writable = select.poll()
-        self._writable.register(self._stdin, select.POLLOUT)
-
-    def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
-        """As Transport.read: whatever the pipe holds, so that a frame that was written at once is read at
-        once."""
-        process = self._running()
-        if not self._readable.poll(None if timeout_sec is None else timeout_sec * 1000):
-            raise TransportTimeout(
-                f"{self.argv[0]} sent nothing in {timeout_sec:g} s.",
-                "Look at what it prints; it may be computing still, or waiting for more input.",
-            )
-        data = os.read(self._stdout, READ_BYTES)
-        if not data:
-            raise self._closed(process)
-        return data
-
-    def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
-        process = self._running()
-        deadline: Optional[float] = None
-        done = 0
-        while True:
-            try:
-                done += os.write(self._stdin, data[done:] if done else data)
-            except BlockingIOError:
-                pass
-            except BrokenPipeError:
-                raise self._closed(process) from None
-            if done == len(data):
-                return
-            deadline = deadline or deadline_in(timeout_sec)
-            left = remaining(deadline)
-            if not self._writable.poll(None if left is None else left * 1000):
-                raise TransportTimeout(
-                    f"{self.argv[0]} took only {done} of {len(data)} bytes in {timeout_sec:g} s.",
-                    "It has stopped reading; it may be computing still, or it hangs.",
-                )
+        self._attach(process.stdout.fileno(), process.stdin.fileno())
 
     def close(self) -> None:
         process, self._process = self._process, None
@@ -123,25 +80,21 @@ class ProcessTransport:
         process.stdin.close()
         try:
             if not self._ended(process):
-                _signal_group(process, signal.SIGTERM)
+                signal_group(process, signal.SIGTERM)
                 if not self._ended(process):
-                    _signal_group(process, signal.SIGKILL)
+                    signal_group(process, signal.SIGKILL)
             process.wait()
         finally:
-            _signal_group(process, signal.SIGKILL)  # what the device itself has started and left
+            self._detach()
+            signal_group(process, signal.SIGKILL)  # what the device itself has started and left
             process.stdout.close()
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise TransportClosed(f"{self.argv[0]} is not running.", "Open the transport first.")
-        return self._process
 
     def _ended(self, process: subprocess.Popen[bytes]) -> bool:
         """Waits for the process to end. Its output is read meanwhile: a full pipe must not hold it back, and
         the end of file wakes us at once where waiting for an exit status would poll."""
         deadline = time.monotonic() + GRACE_SEC
         while self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            if not os.read(self._stdout, READ_BYTES):
+            if not os.read(self._reading, READ_BYTES):
                 break
             if time.monotonic() >= deadline:
                 return False
@@ -149,27 +102,34 @@ class ProcessTransport:
             process.wait(max(0.0, deadline - time.monotonic()))
         return process.returncode is not None
 
-    def _closed(self, process: subprocess.Popen[bytes]) -> TransportClosed:
-        """The error for an end of file. The exit status follows it at once when the process has died."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SEC)
-        status = process.returncode
-        if status is None:
-            how, next_step = (
-                "closed its end of the link but runs on",
+    def _gone(self) -> TransportClosed:
+        assert self._process is not None
+        how = how_it_ended(self._process, GRACE_SEC)
+        if how is None:
+            return TransportClosed(
+                f"The device process {self.name} closed its end of the link but runs on.",
                 "Check what else writes to its standard output.",
             )
-        elif status < 0:
-            how, next_step = (
-                f"was ended by {_signal_name(-status)}",
-                "Run it in a debugger to see where it crashed.",
-            )
-        else:
-            how, next_step = f"ended with exit status {status}", "Look at what it printed before."
-        return TransportClosed(f"The device process {self.argv[0]} {how}.", next_step)
+        return TransportClosed(
+            f"The device process {self.name} {how}.",
+            "Run it in a debugger to see where it crashed."
+            if (self._process.returncode or 0) < 0
+            else "Look at what it printed before.",
+        )
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+def how_it_ended(process: subprocess.Popen[bytes], within_sec: float) -> Optional[str]:
+    """How a process ended whose link is closed: its exit status follows at once. None when it runs on."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(within_sec)
+    status = process.returncode
+    if status is None:
+        return None
+    return f"was ended by {_signal_name(-status)}" if status < 0 else f"ended with exit status {status}"
+
+
+def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    """Sends a signal to all that is left of a process's own group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 

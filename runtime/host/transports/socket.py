@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device behind a TCP connection: a board on the network, a serial server, an emulator that listens."""
+
+from __future__ import annotations
+
+import socket
+from typing import ClassVar, Final, Optional
+
+from runtime.host.errors import TransportClosed, TransportError
+from runtime.host.transports.pipe import PipeTransport
+
+CONNECT_SEC: Final = 5.0
+
+
+class SocketTransport(PipeTransport):
+    """Connects to host and port, within connect_timeout_sec."""
+
+    NOT_OPEN: ClassVar = "is not connected"
+
+    def __init__(self, host: str, port: int, connect_timeout_sec: float = CONNECT_SEC) -> None:
+        super().__init__(f"{host}:{port}")
+        self._address = (host, port)
+        self._connect_timeout_sec = connect_timeout_sec
+        self._socket: Optional[socket.socket] = None
+
+    def open(self) -> None:
+        self._check_closed()
+        try:
+            connection = socket.create_connection(self._address, self._connect_timeout_sec)
+        except OSError as error:
+            raise self._explained(error) from error
+        # A frame is written at once and answered at once: nothing is gained by collecting small packets.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connection
+        self._attach(connection.fileno(), connection.fileno())
+
+    def close(self) -> None:
+        connection, self._socket = self._socket, None
+        if connection is not None:
+            self._detach()
+            connection.close()
+
+    def _explained(self, error: OSError) -> TransportError:
+        if isinstance(error, socket.gaierror):
+            return TransportError(
+                f"{self._address[0]} is not a known host name: {error.strerror}.",
+                "Check how it is spelt, or give the address in numbers.",
+            )
+        if isinstance(error, socket.timeout):
+            return TransportError(
+                f"{self.name} did not answer in {self._connect_timeout_sec:g} s.",
+                "Check that the device is on, on this network, and not behind a firewall.",
+            )
+        if isinstance(error, ConnectionRefusedError):
+            return TransportError(
+                f"Nothing listens at {self.name}.", "Check the port number, and that the device has started."
+            )
+        return TransportError(
+            f"{self.name} cannot be reached: {error.strerror or error}.", "Check the address and the network."
+        )
+
+    def _gone(self) -> TransportClosed:
+        return TransportClosed(
+            f"{self.name} closed the connection.",
+            "It may have restarted, or serve another client: check it, and open a new session.",
+        )
