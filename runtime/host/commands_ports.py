@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands about the way to a board: which serial ports there are, and what a board says by itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional, Tuple
+
+import click
+from rich.text import Text
+
+from runtime.host.boards import Board, choose_board
+from runtime.host.cli import err, main, out, platform_here, project_for
+from runtime.host.errors import PlatformError
+
+if TYPE_CHECKING:
+    from runtime.host.transports.base import Transport
+
+DEFAULT_BAUD = 115200
+
+# What a terminal would not show, or would obey.
+_control = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@main.command()
+def ports() -> None:
+    """List the serial ports of this machine, and which boards they may belong to."""
+    from runtime.host.serial_ports import boards_at, list_ports
+
+    known = platform_here().boards().values()
+    found = list_ports()
+    for port in found:
+        out.print(Text.assemble((port.path, "bold"), f"  {port.description}" if port.description else ""))
+        if port.usb_id:
+            number = f", serial number {port.serial_number}" if port.serial_number else ""
+            out.print(f"    USB {port.usb_id}{number}")
+        names = boards_at(port, known)
+        out.print(f"    may be: {', '.join(names) or 'none that this platform knows by its USB ids'}")
+    if not found:
+        out.print("This machine has no serial port. A port that is not listed is named with --port.")
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path), required=False, metavar="[MODEL.tar]")
+@click.option("--port", metavar="PATH", help="The serial port, when the board's cannot be found by itself.")
+@click.option("--serial-number", metavar="NUMBER", help="The board, when several are attached.")
+@click.option("--baud-rate", type=click.IntRange(min=1), metavar="BAUD", help="Default: the board's.")
+@click.option("--seconds", type=click.FloatRange(min=0), metavar="N", help="Stop after so long.")
+def monitor(
+    model: Optional[Path],
+    port: Optional[str],
+    serial_number: Optional[str],
+    baud_rate: Optional[int],
+    seconds: Optional[float],
+) -> None:
+    """Show what a board sends by itself: log messages, a line for each other frame, and raw bytes.
+
+    Nothing is sent to the board. A serial port that vanishes is waited for. A board that is emulated, or a
+    process of this machine, is started for it, with the firmware of MODEL.tar or of the project here. Ctrl-C
+    ends it.
+    """
+    from runtime.host.monitor import watch
+
+    open_transport, is_port = _way_to_board(model, port, serial_number, baud_rate)
+    screen = Screen()
+    watch(
+        open_transport,
+        lambda text: screen.line(text.rstrip("\n"), "log"),
+        lambda text: screen.line(f"[{text}]", "frame"),
+        screen.raw,
+        lambda text: err.print(Text(text, "dim")),
+        seconds=seconds,
+        reconnect=is_port,
+    )
+
+
+class Screen:
+    """Lines, and raw text in the order in which it comes, which need not end in one."""
+
+    def __init__(self) -> None:
+        self._at_start = True
+
+    def line(self, text: str, what: str) -> None:
+        if not self._at_start:
+            out.print()
+        self._at_start = True
+        out.print(Text.assemble((f"{what}: " if what == "log" else "", "bold"), printable(text)))
+
+    def raw(self, data: bytes) -> None:
+        text = printable(data.decode("utf-8", "backslashreplace"))
+        out.print(Text(text, "dim"), end="")
+        self._at_start = text.endswith("\n")
+
+
+def printable(text: str) -> str:
+    """The text with its line breaks as they are here, and each other control character as an escape."""
+    return _control.sub(
+        lambda found: found[0].encode("unicode_escape").decode("ascii"), text.replace("\r\n", "\n")
+    )
+
+
+def _way_to_board(
+    model: Optional[Path], port: Optional[str], serial_number: Optional[str], baud_rate: Optional[int]
+) -> Tuple[Callable[[], Transport], bool]:
+    """What opens the way to the board, and whether that is a serial port."""
+    platform = platform_here()
+    project = project_for(model, None, ()) if platform.is_project or model is not None else None
+    board = project.board() if project is not None else choose_board(platform.boards(), None)
+    is_attached = board.transport == "serial" and not board.is_emulated
+    if port or serial_number or is_attached:
+        return lambda: _open_port(board, port, serial_number, baud_rate), True
+    if project is None:
+        raise PlatformError(
+            f"{board.name} is not attached to this machine: it runs here, and needs a firmware.",
+            "Name a model archive, run this in a project, or name a serial port with --port.",
+        )
+    from runtime.host import link
+    from runtime.host.build import build
+
+    build(project)
+    return lambda: link.open_transport(project), False
+
+
+def _open_port(
+    board: Board, port: Optional[str], serial_number: Optional[str], baud_rate: Optional[int]
+) -> Transport:
+    from runtime.host.serial_ports import choose_port
+    from runtime.host.transports.serial import SerialTransport
+
+    speed = baud_rate or (board.uart.baud if board.uart else DEFAULT_BAUD)
+    transport = SerialTransport(choose_port(board, port, serial_number), speed)
+    transport.open()
+    return transport
