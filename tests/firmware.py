@@ -22,6 +22,7 @@ _Alignas(16) uint8_t mtvm_workspace[{workspace}];
 const size_t mtvm_workspace_size = sizeof mtvm_workspace;
 _Alignas(16) uint8_t mtvm_packet_buffer[{packet}];
 const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
+const uint32_t mtvm_firmware_id = 1;
 """
 
 

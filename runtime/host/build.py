@@ -16,7 +16,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Dict, Final, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Final, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from runtime.host import sources
 from runtime.host.bare_metal import BOARD_DIRECTORY
@@ -25,11 +25,12 @@ from runtime.host.errors import BuildError, PlatformError
 from runtime.host.lock import exclusive
 from runtime.host.platform import BUILD_FILES
 from runtime.host.project import BUILD_DIRECTORY, Project
-from runtime.host.size import part_sizes
+from runtime.host.size import largest, part_sizes
 from runtime.host.tools import ToolResult, find_tool, run_tool
 
 TIMEOUT_SEC: Final = 900.0  # one stage; a compiler that takes longer hangs
 LOG_TAIL_LINES: Final = 60
+LARGEST_PIECES: Final = 3  # so many are named when a firmware does not fit
 REPORT_FILE: Final = "build.json"
 # Stage -> the libraries that it makes, at once: runtime and platform do not depend on the model.
 COMPILE_STAGES: Final = {"runtime": ("runtime", "platform"), "model": ("model",)}
@@ -44,6 +45,7 @@ COMPILER_ENVIRONMENT: Final = (
 )
 MAKES_OWN: Final = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
 LINK_MAP: Final = "firmware.map"  # in <project>/build, beside the firmware
+TOO_LARGE: Final = "overflowed by"  # says GNU ld, and writes the link map all the same
 STAGE_WORDS: Final = {
     "configure": "configuring the build",
     "runtime": "compiling the device runtime and the platform",
@@ -160,7 +162,7 @@ def _run_stages(
         yield Stage(stage, seconds, not missing)
         for part in missing:
             cache.publish(names[part], directory / f"libmicrotvm_{part}.a")
-    yield Stage("link", builder.make("link", ["firmware"]), False)
+    yield _link(project, builder)
     builder.finish()
     for file in _linked(project):
         if not (directory / file).is_file():
@@ -169,6 +171,16 @@ def _run_stages(
                 "The build file of the project puts it elsewhere: let it write to the build directory.",
             )
         cache.publish(names[file], directory / file)
+
+
+def _link(project: Project, builder: Union[_Make, _CMake]) -> Stage:
+    """The last stage. A firmware that the linker finds too large is told in the terms of its board."""
+    try:
+        return Stage("link", builder.make("link", ["firmware"]), False)
+    except BuildError as error:
+        if TOO_LARGE in error.log:
+            _check_memory(project)
+        raise
 
 
 class _Make:
@@ -304,15 +316,21 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
 def _check_memory(project: Project) -> None:
     """Raise BuildError when the firmware is larger than the memory of its board."""
     board = project.board()
-    parts = part_sizes(project.directory / BUILD_DIRECTORY / LINK_MAP)
+    link_map = project.directory / BUILD_DIRECTORY / LINK_MAP
+    parts = part_sizes(link_map)
     for kind, limit in (("flash", board.flash_bytes), ("ram", board.ram_bytes)):
         sizes = {part.part: getattr(part, kind) for part in parts}
         if limit is not None and sum(sizes.values()) > limit:
+            pieces = ((piece.name, getattr(piece, kind)) for piece in largest(link_map, kind, LARGEST_PIECES))
             raise BuildError(
                 f"The firmware needs {sum(sizes.values()):,} bytes of {kind}; {board.name} has {limit:,}.",
-                "The parts: " + ", ".join(f"{part} {size:,}" for part, size in sizes.items()) + ". "
+                f"The parts: {_listed(sizes.items())}. The largest pieces: {_listed(pieces)}. "
                 "Use a smaller model or workspace_size_bytes, -o optimization=Os, or a larger board.",
             )
+
+
+def _listed(sizes: Iterable[Tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {size:,}" for name, size in sizes)
 
 
 def _compiler_identity(compiler: str, cwd: Path) -> Tuple[str, str]:

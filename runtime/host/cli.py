@@ -24,6 +24,7 @@ from runtime import server
 from runtime.host import build as builder
 from runtime.host import checks, link
 from runtime.host import flash as flasher
+from runtime.host.about import read_usage
 from runtime.host.cache import Digest
 from runtime.host.errors import PlatformError
 from runtime.host.options import project_options
@@ -42,9 +43,17 @@ out = Console(**PLAIN)
 err = Console(stderr=True, **PLAIN)
 
 # Project options that the command line spells another way.
-OWN_SWITCHES = {"verbose": "--verbose", "serial_number": "flash --serial-number"}
+OWN_SWITCHES = {
+    "verbose": "--verbose",
+    "serial_number": "--serial-number of flash, run, bench and size",
+    "port": "--port of flash, run, bench and size",
+    "baud_rate": "--baud-rate of flash, run, bench and size",
+}
 FILE_OPTIONS = ("extra_files_tar", "standalone_input")
 LONGEST_STEM = 40
+
+# runner, port, serial_number and baud_rate, as flash() and open_transport() take them.
+Attached = Dict[str, Any]
 
 
 class Commands(click.Group):
@@ -195,6 +204,29 @@ def verbose_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def attached_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How the board is attached: the arguments runner, port, serial_number and baud_rate of a command, as one
+    dict named attached."""
+
+    @click.option("--runner", metavar="NAME", help="The flash tool or emulator; the board's own by default.")
+    @click.option("--port", metavar="PORT", help="The board's serial port, or HOST:PORT.")
+    @click.option("--serial-number", metavar="NUMBER", help="The board, when several are attached.")
+    @click.option("--baud-rate", type=click.IntRange(min=1), metavar="BAUD", help="The board's by default.")
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        runner: Optional[str],
+        port: Optional[str],
+        serial_number: Optional[str],
+        baud_rate: Optional[int],
+        **own: Any,
+    ) -> None:
+        attached = {"runner": runner, "port": port, "serial_number": serial_number, "baud_rate": baud_rate}
+        function(*args, attached=attached, **own)
+
+    return command
+
+
 def project_command(function: Callable[..., None]) -> click.Command:
     """A command on a project. Its function takes the project, verbose, and options of its own."""
 
@@ -274,22 +306,21 @@ def build(project: Project, verbose: bool) -> None:
 
 
 @project_command
-@click.option("--serial-number", default="", help="The board to flash, when several are attached.")
-@click.option("--dry-run", is_flag=True, help="Print the command that would flash the board; build nothing.")
-def flash(project: Project, verbose: bool, serial_number: str, dry_run: bool) -> None:
+@attached_options
+@click.option("--dry-run", is_flag=True, help="Print the commands that would flash the board; build nothing.")
+def flash(project: Project, verbose: bool, attached: Attached, dry_run: bool) -> None:
     """Build the firmware and put it on the board."""
-    argv = flasher.flash_argv(project, serial_number)
-    if dry_run and argv:
-        out.print(shlex.join(argv))
-        return
-    if not dry_run:
+    commands = flasher.flash_commands(project, **attached)
+    if dry_run:
+        for argv in commands:
+            out.print(shlex.join(argv))
+    else:
         builder.build(project, verbose=verbose)
-        flasher.flash(project, serial_number=serial_number, verbose=verbose)
-    out.print(
-        f"Flashed {project.firmware}"
-        if argv
-        else "Nothing to flash: the firmware is a process on this machine, started when a session opens."
-    )
+        flasher.flash(project, **attached, verbose=verbose)
+    if not commands:
+        out.print("Nothing to flash: the firmware is started on this machine when a session opens.")
+    elif not dry_run:
+        out.print(f"Flashed {project.firmware}")
 
 
 @project_command
@@ -308,7 +339,10 @@ def flash(project: Project, verbose: bool, serial_number: str, dry_run: bool) ->
     metavar="FILE",
     help="Write the outputs to this .npz file, as output_0, output_1 and so on.",
 )
-def run(project: Project, verbose: bool, inputs: Tuple[str, ...], output: Optional[Path]) -> None:
+@attached_options
+def run(
+    project: Project, verbose: bool, attached: Attached, inputs: Tuple[str, ...], output: Optional[Path]
+) -> None:
     """Build, flash and run a model once, and print its outputs."""
     if project.project_type == "standalone":
         if inputs or output:
@@ -316,38 +350,71 @@ def run(project: Project, verbose: bool, inputs: Tuple[str, ...], output: Option
                 "A standalone firmware runs on the input that was compiled into it.",
                 f"Change {project.directory / 'src' / 'model_input.c'}, or use project_type=host_driven.",
             )
-        _bring_up(project, verbose)
-        sys.stdout.write(link.run_standalone(project))
+        _bring_up(project, verbose, attached)
+        sys.stdout.write(link.run_standalone(project, **attached))
         return
     from runtime.host import tensors
     from runtime.host.device import running_model
 
-    _bring_up(project, verbose)
-    with running_model(project, on_log=_print_log) as executor:
+    _bring_up(project, verbose, attached)
+    with running_model(project, on_log=_print_log, **attached) as executor:
         outputs = executor.infer(tensors.read_inputs(inputs, executor.inputs))
+        usage = read_usage(executor.rpc)
     for index, array in enumerate(outputs):
         out.print(f"output {index}: {array.dtype} {list(array.shape)}")
         out.print(str(array))
+    for what, used in [*(usage.rows() if usage else ()), *_memory_rows(project)]:
+        out.print(f"{what:9} {used}")
     if output is not None:
         tensors.write_outputs(output, outputs)
         out.print(f"written to {output}")
 
 
 @project_command
-def size(project: Project, verbose: bool) -> None:
-    """Show the flash and the RAM that the firmware takes, by part."""
+@attached_options
+@click.option("--no-run", is_flag=True, help="Leave out what only a run of the model can tell.")
+def size(project: Project, verbose: bool, attached: Attached, no_run: bool) -> None:
+    """Show the flash and the RAM that the firmware takes, by part, and what it uses when its model runs."""
     from runtime.host.size import size_rows
 
     builder.build(project, verbose=verbose)
     board = project.board()
     table = _number_table("bytes", "flash", "RAM")
-    *parts, total = size_rows(project.directory / BUILD_DIRECTORY / "firmware.map")
+    *parts, total = size_rows(project.directory / BUILD_DIRECTORY / builder.LINK_MAP)
     for row in parts:
         table.add_row(*row)
     table.add_section()
     table.add_row(*total)
     table.add_row(f"{board.name} has", _size(board.flash_bytes), _size(board.ram_bytes))
     out.print(table, soft_wrap=False, crop=False)
+    if project.project_type == "host_driven" and not no_run:
+        _bring_up(project, verbose, attached)
+        for what, used in _usage_rows(project, attached):
+            out.print(f"{what:9} {used}")
+
+
+def _usage_rows(project: Project, attached: Attached) -> List[Tuple[str, str]]:
+    """What the device has used after one inference."""
+    from runtime.host import tensors
+    from runtime.host.device import running_model
+
+    with running_model(project, on_log=_print_log, **attached) as executor:
+        executor.infer(tensors.read_inputs((), executor.inputs))
+        usage = read_usage(executor.rpc)
+    return usage.rows() if usage else []
+
+
+def _memory_rows(project: Project) -> List[Tuple[str, str]]:
+    """The memory of its board that the firmware takes."""
+    from runtime.host.size import part_sizes
+
+    board = project.board()
+    parts = part_sizes(project.directory / BUILD_DIRECTORY / builder.LINK_MAP)
+    return [
+        (what, f"{sum(getattr(part, kind) for part in parts):,} of {limit:,} bytes of {board.name}")
+        for what, kind, limit in (("flash", "flash", board.flash_bytes), ("RAM", "ram", board.ram_bytes))
+        if limit is not None
+    ]
 
 
 @project_command
@@ -359,20 +426,21 @@ def size(project: Project, verbose: bool) -> None:
     metavar="N",
     help="How many inferences to time.",
 )
-def bench(project: Project, verbose: bool, number: int) -> None:
+@attached_options
+def bench(project: Project, verbose: bool, attached: Attached, number: int) -> None:
     """Time a model: on the device alone, and as seen from here."""
     from runtime.host.latency import measure
 
-    _bring_up(project, verbose)
+    _bring_up(project, verbose, attached)
     table = _number_table("milliseconds", "median", "p99", "least")
-    for row in measure(project, number):
+    for row in measure(project, number, **attached):
         table.add_row(row.what, *(f"{1e3 * seconds:.3f}" for seconds in (row.median, row.p99, row.least)))
     out.print(table, soft_wrap=False, crop=False)
 
 
-def _bring_up(project: Project, verbose: bool) -> None:
+def _bring_up(project: Project, verbose: bool, attached: Attached) -> None:
     builder.build(project, verbose=verbose)
-    flasher.flash(project, verbose=verbose)
+    flasher.flash(project, **attached, verbose=verbose)
 
 
 def _number_table(what: str, *numbers: str) -> Table:

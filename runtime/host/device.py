@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 from runtime.host import link
+from runtime.host.about import check_firmware
 from runtime.host.archive import ModelArchive
 from runtime.host.executor import Executor, create_executor
 from runtime.host.project import Project
@@ -41,12 +42,20 @@ def connected_executor(
 
 
 @contextmanager
-def running_model(project: Project, on_log: Optional[Callable[[str], None]] = None) -> Iterator[Executor]:
-    """An executor on the project's own device, which is opened for it and closed after it."""
+def running_model(
+    project: Project, on_log: Optional[Callable[[str], None]] = None, **attached: Any
+) -> Iterator[Executor]:
+    """An executor on the project's own device, which is opened for it and closed after it.
+
+    attached: how the board is reached, as for link.open_transport. Raises DeviceError when a board runs
+    another firmware than the project's.
+    """
     archive = ModelArchive.open(project.archive_path)
-    transport = link.open_transport(project)
+    transport = link.open_transport(project, **attached)
     try:
         with connected_executor(archive, transport, on_log) as executor:
+            if not link.starts_here(project, **attached):
+                check_firmware(executor.rpc, project.settings["firmware_id"])
             yield executor
     finally:
         transport.close()

@@ -44,13 +44,13 @@ class Step(NamedTuple):
 class Executor:
     """A model that is ready on a device.
 
-    inputs, outputs: what the model takes and gives. Subclasses hand over where these are and what to call.
+    rpc: the device itself. inputs, outputs: what the model takes and gives. Subclasses hand over where these are and what to call.
     """
 
     def __init__(
         self, rpc: RpcClient, inputs: Sequence[Placed], outputs: Sequence[Placed], steps: Sequence[Step]
     ) -> None:
-        self._rpc = rpc
+        self.rpc = rpc
         self.inputs = [place.spec for place in inputs]
         self.outputs = [place.spec for place in outputs]
         self._steps = steps
@@ -123,7 +123,7 @@ class Executor:
         min_repeat_ms: let the device raise `number` until one repeat takes so long.
         """
         totals = [0.0] * repeat
-        evaluator = self._rpc.get_function("runtime.RPCTimeEvaluator")
+        evaluator = self.rpc.get_function("runtime.RPCTimeEvaluator")
         for step in self._steps:
             # After min_repeat_ms: limit_zero_time_iterations, cooldown_interval_ms, repeats_to_cooldown,
             # cache_flush_bytes, and the name of a function to call before each repeat.
@@ -133,11 +133,11 @@ class Executor:
             if not isinstance(timed, Handle):
                 raise _odd_answer("runtime.RPCTimeEvaluator")
             try:
-                seconds = self._rpc.call(timed, *step.arguments)
+                seconds = self.rpc.call(timed, *step.arguments)
             except DeviceError:
-                self._rpc.free(timed)
+                self.rpc.free(timed)
                 raise  # after anything else there is no session left to free it in
-            self._rpc.free(timed)
+            self.rpc.free(timed)
             if not isinstance(seconds, bytes) or len(seconds) != 8 * repeat:
                 raise _odd_answer("a time evaluator")
             totals = [sum(pair) for pair in zip(totals, struct.unpack(f"<{repeat}d", seconds))]
@@ -164,7 +164,7 @@ class AotExecutor(Executor):
         )
 
     def close(self) -> None:
-        self._rpc.free(self._module)
+        self.rpc.free(self._module)
 
     def _function(self, rpc: RpcClient, name: str) -> RemoteFunction:
         function = rpc.module_function(self._module, name)
@@ -346,11 +346,11 @@ class _Memory:
     """Memory of the device that one executor has allocated."""
 
     def __init__(self, rpc: RpcClient) -> None:
-        self._rpc = rpc
+        self.rpc = rpc
         self._addresses: List[int] = []
 
     def allocate(self, nbytes: int, dtype: DType) -> int:
-        address = self._rpc.allocate(nbytes, dtype)
+        address = self.rpc.allocate(nbytes, dtype)
         self._addresses.append(address)
         return address
 
@@ -360,7 +360,7 @@ class _Memory:
     def free(self) -> None:
         """Last allocated first: the device's memory is a stack at heart."""
         while self._addresses:
-            self._rpc.free(self._addresses.pop())
+            self.rpc.free(self._addresses.pop())
 
     @contextlib.contextmanager
     def freed_on_error(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from runtime.host.tools import find_tool, run_tool
 TIMEOUT_SEC: Final = 300.0
 
 
-def flash(project: Project, *, serial_number: str = "", verbose: bool = False) -> None:
+def flash(project: Project, *, runner: object = None, serial_number: object = "", port: object = None, baud_rate: object = None, verbose: bool = False) -> None:
     """Put the firmware on the project's board. Raises FlashError, whose log is what the command printed;
     ToolMissing."""
     if not project.firmware.is_file():
@@ -24,7 +24,7 @@ def flash(project: Project, *, serial_number: str = "", verbose: bool = False) -
             f"There is no firmware to flash: {project.firmware} does not exist.",
             "Build the project first.",
         )
-    argv = flash_argv(project, serial_number)
+    argv = flash_argv(project, str(serial_number or ""))
     if not argv:
         return
     _check_program(argv[0])
@@ -76,3 +76,8 @@ def _check_program(program: str) -> None:
             f"The flash command cannot be run: {program} is missing or not executable.",
             f"Restore it, set its run bit with chmod +x, or change flash_command in {API_SERVER}.",
         )
+
+
+def flash_commands(project: Project, *, runner: object = None, serial_number: object = "", port: object = None, baud_rate: object = None) -> List[List[str]]:
+    argv = flash_argv(project, str(serial_number or ""))
+    return [argv] if argv else []

@@ -63,13 +63,26 @@ class PlatformHandler(server.ProjectAPIHandler):
     def flash(self, options: Dict[str, Any]) -> None:
         from runtime.host.flash import flash
 
-        flash(self._project(), serial_number=options["serial_number"] or "", verbose=options["verbose"])
+        flash(
+            self._project(),
+            runner=options["runner"],
+            serial_number=options["serial_number"] or "",
+            port=options["port"] or "",
+            baud_rate=options["baud_rate"],
+            verbose=options["verbose"],
+        )
 
     def open_transport(self, options: Dict[str, Any]) -> server.TransportTimeouts:
         from runtime.host import link
 
         self.close_transport()
-        self._transport = link.open_transport(self._project())
+        self._transport = link.open_transport(
+            self._project(),
+            runner=options["runner"],
+            port=options["port"],
+            serial_number=options["serial_number"],
+            baud_rate=options["baud_rate"],
+        )
         return server.TransportTimeouts(
             session_start_retry_timeout_sec=link.SESSION_START_RETRY_TIMEOUT_SEC,
             session_start_timeout_sec=link.SESSION_START_TIMEOUT_SEC,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from typing import List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Sequence
 
 from runtime.host.device import running_model
 from runtime.host.project import Project
@@ -20,9 +20,12 @@ class Latency(NamedTuple):
     least: float
 
 
-def measure(project: Project, number: int) -> List[Latency]:
-    """Time number inferences on the project's device, one after another, in one session."""
-    with running_model(project) as executor:
+def measure(project: Project, number: int, **attached: Any) -> List[Latency]:
+    """Time number inferences on the project's device, one after another, in one session.
+
+    attached: how the board is reached, as for link.open_transport.
+    """
+    with running_model(project, **attached) as executor:
         inputs = read_inputs((), executor.inputs)
         executor.infer(inputs)
         compute = [executor.time_evaluator(1, 1)[0] for _ in range(number)]

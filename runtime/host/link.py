@@ -4,42 +4,126 @@ a firmware that holds no session."""
 
 from __future__ import annotations
 
+import re
 import signal
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Any, Final, Optional
 
-from runtime.host.errors import TransportError
+from runtime.host.boards import EMULATOR
+from runtime.host.errors import BoardError, TransportClosed, TransportError, TransportTimeout
 from runtime.host.project import Project
 
 if TYPE_CHECKING:
     from runtime.host.transports.base import Transport
 
-# Seconds. A process answers in milliseconds; the last one bounds the longest single call (a time evaluator).
-SESSION_START_RETRY_TIMEOUT_SEC: Final = 2.0
+# Seconds. A device answers in milliseconds; the last one bounds the longest single call (a time evaluator).
+SESSION_START_RETRY_TIMEOUT_SEC: Final = 1.0
 SESSION_START_TIMEOUT_SEC: Final = 10.0
 SESSION_ESTABLISHED_TIMEOUT_SEC: Final = 300.0
 STANDALONE_TIMEOUT_SEC: Final = 60.0
 
+SOCKET_ADDRESS: Final = re.compile(r"(?P<host>[^/:]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
+OUTCOME: Final = re.compile(r"^outcome: (\d+)\s*$", re.MULTILINE)  # the last line of a standalone's report
+USUAL_BAUD: Final = 115200
 
-def open_transport(project: Project) -> Transport:
-    """An open transport to the project's device. Raises TransportError where nothing can be opened."""
-    from runtime.host.transports.process import ProcessTransport
 
+def open_transport(
+    project: Project,
+    *,
+    runner: Optional[str] = None,
+    port: Optional[str] = None,
+    serial_number: Optional[str] = None,
+    baud_rate: Optional[int] = None,
+) -> Transport:
+    """An open transport to the project's device.
+
+    runner: qemu for the emulated board; as a default what the project was generated with, else the board's.
+    port: a serial port or HOST:PORT; it and serial_number mean a real board. Raises TransportError where
+    nothing can be opened.
+    """
     if project.project_type == "standalone":
         raise TransportError(
             "This project is standalone: its firmware runs the model by itself and holds no session.",
             "Generate it with project_type=host_driven to drive it from here.",
         )
-    _check_built(project)
-    transport = ProcessTransport([str(project.firmware)], cwd=str(project.directory))
+    transport = transport_for(
+        project, runner=runner, port=port, serial_number=serial_number, baud_rate=baud_rate
+    )
     transport.open()
     return transport
 
 
-def run_standalone(project: Project) -> str:
-    """Run a standalone firmware of this machine to its end; its report, which is text.
+def is_emulated(
+    project: Project,
+    *,
+    runner: Optional[str] = None,
+    port: Optional[str] = None,
+    serial_number: Optional[str] = None,
+    **_: Any,
+) -> bool:
+    """Whether the project's device is an emulator that is started for each session."""
+    chosen = runner or project.settings.get("runner") or project.board().runner
+    return chosen == EMULATOR and not port and not serial_number
 
-    Raises TransportError where it does not end in time, crashes or says that the model failed.
+
+def starts_here(project: Project, **attached: Any) -> bool:
+    """Whether the device is a process of this machine, started with the project's firmware."""
+    return project.board().transport == "process" or is_emulated(project, **attached)
+
+
+def transport_for(
+    project: Project,
+    *,
+    runner: Optional[str] = None,
+    port: Optional[str] = None,
+    serial_number: Optional[str] = None,
+    baud_rate: Optional[int] = None,
+) -> Transport:
+    """The same, not opened yet."""
+    board = project.board()
+    if is_emulated(project, runner=runner, port=port, serial_number=serial_number):
+        from runtime.host.runners import qemu
+        from runtime.host.transports.emulator import EmulatorTransport
+
+        _check_built(project)
+        firmware = str(project.firmware)
+        return EmulatorTransport(lambda uart: qemu.argv(firmware, board, uart), cwd=str(project.directory))
+    if board.transport == "process":
+        from runtime.host.transports.process import ProcessTransport
+
+        _check_built(project)
+        return ProcessTransport([str(project.firmware)], cwd=str(project.directory))
+    port = port or project.platform.port or board.address
+    socket_address = SOCKET_ADDRESS.fullmatch(port) if port else None
+    if socket_address is not None:
+        from runtime.host.transports.socket import SocketTransport
+
+        return SocketTransport(socket_address["host"].strip("[]"), int(socket_address["port"]))
+    if board.transport == "socket":
+        raise BoardError(
+            f"boards.json: board {board.name!r} is reached over a socket, and its address is {port!r}.",
+            'Give it "address": "HOST:PORT", or name one with --port HOST:PORT.',
+        )
+    from runtime.host.serial_ports import choose_port
+    from runtime.host.transports.serial import SerialTransport
+
+    baud = baud_rate or project.platform.baud_rate or (board.uart.baud if board.uart else USUAL_BAUD)
+    return SerialTransport(choose_port(board, port, serial_number), baud, board.reset)
+
+
+def run_standalone(project: Project, **attached: Any) -> str:
+    """Run a standalone firmware to the end of its report, which is text.
+
+    attached: as of open_transport. Raises TransportError where it does not end in time, crashes or says that
+    the model failed.
     """
+    if project.cross:
+        return _read_report(project, transport_for(project, **attached))
+    return _run_here(project)
+
+
+def _run_here(project: Project) -> str:
+    """A firmware that is a program of this machine."""
     from runtime.host.tools import run_tool
 
     _check_built(project)
@@ -63,6 +147,29 @@ def run_standalone(project: Project) -> str:
             result.output,
         )
     return result.output
+
+
+def _read_report(project: Project, transport: Transport) -> str:
+    """What a firmware on a board sends until its outcome."""
+    report = b""
+    deadline = time.monotonic() + STANDALONE_TIMEOUT_SEC
+    transport.open()
+    try:
+        while not OUTCOME.search(report.decode("utf-8", "replace")):
+            report += transport.read(1, max(0.0, deadline - time.monotonic()))
+    except (TransportTimeout, TransportClosed) as error:
+        raise TransportError(
+            f"The standalone firmware sent no outcome within {STANDALONE_TIMEOUT_SEC:.0f} s.",
+            f"Reset the board so that it runs again; {error.what}",
+            report.decode("utf-8", "replace"),
+        ) from error
+    finally:
+        transport.close()
+    text = report.decode("utf-8", "replace")
+    outcome = OUTCOME.search(text)
+    if outcome is None or outcome[1] != "0":
+        raise TransportError("The standalone firmware failed.", "Its report below says why.", text)
+    return text
 
 
 def _check_built(project: Project) -> None:

@@ -14,6 +14,7 @@ OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os")
 
 def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
     """Every option that a platform with these boards takes, in the order in which help shows them."""
+    runners = tuple(sorted({runner for board in boards.values() for runner in board.runners}))
     default_board = choose_board(boards, None).name
     return [
         *server.default_project_options(
@@ -75,6 +76,26 @@ def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
             "serial_number",
             type="str",
             optional=["generate_project", "flash", "open_transport"],
-            help="Serial number of the board when several are attached; boards of this family have none.",
+            help="Serial number of the board, or of its debug probe, when several are attached.",
+        ),
+        server.ProjectOption(
+            "port",
+            type="str",
+            optional=["flash", "open_transport"],
+            help="Serial port of the board, or HOST:PORT; when not given, the one that its USB id tells.",
+        ),
+        server.ProjectOption(
+            "baud_rate",
+            type="int",
+            optional=["flash", "open_transport"],
+            help="Bits a second of the serial port; when not given, those that the firmware was built for.",
+        ),
+        server.ProjectOption(
+            "runner",
+            choices=runners,
+            type="str",
+            optional=["generate_project", "flash", "open_transport"],
+            help="The flash tool or emulator; when not given, the board's own"
+            + (f". Of all boards here: {', '.join(runners)}." if runners else "; these boards need none."),
         ),
     ]

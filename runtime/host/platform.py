@@ -26,8 +26,9 @@ class Platform:
     """What microtvm_api_server.py says of itself.
 
     directory: where that file lies. name: what TVM shows. build_system: make or cmake.
-    flash_command: the owner's own command as argv, with {firmware}, {project} and {serial_number} to be
-    filled in, or None where nothing is to be flashed.
+    build_command, flash_command: the owner's own commands as argv, with fields to be filled in (see build.py
+    and runners/), or None for those that the board's entry and the build system lead to.
+    port: the serial port or HOST:PORT of the board when none is named; baud_rate: its speed.
     """
 
     def __init__(
@@ -36,22 +37,39 @@ class Platform:
         name: str,
         build_system: str,
         flash_command: Optional[Sequence[str]] = None,
+        build_command: Optional[Sequence[str]] = None,
+        port: Optional[str] = None,
+        baud_rate: Optional[int] = None,
     ) -> None:
         if build_system not in BUILD_FILES:
             raise PlatformError(
                 f"build_system in {API_SERVER} is {build_system!r}.",
                 f"want one of: {', '.join(BUILD_FILES)}.",
             )
-        if isinstance(flash_command, str):
-            raise PlatformError(
-                f"flash_command in {API_SERVER} is one text: {flash_command!r}.",
-                f"Write it as a list of arguments: {flash_command.split()}.",
-            )
+        for setting, command in (("flash_command", flash_command), ("build_command", build_command)):
+            if isinstance(command, str):
+                raise PlatformError(
+                    f"{setting} in {API_SERVER} is one text: {command!r}.",
+                    f"Write it as a list of arguments: {command.split()}.",
+                )
         self._directory = os.fspath(directory)
         self.name = name
         self.build_system = build_system
-        self.flash_command: Optional[Tuple[str, ...]] = (
-            tuple(flash_command) if flash_command is not None else None
+        self.flash_command = _argv(flash_command)
+        self.build_command = _argv(build_command)
+        self.port = port
+        self.baud_rate = baud_rate
+
+    def at(self, directory: Union[str, os.PathLike[str]]) -> Platform:
+        """The same declarations for another directory: that of a project."""
+        return Platform(
+            directory,
+            self.name,
+            self.build_system,
+            self.flash_command,
+            self.build_command,
+            self.port,
+            self.baud_rate,
         )
 
     @property
@@ -74,6 +92,10 @@ class Platform:
     def boards(self) -> Dict[str, Board]:
         """The boards of boards.json, in its order."""
         return load_boards(os.path.join(self._directory, "boards.json"))  # noqa: PTH118
+
+
+def _argv(command: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
+    return None if command is None else tuple(command)
 
 
 def load_platform(directory: Path) -> Platform:

@@ -109,6 +109,7 @@ def generate(
     check_archive(archive, project_type)
     settings: Dict[str, Any] = {
         "board": board.name,
+        "runner": options.get("runner"),
         "project_type": project_type,
         "workspace_size_bytes": _workspace_bytes(archive, board, options.get("workspace_size_bytes")),
         "config": {
@@ -140,8 +141,7 @@ def generate(
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    generated = Platform(project_dir, platform.name, platform.build_system, platform.flash_command)
-    return Project(generated, settings)
+    return Project(platform.at(project_dir), settings)
 
 
 def _texts(

@@ -23,6 +23,9 @@ from runtime.host.errors import BuildError
 TOOLCHAIN: Final = "toolchain"
 """The part of all that no other part claims: start-up code, C library, padding between files."""
 
+STACK: Final = "stack"
+"""The part of what the linker script sets aside for the stack, where it does."""
+
 PARTS: Final[Mapping[str, Sequence[str]]] = {
     "model": ("libmicrotvm_model*.a", "*model/codegen/*.o"),
     "runtime": ("libmicrotvm_runtime*.a",),
@@ -86,7 +89,7 @@ def size_rows(path: Path) -> List[Tuple[str, str, str]]:
 
 
 def read_map(path: Path, parts: Mapping[str, Sequence[str]]) -> List[PartSize]:
-    """Sizes by part, in the order of `parts`, then the toolchain's.
+    """Sizes by part, in the order of `parts`, then the toolchain's, then the stack's where there is one.
 
     parts: part -> shell patterns. A pattern with a slash is matched against the whole path of the archive or
     object, any other against its last component.
@@ -95,18 +98,18 @@ def read_map(path: Path, parts: Mapping[str, Sequence[str]]) -> List[PartSize]:
     flash = dict.fromkeys([*parts, TOOLCHAIN], 0)
     ram = dict(flash)
     for piece in _pieces(path, parts):
-        flash[piece.part] += piece.flash
-        ram[piece.part] += piece.ram
+        flash[piece.part] = flash.get(piece.part, 0) + piece.flash
+        ram[piece.part] = ram.get(piece.part, 0) + piece.ram
     return [PartSize(part, flash[part], ram[part]) for part in flash]
 
 
-def largest(path: Path, count: int, parts: Mapping[str, Sequence[str]] = PARTS) -> List[Piece]:
-    """The input sections that take most memory, the largest first.
+def largest(path: Path, kind: str, count: int) -> List[Piece]:
+    """The input sections that take most memory, the largest first. kind: flash or ram.
 
     Raises BuildError when the file is missing or no link map.
     """
-    named = [piece for piece in _pieces(path, parts) if piece.file]
-    return sorted(named, key=lambda piece: -max(piece.flash, piece.ram))[:count]
+    named = [piece for piece in _pieces(path, PARTS) if piece.file or piece.part == STACK]
+    return sorted(named, key=lambda piece: -int(getattr(piece, kind)))[:count]
 
 
 def _pieces(path: Path, parts: Mapping[str, Sequence[str]]) -> Iterator[Piece]:
@@ -128,7 +131,8 @@ def _pieces(path: Path, parts: Mapping[str, Sequence[str]]) -> Iterator[Piece]:
             rest -= size
             name = section.symbol or re.sub(r"^\.[a-z]+\.", "", section.name)
             yield Piece(name, section.file, _part(section.file, parts), size * in_flash, size * in_ram)
-        yield Piece(output.name, "", TOOLCHAIN, rest * in_flash, rest * in_ram)
+        part = STACK if output.name == ".stack" else TOOLCHAIN
+        yield Piece(output.name, "", part, rest * in_flash, rest * in_ram)
 
 
 def _part(file: str, parts: Mapping[str, Sequence[str]]) -> str:

@@ -50,8 +50,7 @@ def config_mk(config: Mapping[str, Any]) -> str:
     """The configuration as variables of make. Values reach a shell: they are quoted for it, then for make."""
 
     def quoted(value: Any) -> str:
-        parts = value if isinstance(value, list) else [str(value)]
-        return " ".join(shlex.quote(part).replace("$", "$$").replace("#", "\\#") for part in parts)
+        return " ".join(shlex.quote(part).replace("$", "$$").replace("#", "\\#") for part in _words(value))
 
     lines = [f"{name} := {quoted(value)}" for name, value in config.items()]
     return "\n".join([CONFIG_HEADER, *lines, ""])
@@ -62,11 +61,17 @@ def config_cmake(config: Mapping[str, Any]) -> str:
     What CMake makes of a list later splits at semicolons: no value may hold one."""
 
     def quoted(value: Any) -> str:
-        parts: List[str] = value if isinstance(value, list) else [str(value)]
-        return " ".join(_bracket(part) for part in parts)
+        return " ".join(_bracket(part) for part in _words(value))
 
     lines = [f"set({name} {quoted(value)})" for name, value in config.items()]
     return "\n".join([CONFIG_HEADER, *lines, ""])
+
+
+def _words(value: Any) -> List[str]:
+    """The words of a variable: of a list each of its items, of "" none."""
+    if isinstance(value, list):
+        return value
+    return [str(value)] if value != "" else []
 
 
 def concerns(line: str) -> str:

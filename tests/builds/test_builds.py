@@ -291,7 +291,7 @@ def test_a_port_that_is_not_there_is_told_before_the_link(bake, tmp_path):
 def test_a_firmware_that_the_board_cannot_hold_is_refused_with_both_numbers(bake, tmp_path, memory, kind):
     platform = bake()
     boards = platform.path / "boards.json"
-    sizes = f'{{"flash_bytes": {memory[0]}, "ram_bytes": {memory[1]}}}'
+    sizes = f'{{"flash": {{"bytes": {memory[0]}}}, "ram": {{"bytes": {memory[1]}}}}}'
     boards.write_text(boards.read_text().replace('"memory": null', f'"memory": {sizes}'))
     project = generate(load_platform(platform.path), DIGITS, tmp_path / "project", {})
     with pytest.raises(BuildError) as caught:

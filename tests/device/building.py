@@ -28,6 +28,7 @@ uint8_t mtvm_workspace[%d];
 const size_t mtvm_workspace_size = sizeof mtvm_workspace;
 uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES];
 const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
+const uint32_t mtvm_firmware_id = 1;
 """
 
 

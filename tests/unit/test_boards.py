@@ -17,6 +17,17 @@ HOST = {
     "verified": "run",
     "default": True,
 }
+MAP = {"flash": {"address": "0x0", "bytes": 65536}, "ram": {"address": "0x20000000", "bytes": 8192}}
+CHIP = {
+    **HOST,
+    "port": "cortex_m",
+    "transport": "serial",
+    "verified": "built",
+    "cpu": "cortex-m3",
+    "clock_hz": 8000000,
+    "memory": MAP,
+    "uart": {"kind": "cmsdk", "address": "0x40004000", "interrupt": 0, "clock_hz": 8000000, "baud": 115200},
+}
 
 
 def write(tmp_path, document):
@@ -30,7 +41,7 @@ def boards_of(tmp_path, **entries):
 
 
 def test_an_entry_becomes_a_board_with_its_memory(tmp_path):
-    small = {**HOST, "default": False, "memory": {"flash_bytes": 262144, "ram_bytes": 16384}}
+    small = {**HOST, "default": False, "memory": {"flash": {"bytes": 262144}, "ram": {"bytes": 16384}}}
     boards = boards_of(tmp_path, host=HOST, small=small)
     assert list(boards) == ["host", "small"]
     assert boards["host"].ram_bytes is None
@@ -62,16 +73,36 @@ def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path):
         ({"schema": 1, "boards": {"host": {k: HOST[k] for k in HOST if k != "port"}}}, "'port' is missing"),
         ({"schema": 1, "boards": {"host": {**HOST, "label": 1}}}, "field 'label' is 1"),
         ({"schema": 1, "boards": {"host": {**HOST, "default": 1}}}, "field 'default' is 1"),
-        ({"schema": 1, "boards": {"host": {**HOST, "transport": "pigeon"}}}, "want one of: process"),
+        ({"schema": 1, "boards": {"host": {**HOST, "transport": "pigeon"}}}, "want one of: process, serial, socket"),
         (
             {"schema": 1, "boards": {"host": {**HOST, "verified": "surely"}}},
             "want one of: run, emulated, built",
         ),
-        ({"schema": 1, "boards": {"host": {**HOST, "memory": {}}}}, "memory.flash_bytes is None"),
+        ({"schema": 1, "boards": {"host": {**HOST, "memory": {}}}}, "'memory.flash' is missing"),
         (
-            {"schema": 1, "boards": {"host": {**HOST, "memory": {"flash_bytes": -1}}}},
-            "memory.flash_bytes is -1",
+            {"schema": 1, "boards": {"host": {**HOST, "memory": {"flash": {"bytes": -1}}}}},
+            "'memory.flash.bytes' is -1; want a whole number above 0",
         ),
+        ({"schema": 1, "boards": {"host": {**HOST, "usb": ["0483:374B"]}}}, "field 'usb' is ['0483:374B']"),
+        ({"schema": 1, "boards": {"host": {**HOST, "runner": "qemu"}}}, "which 'runners' does not have"),
+        ({"schema": 1, "boards": {"chip": {**CHIP, "clock_hz": None}}}, "field 'clock_hz' is None"),
+        (
+            {"schema": 1, "boards": {"chip": {key: CHIP[key] for key in CHIP if key != "uart"}}},
+            "field 'uart' is missing",
+        ),
+        (
+            {"schema": 1, "boards": {"chip": {**CHIP, "memory": {**MAP, "ram": {"bytes": 8192}}}}},
+            "'memory.ram.address' is missing",
+        ),
+        (
+            {"schema": 1, "boards": {"chip": {**CHIP, "uart": {**CHIP["uart"], "address": 1073758208}}}},
+            "field 'uart.address' is 1073758208; want a hexadecimal text",
+        ),
+        (
+            {"schema": 1, "boards": {"chip": {**CHIP, "setup": [{"address": "0x40000000"}]}}},
+            "field 'setup.why' is missing",
+        ),
+        ({"schema": 1, "boards": {"chip": {**CHIP, "stack_bytes": 1000}}}, "want a multiple of 16, 2048"),
         ({"schema": 1, "boards": {"host": {**HOST, "default": False}}}, "exactly one board"),
         ({"schema": 1, "boards": {"a": HOST, "b": HOST}}, "got 2 (a, b)"),
     ],

@@ -188,13 +188,15 @@ def test_libraries_from_a_cache_carry_a_digest_in_their_names(tmp_path: Path) ->
 def test_largest_names_functions_and_variables(tmp_path: Path) -> None:
     compile_parts(tmp_path, "gcc", "")
     path = link(tmp_path, "gcc", [], LIBRARIES)
-    first, second, *others = largest(path, 5)
-    assert (first.name, first.part, first.file) == ("weights", "model", "libmicrotvm_model.a(model.o)")
-    assert 4000 <= first.flash < 4064 and first.ram == 0
-    assert (second.name, second.flash) == ("workspace", 0)
-    assert 2000 <= second.ram < 2064
-    assert len(others) == 3
-    assert "never_called" not in {piece.name for piece in largest(path, 1000)}
+    in_flash, *others = largest(path, "flash", 5)
+    assert (in_flash.name, in_flash.part) == ("weights", "model")
+    assert in_flash.file == "libmicrotvm_model.a(model.o)"
+    assert 4000 <= in_flash.flash < 4064 and in_flash.ram == 0
+    in_ram = largest(path, "ram", 1)[0]
+    assert (in_ram.name, in_ram.flash) == ("workspace", 0)
+    assert 2000 <= in_ram.ram < 2064
+    assert len(others) == 4
+    assert "never_called" not in {piece.name for piece in largest(path, "flash", 1000)}
 
 
 MAP = """
@@ -261,7 +263,8 @@ def test_layout_of_a_map(tmp_path: Path) -> None:
         ("toolchain", "16", "0"),
         ("all", "56", "20"),
     ]
-    assert [piece.name for piece in largest(path, 2)] == ["counters", "a_function_with_a_long_name"]
+    assert [piece.name for piece in largest(path, "flash", 1)] == ["a_function_with_a_long_name"]
+    assert [piece.name for piece in largest(path, "ram", 1)] == ["counters"]
 
 
 def test_missing_map(tmp_path: Path) -> None:
