@@ -158,7 +158,9 @@ def _one_of(*allowed: Union[str, int]) -> Callable[[Any], Any]:
 
 
 def _usb_ids(value: Any) -> Tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(id_, str) and USB_ID.fullmatch(id_) for id_ in value):
+    if not isinstance(value, list) or not all(
+        isinstance(id_, str) and USB_ID.fullmatch(id_) for id_ in value
+    ):
         raise ValueError('want a list of texts such as "0483:374b" (vendor:product, lower case)')
     return tuple(value)
 
@@ -180,7 +182,9 @@ def _setup(value: Any) -> Tuple[RegisterWrite, ...]:
 
 def _register_write(value: Any) -> RegisterWrite:
     step = _read_fields(value, REGISTER_WRITE, "")
-    return RegisterWrite(step["address"], step["clear"] or 0, step["set"] or 0, step["bits"] or 32, step["why"])
+    return RegisterWrite(
+        step["address"], step["clear"] or 0, step["set"] or 0, step["bits"] or 32, step["why"]
+    )
 
 
 def _memory(value: Any) -> Optional[Dict[str, Optional[Memory]]]:
@@ -246,7 +250,9 @@ FIELDS: Final = {
     "uart": Field(_uart, False, "the UART that carries the link"),
     "setup": Field(_setup, False, "register writes before the UART is enabled: clocks and pins"),
     "timer": Field(_kind_and_more, False, "the time source, a file of runtime/device/ports/timer/"),
-    "interrupts": Field(_kind_and_more, False, "the interrupt controller, where the core has none of its own"),
+    "interrupts": Field(
+        _kind_and_more, False, "the interrupt controller, where the core has none of its own"
+    ),
     "restart": Field(_register_write, False, "the register write that resets the chip"),
     "usb": Field(_usb_ids, False, "vendor:product of its serial port"),
     "reset": Field(_one_of(*RESETS), False, "how opening its serial port resets it; none when left out"),

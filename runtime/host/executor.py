@@ -44,7 +44,8 @@ class Step(NamedTuple):
 class Executor:
     """A model that is ready on a device.
 
-    rpc: the device itself. inputs, outputs: what the model takes and gives. Subclasses hand over where these are and what to call.
+    rpc: the device itself. inputs, outputs: what the model takes and gives. Subclasses hand over where these
+    are and what to call.
     """
 
     def __init__(

@@ -27,7 +27,13 @@ from runtime.host.boards import Board, choose_board
 from runtime.host.errors import PlatformError
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
 
-SETTINGS: Final = {"board", "project_type", "workspace_size_bytes", "firmware_id", "config"}  # keys of project.json
+SETTINGS: Final = {
+    "board",
+    "project_type",
+    "workspace_size_bytes",
+    "firmware_id",
+    "config",
+}  # keys of project.json
 DEFINITION: Final = re.compile(r"(-D)?[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.ASCII)
 MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
 MAX_WORKSPACE_BYTES: Final = 1 << 30
@@ -120,7 +126,9 @@ def generate(
             "DEFINITIONS": _definitions(options.get("compile_definitions"), platform.build_system),
         },
     }
-    settings["firmware_id"] = zlib.crc32(repr(settings).encode("utf-8"), zlib.crc32(archive_path.read_bytes()))
+    settings["firmware_id"] = zlib.crc32(
+        repr(settings).encode("utf-8"), zlib.crc32(archive_path.read_bytes())
+    )
     project_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = project_dir.parent / f".{project_dir.name}.{os.urandom(6).hex()}"
     staging.mkdir()
@@ -158,9 +166,7 @@ def _texts(
         name: write_config(settings["config"]),
         "README.md": sources.project_readme(settings["project_type"], platform.build_system),
         ".gitignore": "build/\n.build.lock\n__pycache__/\n",
-        "src/model_config.c": sources.model_config(
-            settings["workspace_size_bytes"], settings["firmware_id"]
-        ),
+        "src/model_config.c": sources.model_config(settings["workspace_size_bytes"], settings["firmware_id"]),
         **bare_metal.board_files(board),
     }
     if settings["project_type"] == "standalone":

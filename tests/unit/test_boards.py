@@ -73,7 +73,10 @@ def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path):
         ({"schema": 1, "boards": {"host": {k: HOST[k] for k in HOST if k != "port"}}}, "'port' is missing"),
         ({"schema": 1, "boards": {"host": {**HOST, "label": 1}}}, "field 'label' is 1"),
         ({"schema": 1, "boards": {"host": {**HOST, "default": 1}}}, "field 'default' is 1"),
-        ({"schema": 1, "boards": {"host": {**HOST, "transport": "pigeon"}}}, "want one of: process, serial, socket"),
+        (
+            {"schema": 1, "boards": {"host": {**HOST, "transport": "pigeon"}}},
+            "want one of: process, serial, socket",
+        ),
         (
             {"schema": 1, "boards": {"host": {**HOST, "verified": "surely"}}},
             "want one of: run, emulated, built",

@@ -80,14 +80,16 @@ class SerialTransport(PipeTransport):
         super().__init__(path)
         self._baud = baud
         self._reset = reset
-        self._lock: Optional[BoardLock] = port_lock(path) if lock else None
+        self._wants_lock = lock
+        self._lock: Optional[BoardLock] = None
         self._lock_timeout_sec = lock_timeout_sec
         self._port: Optional[serial.Serial] = None
 
     def open(self) -> None:
         """Raises ToolMissing without pyserial, TransportError where the port cannot be had."""
         self._check_closed()
-        if self._lock is not None:
+        if self._wants_lock:
+            self._lock = port_lock(self.name)  # of what the name stands for now
             self._lock.acquire(self._lock_timeout_sec)
         try:
             _check_unused(self.name)

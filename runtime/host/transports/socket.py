@@ -27,6 +27,8 @@ class SocketTransport(PipeTransport):
         self._check_closed()
         try:
             connection = socket.create_connection(self._address, self._connect_timeout_sec)
+        except UnicodeError as error:  # from the encoding of host names
+            raise self._unknown(str(error)) from error
         except OSError as error:
             raise self._explained(error) from error
         # A frame is written at once and answered at once: nothing is gained by collecting small packets.
@@ -42,10 +44,7 @@ class SocketTransport(PipeTransport):
 
     def _explained(self, error: OSError) -> TransportError:
         if isinstance(error, socket.gaierror):
-            return TransportError(
-                f"{self._address[0]} is not a known host name: {error.strerror}.",
-                "Check how it is spelt, or give the address in numbers.",
-            )
+            return self._unknown(error.strerror or str(error))
         if isinstance(error, socket.timeout):
             return TransportError(
                 f"{self.name} did not answer in {self._connect_timeout_sec:g} s.",
@@ -57,6 +56,12 @@ class SocketTransport(PipeTransport):
             )
         return TransportError(
             f"{self.name} cannot be reached: {error.strerror or error}.", "Check the address and the network."
+        )
+
+    def _unknown(self, why: str) -> TransportError:
+        return TransportError(
+            f"{self._address[0]} is not a known host name: {why}.",
+            "Check how it is spelt, or give the address in numbers.",
         )
 
     def _gone(self) -> TransportClosed:

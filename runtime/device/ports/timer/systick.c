@@ -6,9 +6,11 @@
 #define CONTROL MTVM_REGISTER(32, 0xe000e010u)
 #define RELOAD MTVM_REGISTER(32, 0xe000e014u)
 #define CURRENT MTVM_REGISTER(32, 0xe000e018u)
+#define ICSR MTVM_REGISTER(32, 0xe000ed04u)
 
 #define PERIOD 0x1000000u
 #define CORE_CLOCK_INTERRUPT_ON 0x7u
+#define ICSR_SYSTICK_PENDING 0x4000000u
 
 const uint32_t mtvm_timer_hz = BOARD_CLOCK_HZ;
 
@@ -22,13 +24,27 @@ void mtvm_timer_init(void) {
 
 void mtvm_timer_interrupt(void) { periods++; }
 
-/* Again when the interrupt came in between. */
-uint64_t mtvm_timer_ticks(void) {
-  uint32_t before;
-  uint32_t left;
+/* Counts down. 0 lasts one cycle of a chip, and in an emulator until it has seen to the interrupt. */
+static uint32_t left(void) {
+  uint32_t now;
   do {
-    before = periods;
-    left = CURRENT;
-  } while (before != periods);
-  return (uint64_t)before * PERIOD + (PERIOD - 1 - left);
+    now = CURRENT;
+  } while (now == 0);
+  return now;
+}
+
+/* Interrupts are masked, so that a period that ended is either counted or pending, whoever asks. */
+uint64_t mtvm_timer_ticks(void) {
+  uint32_t was_masked;
+  uint32_t cycles;
+  uint32_t whole;
+  __asm volatile("mrs %0, primask\n\tcpsid i" : "=r"(was_masked)::"memory");
+  cycles = left();
+  whole = periods;
+  if ((ICSR & ICSR_SYSTICK_PENDING) != 0) {
+    cycles = left();
+    whole++;
+  }
+  __asm volatile("msr primask, %0" ::"r"(was_masked) : "memory");
+  return (uint64_t)whole * PERIOD + (PERIOD - cycles);
 }
