@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A RISC-V from its reset to main, in machine mode, and what its core does for the port (The RISC-V
+ * Instruction Set Manual, volume II: Privileged Architecture). */
+#include "core.h"
+
+#define MSTATUS_MIE 0x8
+#define CSR_PMPCFG0 0x3a0
+#define CSR_PMPADDR(entry) (0x3b0 + (entry))
+
+#define CAUSE_ILLEGAL_INSTRUCTION 2u
+#define CAUSE_CODE 0xfffu
+#define INSTRUCTION_BYTES 4u /* of one that reads or writes a control and status register */
+
+/* PMP entries, each a byte: locked, so that they bind machine mode, too, until the next reset. */
+#define PMP_LOCKED_NOTHING 0x98u        /* the range that one address spells, size and all */
+#define PMP_LOCKED_READ_EXECUTE 0x8du   /* from the address of the entry before to this one's */
+#define PMP_ADDRESS(address) ((uintptr_t)(address) >> 2)
+
+#define TRAP_STACK_BYTES (64 * sizeof(uintptr_t)) /* a frame, and what an interrupt needs */
+
+#if __riscv_xlen == 64
+#define STORE "sd "
+#define LOAD "ld "
+#define REGISTER "8"
+#else
+#define STORE "sw "
+#define LOAD "lw "
+#define REGISTER "4"
+#endif
+
+/* From link.ld. */
+extern uint32_t mtvm_data_load[];
+extern uint32_t mtvm_data_begin[];
+extern uint32_t mtvm_data_end[];
+extern uint32_t mtvm_bss_begin[];
+extern uint32_t mtvm_bss_end[];
+extern uint8_t mtvm_flash_begin[];
+extern uint8_t mtvm_flash_end[];
+extern uint8_t mtvm_guard_begin[];
+extern uint8_t mtvm_guard_end[];
+extern void (*const mtvm_init_begin[])(void);
+extern void (*const mtvm_init_end[])(void);
+
+__attribute__((noreturn)) void mtvm_reset(void);
+
+/* Traps have a stack of their own: the program's may be what is broken. */
+__attribute__((used, aligned(16))) static uint8_t trap_stack[TRAP_STACK_BYTES] __asm("mtvm_trap_stack");
+
+static volatile bool probing; /* an illegal instruction is an answer, and no fault */
+static bool reporting;        /* a fault in the report of a fault is not reported */
+
+/* What a reset of the chip does is done again: a restart may only jump here. Some chips start at another
+ * address than that which the firmware is linked for; both show the same flash. The linker may not shorten
+ * addresses to what gp reaches while gp is not there. */
+__attribute__((naked, noreturn, section(".start"))) void mtvm_reset(void) {
+  __asm volatile(
+      ".option push\n\t"
+      ".option norelax\n\t"
+#if __riscv_xlen == 32
+      "lui t0, %%hi(1f)\n\t"
+      "jr t0, %%lo(1f)\n"
+      "1:\n\t"
+#endif
+      MTVM_CSR("csrwi %[mie], 0\n\t"
+               "csrci %[mstatus], %[on]\n\t"
+#if defined(__riscv_flen)
+               "li t0, 0x6000\n\t" /* the floating point unit */
+               "csrs %[mstatus], t0\n\t"
+               "csrwi 0x003, 0\n\t" /* fcsr: round to nearest */
+#endif
+               "la t0, mtvm_trap\n\t"
+               "csrw %[mtvec], t0\n\t"
+               "la t0, mtvm_trap_stack + %[trap_stack]\n\t"
+               "csrw %[mscratch], t0")
+      "la gp, __global_pointer$\n\t"
+      "la sp, mtvm_stack_top\n\t"
+      "la tp, mtvm_tls_begin\n\t"
+      ".option pop\n\t"
+      "j mtvm_core_start\n\t" ::[mie] "i"(MTVM_CSR_MIE),
+      [mstatus] "i"(MTVM_CSR_MSTATUS), [mtvec] "i"(MTVM_CSR_MTVEC), [mscratch] "i"(MTVM_CSR_MSCRATCH),
+      [on] "i"(MSTATUS_MIE), [trap_stack] "i"(TRAP_STACK_BYTES));
+}
+
+__attribute__((noreturn, used)) static void start(void) __asm("mtvm_core_start");
+static void start(void) {
+  const uint32_t *from = mtvm_data_load;
+  for (uint32_t *to = mtvm_data_begin; to < mtvm_data_end; to++) {
+    *to = *from++;
+  }
+  for (uint32_t *to = mtvm_bss_begin; to < mtvm_bss_end; to++) {
+    *to = 0;
+  }
+  for (void (*const *function)(void) = mtvm_init_begin; function < mtvm_init_end; function++) {
+    (*function)();
+  }
+  mtvm_port_start();
+}
+
+/* Saves what a function may change, but no floating point registers: what interrupts run has no use for
+ * them. The alignment is that of an ECLIC. */
+__attribute__((naked, used, aligned(64))) static void trap(void) __asm("mtvm_trap");
+static void trap(void) {
+  __asm volatile(
+      MTVM_CSR("csrrw sp, %[mscratch], sp")
+      "addi sp, sp, -16 * " REGISTER "\n\t"
+      STORE "ra, 0 * " REGISTER "(sp)\n\t"
+      STORE "t0, 1 * " REGISTER "(sp)\n\t"
+      STORE "t1, 2 * " REGISTER "(sp)\n\t"
+      STORE "t2, 3 * " REGISTER "(sp)\n\t"
+      STORE "a0, 4 * " REGISTER "(sp)\n\t"
+      STORE "a1, 5 * " REGISTER "(sp)\n\t"
+      STORE "a2, 6 * " REGISTER "(sp)\n\t"
+      STORE "a3, 7 * " REGISTER "(sp)\n\t"
+      STORE "a4, 8 * " REGISTER "(sp)\n\t"
+      STORE "a5, 9 * " REGISTER "(sp)\n\t"
+      STORE "a6, 10 * " REGISTER "(sp)\n\t"
+      STORE "a7, 11 * " REGISTER "(sp)\n\t"
+      STORE "t3, 12 * " REGISTER "(sp)\n\t"
+      STORE "t4, 13 * " REGISTER "(sp)\n\t"
+      STORE "t5, 14 * " REGISTER "(sp)\n\t"
+      STORE "t6, 15 * " REGISTER "(sp)\n\t"
+      MTVM_CSR("csrr a0, %[mcause]")
+      "call mtvm_core_trap\n\t"
+      LOAD "ra, 0 * " REGISTER "(sp)\n\t"
+      LOAD "t0, 1 * " REGISTER "(sp)\n\t"
+      LOAD "t1, 2 * " REGISTER "(sp)\n\t"
+      LOAD "t2, 3 * " REGISTER "(sp)\n\t"
+      LOAD "a0, 4 * " REGISTER "(sp)\n\t"
+      LOAD "a1, 5 * " REGISTER "(sp)\n\t"
+      LOAD "a2, 6 * " REGISTER "(sp)\n\t"
+      LOAD "a3, 7 * " REGISTER "(sp)\n\t"
+      LOAD "a4, 8 * " REGISTER "(sp)\n\t"
+      LOAD "a5, 9 * " REGISTER "(sp)\n\t"
+      LOAD "a6, 10 * " REGISTER "(sp)\n\t"
+      LOAD "a7, 11 * " REGISTER "(sp)\n\t"
+      LOAD "t3, 12 * " REGISTER "(sp)\n\t"
+      LOAD "t4, 13 * " REGISTER "(sp)\n\t"
+      LOAD "t5, 14 * " REGISTER "(sp)\n\t"
+      LOAD "t6, 15 * " REGISTER "(sp)\n\t"
+      "addi sp, sp, 16 * " REGISTER "\n\t"
+      MTVM_CSR("csrrw sp, %[mscratch], sp")
+      "mret\n\t" ::[mscratch] "i"(MTVM_CSR_MSCRATCH),
+      [mcause] "i"(0x342));
+}
+
+/* The program is lost, and its stack is free: the report gets all of it. */
+__attribute__((naked, noreturn)) static void fault(uintptr_t cause, uintptr_t stack) {
+  (void)cause;
+  (void)stack;
+  __asm volatile(
+      "la t0, mtvm_trap_stack + %[trap_stack]\n\t"
+      MTVM_CSR("csrw %[mscratch], t0")
+      "la sp, mtvm_stack_top\n\t"
+      "j mtvm_core_fault\n\t" ::[mscratch] "i"(MTVM_CSR_MSCRATCH),
+      [trap_stack] "i"(TRAP_STACK_BYTES));
+}
+
+__attribute__((used)) static void take_trap(uintptr_t cause) __asm("mtvm_core_trap");
+static void take_trap(uintptr_t cause) {
+  if ((intptr_t)cause < 0) {
+    mtvm_interrupts_take(cause & CAUSE_CODE);
+  } else if (probing && (cause & CAUSE_CODE) == CAUSE_ILLEGAL_INSTRUCTION) {
+    MTVM_CSR_WRITE(MTVM_CSR_MEPC, MTVM_CSR_READ(MTVM_CSR_MEPC) + INSTRUCTION_BYTES);
+  } else {
+    fault(cause & CAUSE_CODE, MTVM_CSR_READ(MTVM_CSR_MSCRATCH));
+  }
+}
+
+__attribute__((noreturn, used)) static void report(uintptr_t cause, uintptr_t stack) __asm("mtvm_core_fault");
+static void report(uintptr_t cause, uintptr_t stack) {
+  static const char *const names[] = {
+      "misaligned instruction at", "no instructions at", "illegal instruction at", "breakpoint at",
+      "misaligned load at",        "load fault at",      "misaligned store at",    "store fault at",
+  };
+  const uintptr_t where = MTVM_CSR_READ(MTVM_CSR_MEPC);
+  if (reporting) {
+    mtvm_core_restart();
+  }
+  reporting = true;
+  if (stack < (uintptr_t)mtvm_stack_bottom) {
+    mtvm_port_fault("the stack overflowed at", where, stack);
+  }
+  if (cause >= sizeof names / sizeof names[0]) {
+    mtvm_port_fault("unexpected trap at", where, cause);
+  }
+  mtvm_port_fault(names[cause], where, MTVM_CSR_READ(MTVM_CSR_MTVAL));
+}
+
+/* Below the stack nothing may be touched, and code nowhere be written: a stack that grows too far faults,
+ * and harms nothing. A core without physical memory protection refuses the instructions that set it up. */
+static void protect_memory(void) {
+  probing = true;
+  MTVM_CSR_WRITE(CSR_PMPADDR(0),
+                 PMP_ADDRESS(mtvm_guard_begin) | (PMP_ADDRESS(mtvm_guard_end - mtvm_guard_begin) / 2 - 1));
+  MTVM_CSR_WRITE(CSR_PMPADDR(1), PMP_ADDRESS(mtvm_flash_begin));
+  MTVM_CSR_WRITE(CSR_PMPADDR(2), PMP_ADDRESS(mtvm_flash_end));
+  MTVM_CSR_WRITE(CSR_PMPCFG0, PMP_LOCKED_READ_EXECUTE << 16 | PMP_LOCKED_NOTHING);
+  probing = false;
+}
+
+void mtvm_core_init(void) { protect_memory(); }
+
+void mtvm_core_mask(void) { MTVM_CSR_CLEAR(MTVM_CSR_MSTATUS, MSTATUS_MIE); }
+
+void mtvm_core_unmask(void) { MTVM_CSR_SET(MTVM_CSR_MSTATUS, MSTATUS_MIE); }
+
+void mtvm_core_sleep(void) { __asm volatile("wfi" ::: "memory"); }
+
+void mtvm_core_restart(void) {
+  mtvm_core_mask();
+#if defined(BOARD_RESTART)
+  BOARD_RESTART(MTVM_CHANGE)
+  for (;;) { /* a watchdog takes its time */
+  }
+#else
+  mtvm_reset();
+#endif
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mcycle, the counter of a RISC-V's clock cycles. Emulators count something else there. inhibit in the board's
+ * entry: the number of mcountinhibit, where the core has it and a boot loader may have stopped the counter. */
+#include "../riscv/core.h"
+
+#define CSR_MCYCLE 0xb00
+#define CSR_MCYCLEH 0xb80
+
+const uint32_t mtvm_timer_hz = BOARD_CLOCK_HZ;
+
+void mtvm_timer_init(void) {
+#if defined(BOARD_TIMER_INHIBIT)
+  MTVM_CSR_CLEAR(BOARD_TIMER_INHIBIT, 1);
+#endif
+}
+
+uint64_t mtvm_timer_ticks(void) {
+#if __riscv_xlen == 64
+  return MTVM_CSR_READ(CSR_MCYCLE);
+#else
+  uint32_t high;
+  uint32_t low;
+  do { /* again when the lower half overflowed in between */
+    high = MTVM_CSR_READ(CSR_MCYCLEH);
+    low = MTVM_CSR_READ(CSR_MCYCLE);
+  } while (high != MTVM_CSR_READ(CSR_MCYCLEH));
+  return (uint64_t)high << 32 | low;
+#endif
+}

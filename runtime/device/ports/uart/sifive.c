@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The UART of SiFive (SiFive FE310-G002 Manual, chapter 18). */
+#include "../baremetal/port.h"
+
+#define TXDATA MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x00)
+#define RXDATA MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x04)
+#define TXCTRL MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x08)
+#define RXCTRL MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x0c)
+#define IE MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x10)
+#define DIV MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x18)
+
+#define TX_FULL 0x80000000u
+#define RX_EMPTY 0x80000000u
+#define ENABLE 0x1u /* watermark 0: the interrupt is for the first byte */
+#define IE_RX 0x2u
+
+void mtvm_uart_init(void) {
+  DIV = (BOARD_UART_CLOCK_HZ + BOARD_UART_BAUD / 2u) / BOARD_UART_BAUD - 1u;
+  TXCTRL = ENABLE;
+  RXCTRL = ENABLE;
+  IE = IE_RX;
+}
+
+void mtvm_uart_interrupt(void) {
+  uint32_t data;
+  while (((data = RXDATA) & RX_EMPTY) == 0) { /* reading takes the byte */
+    mtvm_ring_put((uint8_t)data);
+  }
+}
+
+void mtvm_uart_put(uint8_t byte) {
+  while ((TXDATA & TX_FULL) != 0) {
+  }
+  TXDATA = byte;
+}
