@@ -27,6 +27,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Final, Optional
 
+from runtime.host.diagnosis import HEARD_BYTES, Evidence, explain
 from runtime.host.errors import ProtocolError, TransportTimeout
 from runtime.host.framing import DEFAULT_MAX_PAYLOAD, NOP_BYTE, Unframer, encode_frame
 from runtime.host.transports.base import Transport, remaining
@@ -85,6 +86,10 @@ class Session:
         self._unframer = Unframer(max_payload)
         self._inbox: Deque[bytes] = deque()
         self._received = 0
+        self._heard = b""
+        self._packets = 0
+        self._restarts = 0
+        self._words = ""
         self._nonce = 0
         self._header = b""  # of a normal message; empty while there is no session
         self._broken = ""
@@ -105,6 +110,10 @@ class Session:
         self._unframer = Unframer(self._unframer.max_payload)
         self._inbox.clear()
         self._received = 0
+        self._heard = b""
+        self._packets = 0
+        self._restarts = 0
+        self._words = ""
         self._header = b""
         self._broken = ""
         self._establish()
@@ -177,9 +186,9 @@ class Session:
                 prefix = b""
                 self._await_reply(deadline)
         except TransportTimeout as error:
+            why, next_step = explain(self._evidence())
             raise TransportTimeout(
-                f"No session with the device after {limit:g} s and {attempts} attempts: {self._what_came()}.",
-                "Check that this firmware is on the device and runs, and that port and speed are right.",
+                f"No session with the device after {limit:g} s and {attempts} attempts: {why}.", next_step
             ) from error
 
     def _await_first_frame(self, deadline: Optional[float]) -> None:
@@ -192,6 +201,7 @@ class Session:
         # It was the frame of a reset as a rule. In the inbox it would read as one more reset after our init.
         if self._inbox[-1][: HEADER.size] == HEADER.pack(0, TERMINATE):
             self._inbox.pop()
+            self._restarts += 1
 
     def _await_reply(self, deadline: Optional[float]) -> None:
         """Establishes the session, or returns when another init is due; TransportTimeout at the deadline."""
@@ -213,6 +223,7 @@ class Session:
             if kind == LOG:
                 self._log(body)
             elif kind == TERMINATE and session_id == 0:
+                self._restarts += 1
                 return  # it has restarted just now, so our init is lost
             elif kind == START_REPLY and theirs == self._nonce and session_id >> 8:
                 self._check_version(body)
@@ -237,7 +248,11 @@ class Session:
                     raise TransportTimeout("No message came in time.", "Try again.")
             data = self._transport.read(self._unframer.needed(), left)
             self._received += len(data)
-            self._inbox.extend(self._unframer.feed(data))
+            if len(self._heard) < HEARD_BYTES:
+                self._heard += data[: HEARD_BYTES - len(self._heard)]
+            payloads = self._unframer.feed(data)
+            self._packets += len(payloads)
+            self._inbox.extend(payloads)
         return self._inbox.popleft()
 
     def _other_message(self, payload: bytes) -> None:
@@ -250,8 +265,9 @@ class Session:
             self._log(payload[HEADER.size :])
         elif (kind == TERMINATE and known) or kind == START_INIT:
             self._break("the device has restarted")
+            words = f' Its last words: "{self._words}".' if self._words else ""
             raise ProtocolError(
-                "The device restarted in the middle of the session, and everything it held is gone.",
+                f"The device restarted in the middle of the session, and everything it held is gone.{words}",
                 "Open a new session. If it happens again, look for a crash, a watchdog or weak power.",
             )
 
@@ -274,15 +290,20 @@ class Session:
             )
 
     def _log(self, body: bytes) -> None:
+        self._words = body.decode("utf-8", "replace")
         if self._on_log is not None:
-            self._on_log(body.decode("utf-8", "replace"))
+            self._on_log(self._words)
 
-    def _what_came(self) -> str:
-        if not self._received:
-            return "it sent nothing at all"
-        return (
-            f"it sent {self._received} bytes, {self._unframer.noise_bytes} of them outside packets, and "
-            f"{self._unframer.crc_errors + self._unframer.dropped} damaged packets"
+    def _evidence(self) -> Evidence:
+        unframer = self._unframer
+        return Evidence(
+            received=self._received,
+            noise=unframer.noise_bytes,
+            heard=self._heard,
+            damaged=unframer.crc_errors + unframer.dropped,
+            packets=self._packets,
+            restarts=self._restarts,
+            words=self._words,
         )
 
     def _require(self) -> bytes:
