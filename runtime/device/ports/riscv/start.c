@@ -11,10 +11,12 @@
 #define CAUSE_CODE 0xfffu
 #define INSTRUCTION_BYTES 4u /* of one that reads or writes a control and status register */
 
-/* PMP entries, each a byte: locked, so that they bind machine mode, too, until the next reset. */
-#define PMP_LOCKED_NOTHING 0x98u        /* the range that one address spells, size and all */
-#define PMP_LOCKED_READ_EXECUTE 0x8du   /* from the address of the entry before to this one's */
+/* PMP entries, a byte for each. A range goes from the address of the entry before to its own; a lock binds
+ * machine mode, too, until the next reset. */
+#define PMP_LOCKED_NOTHING 0x88u
+#define PMP_LOCKED_READ_EXECUTE 0x8du
 #define PMP_ADDRESS(address) ((uintptr_t)(address) >> 2)
+#define GUARD_BYTES 4096 /* what functions have for their variables; emulators are slow below a page */
 
 #define TRAP_STACK_BYTES (64 * sizeof(uintptr_t)) /* a frame, and what an interrupt needs */
 
@@ -36,8 +38,6 @@ extern uint32_t mtvm_bss_begin[];
 extern uint32_t mtvm_bss_end[];
 extern uint8_t mtvm_flash_begin[];
 extern uint8_t mtvm_flash_end[];
-extern uint8_t mtvm_guard_begin[];
-extern uint8_t mtvm_guard_end[];
 extern void (*const mtvm_init_begin[])(void);
 extern void (*const mtvm_init_end[])(void);
 
@@ -186,15 +186,15 @@ static void report(uintptr_t cause, uintptr_t stack) {
   mtvm_port_fault(names[cause], where, MTVM_CSR_READ(MTVM_CSR_MTVAL));
 }
 
-/* Below the stack nothing may be touched, and code nowhere be written: a stack that grows too far faults,
- * and harms nothing. A core without physical memory protection refuses the instructions that set it up. */
+/* Below the stack, the lowest of RAM, nothing may be touched, and code nowhere be written: a stack that grows
+ * too far faults, and harms nothing. A core without physical memory protection refuses the instructions. */
 static void protect_memory(void) {
   probing = true;
-  MTVM_CSR_WRITE(CSR_PMPADDR(0),
-                 PMP_ADDRESS(mtvm_guard_begin) | (PMP_ADDRESS(mtvm_guard_end - mtvm_guard_begin) / 2 - 1));
-  MTVM_CSR_WRITE(CSR_PMPADDR(1), PMP_ADDRESS(mtvm_flash_begin));
-  MTVM_CSR_WRITE(CSR_PMPADDR(2), PMP_ADDRESS(mtvm_flash_end));
-  MTVM_CSR_WRITE(CSR_PMPCFG0, PMP_LOCKED_READ_EXECUTE << 16 | PMP_LOCKED_NOTHING);
+  MTVM_CSR_WRITE(CSR_PMPADDR(0), PMP_ADDRESS((uintptr_t)mtvm_stack_bottom - GUARD_BYTES));
+  MTVM_CSR_WRITE(CSR_PMPADDR(1), PMP_ADDRESS(mtvm_stack_bottom));
+  MTVM_CSR_WRITE(CSR_PMPADDR(2), PMP_ADDRESS(mtvm_flash_begin));
+  MTVM_CSR_WRITE(CSR_PMPADDR(3), PMP_ADDRESS(mtvm_flash_end));
+  MTVM_CSR_WRITE(CSR_PMPCFG0, PMP_LOCKED_READ_EXECUTE << 24 | PMP_LOCKED_NOTHING << 8);
   probing = false;
 }
 
