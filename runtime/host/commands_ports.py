@@ -3,21 +3,23 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Optional
 
 import click
 from rich.text import Text
 
+from runtime.host import link
 from runtime.host.boards import Board, choose_board
-from runtime.host.cli import err, main, out, platform_here, project_for
+from runtime.host.build import build
+from runtime.host.cli import Attached, attached_options, err, main, out, platform_here, project_for
 from runtime.host.errors import PlatformError
+from runtime.host.platform import Platform
 
 if TYPE_CHECKING:
     from runtime.host.transports.base import Transport
-
-DEFAULT_BAUD = 115200
 
 # What a terminal would not show, or would obey.
 _control = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -43,35 +45,41 @@ def ports() -> None:
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path), required=False, metavar="[MODEL.tar]")
-@click.option("--port", metavar="PATH", help="The serial port, when the board's cannot be found by itself.")
-@click.option("--serial-number", metavar="NUMBER", help="The board, when several are attached.")
-@click.option("--baud-rate", type=click.IntRange(min=1), metavar="BAUD", help="Default: the board's.")
+@attached_options
 @click.option("--seconds", type=click.FloatRange(min=0), metavar="N", help="Stop after so long.")
-def monitor(
-    model: Optional[Path],
-    port: Optional[str],
-    serial_number: Optional[str],
-    baud_rate: Optional[int],
-    seconds: Optional[float],
-) -> None:
+def monitor(model: Optional[Path], attached: Attached, seconds: Optional[float]) -> None:
     """Show what a board sends by itself: log messages, a line for each other frame, and raw bytes.
 
-    Nothing is sent to the board. A serial port that vanishes is waited for. A board that is emulated, or a
-    process of this machine, is started for it, with the firmware of MODEL.tar or of the project here. Ctrl-C
-    ends it.
+    Nothing is sent to the board, and it is not reset. One that vanishes is waited for. A board that is
+    emulated, or a process of this machine, is started for it, with the firmware of MODEL.tar or of the
+    project here. Ctrl-C ends it.
     """
     from runtime.host.monitor import watch
 
-    open_transport, is_port = _way_to_board(model, port, serial_number, baud_rate)
+    platform = platform_here()
+    project = project_for(model, None, ()) if platform.is_project or model is not None else None
+    board = project.board() if project is not None else choose_board(platform.boards(), None)
+    here = project is not None and link.starts_here(project, **attached)
+    if project is not None and here:
+        build(project)
+        make: Callable[[], Transport] = functools.partial(link.transport_for, project, **attached)
+    else:
+        make = functools.partial(_attached_board, platform, board, attached)
+
+    def open_transport() -> Transport:
+        transport = make()
+        transport.open()
+        return transport
+
     screen = Screen()
     watch(
         open_transport,
-        lambda text: screen.line(text.rstrip("\n"), "log"),
-        lambda text: screen.line(f"[{text}]", "frame"),
+        lambda text: screen.line(text.rstrip("\n"), "log: "),
+        lambda text: screen.line(f"[{text}]"),
         screen.raw,
         lambda text: err.print(Text(text, "dim")),
         seconds=seconds,
-        reconnect=is_port,
+        reconnect=not here,
     )
 
 
@@ -81,11 +89,11 @@ class Screen:
     def __init__(self) -> None:
         self._at_start = True
 
-    def line(self, text: str, what: str) -> None:
+    def line(self, text: str, label: str = "") -> None:
         if not self._at_start:
             out.print()
         self._at_start = True
-        out.print(Text.assemble((f"{what}: " if what == "log" else "", "bold"), printable(text)))
+        out.print(Text.assemble((label, "bold"), printable(text)))
 
     def raw(self, data: bytes) -> None:
         text = printable(data.decode("utf-8", "backslashreplace"))
@@ -100,35 +108,23 @@ def printable(text: str) -> str:
     )
 
 
-def _way_to_board(
-    model: Optional[Path], port: Optional[str], serial_number: Optional[str], baud_rate: Optional[int]
-) -> Tuple[Callable[[], Transport], bool]:
-    """What opens the way to the board, and whether that is a serial port."""
-    platform = platform_here()
-    project = project_for(model, None, ()) if platform.is_project or model is not None else None
-    board = project.board() if project is not None else choose_board(platform.boards(), None)
-    is_attached = board.transport == "serial" and not board.is_emulated
-    if port or serial_number or is_attached:
-        return lambda: _open_port(board, port, serial_number, baud_rate), True
-    if project is None:
+def _attached_board(platform: Platform, board: Board, attached: Attached) -> Transport:
+    """The way to a board beside this machine, not opened yet, which leaves the board as it is."""
+    port, serial_number = attached["port"], attached["serial_number"]
+    if not (port or serial_number) and (board.transport == "process" or board.is_emulated):
         raise PlatformError(
-            f"{board.name} is not attached to this machine: it runs here, and needs a firmware.",
+            f"{board.name} is no board beside this machine: it runs here, and needs a firmware.",
             "Name a model archive, run this in a project, or name a serial port with --port.",
         )
-    from runtime.host import link
-    from runtime.host.build import build
+    if not port and not serial_number:
+        port = platform.port or board.address
+    address = link.SOCKET_ADDRESS.fullmatch(port or "")
+    if address is not None:
+        from runtime.host.transports.socket import SocketTransport
 
-    build(project)
-    return lambda: link.open_transport(project), False
-
-
-def _open_port(
-    board: Board, port: Optional[str], serial_number: Optional[str], baud_rate: Optional[int]
-) -> Transport:
+        return SocketTransport(address["host"].strip("[]"), int(address["port"]))
     from runtime.host.serial_ports import choose_port
     from runtime.host.transports.serial import SerialTransport
 
-    speed = baud_rate or (board.uart.baud if board.uart else DEFAULT_BAUD)
-    transport = SerialTransport(choose_port(board, port, serial_number), speed)
-    transport.open()
-    return transport
+    baud = attached["baud_rate"] or platform.baud_rate or (board.uart.baud if board.uart else link.USUAL_BAUD)
+    return SerialTransport(choose_port(board, port, serial_number), baud)

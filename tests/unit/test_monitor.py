@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Callable, List, Tuple
 
 import pytest
@@ -17,7 +19,7 @@ from runtime.host.errors import TransportClosed, TransportError, TransportTimeou
 from runtime.host.framing import encode_frame
 from runtime.host.monitor import Separator, watch
 from runtime.host.session import HEADER, LOG, NORMAL, START_INIT, START_REPLY, TERMINATE
-from tests.conftest import Platform
+from tests.conftest import Baker, Platform
 from tests.pty_board import PtyBoard, pty_board
 
 STARTED = encode_frame(HEADER.pack(0, TERMINATE))
@@ -243,6 +245,37 @@ class TestCommand:
             _, complaint = process.communicate(timeout=30)
         assert process.returncode == 1
         assert "Name a model archive, run this in a project" in complaint
+
+    @pytest.mark.slow
+    def test_a_process_of_this_machine_is_started_with_its_firmware(
+        self, bake: Baker
+    ) -> None:
+        archive = str(Path(__file__).resolve().parents[1] / "data" / "archives" / "aot_c.tar")
+        with self.start(bake(), "monitor", archive) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "[the device has started]\n"
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "Stopped.\n")
+        assert process.returncode == 130
+
+    def test_a_socket(self, default_platform: Platform) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = f"127.0.0.1:{listener.getsockname()[1]}"
+            with self.start(default_platform, "monitor", "--port", port) as process:
+                device, _ = listener.accept()
+                device.sendall(b"hello\n")
+                assert process.stdout is not None and process.stdout.readline() == "hello\n"
+                device.close()
+                assert process.stderr is not None
+                assert "closed the connection" in process.stderr.readline()
+                device, _ = listener.accept()
+                assert process.stderr.readline() == "The device is back.\n"
+                device.sendall(b"again\n")
+                assert process.stdout.readline() == "again\n"
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=30)
+                device.close()
+        assert process.returncode == 130
 
     def test_ports(self, default_platform: Platform) -> None:
         with self.start(default_platform, "ports") as process:
