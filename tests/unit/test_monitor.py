@@ -247,9 +247,7 @@ class TestCommand:
         assert "Name a model archive, run this in a project" in complaint
 
     @pytest.mark.slow
-    def test_a_process_of_this_machine_is_started_with_its_firmware(
-        self, bake: Baker
-    ) -> None:
+    def test_a_process_of_this_machine_is_started_with_its_firmware(self, bake: Baker) -> None:
         archive = str(Path(__file__).resolve().parents[1] / "data" / "archives" / "aot_c.tar")
         with self.start(bake(), "monitor", archive) as process:
             assert process.stdout is not None
