@@ -1,71 +1,224 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Putting the firmware where it runs: the owner's flash command, or nothing for a process on this machine."""
+"""Putting the firmware where it runs: with the owner's command or a flash tool; nothing for a process on this
+machine or an emulated board, which take the firmware when they are started."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from typing import Dict, Final, List
+import time
+from contextlib import contextmanager
+from typing import Final, Iterator, List, NamedTuple, Optional
 
-from runtime.host.errors import FlashError
+from runtime import server
+from runtime.host.boards import EMULATOR, Board
+from runtime.host.errors import FlashError, ToolMissing, TransportError
+from runtime.host.lock import BoardLock, port_lock, serial_number_lock
 from runtime.host.platform import API_SERVER
 from runtime.host.project import Project
+from runtime.host.runners import RUNNERS, find_runner
+from runtime.host.runners.base import Job, Runner
+from runtime.host.runners.custom import Custom
 from runtime.host.tools import find_tool, run_tool
 
-TIMEOUT_SEC: Final = 300.0
+OWN_COMMAND: Final = Custom.name
+IMAGE_TIMEOUT_SEC: Final = 60.0
+RETRY_PAUSE_SEC: Final = 1.0  # what a probe needs to come back after a reset of its USB
 
 
-def flash(project: Project, *, runner: object = None, serial_number: object = "", port: object = None, baud_rate: object = None, verbose: bool = False) -> None:
-    """Put the firmware on the project's board. Raises FlashError, whose log is what the command printed;
-    ToolMissing."""
+class _Plan(NamedTuple):
+    """How a project is flashed."""
+
+    runner: Runner
+    job: Job
+
+
+def flash(
+    project: Project,
+    *,
+    runner: Optional[str] = None,
+    serial_number: Optional[str] = None,
+    port: Optional[str] = None,
+    baud_rate: Optional[int] = None,
+    verbose: bool = False,
+) -> None:
+    """Put the firmware on the project's board.
+
+    runner: which tool; as a default the owner's flash_command, what the project was generated with, or the
+    board's. serial_number: of the probe or board. port, baud_rate: fields of the owner's command. Raises
+    FlashError, whose log is what the tool printed; ToolMissing; BoardError.
+    """
     if not project.firmware.is_file():
         raise FlashError(
             f"There is no firmware to flash: {project.firmware} does not exist.",
             "Build the project first.",
         )
-    argv = flash_argv(project, str(serial_number or ""))
-    if not argv:
+    plan = _plan(project, runner, serial_number, port, baud_rate)
+    if plan is None:
         return
-    _check_program(argv[0])
-    result = run_tool(argv, cwd=project.directory, timeout_sec=TIMEOUT_SEC)
-    log = f"$ {shlex.join(argv)}\n{result.output}"
-    if verbose:
-        print(log, end="", file=sys.stderr)
-    if result.exit_code != 0 or result.timed_out:
-        why = (
-            f"did not end within {TIMEOUT_SEC:.0f} s"
-            if result.timed_out
-            else f"ended with exit code {result.exit_code}"
+    tool = _find(plan)
+    with _alone(plan):
+        for argv in plan.runner.image_commands(plan.job):
+            find_tool(argv[0], "make the image that the flash tool reads")
+            _run(plan, argv, verbose, IMAGE_TIMEOUT_SEC)
+        printed = "".join(
+            _run(plan, argv, verbose, plan.runner.timeout_sec)
+            for argv in plan.runner.commands(tool, plan.job)
         )
+    if not plan.runner.proves(printed):
+        raise _failed(plan, "ended without saying that the firmware was verified", printed)
+
+
+def flash_commands(
+    project: Project,
+    *,
+    runner: Optional[str] = None,
+    serial_number: Optional[str] = None,
+    port: Optional[str] = None,
+    baud_rate: Optional[int] = None,
+) -> List[List[str]]:
+    """The command lines that flash() would run, in the project's directory; none where nothing is flashed.
+
+    Neither the tool nor the firmware need be there: a tool that is not installed has its plain name, a number
+    that depends on the firmware stands as SIZE. Raises as flash() does for what is wrong with the options.
+    """
+    plan = _plan(project, runner, serial_number, port, baud_rate)
+    if plan is None:
+        return []
+    tool = "" if isinstance(plan.runner, Custom) else plan.runner.find() or plan.runner.tool
+    return [*plan.runner.image_commands(plan.job), *plan.runner.commands(tool, plan.job)]
+
+
+def _plan(
+    project: Project,
+    name: Optional[str],
+    serial_number: Optional[str],
+    port: Optional[str],
+    baud_rate: Optional[int],
+) -> Optional[_Plan]:
+    """The runner, and what it is told; None where nothing is to be flashed."""
+    serial_number, port = serial_number or "", port or ""
+    board = project.board()
+    runner = _choose(project, board, name, bool(serial_number or port))
+    if runner is None or runner.name == EMULATOR:
+        return None
+    params = {} if isinstance(runner, Custom) else runner.read_params(board)
+    if not isinstance(runner, Custom):
+        runner.check_serial_number(serial_number)
+    firmware = project.firmware.relative_to(project.directory)
+    job = Job(firmware, project.directory, board, params, project.cross, serial_number, port, baud_rate)
+    return _Plan(runner, job)
+
+
+def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> Optional[Runner]:
+    """real: whether a port or serial number says that the board is a real one."""
+    own_command = project.platform.flash_command
+    if own_command and name in (None, "", OWN_COMMAND):
+        return Custom(own_command)
+    if name == OWN_COMMAND:
         raise FlashError(
-            f"The flash command {why}: {shlex.join(argv)}",
+            f"There is no flash command in {API_SERVER}.",
+            "Write it there as flash_command, a list of arguments, or name another runner.",
+        )
+    chosen = name or project.settings.get("runner") or board.runner
+    if not chosen:
+        return None
+    if chosen not in board.runners:
+        raise FlashError(
+            f"The board {board.name} cannot be flashed with {chosen!r}.",
+            server.did_you_mean(str(chosen), board.runners)
+            if board.runners
+            else f"It has no runner in boards.json; write flash_command in {API_SERVER}.",
+        )
+    others = [other for other in board.runners if other != EMULATOR]
+    if chosen == EMULATOR and not name and real:
+        raise FlashError(
+            f"The board {board.name} is emulated unless a runner is named, and a port or serial number was.",
+            f"Name the runner that flashes the real board: {', '.join(others)}."
+            if others
+            else "Leave the port and the serial number out: it exists in the emulator only.",
+        )
+    return find_runner(board, str(chosen))
+
+
+def _find(plan: _Plan) -> str:
+    """The tool's path. Raises ToolMissing with how to install it, and what could be used instead."""
+    runner = plan.runner
+    if isinstance(runner, Custom):
+        _check_program(runner.commands("", plan.job)[0][0])
+        return ""
+    path = runner.find()
+    if path is not None:
+        return path
+    others = [
+        name
+        for name in plan.job.board.runners
+        if name not in (EMULATOR, runner.name) and name in RUNNERS and RUNNERS[name].find()
+    ]
+    raise ToolMissing(
+        f"{runner.tool} is not installed; it is needed to flash the board.",
+        runner.install
+        + (f" This board can also be flashed with what is installed: {', '.join(others)}." if others else ""),
+    )
+
+
+@contextmanager
+def _alone(plan: _Plan) -> Iterator[None]:
+    """Nobody else flashes this board meanwhile. Raises FlashError that says who does."""
+    job = plan.job
+    if job.serial_number:
+        lock = serial_number_lock(job.serial_number)
+    elif job.port:
+        lock = port_lock(job.port)
+    else:
+        lock = BoardLock(f"the board {job.board.name}")
+    try:
+        lock.acquire()
+    except TransportError as error:
+        raise FlashError(error.what, error.next_step) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run(plan: _Plan, argv: List[str], verbose: bool, timeout_sec: float) -> str:
+    """Run a command to its end, again where its failure may pass by itself; what it printed."""
+    runner, log = plan.runner, ""
+    for tries_left in reversed(range(1 + runner.retries)):
+        result = run_tool(argv, cwd=plan.job.directory, timeout_sec=timeout_sec)
+        said = f"$ {result.command}\n{result.output}"
+        log += said
+        if verbose:
+            print(said, end="", file=sys.stderr)
+        if result.timed_out:
+            raise _failed(plan, f"did not end within {timeout_sec:.0f} s: {result.command}", log)
+        if result.exit_code == 0:
+            return result.output
+        known = runner.explain(result.output)
+        if not (known and known.retry and tries_left):
+            break
+        time.sleep(RETRY_PAUSE_SEC)
+    raise _failed(plan, f"ended with exit code {result.exit_code}: {result.command}", log, result.output)
+
+
+def _failed(plan: _Plan, how: str, log: str, output: Optional[str] = None) -> FlashError:
+    """how: how the command ended. output: what the last try of it printed."""
+    if isinstance(plan.runner, Custom):
+        return FlashError(
+            f"The flash command {how}",
             "Check that the board is attached and powered; what the command printed is below. "
             f"The command is flash_command in {API_SERVER}.",
             log,
         )
-
-
-def flash_argv(project: Project, serial_number: str = "") -> List[str]:
-    """The owner's command with its fields filled in; empty where nothing is to be flashed.
-
-    A program that is named by a relative path is one of the project's files.
-    """
-    fields: Dict[str, str] = {
-        "firmware": str(project.firmware),
-        "project": str(project.directory),
-        "serial_number": serial_number,
-    }
-    try:
-        argv = [part.format(**fields) for part in project.platform.flash_command or ()]
-    except (LookupError, ValueError, AttributeError) as error:
-        raise FlashError(
-            f"flash_command in {API_SERVER} has a field that does not exist or is not whole: {error}.",
-            f"Fields are {', '.join('{' + name + '}' for name in fields)}; write a plain brace twice.",
-        ) from error
-    if argv and os.sep in argv[0]:
-        argv[0] = str(project.directory / argv[0])
-    return argv
+    known = plan.runner.explain(log if output is None else output)
+    if known is not None:
+        return FlashError(known.what, known.next_step, log)
+    return FlashError(
+        f"{plan.runner.name} {how}",
+        "Check that the board is attached and powered; what the tool printed is below.",
+        log,
+    )
 
 
 def _check_program(program: str) -> None:
@@ -76,8 +229,3 @@ def _check_program(program: str) -> None:
             f"The flash command cannot be run: {program} is missing or not executable.",
             f"Restore it, set its run bit with chmod +x, or change flash_command in {API_SERVER}.",
         )
-
-
-def flash_commands(project: Project, *, runner: object = None, serial_number: object = "", port: object = None, baud_rate: object = None) -> List[List[str]]:
-    argv = flash_argv(project, str(serial_number or ""))
-    return [argv] if argv else []

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SEGGER's J-Link Commander. Options and commands: its page in SEGGER's knowledge base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, List
+
+from runtime.host.boards import Field
+from runtime.host.runners.base import NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner, number, text
+
+USUAL_SPEED_KHZ = 4000
+
+
+def _interface(value: Any) -> str:
+    if value not in ("SWD", "JTAG"):
+        raise ValueError("want one of: SWD, JTAG")
+    return str(value)
+
+
+class JLink(Runner):
+    """Reads its commands from a file, which a first command line writes."""
+
+    name: ClassVar = "jlink"
+    tool: ClassVar = "JLinkExe"
+    install: ClassVar = "Install the J-Link Software and Documentation Pack from SEGGER's web site."
+    parameters: ClassVar = {
+        "device": Field(text, True, "SEGGER's name of the chip, for example STM32F446RE"),
+        "interface": Field(_interface, False, "SWD or JTAG; SWD when it is left out"),
+        "speed_khz": Field(number, False, f"of the debug wires; {USUAL_SPEED_KHZ} when it is left out"),
+    }
+    images: ClassVar = ("bin",)
+    proof: ClassVar = r"Verify successful"
+    failures: ClassVar = (
+        NO_PERMISSION,
+        Failure(
+            r"cannot connect to (the )?J-Link|Connecting to J-Link via USB\W*FAILED|"
+            r"Could not find (any )?(J-Link|emulator)|no J-Links? (found|connected)",
+            "No J-Link probe was found, or another program holds it.",
+            PLUG_IN + " End other programs that use the probe; with a serial number given, check that too.",
+            retry=True,
+        ),
+        Failure(
+            r"Unknown device|is unknown to this|Invalid device|device .* not (found|known)",
+            "J-Link does not know this chip.",
+            "Check runners.jlink.device of the board against SEGGER's list of devices, or install a newer "
+            "J-Link software.",
+        ),
+        Failure(
+            r"read(out)? protect|device (is )?secured|protected (STM32 )?device detected|AP.?PROTECT|"
+            r"unsecure|protection .*(enabled|active)",
+            "The chip is locked: its flash is protected against access.",
+            "Unlock it, which erases all of it: connect with JLinkExe by hand, or use the vendor's tool.",
+        ),
+        Failure(
+            r"VTref\s*=\s*0\.|target voltage too low|VTarget\s*=\s*0\.",
+            "The probe measures no supply voltage on the chip.",
+            POWER,
+        ),
+        Failure(
+            r"(could not|cannot|failed to) (connect|attach) to (the )?(target|CPU)|InitTarget\(\) .*err|"
+            r"could not find core|communication timed out|Error occurred: Could not",
+            "The probe does not reach the chip.",
+            POWER,
+            retry=True,
+        ),
+        Failure(
+            r"verif\w+ (of .*)?failed|Verify error|error while (programming|verifying)|"
+            r"failed to (program|erase|verify)|Failed to download",
+            "What is in the flash is not what was written.",
+            "Flash again; when it happens again, check memory.flash of the board in boards.json.",
+            retry=True,
+        ),
+    )
+
+    def places(self) -> List[Path]:
+        return [Path("/opt/SEGGER/JLink/JLinkExe"), Path("/Applications/SEGGER/JLink/JLinkExe")]
+
+    def commands(self, tool: str, job: Job) -> List[List[str]]:
+        image, address = job.image("bin"), job.flash_address()
+        script = str(job.firmware.with_suffix(".jlink"))
+        lines = [
+            "r",
+            f"loadfile {image} {address}",
+            f"verifybin {image} {address}",
+            "r",
+            "g",
+            "exit",
+        ]
+        argv = [tool, "-NoGui", "1", "-ExitOnError", "1", "-AutoConnect", "1"]
+        if job.serial_number:
+            argv += ["-USB", job.serial_number]
+        argv += ["-Device", job.params["device"], "-If", job.params["interface"] or "SWD"]
+        argv += ["-Speed", str(job.params["speed_khz"] or USUAL_SPEED_KHZ), "-CommanderScript", script]
+        write_script = ["sh", "-c", f"printf '%s\\n' \"$@\" > {script}", "sh", *lines]
+        return [write_script, argv]

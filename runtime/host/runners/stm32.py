@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tools for ST-Link probes: st-flash of the open-source stlink tools, and ST's STM32CubeProgrammer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, List
+
+from runtime.host.boards import Field
+from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner, flag, texts
+
+UNLOCK = (
+    "Unlock it, which erases all of it: with STM32CubeProgrammer, set readout protection (RDP) to AA and "
+    "clear write protection."
+)
+VERIFY_AGAIN = "Flash again; when it happens again, suspect the power supply or a worn flash."
+
+
+class StFlash(Runner):
+    """`connect_under_reset`: hold the chip in reset while connecting. Messages: stlink 1.7 and 1.8."""
+
+    name: ClassVar = "st-flash"
+    tool: ClassVar = "st-flash"
+    install: ClassVar = "Install it, on Debian or Ubuntu with: apt-get install stlink-tools"
+    parameters: ClassVar = {
+        "connect_under_reset": Field(flag, False, "true for a chip that sleeps or uses its debug pins"),
+    }
+    images: ClassVar = ("hex",)
+    proof: ClassVar = r"Flash written and verified"
+    failures: ClassVar = (
+        BUSY,
+        # 1.7 prints the error's number: LIBUSB_ERROR_ACCESS is -3.
+        Failure(r"Error -3 \(", NO_PERMISSION.what, NO_PERMISSION.next_step),
+        NO_PERMISSION,
+        Failure(
+            r"Couldn't find any ST-Link|No ST-?Link|Failed to open USB device",
+            "st-flash found no ST-Link probe.",
+            PLUG_IN + " With a serial number given, check it with: st-info --probe",
+        ),
+        Failure(
+            r"write protected|read(out)? protect|Failed to unlock flash|Could not unlock",
+            "The chip is locked: its flash is protected against access.",
+            UNLOCK,
+        ),
+        Failure(
+            r"(Can not|Failed to) connect to target|Failed to enter SWD|Could not find chip id|"
+            r"Failed to read core_id|Failed to halt|NRST is not connected|unknown chip id",
+            "The probe does not reach the chip.",
+            POWER + ' If they are fine, set "connect_under_reset": true in runners.st-flash.',
+            retry=True,
+        ),
+        Failure(
+            r"Verification of flash failed|Flash programming error|Flash loader (run|write) error",
+            "What is in the flash is not what was written.",
+            VERIFY_AGAIN,
+            retry=True,
+        ),
+    )
+
+    def commands(self, tool: str, job: Job) -> List[List[str]]:
+        argv = [tool, "--reset"]
+        if job.params["connect_under_reset"]:
+            argv.append("--connect-under-reset")
+        if job.serial_number:
+            argv += ["--serial", job.serial_number]
+        return [[*argv, "--format", "ihex", "write", job.image("hex")]]
+
+
+class Stm32CubeProgrammer(Runner):
+    """Options: ST's user manual UM2237. Its exit status does not tell of every error; its words do."""
+
+    name: ClassVar = "stm32cubeprogrammer"
+    tool: ClassVar = "STM32_Programmer_CLI"
+    install: ClassVar = "Install STM32CubeProgrammer from ST's web site."
+    parameters: ClassVar = {
+        "connect": Field(texts, False, 'more words after port=SWD, such as "mode=UR", "reset=HWrst"'),
+    }
+    images: ClassVar = ("hex",)
+    proof: ClassVar = r"Download verified successfully"
+    failures: ClassVar = (
+        NO_PERMISSION,
+        Failure(
+            r"No debug probe detected|No ST-?LINK detected|ST-LINK .*not (found|detected)",
+            "STM32CubeProgrammer found no ST-Link probe.",
+            PLUG_IN + " With a serial number given, check it with: STM32_Programmer_CLI --list",
+        ),
+        Failure(
+            r"ST-LINK already in use|DEV_USB_COMM_ERR|being used by another",
+            "The debug probe is in use by another program.",
+            "End the debugger or IDE that holds it, then flash again.",
+            retry=True,
+        ),
+        Failure(
+            r"Voltage\s*:\s*0[.,]",
+            "The probe measures no supply voltage on the chip.",
+            POWER,
+        ),
+        Failure(
+            r"failed to erase memory|it may be not erased or protected|verify flash protection|"
+            r"read ?out protection|write protection",
+            "The chip is locked: its flash is protected against access.",
+            UNLOCK,
+        ),
+        Failure(
+            r"No STM32 target found|Unable to get core ID|DEV_TARGET|DEV_CONNECT_ERR|held under reset",
+            "The probe does not reach the chip.",
+            POWER + ' If they are fine, put "connect": ["mode=UR"] into runners.stm32cubeprogrammer.',
+            retry=True,
+        ),
+        Failure(
+            r"Data mismatch|Download verification failed|verif\w+ failed",
+            "What is in the flash is not what was written.",
+            VERIFY_AGAIN,
+            retry=True,
+        ),
+    )
+
+    def places(self) -> List[Path]:
+        program = Path("STMicroelectronics/STM32Cube/STM32CubeProgrammer")
+        roots = (Path.home(), Path("/opt"), Path("/usr/local"), Path("/Applications"))
+        mac = "STM32CubeProgrammer.app/Contents/MacOs/bin"
+        return [root / program / folder / self.tool for root in roots for folder in ("bin", mac)]
+
+    def commands(self, tool: str, job: Job) -> List[List[str]]:
+        argv = [tool, "--connect", "port=SWD"]
+        if job.serial_number:
+            argv.append(f"sn={job.serial_number}")
+        argv += job.params["connect"] or ()
+        return [[*argv, "--download", job.image("hex"), "--verify", "--rst"]]
