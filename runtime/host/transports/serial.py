@@ -97,7 +97,7 @@ class SerialTransport(PipeTransport):
                 self._touch()
             port = self._configured(self._baud)
             try:
-                _make_ours(port.fileno())
+                _make_ours(self.name, port.fileno())
                 if self._reset == "dtr_rts":
                     self._pulse(port)
                 self._attach(port.fileno(), port.fileno())
@@ -116,8 +116,6 @@ class SerialTransport(PipeTransport):
             return
         self._detach()
         _drain(port.fileno())
-        with contextlib.suppress(OSError):  # it may have been unplugged
-            fcntl.ioctl(port.fileno(), termios.TIOCNXCL)
         port.close()
         if self._lock is not None:
             self._lock.release()
@@ -183,8 +181,10 @@ class SerialTransport(PipeTransport):
         )
 
 
-def _make_ours(descriptor: int) -> None:
-    fcntl.ioctl(descriptor, termios.TIOCEXCL)
+def _make_ours(path: str, descriptor: int) -> None:
+    # A pseudo-terminal would stay exclusive when its holder is killed, and could not be opened again.
+    if not os.path.realpath(path).startswith("/dev/pts/"):
+        fcntl.ioctl(descriptor, termios.TIOCEXCL)
     attributes = termios.tcgetattr(descriptor)
     attributes[2] &= ~termios.HUPCL  # closing leaves DTR and RTS as they are
     attributes[6][termios.VMIN] = 1  # nothing to read is then no end of file
