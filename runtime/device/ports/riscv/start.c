@@ -47,7 +47,6 @@ __attribute__((noreturn)) void mtvm_reset(void);
 __attribute__((used, aligned(16))) static uint8_t trap_stack[TRAP_STACK_BYTES] __asm("mtvm_trap_stack");
 
 static volatile bool probing; /* an illegal instruction is an answer, and no fault */
-static bool reporting;        /* a fault in the report of a fault is not reported */
 
 /* What a reset of the chip does is done again: a restart may only jump here. Some chips start at another
  * address than that which the firmware is linked for; both show the same flash. The linker may not shorten
@@ -173,10 +172,6 @@ static void report(uintptr_t cause, uintptr_t stack) {
       "misaligned load at",        "load fault at",      "misaligned store at",    "store fault at",
   };
   const uintptr_t where = MTVM_CSR_READ(MTVM_CSR_MEPC);
-  if (reporting) {
-    mtvm_core_restart();
-  }
-  reporting = true;
   if (stack < (uintptr_t)mtvm_stack_bottom) {
     mtvm_port_fault("the stack overflowed at", where, stack);
   }

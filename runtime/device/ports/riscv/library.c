@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What picolibc asks of its system. Linked only where something prints, or may end the program. */
+#include <stdio.h>
+
+#include "../baremetal/port.h"
+
+static int put(char byte, FILE *file) {
+  (void)file;
+  mtvm_console_put(&byte, 1);
+  return 0;
+}
+
+static FILE console = FDEV_SETUP_STREAM(put, NULL, NULL, _FDEV_SETUP_WRITE);
+FILE *const stdout = &console;
+FILE *const stderr = &console;
+
+__attribute__((noreturn)) void _exit(int status);
+void _exit(int status) {
+  mtvm_port_fault("the firmware ended; status, caller:", (uintptr_t)status, (uintptr_t)__builtin_return_address(0));
+}
+
+/* abort, and so a failed assert, sends the program a signal. */
+int getpid(void);
+int getpid(void) { return 1; }
+
+int kill(int process, int signal);
+int kill(int process, int signal) {
+  (void)process;
+  mtvm_port_fault("the firmware stopped itself; signal, caller:", (uintptr_t)signal,
+                  (uintptr_t)__builtin_return_address(0));
+}
