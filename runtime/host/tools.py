@@ -25,7 +25,20 @@ from runtime.host.errors import ToolMissing
 LONGEST_SLEEP_SEC: Final = 0.25
 
 # Which Debian package brings a program; for messages.
-PACKAGES = {"cc": "gcc libc6-dev", "gcc": "gcc libc6-dev", "ar": "binutils", "make": "make", "cmake": "cmake"}
+PACKAGES: Final = {
+    "cc": "gcc libc6-dev",
+    "gcc": "gcc libc6-dev",
+    "ar": "binutils",
+    "make": "make",
+    "cmake": "cmake",
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "arm-none-eabi-ar": "binutils-arm-none-eabi",
+    "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    "riscv64-unknown-elf-ar": "binutils-riscv64-unknown-elf",
+    "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-riscv32": "qemu-system-misc",
+    "qemu-system-riscv64": "qemu-system-misc",
+}
 
 
 class ToolResult(NamedTuple):
