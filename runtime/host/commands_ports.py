@@ -116,15 +116,11 @@ def _attached_board(platform: Platform, board: Board, attached: Attached) -> Tra
             f"{board.name} is no board beside this machine: it runs here, and needs a firmware.",
             "Name a model archive, run this in a project, or name a serial port with --port.",
         )
-    if not port and not serial_number:
-        port = platform.port or board.address
-    address = link.SOCKET_ADDRESS.fullmatch(port or "")
-    if address is not None:
-        from runtime.host.transports.socket import SocketTransport
-
-        return SocketTransport(address["host"].strip("[]"), int(address["port"]))
-    from runtime.host.serial_ports import choose_port
-    from runtime.host.transports.serial import SerialTransport
-
-    baud = attached["baud_rate"] or platform.baud_rate or (board.uart.baud if board.uart else link.USUAL_BAUD)
-    return SerialTransport(choose_port(board, port, serial_number), baud)
+    return link.attached_transport(
+        platform,
+        board,
+        port=port,
+        serial_number=serial_number,
+        baud_rate=attached["baud_rate"],
+        reset="none",
+    )

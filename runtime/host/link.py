@@ -14,6 +14,8 @@ from runtime.host.errors import BoardError, TransportClosed, TransportError, Tra
 from runtime.host.project import Project
 
 if TYPE_CHECKING:
+    from runtime.host.boards import Board
+    from runtime.host.platform import Platform
     from runtime.host.transports.base import Transport
 
 # Seconds. A device answers in milliseconds; the last one bounds the longest single call (a time evaluator).
@@ -93,7 +95,28 @@ def transport_for(
 
         _check_built(project)
         return ProcessTransport([str(project.firmware)], cwd=str(project.directory))
-    port = port or project.platform.port or board.address
+    return attached_transport(
+        project.platform,
+        board,
+        port=port,
+        serial_number=serial_number,
+        baud_rate=baud_rate,
+        reset=board.reset,
+    )
+
+
+def attached_transport(
+    platform: Platform,
+    board: Board,
+    *,
+    port: Optional[str],
+    serial_number: Optional[str],
+    baud_rate: Optional[int],
+    reset: str,
+) -> Transport:
+    """The way to a real board, not opened yet. reset: what its opening does to the board, see boards.json."""
+    if not port and not serial_number:
+        port = platform.port or board.address
     socket_address = SOCKET_ADDRESS.fullmatch(port) if port else None
     if socket_address is not None:
         from runtime.host.transports.socket import SocketTransport
@@ -107,8 +130,8 @@ def transport_for(
     from runtime.host.serial_ports import choose_port
     from runtime.host.transports.serial import SerialTransport
 
-    baud = baud_rate or project.platform.baud_rate or (board.uart.baud if board.uart else USUAL_BAUD)
-    return SerialTransport(choose_port(board, port, serial_number), baud, board.reset)
+    baud = baud_rate or platform.baud_rate or (board.uart.baud if board.uart else USUAL_BAUD)
+    return SerialTransport(choose_port(board, port, serial_number), baud, reset)
 
 
 def run_standalone(project: Project, **attached: Any) -> str:
