@@ -7,10 +7,15 @@
 #include "port.h"
 
 #define PAINT 0xa5u
+#define FRAME_BYTES 128 /* what is in use below the frame of a function that calls nothing */
 #define FAULT_BYTES 128 /* of text */
+#define LONGEST_FIFO 32 /* bytes that a UART may hold back */
 
-/* Differs between resets: it survives them, and where the power was off it holds what RAM woke up with. */
+/* Differs between resets: it survives them, and where the power was off the whole stack holds what RAM woke up
+ * with. */
 static uint32_t entropy __attribute__((section(".noinit")));
+
+static bool ready;
 
 int main(void);
 
@@ -19,7 +24,6 @@ int main(void);
 static struct {
   volatile uint32_t in;
   volatile uint32_t out;
-  volatile uint32_t lost;
   uint8_t bytes[BOARD_RING_BYTES];
 } ring;
 
@@ -27,22 +31,30 @@ static uint64_t started;
 
 static uint32_t after(uint32_t index) { return index + 1 == BOARD_RING_BYTES ? 0 : index + 1; }
 
+/* What finds no room is lost, and the packet's CRC tells. */
 void mtvm_ring_put(uint8_t byte) {
   const uint32_t in = ring.in;
   const uint32_t next = after(in);
-  if (next == ring.out) {
-    ring.lost++;
-    return;
+  if (next != ring.out) {
+    ring.bytes[in] = byte;
+    ring.in = next;
   }
-  ring.bytes[in] = byte;
-  ring.in = next;
 }
 
-/* The part of the stack that is still in use starts above this frame. */
+static void stir(uint32_t word) {
+  entropy += word + 0x9e3779b9u;
+  entropy ^= entropy << 13;
+  entropy ^= entropy >> 17;
+  entropy ^= entropy << 5;
+}
+
+/* The part of the stack that is not in use yet: what it holds is stirred in, then it is painted. Caches are
+ * off still, so that what is stirred gets into RAM. */
 static void paint_stack(void) {
-  uint8_t *const here = __builtin_frame_address(0);
-  for (volatile uint8_t *byte = mtvm_stack_bottom; byte < here - 128; byte++) {
-    *byte = PAINT;
+  volatile uint32_t *const end = (volatile uint32_t *)((uintptr_t)__builtin_frame_address(0) - FRAME_BYTES);
+  for (volatile uint32_t *word = (volatile uint32_t *)(void *)mtvm_stack_bottom; word < end; word++) {
+    stir(*word);
+    *word = PAINT * 0x01010101u;
   }
 }
 
@@ -67,14 +79,17 @@ void mtvm_port_start(void) {
 tvm_crt_error_t TVMPlatformInitialize(void) {
   mtvm_core_init();
   BOARD_SETUP(MTVM_CHANGE)
-  mtvm_timer_init();
   mtvm_uart_init();
+  mtvm_timer_init(); /* after the UART: QEMU looks anew for bytes that came early when a timer starts */
   mtvm_core_enable_interrupt(BOARD_UART_INTERRUPT);
+  ready = true;
   mtvm_core_unmask();
   return kTvmErrorNoError;
 }
 
-void TVMPlatformAbort(tvm_crt_error_t code) { mtvm_port_fault("the firmware stopped itself, error", code, 0); }
+void TVMPlatformAbort(tvm_crt_error_t code) {
+  mtvm_port_fault("the firmware stopped itself; error, caller:", code, (uintptr_t)__builtin_return_address(0));
+}
 
 tvm_crt_error_t TVMPlatformTimerStart(void) {
   started = mtvm_timer_ticks();
@@ -89,10 +104,7 @@ tvm_crt_error_t TVMPlatformTimerStop(double *elapsed_seconds) {
 /* The timer at the moment of asking adds what the host's and the chip's clocks do not share. */
 tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
   for (size_t i = 0; i < n; i++) {
-    entropy += (uint32_t)mtvm_timer_ticks() + 0x9e3779b9u;
-    entropy ^= entropy << 13;
-    entropy ^= entropy >> 17;
-    entropy ^= entropy << 5;
+    stir((uint32_t)mtvm_timer_ticks());
     buffer[i] = (uint8_t)(entropy >> 11);
   }
   return kTvmErrorNoError;
@@ -121,15 +133,17 @@ bool mtvm_platform_write(const uint8_t *data, size_t n) {
   return true;
 }
 
-static char *append(char *to, const char *text) {
-  while (*text != '\0') {
+static char *append(char *to, const char *end, const char *text) {
+  while (*text != '\0' && to < end) {
     *to++ = *text++;
   }
   return to;
 }
 
 static char *append_hex(char *to, uintptr_t number) {
-  to = append(to, " 0x");
+  *to++ = ' ';
+  *to++ = '0';
+  *to++ = 'x';
   for (unsigned shift = sizeof number * 8; shift > 0;) {
     shift -= 4;
     *to++ = "0123456789abcdef"[number >> shift & 15];
@@ -137,15 +151,32 @@ static char *append_hex(char *to, uintptr_t number) {
   return to;
 }
 
-/* What it says costs the rest of the session, which is lost anyway. */
+static void let_the_last_bytes_leave(void) {
+  const uint32_t ticks = mtvm_timer_hz / (BOARD_UART_BAUD / (LONGEST_FIFO * 10) + 1);
+  const uint64_t begun = mtvm_timer_ticks();
+  while (mtvm_timer_ticks() - begun < ticks) {
+  }
+}
+
+/* What it says costs the rest of the session, which is lost anyway. A fault of the report itself is not
+ * reported. */
 void mtvm_port_fault(const char *what, uintptr_t where, uintptr_t more) {
+  static bool reporting;
   char text[FAULT_BYTES];
-  char *end = append(text, "fault: ");
+  char *end = text + sizeof text - 2 * (sizeof " 0x" + 2 * sizeof where);
   mtvm_core_mask();
-  end = append(end, what);
-  end = append_hex(end, where);
-  end = append_hex(end, more);
-  *end = '\0';
-  mtvm_app_say(text);
+  if (!reporting) {
+    reporting = true;
+    if (!ready) {
+      (void)TVMPlatformInitialize();
+      mtvm_core_mask();
+    }
+    end = append(append(text, end, "fault: "), end, what);
+    end = append_hex(end, where);
+    end = append_hex(end, more);
+    *end = '\0';
+    mtvm_app_say(text);
+    let_the_last_bytes_leave();
+  }
   mtvm_core_restart();
 }

@@ -43,6 +43,7 @@ extern const uint32_t mtvm_timer_hz;
 /* ports/baremetal */
 __attribute__((noreturn)) void mtvm_port_start(void);
 void mtvm_ring_put(uint8_t byte);
+void mtvm_console_put(const char *text, size_t n); /* what user code prints: log messages, line by line */
 
 /* A fault in words, with up to two numbers that tell where; the chip is reset after. */
 __attribute__((noreturn)) void mtvm_port_fault(const char *what, uintptr_t where, uintptr_t more);

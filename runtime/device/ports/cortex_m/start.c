@@ -7,18 +7,36 @@
 #define AIRCR MTVM_REGISTER(32, 0xe000ed0cu)
 #define CCR MTVM_REGISTER(32, 0xe000ed14u)
 #define SHCSR MTVM_REGISTER(32, 0xe000ed24u)
+#define CFSR MTVM_REGISTER(32, 0xe000ed28u)
+#define MMFAR MTVM_REGISTER(32, 0xe000ed34u)
+#define BFAR MTVM_REGISTER(32, 0xe000ed38u)
 #define CPACR MTVM_REGISTER(32, 0xe000ed88u)
 #define CCSIDR MTVM_REGISTER(32, 0xe000ed80u)
 #define CSSELR MTVM_REGISTER(32, 0xe000ed84u)
 #define ICIALLU MTVM_REGISTER(32, 0xe000ef50u)
 #define DCISW MTVM_REGISTER(32, 0xe000ef60u)
+#define MPU_TYPE MTVM_REGISTER(32, 0xe000ed90u)
+#define MPU_CTRL MTVM_REGISTER(32, 0xe000ed94u)
+#define MPU_RNR MTVM_REGISTER(32, 0xe000ed98u)
+#define MPU_RBAR MTVM_REGISTER(32, 0xe000ed9cu)
+#define MPU_RASR MTVM_REGISTER(32, 0xe000eda0u)
 #define NVIC_ENABLE(interrupt) MTVM_REGISTER(32, 0xe000e100u + (interrupt) / 32 * 4)
 
 #define AIRCR_RESET 0x05fa0004u
 #define FPU_ON 0x00f00000u
-#define FAULTS_ON 0x00070000u
+#define FAULTS_ON 0x000f0000u /* memory, bus, usage; where there is such a thing, secure */
+#define MMFAR_VALID 0x80u
+#define BFAR_VALID 0x8000u
+#define STACK_LIMIT 0x100000u
+#define MPU_ON 0x5u /* what no region covers is as it was */
+#define MPU_READ_ONLY_128 0x1602000du /* 128 bytes, no code, write-through */
 #define ICACHE_ON 0x00020000u
 #define DCACHE_ON 0x00010000u
+
+#define GUARD_BYTES 128 /* the end of the stack, which nothing may write to */
+
+/* Not Cortex-M0, M0+ and M23: faults of several kinds, caches. */
+#define MAINLINE (__ARM_ARCH_ISA_THUMB == 2)
 
 extern uint32_t mtvm_data_load[];
 extern uint32_t mtvm_data_begin[];
@@ -45,7 +63,10 @@ __attribute__((naked, noreturn)) void mtvm_reset(void) {
 __attribute__((noreturn, used)) static void start(void) __asm("mtvm_core_start");
 static void start(void) {
   const uint32_t *from = mtvm_data_load;
-#if defined(__ARM_FP)
+#if MAINLINE && __ARM_ARCH >= 8
+  __asm volatile("msr msplim, %0" ::"r"(mtvm_stack_bottom + GUARD_BYTES));
+#endif
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
   CPACR |= FPU_ON;
   barrier();
 #endif
@@ -72,13 +93,26 @@ __attribute__((naked)) static void fault(void) {
 }
 
 void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
-  static const char *const names[] = {"hard fault at", "memory fault at", "bus fault at", "usage fault at"};
-  const char *what = exception >= 3 && exception <= 6 ? names[exception - 3] : "unexpected interrupt at";
+  static const char *const whats[] = {"hard fault; code, caller:", "memory fault; code, caller:",
+                                      "bus fault; code, caller:", "no valid instruction; code, caller:",
+                                      "secure fault; code, caller:"};
   const uintptr_t place = (uintptr_t)frame;
-  if (place < (uintptr_t)mtvm_stack_bottom || place > (uintptr_t)mtvm_stack_top - 32) {
-    mtvm_port_fault("the stack overflowed, to", place, exception);
+  const uintptr_t end = (uintptr_t)mtvm_stack_bottom + GUARD_BYTES;
+  const uint32_t cause = MAINLINE ? CFSR : 0;
+  const uint32_t address = (cause & BFAR_VALID) != 0 ? BFAR : (cause & MMFAR_VALID) != 0 ? MMFAR : 0;
+#if MAINLINE
+  MPU_CTRL = 0;
+#endif
+  if (place < end || place > (uintptr_t)mtvm_stack_top - 32 || (cause & STACK_LIMIT) != 0 ||
+      address - (uintptr_t)mtvm_stack_bottom < GUARD_BYTES) {
+    mtvm_port_fault("the stack overflowed; stack, its end:", place, end);
   }
-  mtvm_port_fault(what, frame[6], frame[5]);
+  if (address != 0) {
+    mtvm_port_fault("no such memory; code, address:", frame[6], address);
+  }
+  mtvm_port_fault(exception - 3 < sizeof whats / sizeof whats[0] ? whats[exception - 3]
+                                                                 : "unexpected interrupt; code, caller:",
+                  frame[6], frame[5]);
 }
 
 typedef void (*vector_t)(void);
@@ -95,7 +129,21 @@ __attribute__((section(".vectors"), used)) static const union {
 /* Weak: a timer without an interrupt brings none. */
 __attribute__((weak)) void mtvm_timer_interrupt(void) {}
 
-#if __ARM_ARCH >= 7 && defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 2
+#if MAINLINE
+/* Armv8-M has a stack limit instead. Below RAM there is nothing on most chips, but not on all, nor in every
+ * emulator. */
+static void guard_stack(void) {
+#if __ARM_ARCH == 7
+  if ((MPU_TYPE >> 8 & 0xffu) != 0) {
+    MPU_RNR = 0;
+    MPU_RBAR = (uint32_t)(uintptr_t)mtvm_stack_bottom;
+    MPU_RASR = MPU_READ_ONLY_128;
+    MPU_CTRL = MPU_ON;
+    barrier();
+  }
+#endif
+}
+
 /* Whoever has no cache reads zeros here. */
 static void enable_caches(void) {
   uint32_t shape;
@@ -121,8 +169,9 @@ static void enable_caches(void) {
 
 void mtvm_core_init(void) {
   VTOR = (uint32_t)(uintptr_t)vectors;
+#if MAINLINE
   SHCSR |= FAULTS_ON;
-#if __ARM_ARCH >= 7 && defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 2
+  guard_stack();
   enable_caches();
 #endif
 }
