@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Dict, Final, List
 
 from runtime import server
-from runtime.host.boards import BARE_METAL, Board, RegisterWrite
+from runtime.host.boards import BARE_METAL, CUSTOM, Board, RegisterWrite
 from runtime.host.cpus import ARM, find_cpu
 from runtime.host.errors import BoardError
 
 PORTS: Final = "runtime/device/ports"
+OWN_PORT: Final = "port"  # of a platform and its projects: the owner's C files, for the port `custom`
 BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
 # Bytes of RAM -> bytes of the packet buffer. The receive ring holds such a packet twice: each of its bytes
 # may be escaped.
@@ -30,11 +31,13 @@ def port_config(platform_directory: Path, board: Board) -> Dict[str, Any]:
     """The part of a project's configuration that follows from its board."""
     if board.port not in BARE_METAL:
         return {
-            "FIRMWARE": "firmware",
+            "FIRMWARE": "firmware" if board.transport == "process" else "firmware.elf",
             "CROSS": "",
             "CPU_FLAGS": [],
             "LINKER_SCRIPT": "",
-            "PORT_SOURCES": _folder(platform_directory, board, board.port),
+            "PORT_SOURCES": _own_port(platform_directory, board)
+            if board.port == CUSTOM
+            else _folder(platform_directory, board, board.port),
         }
     assert board.cpu is not None and board.uart is not None
     cpu = find_cpu(board.name, board.cpu)
@@ -81,6 +84,17 @@ def _folder(platform_directory: Path, board: Board, name: str) -> List[str]:
         raise BoardError(
             f"boards.json: board {board.name!r}: there is no port {name!r} in {folder.parent}.",
             f"Ports: {', '.join(known)}.",
+        )
+    return [path.relative_to(platform_directory).as_posix() for path in sources]
+
+
+def _own_port(platform_directory: Path, board: Board) -> List[str]:
+    sources = sorted((platform_directory / OWN_PORT).glob("*.c"))
+    if not sources:
+        raise BoardError(
+            f"boards.json: board {board.name!r} has the port {CUSTOM!r}, and {OWN_PORT}/ has no C file.",
+            f"Restore {OWN_PORT}/board.c, or write a file there with the functions of "
+            "runtime/device/include/microtvm/platform.h.",
         )
     return [path.relative_to(platform_directory).as_posix() for path in sources]
 

@@ -24,6 +24,7 @@ TRANSPORTS: Final = ("process", "serial", "socket")
 VERIFIED: Final = ("run", "emulated", "built")
 RESETS: Final = ("none", "dtr_rts", "touch_1200", "debug_probe")
 BARE_METAL: Final = ("cortex_m", "riscv")  # ports whose entries must describe the chip
+CUSTOM: Final = "custom"  # the port that an owner writes, in the platform's own port/
 EMULATOR: Final = "qemu"  # the runner that starts an emulated board
 ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
 USB_ID: Final = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
@@ -240,7 +241,7 @@ UART: Final = {
 FIELDS: Final = {
     "label": Field(_text, True, "what the board is, in words"),
     "family": Field(_text, True, "the board family whose build files serve it"),
-    "port": Field(_text, True, "the folder of runtime/device/ports/ that holds its platform functions"),
+    "port": Field(_text, True, "a folder of runtime/device/ports/, or custom for port/ of the platform"),
     "transport": Field(_one_of(*TRANSPORTS), True, "how its bytes travel"),
     "verified": Field(_one_of(*VERIFIED), True, "how far it was verified"),
     "memory": Field(_memory, False, "flash and ram, or null where there is no limit"),

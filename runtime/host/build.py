@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Dict, Final, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from runtime.host import sources
-from runtime.host.bare_metal import BOARD_DIRECTORY
+from runtime.host.bare_metal import BOARD_DIRECTORY, OWN_PORT
 from runtime.host.cache import Cache, Digest
 from runtime.host.errors import BuildError, PlatformError
 from runtime.host.lock import exclusive
-from runtime.host.platform import BUILD_FILES
+from runtime.host.own_build import own_build_argv
+from runtime.host.platform import API_SERVER, BUILD_FILES
 from runtime.host.project import BUILD_DIRECTORY, Project
 from runtime.host.size import largest, part_sizes
 from runtime.host.tools import ToolResult, find_tool, run_tool
@@ -51,6 +52,7 @@ STAGE_WORDS: Final = {
     "runtime": "compiling the device runtime and the platform",
     "model": "compiling the model",
     "link": "linking the firmware",
+    "build_command": f"running build_command of {API_SERVER}",
 }
 # The first line that says what is wrong: a compiler's, or else the linker's or make's.
 COMPILER_ERROR: Final = re.compile(r"^.+?:\d+:(?:\d+:)? (?:fatal )?error: .+$", re.MULTILINE)
@@ -85,10 +87,12 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
     the tail of its output; ToolMissing where a program is missing.
     """
     cache = cache if cache is not None else Cache()
-    compiler = find_compiler(project.cross)
     with exclusive(
         project.directory / LOCK_FILE, TIMEOUT_SEC, "Another build of this project has been running"
     ):
+        if project.platform.build_command is not None:
+            return _build_their_way(project, verbose)
+        compiler = find_compiler(project.cross)
         names = _cache_names(project, compiler)
         directory = project.directory / BUILD_DIRECTORY
         _make_empty(directory)
@@ -99,6 +103,30 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
             stages = list(_run_stages(project, compiler, cache, names, verbose))
         _check_memory(project)
         _write_report(directory, stages)
+    return BuildReport(project.firmware, stages)
+
+
+def link_map(project: Project) -> Optional[Path]:
+    """The link map of the firmware; None where the owner's build command left none."""
+    path = project.directory / BUILD_DIRECTORY / LINK_MAP
+    return path if path.is_file() or project.platform.build_command is None else None
+
+
+def _build_their_way(project: Project, verbose: bool) -> BuildReport:
+    """Build with build_command. What else it leaves in the build directory stays: it may go on from there."""
+    directory = project.directory / BUILD_DIRECTORY
+    directory.mkdir(exist_ok=True)
+    for file in _linked(project):
+        (directory / file).unlink(missing_ok=True)
+    seconds = _run_stage("build_command", own_build_argv(project), project.directory, verbose)
+    if not project.firmware.is_file():
+        raise BuildError(
+            f"build_command ended well, but made no {project.firmware}.",
+            f"Let it write the firmware to {{firmware}}; it is in {API_SERVER}.",
+        )
+    stages = [Stage("build_command", seconds, False)]
+    _check_memory(project)
+    _write_report(directory, stages)
     return BuildReport(project.firmware, stages)
 
 
@@ -297,6 +325,7 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
             *_files(device / "ports"),
             *_files(device / "apps"),
             *_files(root / BOARD_DIRECTORY),
+            *_files(root / OWN_PORT),
         ],
         "model": [*_files(root / "model" / "codegen"), *_files(root / "src"), *_files(root / "extra")],
     }
@@ -316,12 +345,14 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
 def _check_memory(project: Project) -> None:
     """Raise BuildError when the firmware is larger than the memory of its board."""
     board = project.board()
-    link_map = project.directory / BUILD_DIRECTORY / LINK_MAP
-    parts = part_sizes(link_map)
+    path = link_map(project)
+    if path is None:
+        return
+    parts = part_sizes(path)
     for kind, limit in (("flash", board.flash_bytes), ("ram", board.ram_bytes)):
         sizes = {part.part: getattr(part, kind) for part in parts}
         if limit is not None and sum(sizes.values()) > limit:
-            pieces = ((piece.name, getattr(piece, kind)) for piece in largest(link_map, kind, LARGEST_PIECES))
+            pieces = ((piece.name, getattr(piece, kind)) for piece in largest(path, kind, LARGEST_PIECES))
             raise BuildError(
                 f"The firmware needs {sum(sizes.values()):,} bytes of {kind}; {board.name} has {limit:,}.",
                 f"The parts: {_listed(sizes.items())}. The largest pieces: {_listed(pieces)}. "

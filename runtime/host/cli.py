@@ -379,14 +379,21 @@ def size(project: Project, verbose: bool, attached: Attached, no_run: bool) -> N
 
     builder.build(project, verbose=verbose)
     board = project.board()
-    table = _number_table("bytes", "flash", "RAM")
-    *parts, total = size_rows(project.directory / BUILD_DIRECTORY / builder.LINK_MAP)
-    for row in parts:
-        table.add_row(*row)
-    table.add_section()
-    table.add_row(*total)
-    table.add_row(f"{board.name} has", _size(board.flash_bytes), _size(board.ram_bytes))
-    out.print(table, soft_wrap=False, crop=False)
+    link_map = builder.link_map(project)
+    if link_map is None:
+        out.print(
+            f"No link map: let build_command write one to {BUILD_DIRECTORY}/{builder.LINK_MAP} "
+            f"(-Wl,-Map={BUILD_DIRECTORY}/{builder.LINK_MAP}), and this tells the flash and the RAM it takes."
+        )
+    else:
+        table = _number_table("bytes", "flash", "RAM")
+        *parts, total = size_rows(link_map)
+        for row in parts:
+            table.add_row(*row)
+        table.add_section()
+        table.add_row(*total)
+        table.add_row(f"{board.name} has", _size(board.flash_bytes), _size(board.ram_bytes))
+        out.print(table, soft_wrap=False, crop=False)
     if project.project_type == "host_driven" and not no_run:
         _bring_up(project, verbose, attached)
         for what, used in _usage_rows(project, attached):
@@ -409,11 +416,12 @@ def _memory_rows(project: Project) -> List[Tuple[str, str]]:
     from runtime.host.size import part_sizes
 
     board = project.board()
-    parts = part_sizes(project.directory / BUILD_DIRECTORY / builder.LINK_MAP)
+    link_map = builder.link_map(project)
+    parts = [] if link_map is None else part_sizes(link_map)
     return [
         (what, f"{sum(getattr(part, kind) for part in parts):,} of {limit:,} bytes of {board.name}")
         for what, kind, limit in (("flash", "flash", board.flash_bytes), ("RAM", "ram", board.ram_bytes))
-        if limit is not None
+        if limit is not None and parts
     ]
 
 

@@ -47,6 +47,7 @@ FROM_PLATFORM: Final = (
     "boards.json",
     "requirements.txt",
     "runtime",
+    bare_metal.OWN_PORT,
     "extra",
 )
 

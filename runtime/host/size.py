@@ -82,10 +82,12 @@ def part_sizes(path: Path) -> List[PartSize]:
 
 
 def size_rows(path: Path) -> List[Tuple[str, str, str]]:
-    """The same as rows of a table, the last of them for "all": part, bytes of flash, bytes of RAM."""
+    """The same as rows of a table, the last of them for "all": part, bytes of flash, bytes of RAM. Only that
+    one where the map, of a build that is not ours, does not tell the parts."""
     parts = part_sizes(path)
     whole = PartSize("all", sum(part.flash for part in parts), sum(part.ram for part in parts))
-    return [(part.part, f"{part.flash:,}", f"{part.ram:,}") for part in (*parts, whole)]
+    told = parts if any(part.flash or part.ram for part in parts if part.part in PARTS) else []
+    return [(part.part, f"{part.flash:,}", f"{part.ram:,}") for part in (*told, whole)]
 
 
 def read_map(path: Path, parts: Mapping[str, Sequence[str]]) -> List[PartSize]:
