@@ -9,12 +9,13 @@ UART and of time source, and baremetal/ for what all of them share.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Final, List
+from typing import Any, Dict, Final, List, Mapping
 
 from runtime import server
 from runtime.host.boards import BARE_METAL, CUSTOM, Board, RegisterWrite
 from runtime.host.cpus import ARM, find_cpu
 from runtime.host.errors import BoardError
+from runtime.host.object_abi import flags_for
 
 PORTS: Final = "runtime/device/ports"
 OWN_PORT: Final = "port"  # of a platform and its projects: the owner's C files, for the port `custom`
@@ -27,8 +28,12 @@ RING_FRAMING_BYTES: Final = 64  # start, length, CRC, each maybe escaped, and th
 LIBRARY: Final = {True: ["--specs=nano.specs"], False: ["--specs=picolibc.specs"]}
 
 
-def port_config(platform_directory: Path, board: Board) -> Dict[str, Any]:
-    """The part of a project's configuration that follows from its board."""
+def port_config(platform_directory: Path, board: Board, objects: Mapping[str, bytes]) -> Dict[str, Any]:
+    """The part of a project's configuration that follows from its board.
+
+    objects: object files that a model brings, by name. Raises BoardError, and ArchiveError where the board
+    cannot run those.
+    """
     if board.port not in BARE_METAL:
         return {
             "FIRMWARE": "firmware" if board.transport == "process" else "firmware.elf",
@@ -45,7 +50,11 @@ def port_config(platform_directory: Path, board: Board) -> Dict[str, Any]:
     return {
         "FIRMWARE": "firmware.elf",
         "CROSS": cpu.cross,
-        "CPU_FLAGS": [*cpu.flags, *library, f"-DMTVM_PACKET_BUFFER_BYTES={packet_buffer_bytes(board)}"],
+        "CPU_FLAGS": [
+            *flags_for(board.name, cpu, objects),
+            *library,
+            f"-DMTVM_PACKET_BUFFER_BYTES={packet_buffer_bytes(board)}",
+        ],
         "LINKER_SCRIPT": f"{PORTS}/{board.port}/link.ld",
         "PORT_SOURCES": [
             *_folder(platform_directory, board, "baremetal"),
@@ -77,12 +86,12 @@ def packet_buffer_bytes(board: Board) -> int:
 
 
 def _folder(platform_directory: Path, board: Board, name: str) -> List[str]:
-    folder = platform_directory / PORTS / name
-    sources = sorted(folder.glob("*.c"))
+    ports = platform_directory / PORTS
+    known = sorted(path.name for path in ports.iterdir() if path.is_dir())
+    sources = sorted((ports / name).glob("*.c")) if name in known else []
     if not sources:
-        known = sorted(path.name for path in folder.parent.iterdir() if path.is_dir())
         raise BoardError(
-            f"boards.json: board {board.name!r}: there is no port {name!r} in {folder.parent}.",
+            f"boards.json: board {board.name!r}: there is no port {name!r} in {ports}.",
             f"Ports: {', '.join(known)}.",
         )
     return [path.relative_to(platform_directory).as_posix() for path in sources]

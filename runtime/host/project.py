@@ -109,11 +109,12 @@ def generate(
     Raises PlatformError and its subclasses.
     """
     board = choose_board(platform.boards(), options.get("board"))
-    port_config = bare_metal.port_config(platform.directory, board)
     project_type = options.get("project_type") or "host_driven"
     _check_place(platform, project_dir)
     archive = ModelArchive.open(archive_path)
     check_archive(archive, project_type)
+    objects = {name: archive.read(name) for name in archive.objects}
+    port_config = bare_metal.port_config(platform.directory, board, objects)
     settings: Dict[str, Any] = {
         "board": board.name,
         "runner": options.get("runner"),

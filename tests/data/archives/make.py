@@ -33,6 +33,11 @@ from examples.digits.tvm_wheel import (
 )
 
 HERE = Path(__file__).parent
+# Floats travel between functions in integer registers, or in those of the FPU.
+CORTEX_M4_TARGETS = {
+    "graph_llvm_m4": "llvm -mtriple=thumbv7em-none-eabi -mcpu=cortex-m4",
+    "graph_llvm_m4_hard": "llvm -mtriple=thumbv7em-none-eabihf -mcpu=cortex-m4 -mfloat-abi=hard",
+}
 Arrays = Dict[str, np.ndarray]
 
 
@@ -147,6 +152,8 @@ def main() -> None:
     write("graph_c_params.tar", tarred(exported(build(dense_mod, C_TARGET, "graph", {}))), *dense_answer)
     write("graph_c_many.tar", tarred(exported(build(many_mod, C_TARGET, "graph", linked))), *many_answer)
     write("graph_llvm.tar", tarred(exported(build(dense_mod, LLVM_TARGET, "graph", linked))), *dense_answer)
+    for name, target in CORTEX_M4_TARGETS.items():
+        write(f"{name}.tar", tarred(exported(build(dense_mod, target, "graph", linked))), *dense_answer)
 
     aot = exported(build(dense_mod, C_TARGET, "aot", packed))
     write("aot_c.tar", tarred(aot), *dense_answer)
