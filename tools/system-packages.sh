@@ -46,6 +46,9 @@ look_for() {
         need "libgcc-$(gcc -dumpversion | cut -d. -f1)-dev" links gcc -fsanitize=address,undefined
     fi
     need "gcc-arm-none-eabi libnewlib-arm-none-eabi" links arm-none-eabi-gcc --specs=nosys.specs
+    need openocd has openocd
+    need stlink-tools has st-flash
+    need dfu-util has dfu-util
     need clang links clang
     if has clang; then
         # Debian has the run time apart from 12 on, under a name with the version.
