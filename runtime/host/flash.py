@@ -23,6 +23,7 @@ from runtime.host.tools import find_tool, run_tool
 
 OWN_COMMAND: Final = Custom.name
 IMAGE_TIMEOUT_SEC: Final = 60.0
+SAME_KIND_WAIT_SEC: Final = 60.0  # for whoever flashes a board of the same name, maybe another one
 RETRY_PAUSE_SEC: Final = 1.0  # what a probe needs to come back after a reset of its USB
 
 
@@ -165,15 +166,15 @@ def _find(plan: _Plan) -> str:
 @contextmanager
 def _alone(plan: _Plan) -> Iterator[None]:
     """Nobody else flashes this board meanwhile. Raises FlashError that says who does."""
-    job = plan.job
+    job, wait_sec = plan.job, 0.0
     if job.serial_number:
         lock = serial_number_lock(job.serial_number)
     elif job.port:
         lock = port_lock(job.port)
     else:
-        lock = BoardLock(f"the board {job.board.name}")
+        lock, wait_sec = BoardLock(f"the board {job.board.name}"), SAME_KIND_WAIT_SEC
     try:
-        lock.acquire()
+        lock.acquire(wait_sec)
     except TransportError as error:
         raise FlashError(error.what, error.next_step) from error
     try:
