@@ -1325,8 +1325,20 @@ def _watch_client(write_fd: int) -> Callable[[], None]:
     return watching.clear
 
 
+def _leave(exit_status: int) -> None:
+    """End the process without taking the interpreter apart, which takes longer than all that it had to do:
+    TVM waits for each of the servers that it starts. Nothing is left that an exit handler should see to."""
+    for stream in (sys.stdout, sys.stderr):
+        try:  # noqa: SIM105  contextlib is not imported here
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # missing, broken or closed: nobody reads it
+            pass
+    os._exit(exit_status)
+
+
 def main(handler: ProjectAPIHandler, argv: Optional[Sequence[str]] = None) -> None:
-    """Serve a client on the two file descriptors that `argv` (else the command line) names, until it is gone.
+    """Serve a client on the two file descriptors that `argv` (else the command line) names, until it is gone,
+    and end the process.
 
     At the end, also after SIGTERM, SIGINT or SIGHUP, the transport is closed and every child process that was
     started meanwhile is ended. After SIGKILL nothing of this runs: a child sees the end of its standard input
@@ -1358,5 +1370,4 @@ def main(handler: ProjectAPIHandler, argv: Optional[Sequence[str]] = None) -> No
                 if stop_watching:
                     stop_watching()
                 end_children(spared)
-        if signals.exit_status:
-            raise Stop(signals.exit_status)
+        _leave(signals.exit_status)

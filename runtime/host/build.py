@@ -21,6 +21,7 @@ from typing import Dict, Final, Iterable, Iterator, List, NamedTuple, Optional, 
 from runtime.host import sources
 from runtime.host.bare_metal import BOARD_DIRECTORY, OWN_PORT
 from runtime.host.cache import Cache, Digest
+from runtime.host.crt import CRT_DIRECTORY
 from runtime.host.errors import BuildError, PlatformError
 from runtime.host.lock import exclusive
 from runtime.host.own_build import own_build_argv
@@ -41,7 +42,8 @@ LOCK_FILE: Final = ".build.lock"
 CMAKE_CANNOT: Final = '#:;[]"\\'  # letters in a path on which its makefiles fail
 # What a compiler reads of its environment, and the build files.
 COMPILER_ENVIRONMENT: Final = (
-    *("CFLAGS", "CPPFLAGS", "AR", "CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH"),
+    *("CFLAGS", "CXXFLAGS", "CPPFLAGS", "AR", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH"),
+    *("LIBRARY_PATH",),
     *("COMPILER_PATH", "GCC_EXEC_PREFIX"),
 )
 MAKES_OWN: Final = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
@@ -101,7 +103,8 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
             project.firmware.chmod(0o777 & ~_umask())
         else:
             stages = list(_run_stages(project, compiler, cache, names, verbose))
-        _check_memory(project)
+        if not project.settings["config"]["LINKER_SCRIPT"]:  # the linker holds its limits itself
+            _check_memory(project)
         _write_report(directory, stages)
     return BuildReport(project.firmware, stages)
 
@@ -133,20 +136,29 @@ def _build_their_way(project: Project, verbose: bool) -> BuildReport:
 def find_compiler(cross: str = "") -> str:
     """The C compiler as a command. cross: the prefix of a cross compiler's name; "" for this machine's, which
     is $CC, and may hold arguments, else cc. Raises PlatformError, ToolMissing."""
-    if cross:
-        return find_tool(f"{cross}gcc", "compile the firmware")
-    command = os.environ.get("CC", "").strip() or "cc"
+    return _find_compiler(f"{cross}gcc" if cross else "", "CC", "cc")
+
+
+def _find_compiler(cross_compiler: str, variable: str, usual: str) -> str:
+    if cross_compiler:
+        return find_tool(cross_compiler, "compile the firmware")
+    command = os.environ.get(variable, "").strip() or usual
     try:
         words = shlex.split(command)
     except ValueError as error:
         raise PlatformError(
-            f"CC in the environment is not a command: {command!r} ({error}).",
+            f"{variable} in the environment is not a command: {command!r} ({error}).",
             "Set it to a compiler, or unset it.",
         ) from error
     find_tool(words[0], "compile the firmware")
     if "/" in words[0]:
         words[0] = os.path.abspath(words[0])  # noqa: PTH100 - the build runs in another directory
     return shlex.join(words)
+
+
+def find_cxx_compiler(cross: str = "") -> str:
+    """The C++ compiler as a command, which TVM's own runtime needs; like find_compiler, with $CXX or c++."""
+    return _find_compiler(f"{cross}g++" if cross else "", "CXX", "c++")
 
 
 def _make_empty(directory: Path) -> None:
@@ -219,6 +231,8 @@ class _Make:
         self._verbose = verbose
         self._program = find_tool("make", "build the firmware")
         self._variables = [f"CC={compiler}"]
+        if project.has_own_crt:
+            self._variables.append(f"CXX={find_cxx_compiler(project.cross)}")
         if project.cross:
             self._variables.append(f"AR={find_tool(f'{project.cross}ar', 'build the firmware')}")
 
@@ -240,7 +254,9 @@ class _CMake:
     def __init__(self, project: Project, compiler: str, verbose: bool) -> None:
         self._directory = project.directory
         self._verbose = verbose
-        self._compiler = compiler
+        self._compilers = {"CC": compiler}
+        if project.has_own_crt:
+            self._compilers["CXX"] = find_cxx_compiler(project.cross)
         self._program = find_tool("cmake", "build the firmware")
         self._make = find_tool("make", "build the firmware")
         bad = [letter for letter in CMAKE_CANNOT if letter in str(project.directory)]
@@ -253,9 +269,10 @@ class _CMake:
     def configure(self, prebuilt: Dict[str, str]) -> Optional[float]:
         argv = [self._program, "-S", ".", "-B", BUILD_DIRECTORY, "-G", "Unix Makefiles"]
         # CMake's own trial builds cost more than ours; a compiler that does not work fails in the next stage.
-        argv += ["-DCMAKE_C_COMPILER_FORCED=1", "-DCMAKE_BUILD_TYPE="]
+        argv += [f"-DCMAKE_{language}_COMPILER_FORCED=1" for language in ("C", "CXX")]
+        argv.append("-DCMAKE_BUILD_TYPE=")
         argv += [f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in LIBRARIES]
-        return _run_stage("configure", argv, self._directory, self._verbose, CC=self._compiler)
+        return _run_stage("configure", argv, self._directory, self._verbose, **self._compilers)
 
     def make(self, stage: str, targets: List[str]) -> float:
         # CMake's makefiles directly, and each target without looking through those before it, which the
@@ -312,18 +329,21 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
     config = (root / sources.CONFIGS[build_system][0]).read_text(encoding="utf-8").splitlines()
     common = Digest()
     common.add(*_compiler_identity(compiler, root))
+    if project.has_own_crt:
+        common.add(*_compiler_identity(find_cxx_compiler(project.cross), root))
     common.add(*(os.environ.get(name, "") for name in COMPILER_ENVIRONMENT))
     settings: Dict[str, List[str]] = {}
     for line in config:
         settings.setdefault(sources.concerns(line), []).append(line)
     common.add(build_system, *settings.pop("all"))
     common.add_files(root, [root / BUILD_FILES[build_system]])
-    common.add_files(root, _files(device / "include"))
+    common.add_files(root, [*_files(device / "include"), *_files(root / CRT_DIRECTORY / "include")])
     inputs = {
-        "runtime": _files(device / "src"),
+        "runtime": [*_files(device / "src"), *_files(root / CRT_DIRECTORY), *_files(device / "crt")],
         "platform": [
             *_files(device / "ports"),
             *_files(device / "apps"),
+            *_files(device / "crt"),
             *_files(root / BOARD_DIRECTORY),
             *_files(root / OWN_PORT),
         ],
@@ -346,7 +366,7 @@ def _check_memory(project: Project) -> None:
     """Raise BuildError when the firmware is larger than the memory of its board."""
     board = project.board()
     path = link_map(project)
-    if path is None:
+    if path is None or (board.flash_bytes is None and board.ram_bytes is None):
         return
     parts = part_sizes(path)
     for kind, limit in (("flash", board.flash_bytes), ("ram", board.ram_bytes)):
