@@ -19,6 +19,8 @@ BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 OURS = "# Builds the firmware of a project of the platform "
 # Files of a family that serve the bake and not the platform: an include of README.md, and the table of tools.
 FAMILY_ONLY = ("first_minutes.md", "tools.json")
+# The family `custom` begins it, and its owner writes it; pre_gen_project.py has it too.
+OWN_PORT = "port"
 # What every family gets, unless it brings a file of that name.
 COMMON = "common"
 # From the template -> into the platform. A directory is replaced whole, a file is overwritten.
@@ -27,6 +29,8 @@ COPIES = (
     ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
     ("examples/digits/digits_test.npz", "models/digits_test.npz"),
 )
+# What a package is imported as, where that is not its name.
+MODULES = {"pyserial": "serial"}
 # What working in a checkout of the template leaves in runtime/.
 NOT_COPIED = ("__pycache__", ".*", "*.o", "*.a", "build", "tests")
 
@@ -37,7 +41,7 @@ def lift_family(platform, template, family, build_system):
     not_chosen = {file for name, file in BUILD_FILES.items() if name != build_system}
     for folder in (families / COMMON, families / family):
         for path in sorted(folder.iterdir()):
-            if path.name not in FAMILY_ONLY and path.name not in not_chosen:
+            if path.name not in FAMILY_ONLY and path.name not in not_chosen and not is_kept(platform, path):
                 path.replace(platform / path.name)
     for name in known_families(template):
         shutil.rmtree(families / name)
@@ -46,6 +50,12 @@ def lift_family(platform, template, family, build_system):
     for file in not_chosen:
         if is_ours(platform / file):  # an earlier bake chose it
             (platform / file).unlink()
+
+
+def is_kept(platform, path):
+    """Whether the platform keeps what it has of that name: the C of its owner, from the first bake on."""
+    theirs = platform / OWN_PORT
+    return path.name == OWN_PORT and theirs.is_dir() and any(theirs.iterdir())
 
 
 def is_ours(build_file):
@@ -94,7 +104,13 @@ def find_packages(requirements):
     names = dict.fromkeys(line.split(">")[0].strip() for line in lines if line)
     install = ["python -m pip install -r requirements.txt"]
     return [
-        ("for the command line", name, sys.executable if find_spec(name) else None, install) for name in names
+        (
+            "for the command line",
+            name,
+            sys.executable if find_spec(MODULES.get(name, name)) else None,
+            install,
+        )
+        for name in names
     ]
 
 

@@ -25,6 +25,8 @@ TAG_OPENERS = ["{" + mark for mark in "%#{"]
 BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 # Stands in the first lines of each of these; post_gen_project.py has it too.
 OURS = "# Builds the firmware of a project of the platform "
+# In every port/board.c.
+PORT_HEADER = "microtvm/platform.h"
 
 # (answer, whether it is broken, what to change)
 RULES = (
@@ -94,6 +96,14 @@ def is_foreign_runtime(path):
     return path.is_dir() and not path.is_symlink() and not (path / "host" / "boards.py").exists()
 
 
+def is_foreign_port(path):
+    """Whether it is a directory, not empty, whose C files are no functions of a board."""
+    if path.is_symlink() or not path.is_dir() or not any(path.iterdir()):
+        return False
+    sources = (file.read_text(encoding="utf-8", errors="replace") for file in path.glob("*.c"))
+    return not any(PORT_HEADER in source for source in sources)
+
+
 def is_foreign_build_file(path):
     if not path.is_file():
         return is_there(path)
@@ -110,16 +120,24 @@ IN_THE_WAY = (
 )
 
 
-def in_the_way(slug, build_system):
+# The same, where the family is `custom`, which begins the owner's own C.
+IN_THE_WAY_OF_CUSTOM = (
+    ("port", is_link_or_file, "is a link or a file"),
+    ("port", is_foreign_port, "is not a platform's"),
+)
+
+
+def in_the_way(slug, family, build_system):
     """One sentence for each thing of the owner's that the hooks would replace or fail on.
 
     Runs in the platform. The files that Cookiecutter itself writes it replaces as its user told it to.
     """
     build_file = (BUILD_FILES[build_system], is_foreign_build_file, "is not a platform's")
+    of_the_family = IN_THE_WAY_OF_CUSTOM if family == "custom" else ()
     return [
         f"platform_slug {slug!a} names a directory whose {name} {what}: "
         f"choose another, or move that {name} away."
-        for name, must_stay, what in (*IN_THE_WAY, build_file)
+        for name, must_stay, what in (*IN_THE_WAY, *of_the_family, build_file)
         if must_stay(Path(name))
     ]
 
@@ -127,7 +145,9 @@ def in_the_way(slug, build_system):
 def main():
     """The exit status: 0, or 1 when an answer has to change."""
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-    problems = broken_rules(answers) + in_the_way(answers["platform_slug"], answers["build_system"])
+    problems = broken_rules(answers) + in_the_way(
+        answers["platform_slug"], answers["board_family"], answers["build_system"]
+    )
     if problems:
         # Cookiecutter goes on with a traceback of its own; the blank lines set these sentences apart from it.
         print("\nThe platform was not written. What to change:", *problems, "", sep="\n", file=sys.stderr)

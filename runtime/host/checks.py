@@ -4,60 +4,91 @@
 from __future__ import annotations
 
 import importlib
+import os
 import tempfile
 from pathlib import Path
-from typing import Callable, Final, Iterator, NamedTuple, Optional
+from typing import Any, Callable, Final, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from runtime.host.bare_metal import port_config
+from runtime.host.boards import CUSTOM, EMULATOR, Board, choose_board
 from runtime.host.build import build, find_compiler
 from runtime.host.errors import DeviceError, PlatformError, ToolMissing
-from runtime.host.flash import flash
+from runtime.host.flash import OWN_COMMAND, flash, flash_commands
 from runtime.host.link import run_standalone
+from runtime.host.open_items import open_items
 from runtime.host.platform import Platform
 from runtime.host.project import Project, generate, load_project
-from runtime.host.tools import find_tool, how_to_install_packages
+from runtime.host.runners import find_runner
+from runtime.host.tools import find_tool, how_to_install_packages, run_tool
 
 BUNDLED_MODEL: Final = "models/digits_aot.tar"
 BUNDLED_IMAGES: Final = "models/digits_test.npz"  # images, and expected: the host's answer to each
 IMAGES: Final = 32  # so many of them are tried
-PACKAGES: Final = ("click", "rich", "numpy")
+# The name of its module -> that of the package.
+PACKAGES: Final = {"click": "click", "rich": "rich", "numpy": "numpy", "serial": "pyserial"}
+COMPILER_ANSWERS_SEC: Final = 30.0
+SPECS: Final = "--specs="  # of a cross compiler: the file that brings its C library
+C_LIBRARIES: Final = {
+    "nano.specs": "libnewlib-arm-none-eabi",
+    "picolibc.specs": "picolibc-riscv64-unknown-elf",
+}
 
 
 class CheckResult(NamedTuple):
-    """One step of a check: what it found, or the error that it ended with."""
+    """One step of a check: what it found, or the error that it ended with. is_open: no step, but a place that
+    the owner still has to fill in; found says with what."""
 
     what: str
     found: str
     error: Optional[PlatformError] = None
+    is_open: bool = False
 
 
-def run_checks(platform: Platform, verbose: bool = False) -> Iterator[CheckResult]:
+def run_checks(
+    platform: Platform,
+    verbose: bool = False,
+    options: Optional[Mapping[str, Any]] = None,
+    attached: Optional[Mapping[str, Any]] = None,
+) -> Iterator[CheckResult]:
     """Check a platform (with its bundled model, in a temporary directory) or a project (with its own).
 
-    What has to be installed is looked at whole; after that the first step that fails is the last.
+    options: project options. attached: how the board is reached, as for link.open_transport. What has to be
+    installed is looked at whole; after that the first step that fails is the last. What an owner still has to
+    fill in comes at the end. Where that is needed to reach the board, the check goes no further than a build.
     """
-    complete = True
-    for result in (
-        _try("Python packages", _packages),
-        _try("C compiler", find_compiler),
-        _try("build system", lambda: find_tool(platform.build_system, "build the firmware")),
-        _try("boards.json", lambda: ", ".join(platform.boards())),
-    ):
+    attached = attached or {}
+    bench = _Bench(platform, options or {}, attached)
+    packages = _try("Python packages", _packages)
+    boards = _try("boards.json", bench.choose_board)
+    yield packages
+    yield boards
+    if boards.error is not None:
+        return
+    complete = packages.error is None
+    for what, action in bench.tools():
+        result = _try(what, action)
         complete = complete and result.error is None
         yield result
     if not complete:
         return
+    still_open = open_items(platform, bench.board, **attached)
     with tempfile.TemporaryDirectory(prefix="microtvm-check-") as scratch:
-        trial = _Trial(platform, Path(scratch), verbose)
-        for what, action in (
+        trial = _Trial(platform, Path(scratch), verbose, options or {}, attached)
+        steps = [
             ("project", trial.take_project),
             ("build", trial.build),
             ("flash", trial.flash),
             ("answers", trial.answers),
-        ):
+        ]
+        if still_open and bench.board.transport != "process":
+            steps = steps[:2] if bench.can_build else []
+        for what, action in steps:
             result = _try(what, action)
             yield result
             if result.error is not None:
-                return
+                break
+    for item in still_open:
+        yield CheckResult(item.where, item.what, is_open=True)
 
 
 def _try(what: str, action: Callable[[], str]) -> CheckResult:
@@ -79,24 +110,120 @@ def explained(error: OSError) -> PlatformError:
 
 
 def _packages() -> str:
-    for name in PACKAGES:
+    for module, name in PACKAGES.items():
         try:
-            importlib.import_module(name)
+            importlib.import_module(module)
         except ImportError as error:
             raise ToolMissing(
                 f"The Python package {name} is not installed.",
                 how_to_install_packages(),
             ) from error
-    return ", ".join(PACKAGES)
+    return ", ".join(PACKAGES.values())
+
+
+class _Bench:
+    """The board that is checked, and the programs of this machine that it needs."""
+
+    def __init__(self, platform: Platform, options: Mapping[str, Any], attached: Mapping[str, Any]) -> None:
+        self._platform = platform
+        self._options = options
+        self._attached = attached
+        self._config: Mapping[str, Any]
+        self.board: Board
+
+    def choose_board(self) -> str:
+        boards = self._platform.boards()
+        name = self._options.get("board")
+        if self._platform.is_project:
+            name = load_project(self._platform).board().name
+        self.board = choose_board(boards, name)
+        self._config = port_config(self._platform.directory, self.board, {})
+        others = f", one of {len(boards)}" if len(boards) > 1 else ""
+        return f"{self.board.name}{others}: {self.board.label}"
+
+    @property
+    def can_build(self) -> bool:
+        """Whether anything is there that compiles for this board, and not for this machine."""
+        return self.board.port != CUSTOM or self._platform.build_command is not None
+
+    def tools(self) -> Iterator[Tuple[str, Callable[[], str]]]:
+        """What has to be installed: its name, and what finds it."""
+        platform, board = self._platform, self.board
+        if platform.build_command is not None:
+            yield "build_command", lambda: self._find_own(platform.build_command, "build the firmware")
+        elif self.can_build or board.transport == "process":
+            yield "C compiler", self._compiler
+            yield "build system", lambda: find_tool(platform.build_system, "build the firmware")
+        if self._is_emulated():
+            program = str(board.runners[EMULATOR].get("program"))
+            yield "emulator", lambda: find_tool(program, "run the firmware in an emulator")
+        elif platform.flash_command is not None and self._attached.get("runner") in (None, OWN_COMMAND):
+            yield "flash_command", lambda: self._find_own(platform.flash_command, "flash the board")
+        elif self._attached.get("runner") or board.runner:
+            yield "flash tool", self._flash_tool
+
+    def _is_emulated(self) -> bool:
+        runner = self._attached.get("runner") or self.board.runner
+        real = self._attached.get("port") or self._attached.get("serial_number")
+        return runner == EMULATOR and EMULATOR in self.board.runners and not real
+
+    def _compiler(self) -> str:
+        cross = str(self._config["CROSS"])
+        compiler = find_compiler(cross)
+        for flag in self._config["CPU_FLAGS"] if cross else ():
+            if flag.startswith(SPECS):
+                _find_c_library(compiler, flag[len(SPECS) :])
+        return compiler
+
+    def _flash_tool(self) -> str:
+        runner = find_runner(self.board, str(self._attached.get("runner") or self.board.runner))
+        path = runner.find()
+        if path is None:
+            raise ToolMissing(
+                f"{runner.tool} is not installed; it flashes {self.board.name}.", runner.install
+            )
+        return path
+
+    def _find_own(self, command: Optional[Sequence[str]], what_for: str) -> str:
+        """The program of an owner's command; one with a relative path is a file of the platform."""
+        program = command[0] if command else ""
+        if os.sep in program:
+            path = self._platform.directory / program
+            if os.access(path, os.X_OK):
+                return str(path)
+        return find_tool(program, what_for)
+
+
+def _find_c_library(compiler: str, specs: str) -> None:
+    """Raise ToolMissing where a cross compiler came without its C library: Debian has it apart."""
+    argv = [compiler, f"-print-file-name={specs}"]
+    found = run_tool(argv, cwd=Path.cwd(), timeout_sec=COMPILER_ANSWERS_SEC).output.strip()
+    if found == specs:  # it knows no place
+        package = C_LIBRARIES.get(specs)
+        raise ToolMissing(
+            f"{compiler} has no C library: it does not find {specs}.",
+            f"Install it, on Debian or Ubuntu with: apt-get install {package}"
+            if package
+            else "Install the C library that belongs to this compiler.",
+        )
 
 
 class _Trial:
     """One project on its way from its archive to an answer of the device. Steps in this order."""
 
-    def __init__(self, platform: Platform, scratch: Path, verbose: bool) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        scratch: Path,
+        verbose: bool,
+        options: Mapping[str, Any],
+        attached: Mapping[str, Any],
+    ) -> None:
         self._platform = platform
         self._scratch = scratch
         self._verbose = verbose
+        self._options = options
+        self._attached = attached
         self._project: Project
 
     def take_project(self) -> str:
@@ -104,7 +231,7 @@ class _Trial:
             self._project = load_project(self._platform)
             return str(self._project.directory)
         archive = self._platform.directory / BUNDLED_MODEL
-        self._project = generate(self._platform, archive, self._scratch / "project", {})
+        self._project = generate(self._platform, archive, self._scratch / "project", self._options)
         return f"generated from {BUNDLED_MODEL}"
 
     def build(self) -> str:
@@ -112,12 +239,17 @@ class _Trial:
         return f"firmware of {report.firmware.stat().st_size:,} bytes"
 
     def flash(self) -> str:
-        flash(self._project, verbose=self._verbose)
-        return "done" if self._platform.flash_command else "not needed, the firmware is a process here"
+        commands = flash_commands(self._project, **self._attached)
+        flash(self._project, **self._attached, verbose=self._verbose)
+        if commands:
+            return f"done with {Path(commands[-1][0]).name}"
+        if self._project.board().transport == "process":
+            return "not needed, the firmware is a process here"
+        return "not needed, the emulator takes the firmware when it starts"
 
     def answers(self) -> str:
         if self._project.project_type == "standalone":
-            run_standalone(self._project)
+            run_standalone(self._project, **self._attached)
             return "the standalone firmware ran its model"
         return self._run_once() if self._platform.is_project else self._compare()
 
@@ -125,7 +257,7 @@ class _Trial:
         from runtime.host.device import running_model
         from runtime.host.tensors import read_inputs
 
-        with running_model(self._project) as executor:
+        with running_model(self._project, **self._attached) as executor:
             executor.infer(read_inputs((), executor.inputs))
         return "the model ran on the device"
 
@@ -144,7 +276,7 @@ class _Trial:
                 "It came with the platform: restore it, or bake the platform again.",
             )
         images, expected = bundled["images"][:IMAGES], bundled["expected"][:IMAGES]
-        with running_model(self._project) as executor:
+        with running_model(self._project, **self._attached) as executor:
             for index, image in enumerate(images):
                 answer = executor.infer({0: image[numpy.newaxis]})[0]
                 if not numpy.array_equal(answer.ravel(), expected[index].ravel()):

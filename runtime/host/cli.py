@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -26,6 +26,7 @@ from runtime.host import checks, link
 from runtime.host import flash as flasher
 from runtime.host.about import read_usage
 from runtime.host.cache import Digest
+from runtime.host.crt import chosen_crt
 from runtime.host.errors import PlatformError
 from runtime.host.options import project_options
 from runtime.host.platform import BUILD_FILES, PROJECT_FILE, Platform, load_platform
@@ -187,6 +188,9 @@ def _project_name(platform: Platform, model: Path, options: Dict[str, Any]) -> s
     digest.add(repr(sorted(options.items())))
     for file in (model, *(Path(options[name]) for name in FILE_OPTIONS if options[name])):
         digest.add_files(file.parent, [file])
+    crt = chosen_crt(options["crt"], options["standalone_crt_dir"])
+    if crt is not None:
+        digest.add(crt.key())
     for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
         path = platform.directory / name
         files = path.rglob("*") if path.is_dir() else [path]
@@ -201,6 +205,18 @@ def verbose_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """-v of the commands that run other programs."""
     return click.option(
         "-v", "--verbose", is_flag=True, help="Print every command that is run, with its output."
+    )(function)
+
+
+def option_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """-o of the commands that generate a project."""
+    return click.option(
+        "-o",
+        "--option",
+        "assignments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A project option, listed below, as tvmc's --project-option; repeat it for more.",
     )(function)
 
 
@@ -238,14 +254,7 @@ def project_command(function: Callable[..., None]) -> click.Command:
         help="Where to generate the project. The default is in projects/, the same place for the same model "
         "and options.",
     )
-    @click.option(
-        "-o",
-        "--option",
-        "assignments",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="A project option, listed below, as tvmc's --project-option; repeat it for more.",
-    )
+    @option_option
     @verbose_option
     @functools.wraps(function)
     def command(
@@ -260,27 +269,58 @@ def project_command(function: Callable[..., None]) -> click.Command:
     return main.command(cls=ProjectCommand)(command)
 
 
-@main.command()
+@main.command(cls=ProjectCommand)
+@option_option
+@attached_options
 @verbose_option
-def check(verbose: bool) -> None:
+def check(assignments: Tuple[str, ...], attached: Attached, verbose: bool) -> None:
     """Find what is missing or wrong, and say what to do about it.
 
     In a platform: tools and packages, then the bundled model is built, flashed and run, and its answers are
-    compared. In a project the same with its own model, whose answers are not known.
+    compared. In a project the same with its own model, whose answers are not known. What is still to be
+    filled in for a board of your own is listed at the end, in the order in which to do it.
     """
-    complete = True
-    for result in checks.run_checks(platform_here(), verbose):
-        if result.error is None:
-            out.print(Text.assemble(("ok     ", "green"), f"{result.what}: {result.found}"))
-            continue
-        complete = False
-        out.print(Text.assemble(("FAILED ", "bold red"), f"{result.what}: {result.error.what}"))
-        out.print(f"       next: {result.error.next_step}")
-        if result.error.log:
-            out.print(Text(result.error.log.rstrip(), "dim"))
-    if not complete:
+    platform = platform_here()
+    options = _options_for_check(platform, assignments)
+    results = list(_shown(checks.run_checks(platform, verbose, options, attached)))
+    if any(result.error for result in results):
         sys.exit(1)
-    out.print("Everything works.")
+    still_open = [result for result in results if result.is_open]
+    if not still_open:
+        out.print("Everything works.")
+        return
+    works_here = any(result.what == "answers" for result in results)
+    out.print("Everything works on this machine." if works_here else "The board is not ready yet.")
+    out.print(f"open: {len(still_open)}, from the top; README.md says how, under Bring your board")
+    out.print(f"next: {still_open[0].what}: {still_open[0].found}")
+    if not works_here:
+        sys.exit(1)
+
+
+def _options_for_check(platform: Platform, assignments: Tuple[str, ...]) -> Dict[str, Any]:
+    """Project options of a check; none where boards.json, which has the choices, is what is wrong."""
+    if not assignments:
+        return {}
+    if platform.is_project:
+        raise PlatformError(
+            "This directory is a generated project: it has its options already.",
+            "Leave -o out, or run the command in the platform's directory.",
+        )
+    return parse_options(platform, assignments)
+
+
+def _shown(results: Iterable[checks.CheckResult]) -> Iterator[checks.CheckResult]:
+    """Print each result as it comes."""
+    for result in results:
+        if result.error is not None:
+            out.print(Text.assemble(("FAILED ", "bold red"), f"{result.what}: {result.error.what}"))
+            out.print(f"       next: {result.error.next_step}")
+            if result.error.log:
+                out.print(Text(result.error.log.rstrip(), "dim"))
+        else:
+            word, style = ("open   ", "yellow") if result.is_open else ("ok     ", "green")
+            out.print(Text.assemble((word, style), f"{result.what}: {result.found}"))
+        yield result
 
 
 @main.command()
