@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import pytest
 
 from runtime.host import flash as flash_module
-from runtime.host.boards import load_boards
+from runtime.host.boards import Board, load_boards
+from runtime.host.cpus import find_cpu
 from runtime.host.errors import BoardError, FlashError, ToolMissing
 from runtime.host.flash import flash, flash_commands
 from runtime.host.lock import BoardLock, serial_number_lock
@@ -98,21 +101,16 @@ def make_project(tmp_path: Path) -> MakeProject:
     return make
 
 
-def link(firmware: Path) -> None:
+def link(
+    firmware: Path,
+    compiler: str = "arm-none-eabi-gcc",
+    flags: Sequence[str] = ("-mcpu=cortex-m4", "-mthumb"),
+    address: int = 0x08000000,
+) -> None:
+    """A firmware of two words: where the stack ends and where the program begins."""
     source = 'const int vectors[2] __attribute__((section(".text"))) = {0x20020000, 0x08000009};'
     subprocess.run(
-        [
-            "arm-none-eabi-gcc",
-            "-mcpu=cortex-m4",
-            "-mthumb",
-            "-nostdlib",
-            "-Wl,-Ttext=0x08000000,-evectors",
-            "-x",
-            "c",
-            "-",
-            "-o",
-            str(firmware),
-        ],
+        [compiler, *flags, "-nostdlib", f"-Wl,-Ttext={address:#x},-evectors", "-x", "c", "-", "-o", firmware],
         input=source.encode(),
         stderr=subprocess.DEVNULL,
         check=True,
@@ -732,6 +730,41 @@ class TestRealTools:
     def test_openocd_explains_a_configuration_that_it_has_not(self, make_project: MakeProject) -> None:
         with pytest.raises(FlashError, match="does not have a configuration file"):
             flash(make_project({"openocd": {"config": ["board/no_such_board.cfg"]}}))
+
+
+EMULATED = [
+    pytest.param(board, id=board.name)
+    for path in BOARDS
+    for board in load_boards(path).values()
+    if "qemu" in board.runners
+]
+
+
+class TestEmulators:
+    @pytest.mark.parametrize("board", EMULATED)
+    def test_start_without_a_warning_and_open_nothing_but_the_uart(
+        self, board: Board, tmp_path: Path
+    ) -> None:
+        cpu = find_cpu(board.name, str(board.cpu))
+        assert board.flash is not None and board.flash.address is not None
+        flags = [*cpu.flags, "-mcmodel=medany"] if "riscv" in cpu.cross else cpu.flags
+        link(tmp_path / "firmware.elf", f"{cpu.cross}gcc", flags, board.flash.address)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            argv = qemu.argv(tmp_path / "firmware.elf", board, theirs.fileno())
+            ended = subprocess.run(
+                [*argv, "-S", "-monitor", "stdio"],  # stopped before its first instruction
+                input="info chardev\ninfo network\nquit\n",
+                capture_output=True,
+                text=True,
+                pass_fds=(theirs.fileno(),),
+                timeout=20,
+                check=True,
+            )
+        assert "warning" not in ended.stderr and "error" not in ended.stderr
+        opened = re.findall(r"^(\w+): filename=", ended.stdout, re.MULTILINE)
+        assert set(opened) == {"uart", "compat_monitor0"}
+        assert "hostfwd" not in ended.stdout
 
 
 class TestRun:
