@@ -16,9 +16,10 @@ enum { START_INIT = 0x00, START_REPLY = 0x01, TERMINATE = 0x02, LOG = 0x03, NORM
 static mtvm_session_t *speaker;
 static size_t packet_size;
 
-/* Nonces of one run of the device follow from the first, which is random. */
+/* Nonces of one run of the device follow from the first, which is random: each comes once before any comes
+ * again. */
 static uint8_t next_nonce(uint8_t nonce) {
-  nonce = (uint8_t)(((nonce << 5) | (nonce >> 5)) + 1);
+  nonce = (uint8_t)(nonce * 5 + 1);
   return nonce != 0 ? nonce : 1;
 }
 
