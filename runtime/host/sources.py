@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Optional, Tuple
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 CONFIG_HEADER: Final = "# Written when the project was generated. Generate it again to change it."
 
 WORKSPACE_SLACK_BYTES: Final = 4096
+SLACK_OF_RAM: Final = 16  # but at most the 16th part of the RAM
 ALIGNMENT: Final = 64  # the most that the device runtime aligns to; its block header takes as much
 BLOCK_HEADER_BYTES: Final = ALIGNMENT
 
@@ -24,14 +25,14 @@ CONFIG_OF_A_PART: Final = {
 }
 
 
-def workspace_bytes(archive: ModelArchive) -> int:
+def workspace_bytes(archive: ModelArchive, ram_bytes: Optional[int] = None) -> int:
     """What the device runtime's pool must hold for this model, rounded up to 64.
 
     The executors' need as metadata.json states it: every tensor that lives on the device (parameters that are
     not linked into the firmware are among them) and the largest workspace at one time, each a block with its
     header.
-    An eighth and 4 KiB on top are for kernels that cut their workspace in pieces, and for what a session
-    allocates besides the model.
+    An eighth and 4 KiB on top, less on a board with little RAM, are for kernels that cut their workspace in
+    pieces, and for what a session allocates besides the model.
     """
     if archive.style == "operator":
         # Its metadata does not tell the workspace of a kernel; one as large as its arguments is generous.
@@ -43,7 +44,10 @@ def workspace_bytes(archive: ModelArchive) -> int:
         tensors = (*archive.inputs, *archive.outputs)
         blocks = [*(tensor.size_bytes for tensor in tensors), archive.workspace_size_bytes]
     need = sum(_round_up(size) + BLOCK_HEADER_BYTES for size in blocks)
-    return _round_up(need + need // 8 + WORKSPACE_SLACK_BYTES)
+    slack = WORKSPACE_SLACK_BYTES
+    if ram_bytes is not None:
+        slack = min(slack, ram_bytes // SLACK_OF_RAM)
+    return _round_up(need + need // 8 + slack)
 
 
 def config_mk(config: Mapping[str, Any]) -> str:
