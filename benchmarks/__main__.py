@@ -23,6 +23,7 @@ TABLES: Dict[str, str] = {
     "device": "Device runtime on a Cortex-M3, no model, -Os",
     "inference": "Inference from this process, less the device's own compute time",
     "chain": "From a model archive to its first result",
+    "soak": "Digits on an emulated Cortex-M3, for as long as is to spare",
     "faults": "Sessions on a bad serial line",
 }
 

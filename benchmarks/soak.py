@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Digits at full speed on the emulated board of the cortex_m family, for as long as is to spare, extrapolated
+to a day by count.
+
+One device and many sessions: each takes SESSION inferences and every answer is compared with the host's. A
+lost byte would be a packet that does not come, which ends the session with an error. A leak would show as
+memory of the host tools that grows, or as a mark of the device's workspace or stack that moves; a drift as
+inferences that take longer at the end than at the beginning.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import List, NamedTuple, Optional
+
+import numpy
+
+from benchmarks.figures import Figure, figure
+from benchmarks.platforms import ROOT, bake
+from runtime.host import link
+from runtime.host.about import Usage, read_usage
+from runtime.host.archive import ModelArchive
+from runtime.host.build import build
+from runtime.host.device import connected_executor
+from runtime.host.platform import load_platform
+from runtime.host.project import generate
+
+SECONDS = 120.0
+DAY_SEC = 86400.0
+SESSION = 200
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+GROWTH_LIMIT = 64.0  # KiB: a few pages that the interpreter takes now and then, and no byte an inference
+DRIFT_LIMIT = 1.5  # the machine's own speed drifts by this much
+
+
+class Soak(NamedTuple):
+    """What a run saw, a list item for each session. latencies: median seconds of its inferences. resident:
+    bytes of this process after it. usages: what the device told after it."""
+
+    seconds: float
+    wrong: int
+    latencies: List[float]
+    resident: List[int]
+    usages: List[Optional[Usage]]
+
+
+def measure(seconds: float = SECONDS) -> List[Figure]:
+    """The figures of a run of that many seconds."""
+    with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
+        soak = run(Path(name), seconds)
+    count = len(soak.latencies) * SESSION
+    tenth = max(1, len(soak.latencies) // 10)
+    # The first sessions fill caches of the interpreter.
+    settled = len(soak.resident) // 4
+    grown = (soak.resident[-1] - soak.resident[settled]) / 1024
+    marks = set(soak.usages[settled:])
+    return [
+        figure("inferences", "", [count], beside=f"in {soak.seconds:.0f} s, {len(soak.usages)} sessions"),
+        figure("in a day, at this pace", "", [count / soak.seconds * DAY_SEC]),
+        figure("wrong answers", "", [soak.wrong], 0),
+        figure("growth of the host tools", "KiB", [grown], GROWTH_LIMIT),
+        figure("different marks of stack and workspace", "", [len(marks)], 1, beside=_words(soak.usages[-1])),
+        figure(
+            "time of the last tenth, of the first",
+            "times",
+            [median(soak.latencies[-tenth:]) / median(soak.latencies[:tenth])],
+            DRIFT_LIMIT,
+        ),
+    ]
+
+
+def run(scratch: Path, seconds: float) -> Soak:
+    """Bake, build and classify digits for so many seconds."""
+    platform = load_platform(bake(scratch / "platform", board_family="cortex_m"))
+    archive = ROOT / "examples/digits/digits_aot.tar"
+    project = generate(platform, archive, scratch / "project", {})
+    build(project)
+    digits = numpy.load(ROOT / "examples/digits/digits_test.npz")
+    pairs = list(zip(digits["images"], digits["expected"]))
+    soak = Soak(0.0, 0, [], [], [])
+    wrong = 0
+    transport = link.open_transport(project)
+    started = time.monotonic()
+    try:
+        while time.monotonic() - started < seconds:
+            with connected_executor(ModelArchive.open(archive), transport) as executor:
+                latencies = []
+                for index in range(SESSION):
+                    image, expected = pairs[index % len(pairs)]
+                    before = time.perf_counter()
+                    answer = executor.infer({0: image[numpy.newaxis]})[0]
+                    latencies.append(time.perf_counter() - before)
+                    wrong += not numpy.array_equal(answer.ravel(), expected.ravel())
+                soak.latencies.append(median(latencies))
+                soak.usages.append(read_usage(executor.rpc))
+            soak.resident.append(_resident_bytes())
+    finally:
+        transport.close()
+    return soak._replace(seconds=time.monotonic() - started, wrong=wrong)
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
+
+
+def _words(usage: Optional[Usage]) -> str:
+    return "; ".join(f"{what} {used}" for what, used in usage.rows()) if usage else ""

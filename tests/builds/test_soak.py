@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A day of digits at full speed, shortened: no leak, no drift, no lost byte (see benchmarks/soak.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.soak import SESSION, run
+
+SECONDS = 15.0
+
+
+@pytest.mark.slow
+def test_nothing_grows_moves_or_gets_lost(tmp_path: Path) -> None:
+    soak = run(tmp_path, SECONDS)
+    assert soak.wrong == 0
+    assert len(soak.usages) * SESSION >= 400, "too few to tell anything"
+    first, *others = soak.usages
+    assert first is not None and first.stack is not None
+    assert set(others) <= {first}, "the marks of stack and workspace are those of the first session"
+    grown = soak.resident[-1] - soak.resident[len(soak.resident) // 4]
+    assert grown < 256 * 1024
