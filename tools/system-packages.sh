@@ -46,6 +46,10 @@ look_for() {
         need "libgcc-$(gcc -dumpversion | cut -d. -f1)-dev" links gcc -fsanitize=address,undefined
     fi
     need "gcc-arm-none-eabi libnewlib-arm-none-eabi" links arm-none-eabi-gcc --specs=nosys.specs
+    need "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf" \
+        links riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv32imac -mabi=ilp32
+    need qemu-system-arm has qemu-system-arm
+    need qemu-system-misc has qemu-system-riscv32
     need openocd has openocd
     need stlink-tools has st-flash
     need dfu-util has dfu-util
