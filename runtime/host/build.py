@@ -42,8 +42,8 @@ LOCK_FILE: Final = ".build.lock"
 CMAKE_CANNOT: Final = '#:;[]"\\'  # letters in a path on which its makefiles fail
 # What a compiler reads of its environment, and the build files.
 COMPILER_ENVIRONMENT: Final = (
-    *("CFLAGS", "CXXFLAGS", "CPPFLAGS", "AR", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH"),
-    *("LIBRARY_PATH",),
+    *("CFLAGS", "CXXFLAGS", "CPPFLAGS", "AR"),
+    *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH"),
     *("COMPILER_PATH", "GCC_EXEC_PREFIX"),
 )
 MAKES_OWN: Final = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")

@@ -9,6 +9,7 @@ from runtime import server
 from runtime.host.boards import Board, choose_board
 
 PROJECT_TYPES = ("host_driven", "standalone")
+CRTS = ("bundled", "standalone")
 OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os")
 
 
@@ -71,6 +72,21 @@ def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
             default="O2",
             optional=["generate_project"],
             help=f"Optimization level of the firmware: {', '.join(OPTIMIZATIONS)}.",
+        ),
+        server.ProjectOption(
+            "crt",
+            choices=CRTS,
+            type="str",
+            default="bundled",
+            optional=["generate_project"],
+            help="bundled: the device runtime of this platform; standalone: TVM's own, from its folder "
+            "standalone_crt_dir.",
+        ),
+        server.ProjectOption(
+            "standalone_crt_dir",
+            type="str",
+            optional=["generate_project"],
+            help="The folder of TVM's own runtime, for crt=standalone; when not given, what TVM hands over.",
         ),
         server.ProjectOption(
             "serial_number",

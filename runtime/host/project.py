@@ -24,6 +24,14 @@ from runtime.host import bare_metal, sources, standalone
 from runtime.host.accept import check_archive
 from runtime.host.archive import ModelArchive
 from runtime.host.boards import Board, choose_board
+from runtime.host.crt import (
+    CRT_DIRECTORY,
+    CRT_SOURCES,
+    OVERHEAD_BYTES,
+    STACK_BYTES,
+    StandaloneCrt,
+    chosen_crt,
+)
 from runtime.host.errors import PlatformError
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
 
@@ -74,6 +82,11 @@ class Project:
         return str(self.settings["config"]["CROSS"])
 
     @property
+    def has_own_crt(self) -> bool:
+        """Whether the firmware is built on TVM's own runtime, some of which is C++."""
+        return bool(self.settings["config"].get("CRT"))
+
+    @property
     def archive_path(self) -> Path:
         return self.directory / MODEL_ARCHIVE
 
@@ -113,16 +126,22 @@ def generate(
     _check_place(platform, project_dir)
     archive = ModelArchive.open(archive_path)
     check_archive(archive, project_type)
+    crt = chosen_crt(options.get("crt"), options.get("standalone_crt_dir"))
+    if crt is not None:
+        _check_crt(platform, archive, project_type, crt)
+        board = board._replace(stack_bytes=max(board.stack_bytes, STACK_BYTES))
     objects = {name: archive.read(name) for name in archive.objects}
     port_config = bare_metal.port_config(platform.directory, board, objects)
     settings: Dict[str, Any] = {
         "board": board.name,
         "runner": options.get("runner"),
         "project_type": project_type,
-        "workspace_size_bytes": _workspace_bytes(archive, board, options.get("workspace_size_bytes")),
+        "crt": None if crt is None else crt.key(),
+        "workspace_size_bytes": _workspace_bytes(archive, board, options.get("workspace_size_bytes"), crt),
         "config": {
-            "APPS": _apps(archive, project_type),
+            "APPS": _apps(archive, project_type, crt),
             **port_config,
+            **({} if crt is None else _crt_config(port_config)),
             "OPTIMIZATION": f"-{options.get('optimization') or 'O2'}",
             "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
             "DEFINITIONS": _definitions(options.get("compile_definitions"), platform.build_system),
@@ -137,6 +156,8 @@ def generate(
     try:
         _unpack_extra_files(options.get("extra_files_tar"), staging / "extra")
         _copy_platform(platform, staging)
+        if crt is not None:
+            _exchange_runtime(crt, staging)
         archive.unpack(staging / "model")
         shutil.copyfile(archive_path, staging / MODEL_ARCHIVE)
         for name, text in _texts(platform, board, archive, settings, options.get("standalone_input")).items():
@@ -205,15 +226,46 @@ def _check_place(platform: Platform, project_dir: Path) -> None:
             )
 
 
-def _workspace_bytes(archive: ModelArchive, board: Board, wanted: Optional[int]) -> int:
+def _check_crt(platform: Platform, archive: ModelArchive, project_type: str, crt: StandaloneCrt) -> None:
+    """Raise PlatformError for what does not go with TVM's own runtime."""
+    if project_type == "standalone":
+        raise PlatformError(
+            "A standalone project is built on the platform's own runtime only.",
+            "Leave crt out, or use project_type=host_driven.",
+        )
+    if platform.build_command is not None:
+        raise PlatformError(
+            f"build_command in {API_SERVER} builds with the platform's own runtime.",
+            "Leave crt out, or take build_command out to build with Make or CMake.",
+        )
+    crt.check_archive(archive)
+
+
+def _crt_config(port_config: Mapping[str, Any]) -> Dict[str, Any]:
+    """The part of the configuration that follows from building on TVM's own runtime."""
+    return {"CRT": CRT_DIRECTORY, "PORT_SOURCES": [*port_config["PORT_SOURCES"], *CRT_SOURCES]}
+
+
+def _exchange_runtime(crt: StandaloneCrt, project_dir: Path) -> None:
+    """Copy TVM's own runtime, and take the platform's away: both define the same names."""
+    crt.copy(project_dir / CRT_DIRECTORY)
+    device = project_dir / "runtime" / "device"
+    for replaced in ("src", "include/tvm", "include/dlpack"):
+        shutil.rmtree(device / replaced)
+
+
+def _workspace_bytes(
+    archive: ModelArchive, board: Board, wanted: Optional[int], crt: Optional[StandaloneCrt]
+) -> int:
     """Bytes of the workspace: as wanted, if the board and the runtime can have that, else as needed."""
+    needed = sources.workspace_bytes(archive, board.ram_bytes) + (OVERHEAD_BYTES if crt is not None else 0)
     if wanted is None:
-        return sources.workspace_bytes(archive)
+        return needed
     most = board.ram_bytes or MAX_WORKSPACE_BYTES
     if not MIN_WORKSPACE_BYTES <= wanted <= most:
         raise PlatformError(
             f"workspace_size_bytes: want {MIN_WORKSPACE_BYTES} to {most}, got {wanted}.",
-            f"Leave it out: this model then gets the {sources.workspace_bytes(archive)} bytes it needs.",
+            f"Leave it out: this model then gets the {needed} bytes it needs.",
         )
     return wanted
 
@@ -247,8 +299,10 @@ def _unpack_extra_files(tar: Optional[str], target: Path) -> None:
             )
 
 
-def _apps(archive: ModelArchive, project_type: str) -> List[str]:
+def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]) -> List[str]:
     """The files of runtime/device/apps/ that this firmware is made of."""
+    if crt is not None:
+        return [f"{project_type}_crt"]
     if project_type == "standalone" and archive.interface == "packed":
         return ["standalone", "model_packed"]
     return [project_type]

@@ -12,6 +12,9 @@
 extern "C" {
 #endif
 
+/* The first call of every application. Declared here, too: TVM's own header has it from 0.12 on only. */
+tvm_crt_error_t TVMPlatformInitialize(void);
+
 /* Wait for at least one byte, take what is there, at most `capacity`. 0: the link is closed for good. */
 size_t mtvm_platform_read(uint8_t *data, size_t capacity);
 

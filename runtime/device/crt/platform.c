@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What TVM's own runtime asks of a platform beyond what every port provides: memory, which it takes from the
+ * workspace, and the formatting of its messages. */
+#include <microtvm/aot.h>
+#include <microtvm/config.h>
+#include <microtvm/server.h>
+#include <stdio.h>
+#include <tvm/runtime/crt/platform.h>
+
+#define MESSAGE_BYTES 80
+
+/* In front of every block; blocks follow each other from the workspace's begin to its end. */
+typedef struct {
+  uint32_t size; /* header and data, a multiple of MTVM_ALIGN */
+  uint32_t is_free;
+} block_t;
+
+static struct {
+  uint8_t *base;
+  uint32_t size;
+  uint32_t peak; /* the highest end of a block that was taken */
+} memory;
+
+static block_t *at(uint32_t offset) { return (block_t *)(void *)(memory.base + offset); }
+
+static void set_block(uint32_t offset, uint32_t size, bool is_free) {
+  at(offset)->size = size;
+  at(offset)->is_free = is_free;
+}
+
+int mtvm_memory_init(uint8_t *data, size_t size) {
+  const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
+  size = size < MTVM_MAX_BYTES ? size : MTVM_MAX_BYTES;
+  if (size < skip + 2 * MTVM_ALIGN) {
+    TVMAPISetLastError("the workspace is too small for a block");
+    return -1;
+  }
+  memory.base = data + skip;
+  memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
+  set_block(0, memory.size, true);
+  return 0;
+}
+
+size_t mtvm_memory_peak(void) { return memory.peak; }
+
+const char *mtvm_error_text(void) { return TVMGetLastError(); }
+
+/* Join a free block with those that follow it. */
+static void join(uint32_t offset) {
+  uint32_t next = offset + at(offset)->size;
+  while (next < memory.size && at(next)->is_free) {
+    at(offset)->size += at(next)->size;
+    next = offset + at(offset)->size;
+  }
+}
+
+static tvm_crt_error_t no_room(size_t want, uint32_t largest) {
+  char text[MESSAGE_BYTES];
+  (void)snprintf(text, sizeof text, "out of workspace memory, bytes: want %lu, got %lu", (unsigned long)want,
+                 largest == 0 ? 0ul : (unsigned long)(largest - MTVM_ALIGN));
+  TVMAPISetLastError(text);
+  return kTvmErrorPlatformNoMemory;
+}
+
+tvm_crt_error_t TVMPlatformMemoryAllocate(size_t num_bytes, DLDevice device, void **data) {
+  uint32_t largest = 0;
+  (void)device;
+  *data = NULL;
+  for (uint32_t offset = 0; offset < memory.size; offset += at(offset)->size) {
+    if (!at(offset)->is_free) {
+      continue;
+    }
+    join(offset);
+    largest = at(offset)->size > largest ? at(offset)->size : largest;
+    if (at(offset)->size - MTVM_ALIGN >= num_bytes) {
+      const uint32_t whole = at(offset)->size;
+      const uint32_t size = ((uint32_t)num_bytes + 2 * MTVM_ALIGN - 1) & ~(uint32_t)(MTVM_ALIGN - 1);
+      if (size < whole) {
+        set_block(offset + size, whole - size, true);
+      }
+      set_block(offset, size, false);
+      memory.peak = offset + size > memory.peak ? offset + size : memory.peak;
+      *data = memory.base + offset + MTVM_ALIGN;
+      return kTvmErrorNoError;
+    }
+  }
+  return no_room(num_bytes, largest);
+}
+
+tvm_crt_error_t TVMPlatformMemoryFree(void *data, DLDevice device) {
+  (void)device;
+  for (uint32_t offset = 0; offset < memory.size; offset += at(offset)->size) {
+    if (memory.base + offset + MTVM_ALIGN == (uint8_t *)data && !at(offset)->is_free) {
+      at(offset)->is_free = true;
+      return kTvmErrorNoError;
+    }
+  }
+  TVMAPISetLastError("not an allocation, or freed already");
+  return kTvmErrorPlatformMemoryManagerInitialized;
+}
+
+size_t TVMPlatformFormatMessage(char *text, size_t capacity, const char *format, va_list arguments) {
+  const int length = vsnprintf(text, capacity, format, arguments);
+  if (length < 0) {
+    return 0;
+  }
+  return (size_t)length < capacity ? (size_t)length : capacity - 1;
+}
