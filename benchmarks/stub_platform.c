@@ -9,6 +9,7 @@ uint8_t mtvm_workspace[64];
 const size_t mtvm_workspace_size = sizeof mtvm_workspace;
 uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES];
 const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
+const uint32_t mtvm_firmware_id = 1;
 
 /* Somewhere that the compiler cannot see through. */
 static volatile uint8_t port;
@@ -56,3 +57,7 @@ const TVMModule *TVMSystemLibEntryPoint(void) {
   static const TVMModule module = {&registry};
   return &module;
 }
+
+size_t mtvm_platform_stack_size(void) { return 0; }
+
+size_t mtvm_platform_stack_used(void) { return 0; }
