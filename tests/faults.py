@@ -43,6 +43,9 @@ LONGEST_DELAY_SEC: Final = 0.06  # some are longer than what the session waits, 
 # Of the session after it, which has to work.
 GOOD_TIMEOUTS: Final = Timeouts(0.1, 5.0, 5.0)
 
+LOOK_SEC: Final = 0.002
+"""How often it is looked whether somebody has opened the port."""
+
 HANG_SEC: Final = 10.0
 """Longer than any sum of the timeouts of one session: what takes so long hangs."""
 
@@ -126,7 +129,7 @@ class FaultyBoard:
         self._firmware = firmware
         self._lines = {True: Line(), False: Line()}  # by "to the device"
         self._late: Dict[bool, List[Tuple[float, bytes]]] = {True: [], False: []}
-        self._master = self._slave = -1
+        self._master = -1
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._lock = threading.Lock()
         self._wake_read, self._wake_write = os.pipe()
@@ -159,16 +162,24 @@ class FaultyBoard:
                 self._plug_in()
         os.write(self._wake_write, b"x")
 
+    def restart(self) -> None:
+        """As a press of the reset button."""
+        with self._lock:
+            self._power_off()
+            self._power_on()
+        os.write(self._wake_write, b"x")
+
     def passed(self) -> Tuple[int, int]:
         """Bytes to the device, and to the host, since the faults were set."""
         with self._lock:
             return self._lines[True].passed, self._lines[False].passed
 
     def _plug_in(self) -> None:
-        self._master, self._slave = os.openpty()  # held open, or the other end would hang up at each close
-        tty.setraw(self._slave)
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
         os.set_blocking(self._master, False)
-        self.port.symlink_to(os.ttyname(self._slave))
+        self.port.symlink_to(os.ttyname(slave))
+        os.close(slave)
         self._power_on()
 
     def _unplug(self) -> None:
@@ -176,7 +187,6 @@ class FaultyBoard:
             self._power_off()
             self.port.unlink()
             os.close(self._master)
-            os.close(self._slave)
 
     def _power_on(self) -> None:
         self._process = subprocess.Popen(
@@ -192,26 +202,33 @@ class FaultyBoard:
         process.stdout.close()
 
     def _run(self) -> None:
+        nobody_until = 0.0  # while nobody has the port open, its end here is hung up and nothing to wait for
         while not self._ends:
+            now = time.monotonic()
+            moments = []
+            poll = select.poll()
+            poll.register(self._wake_read, select.POLLIN)
+            output = -1
             with self._lock:
-                poll = select.poll()
-                poll.register(self._wake_read, select.POLLIN)
-                output = -1
                 if self._process is not None and self._process.stdout is not None:
                     output = self._process.stdout.fileno()
-                    poll.register(self._master, select.POLLIN)
                     poll.register(output, select.POLLIN)
-                due = [late[0][0] for late in self._late.values() if late]
-            wait = max(0.0, min(due) - time.monotonic()) * 1000 if due else None
-            ready = {descriptor for descriptor, _ in poll.poll(wait)}
-            if self._wake_read in ready:
+                    if now < nobody_until:
+                        moments.append(nobody_until)
+                    else:
+                        poll.register(self._master, select.POLLIN)
+                moments += [late[0][0] for late in self._late.values() if late]
+            events = dict(poll.poll(max(0.0, min(moments) - now) * 1000 if moments else None))
+            if self._wake_read in events:
                 os.read(self._wake_read, 64)
                 continue
             with self._lock:
                 self._pass_on_late()
-                if self._master in ready and self._process is not None:
+                if events.get(self._master, 0) & select.POLLIN and self._process is not None:
                     self._take(True, os.read(self._master, 1 << 16))
-                if output in ready and self._process is not None:
+                elif events.get(self._master, 0) & select.POLLHUP:
+                    nobody_until = now + LOOK_SEC
+                if output in events and self._process is not None:
                     self._take(False, os.read(output, 1 << 16))
 
     def _take(self, to_device: bool, data: bytes) -> None:

@@ -30,12 +30,9 @@ class SerialPort(NamedTuple):
     description: str
 
     def __str__(self) -> str:
-        parts = (
-            self.usb_id,
-            f"serial number {self.serial_number}" if self.serial_number else "",
-            self.description,
-        )
-        return f"{self.path} ({', '.join(part for part in parts if part)})"
+        number = f"serial number {self.serial_number}" if self.serial_number else ""
+        known = ", ".join(part for part in (self.usb_id, number, self.description) if part)
+        return f"{self.path} ({known})" if known else self.path
 
 
 def list_ports() -> List[SerialPort]:

@@ -33,13 +33,9 @@ def test_a_fault_is_named_or_does_no_harm(bench: Bench, kind: str) -> None:
     tally = bench.run(kind, SESSIONS)
     assert tally.failures == []
     assert tally.right + sum(tally.named.values()) == tally.sessions == SESSIONS
-    if kind != "delayed":  # what was done to the line has been noticed
-        assert tally.named
-
-
-@pytest.mark.slow
-def test_most_of_what_comes_late_does_no_harm(bench: Bench) -> None:
-    assert bench.run("delayed", SESSIONS).right > 0
+    assert tally.named  # the harm was done
+    if kind == "delayed":  # and some delays are within what a session allows
+        assert tally.right
 
 
 def passed(faults: List[Fault], *pieces: bytes) -> Tuple[bytes, List[str]]:
