@@ -17,6 +17,7 @@ void mtvm_core_enable_interrupt(uint32_t interrupt) {
   PRIORITY(interrupt) = 1;
   THRESHOLD = 0;
   ENABLE(interrupt) |= 1u << interrupt % 32u;
+  CLAIM = interrupt; /* a restart may have come before the end of an interrupt */
   MTVM_CSR_SET(MTVM_CSR_MIE, 1u << EXTERNAL);
 }
 
