@@ -17,8 +17,8 @@
 #define INT_RX 0x2u
 
 #define DIVISOR ((BOARD_UART_CLOCK_HZ + BOARD_UART_BAUD / 2) / BOARD_UART_BAUD)
-_Static_assert(DIVISOR >= 16, "the UART's clock is too slow for its baud rate: 16 cycles make a bit");
-_Static_assert(DIVISOR < 1 << 20, "the UART's clock is too fast for its baud rate: the divisor has 20 bits");
+_Static_assert(DIVISOR >= 16, "the clock of the UART is too slow for its baud rate: 16 cycles make a bit");
+_Static_assert(DIVISOR < 1 << 20, "the clock of the UART is too fast for its baud rate: the divisor has 20 bits");
 
 void mtvm_uart_init(void) {
   BAUDDIV = DIVISOR;

@@ -21,8 +21,8 @@
 
 /* In 64ths; 16 cycles make a bit. */
 #define DIVISOR ((BOARD_UART_CLOCK_HZ * 4ull + BOARD_UART_BAUD / 2) / BOARD_UART_BAUD)
-_Static_assert(DIVISOR >= 64, "the UART's clock is too slow for its baud rate: 16 cycles make a bit");
-_Static_assert(DIVISOR < 1 << 22, "the UART's clock is too fast for its baud rate: the divisor has 16 bits");
+_Static_assert(DIVISOR >= 64, "the clock of the UART is too slow for its baud rate: 16 cycles make a bit");
+_Static_assert(DIVISOR < 1 << 22, "the clock of the UART is too fast for its baud rate: the divisor has 16 bits");
 
 /* The divisor counts from the write to LINE on. */
 void mtvm_uart_init(void) {

@@ -18,8 +18,8 @@
 
 #ifndef DIVISOR
 #define DIVISOR ((BOARD_UART_CLOCK_HZ + BOARD_UART_BAUD / 2) / BOARD_UART_BAUD)
-_Static_assert(DIVISOR >= 16, "the UART's clock is too slow for its baud rate: 16 cycles make a bit");
-_Static_assert(DIVISOR < 1 << 16, "the UART's clock is too fast for its baud rate: the divisor has 16 bits");
+_Static_assert(DIVISOR >= 16, "the clock of the UART is too slow for its baud rate: 16 cycles make a bit");
+_Static_assert(DIVISOR < 1 << 16, "the clock of the UART is too fast for its baud rate: the divisor has 16 bits");
 #endif
 
 void mtvm_uart_init(void) {
