@@ -352,7 +352,7 @@ def flash(project: Project, verbose: bool, attached: Attached, dry_run: bool) ->
     """Build the firmware and put it on the board."""
     commands = flasher.flash_commands(project, **attached)
     if dry_run:
-        for argv in commands:
+        for argv in [["cd", str(project.directory)], *commands] if commands else []:
             out.print(shlex.join(argv))
     else:
         builder.build(project, verbose=verbose)
@@ -414,7 +414,10 @@ def run(
 @attached_options
 @click.option("--no-run", is_flag=True, help="Leave out what only a run of the model can tell.")
 def size(project: Project, verbose: bool, attached: Attached, no_run: bool) -> None:
-    """Show the flash and the RAM that the firmware takes, by part, and what it uses when its model runs."""
+    """Show the memory that the firmware takes.
+
+    Flash and RAM by part, against the board's; then the stack and the workspace that a run of the model used.
+    """
     from runtime.host.size import size_rows
 
     builder.build(project, verbose=verbose)

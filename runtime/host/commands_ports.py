@@ -27,7 +27,7 @@ _control = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 @main.command()
 def ports() -> None:
-    """List the serial ports of this machine, and which boards they may belong to."""
+    """List serial ports and the boards at them."""
     from runtime.host.serial_ports import boards_at, list_ports
 
     known = platform_here().boards().values()
@@ -48,9 +48,9 @@ def ports() -> None:
 @attached_options
 @click.option("--seconds", type=click.FloatRange(min=0), metavar="N", help="Stop after so long.")
 def monitor(model: Optional[Path], attached: Attached, seconds: Optional[float]) -> None:
-    """Show what a board sends by itself: log messages, a line for each other frame, and raw bytes.
+    """Show what a board sends by itself.
 
-    Nothing is sent to the board, and it is not reset. One that vanishes is waited for. A board that is
+    Log messages, a line for each other frame, and raw bytes as text. Nothing is sent to the board, and it is not reset. One that vanishes is waited for. A board that is
     emulated, or a process of this machine, is started for it, with the firmware of MODEL.tar or of the
     project here. Ctrl-C ends it.
     """
