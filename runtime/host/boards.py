@@ -262,7 +262,13 @@ FIELDS: Final = {
     "runners": Field(_runners, False, "flash tools and emulators: what each needs to know of this board"),
     "default": Field(_flag, False, "true on the one board that is used when none is named"),
 }
-CHIP: Final = ("cpu", "clock_hz", "memory", "uart")  # what an entry of a bare-metal board must have
+# Port -> what the entry of a bare-metal board must have, and its timer when it names none. Every Cortex-M has
+# SysTick; what a RISC-V has is its maker's choice.
+CHIP: Final = {
+    "cortex_m": ("cpu", "clock_hz", "memory", "uart"),
+    "riscv": ("cpu", "clock_hz", "memory", "uart", "timer", "interrupts"),
+}
+USUAL_TIMER: Final[Mapping[str, Mapping[str, Any]]] = {"cortex_m": {"kind": "systick"}}
 
 
 def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
@@ -352,7 +358,7 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
     except _WrongField as error:
         raise refuse(error.what, error.next_step) from None
     if fields["port"] in BARE_METAL:
-        for key in CHIP:
+        for key in CHIP[fields["port"]]:
             if fields[key] is None:
                 raise refuse(f"field {key!r} is missing.", f"{key}: {FIELDS[key].meaning}.")
         for kind, memory in fields["memory"].items():
@@ -376,7 +382,7 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
             "ram": ram,
             "stack_bytes": fields["stack_bytes"] or _usual_stack(ram),
             "setup": fields["setup"] or (),
-            "timer": fields["timer"] or {},
+            "timer": fields["timer"] or USUAL_TIMER.get(fields["port"], {}),
             "interrupts": fields["interrupts"] or {},
             "usb": fields["usb"] or (),
             "reset": fields["reset"] or "none",

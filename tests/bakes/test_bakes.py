@@ -7,11 +7,12 @@ import fnmatch
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List, Set
+from typing import Dict, Iterator, List, Optional, Set
 from unittest import mock
 
 import pytest
@@ -37,7 +38,12 @@ COMMON_FILES = {
     "models/digits_aot.tar",
     "models/digits_test.npz",
 }
-FAMILY_FILES: Dict[str, Set[str]] = {"host": set(), "cortex_m": set(), "riscv": set()}
+FAMILY_FILES: Dict[str, Set[str]] = {
+    "host": set(),
+    "cortex_m": set(),
+    "riscv": set(),
+    "custom": {"port/board.c"},
+}
 BUILD_FILES = {"make": {"Makefile"}, "cmake": {"CMakeLists.txt"}}
 
 
@@ -108,12 +114,13 @@ class TestEveryCombination:
 
     def test_leaves_no_jinja_behind(self, bake: Baker, answers: Dict[str, str]) -> None:
         platform = bake(**answers)
+        json_block = re.compile(r"^```json\n.*?^```$", re.MULTILINE | re.DOTALL)  # two braces may end there
         left = [
             (name, mark)
             for name in platform.rendered_files()
             if not any(fnmatch.fnmatch(name, pattern) for pattern in TABLE["_copy_without_render"])
             for mark in ("{{", "}}", "{%", "%}", "{#", "#}", "cookiecutter.")
-            if mark in platform.text(name)
+            if mark in json_block.sub("", platform.text(name))
         ]
         assert left == []
 
@@ -170,6 +177,41 @@ class TestTwice:
         assert platform.files() - {theirs} == files_for(
             {"board_family": "host", "build_system": build_system}
         )
+
+    def test_keeps_the_c_of_the_owner(self, bake: Baker, tmp_path: Path) -> None:
+        port = bake(into=tmp_path / "out", board_family="custom").path / "port"
+        (port / "board.c").rename(port / "acme.c")
+        (port / "acme.c").write_text("#include <microtvm/platform.h>\n/* mine */\n")
+        for family in ("custom", "host", "custom"):
+            bake(into=tmp_path / "out", board_family=family, overwrite=True)
+            assert [path.name for path in port.iterdir()] == ["acme.c"]
+            assert "mine" in (port / "acme.c").read_text()
+
+    @pytest.mark.parametrize("theirs", [None, "empty"])
+    def test_brings_the_c_to_begin_with_where_there_is_none(
+        self, bake: Baker, tmp_path: Path, theirs: Optional[str]
+    ) -> None:
+        path = bake(into=tmp_path / "out").path
+        if theirs:
+            (path / "port").mkdir()
+        bake(into=tmp_path / "out", board_family="custom", overwrite=True)
+        assert "FILL IN 5 of 5" in (path / "port" / "board.c").read_text()
+
+    @pytest.mark.parametrize(
+        ("path", "sentence"),
+        [("port", "port is a link or a file"), ("port/main.c", "port is not a platform's")],
+    )
+    def test_refuses_to_mix_its_c_with_what_is_not_a_platforms(
+        self, bake: Baker, path: str, sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        theirs = tmp_path / "out" / "my_microtvm_platform" / path
+        theirs.parent.mkdir(parents=True)
+        theirs.write_text("int main(void) { return 0; }\n")
+        with pytest.raises(FailedHookException):
+            bake(into=tmp_path / "out", board_family="custom", overwrite=True)
+        assert self.refusals(capfd) == [sentence]
+        bake(into=tmp_path / "out", board_family="host", overwrite=True)
+        assert theirs.read_text() == "int main(void) { return 0; }\n"
 
     @pytest.mark.parametrize(
         ("path", "sentence"),

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -15,13 +17,16 @@ from typing import Dict, List
 import pytest
 from packaging.requirements import Requirement
 
-from runtime.host.boards import FIELDS
+from runtime.host.boards import FIELDS, MEMORY_RANGE, REGISTER_WRITE, UART
 from runtime.host.cache import default_directory
-from tests.conftest import Baker, Platform
+from runtime.host.runners import RUNNERS
+from tests.conftest import TEMPLATE, Baker, Platform
 
 # Needs the network. Its place is taken by the packages of this interpreter, which
 # test_requirements_are_those_of_the_tests holds against the same file.
 INSTALL = "python -m pip install -r requirements.txt"
+FAMILIES = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["board_family"]
+FIRMWARE = ("firmware", "firmware.elf")
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
@@ -44,8 +49,9 @@ def lend_packages(platform: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
-def test_commands_work_as_written(bake: Baker, build_system: str) -> None:
-    platform = bake(build_system=build_system)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_commands_work_as_written(bake: Baker, family: str, build_system: str) -> None:
+    platform = bake(board_family=family, build_system=build_system)
     script = commands(platform.text("README.md"))
     assert script.count(INSTALL) == 1
     for subcommand in ("check", "run", "boards", "build", "flash", "size", "bench"):
@@ -66,7 +72,7 @@ def test_commands_work_as_written(bake: Baker, build_system: str) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "answered exactly as on the host" in done.stdout
-    assert (platform.path / "my_firmware" / "build" / "firmware").is_file()
+    assert any((platform.path / "my_firmware" / "build" / name).is_file() for name in FIRMWARE)
 
 
 @pytest.mark.slow
@@ -101,9 +107,48 @@ def test_the_cache_lies_where_it_says(default_platform: Platform, monkeypatch: p
     assert default_directory() == Path("elsewhere")
 
 
-def test_every_field_of_a_board_is_explained(default_platform: Platform) -> None:
-    section = default_platform.text("README.md").split("### Boards\n")[1].split("\n## ")[0]
-    assert [field for field in FIELDS if f"`{field}`:" not in section] == []
+def words_of(*kinds: str) -> List[str]:
+    """The drivers of these kinds that a board can name."""
+    ports = TEMPLATE / "runtime" / "device" / "ports"
+    return [path.stem for kind in kinds for path in sorted((ports / kind).glob("*.c"))]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_field_of_a_board_is_explained(bake: Baker, family: str) -> None:
+    readme = bake(board_family=family).text("README.md")
+    section = readme.split("### Boards\n")[1].split("\n## ", 1)[0]
+    assert [field for field in FIELDS if f"| `{field}` |" not in section] == []
+    assert [field for field in (*MEMORY_RANGE, *UART, *REGISTER_WRITE) if f"`{field}`" not in section] == []
+    assert [kind for kind in words_of("timer", "interrupts") if f"`{kind}`" not in section] == []
+    assert [kind for kind in words_of("uart") if f"| `{kind}` |" not in section] == []
+    for runner in RUNNERS.values():
+        words = (runner.name, *runner.parameters)
+        assert [word for word in words if not re.search(rf"`{word}\b", section)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["cortex_m", "riscv"])
+def test_a_board_that_is_in_no_table_needs_the_entry_that_is_told(bake: Baker, family: str) -> None:
+    platform = bake(board_family=family)
+    walk = platform.text("README.md").split("### A board that is in no table\n")[1].split("\n## ", 1)[0]
+    (entry,) = re.findall(r"^```json\n(.*?)^```$", walk, flags=re.MULTILINE | re.DOTALL)
+    (command,) = re.findall(r"^```console\n(.*?)^```$", walk, flags=re.MULTILINE | re.DOTALL)
+    name = entry.split('"')[1]
+    boards = platform.path / "boards.json"
+    before = boards.read_text(encoding="utf-8")
+    assert name not in before and before.count('  "boards": {\n') == 1
+    boards.write_text(before.replace('  "boards": {\n', f'  "boards": {{\n{entry}'), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, *shlex.split(command)[1:]],
+        cwd=platform.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"boards.json: {name}, one of" in done.stdout
+    assert "each answered exactly as on the host" in done.stdout
 
 
 def test_commands_are_those_that_the_bake_ends_with(bake: Baker, capfd: pytest.CaptureFixture[str]) -> None:
