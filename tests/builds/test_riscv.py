@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples/digits"
 MODELS = ROOT / "tests/data/models"
 EMULATED = ["qemu_virt_rv32", "qemu_virt_rv64", "hifive1"]
+EVERY_DIGIT = "qemu_virt_rv32"
 REAL = ["hifive1_revb", "sparkfun_red_v", "longan_nano"]
 
 # Appended to the model, whose sources user code joins: a device function `user(what, number)`.
@@ -130,7 +131,8 @@ def test_the_digits_are_answered_exactly(platforms, board, build_system, tmp_pat
     project = generate(platforms[build_system], DIGITS / "digits_aot.tar", tmp_path / "project", options)
     build(project)
     with np.load(DIGITS / "digits_test.npz") as data:
-        images, expected = data["images"][:20], data["expected"][:20]
+        count = len(data["images"]) if board == EVERY_DIGIT and build_system == "make" else 20
+        images, expected = data["images"][:count], data["expected"][:count]
     logs = []
     with running_model(project, on_log=logs.append) as executor:
         for image, want in zip(images, expected):
@@ -164,8 +166,7 @@ def test_a_model_that_the_board_cannot_hold_is_refused(platforms, tmp_path):
         build(project)
 
 
-@pytest.mark.parametrize("build_system", ["make", "cmake"])
-@pytest.mark.parametrize("board", REAL)
+@pytest.mark.parametrize(("board", "build_system"), list(zip(REAL, ["make", "cmake", "make"])))
 def test_a_real_board_is_built_for_its_own_memory(platforms, board, build_system, tmp_path):
     options = {"board": board, "warning_as_error": True}
     project = generate(platforms[build_system], DIGITS / "digits_aot.tar", tmp_path / "project", options)

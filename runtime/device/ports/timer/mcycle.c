@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mcycle, the counter of a RISC-V's clock cycles. Emulators count something else there. inhibit in the board's
- * entry: the number of mcountinhibit, where the core has it and a boot loader may have stopped the counter. */
+/* mcycle, the counter of a RISC-V's clock cycles. Emulators count something else there. inhibit in the
+ * board's entry: the number of mcountinhibit, where the core has it and a boot loader may have stopped the
+ * counter. */
 #include "../riscv/core.h"
 
 #define CSR_MCYCLE 0xb00

@@ -11,7 +11,7 @@
 #define DIVISOR_HIGH INTERRUPTS /* the same */
 
 #define INTERRUPT_RX 0x01u
-#define FIFO_ON_EMPTY 0x07u
+#define FIFO_ON_EMPTY 0xc7u /* it interrupts with 14 bytes in it, or when no more come for a while */
 #define LINE_8_BITS 0x03u
 #define LINE_DIVISOR 0x80u
 #define STATE_RX 0x01u
