@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from math import prod
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple, Union, cast
+from typing import Any, Dict, Final, Iterator, List, Mapping, NamedTuple, Sequence, Tuple, Union, cast
 
 import numpy
 
@@ -126,13 +126,8 @@ class Executor:
         totals = [0.0] * repeat
         evaluator = self.rpc.get_function("runtime.RPCTimeEvaluator")
         for step in self._steps:
-            # After min_repeat_ms: limit_zero_time_iterations, cooldown_interval_ms, repeats_to_cooldown,
-            # cache_flush_bytes, and the name of a function to call before each repeat.
-            timed = evaluator(
-                step.module, step.function.name, *CPU, number, repeat, min_repeat_ms, 100, 0, 1, 0, ""
-            )
-            if not isinstance(timed, Handle):
-                raise _odd_answer("runtime.RPCTimeEvaluator")
+            arguments = (step.module, step.function.name, *CPU, number, repeat, min_repeat_ms)
+            timed = _time_evaluator(evaluator, arguments)
             try:
                 seconds = self.rpc.call(timed, *step.arguments)
             except DeviceError:
@@ -444,6 +439,32 @@ def _numpy_dtype(name: str) -> numpy.dtype[Any]:
             f"The model has a tensor of type {name}, which numpy does not know.", "Cast it inside the model."
         ) from error
     return cast("numpy.dtype[Any]", dtype.newbyteorder("<"))
+
+
+# What a time evaluator takes last: limit_zero_time_iterations, cooldown_interval_ms and repeats_to_cooldown,
+# cache_flush_bytes, and the name of a function to call before each repeat. The device runtime takes all of
+# it, TVM's own does from 0.14 on; the others are for TVM's own from 0.10, 0.9 and 0.8 on.
+_EVALUATOR_TAILS: Final[Tuple[Tuple[Value, ...], ...]] = (
+    (100, 0, 1, 0, ""),
+    (100, 0, 1, ""),
+    (0, 1, ""),
+    ("",),
+)
+
+
+def _time_evaluator(create: RemoteFunction, arguments: Tuple[Value, ...]) -> Handle:
+    """A time evaluator of the device, in the form that its runtime takes."""
+    refused = None
+    for tail in _EVALUATOR_TAILS:
+        try:
+            timed = create(*arguments, *tail)
+        except DeviceError as error:
+            refused = refused or error
+            continue
+        if not isinstance(timed, Handle):
+            break
+        return timed
+    raise refused or _odd_answer("runtime.RPCTimeEvaluator")
 
 
 def _odd_answer(who: str) -> ProtocolError:
