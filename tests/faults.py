@@ -133,7 +133,7 @@ class FaultyBoard:
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._lock = threading.Lock()
         self._wake_read, self._wake_write = os.pipe()
-        self._ends = False
+        self._ends = self._restarts = False
         self._plug_in()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -163,10 +163,8 @@ class FaultyBoard:
         os.write(self._wake_write, b"x")
 
     def restart(self) -> None:
-        """As a press of the reset button."""
-        with self._lock:
-            self._power_off()
-            self._power_on()
+        """As a press of the reset button. The thread does it: it may be about to read what is closed by it."""
+        self._restarts = True
         os.write(self._wake_write, b"x")
 
     def passed(self) -> Tuple[int, int]:
@@ -221,6 +219,11 @@ class FaultyBoard:
             events = dict(poll.poll(max(0.0, min(moments) - now) * 1000 if moments else None))
             if self._wake_read in events:
                 os.read(self._wake_read, 64)
+                with self._lock:
+                    if self._restarts and self._process is not None:
+                        self._power_off()
+                        self._power_on()
+                    self._restarts = False
                 continue
             with self._lock:
                 self._pass_on_late()

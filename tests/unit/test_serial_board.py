@@ -61,7 +61,7 @@ class TestSerialBoard:
 
     def test_the_second_process_is_told_who_has_the_board(self, attached: Attached) -> None:
         project, board = attached
-        words = ["-m", "runtime.host", "monitor", "--port", str(board.port), "--seconds", "50"]
+        words = ["-m", "runtime.host", "monitor", "--port", str(board.port), "--seconds", "20"]
         with subprocess.Popen([sys.executable, *words], cwd=project, stdout=subprocess.PIPE) as monitor:
             assert monitor.stdout is not None
             heard = select.poll()
