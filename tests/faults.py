@@ -163,7 +163,7 @@ class FaultyBoard:
         os.write(self._wake_write, b"x")
 
     def restart(self) -> None:
-        """As a press of the reset button. The thread does it: it may be about to read what is closed by it."""
+        """As a press of the reset button. The thread does it, which may just read what that closes."""
         self._restarts = True
         os.write(self._wake_write, b"x")
 

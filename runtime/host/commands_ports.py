@@ -50,9 +50,9 @@ def ports() -> None:
 def monitor(model: Optional[Path], attached: Attached, seconds: Optional[float]) -> None:
     """Show what a board sends by itself.
 
-    Log messages, a line for each other frame, and raw bytes as text. Nothing is sent to the board, and it is not reset. One that vanishes is waited for. A board that is
-    emulated, or a process of this machine, is started for it, with the firmware of MODEL.tar or of the
-    project here. Ctrl-C ends it.
+    Log messages, a line for each other frame, and raw bytes as text. Nothing is sent to the board, and it
+    is not reset. One that vanishes is waited for. A board that is emulated, or a process of this machine,
+    is started for it, with the firmware of MODEL.tar or of the project here. Ctrl-C ends it.
     """
     from runtime.host.monitor import watch
 
