@@ -76,6 +76,9 @@ static void start(void) {
   for (uint32_t *to = mtvm_bss_begin; to < mtvm_bss_end; to++) {
     *to = 0;
   }
+#if MAINLINE
+  SHCSR |= FAULTS_ON;
+#endif
   for (void (*const *function)(void) = mtvm_init_begin; function < mtvm_init_end; function++) {
     (*function)();
   }
@@ -144,14 +147,14 @@ static void guard_stack(void) {
 #endif
 }
 
-/* Whoever has no cache reads zeros here. */
+/* Whoever has no cache reads zeros here. One that is on already may hold what RAM does not. */
 static void enable_caches(void) {
   uint32_t shape;
   ICIALLU = 0;
   CSSELR = 0;
   barrier();
   shape = CCSIDR;
-  if (shape != 0) {
+  if (shape != 0 && (CCR & DCACHE_ON) == 0) {
     const uint32_t ways = shape >> 3 & 0x3ffu;
     const uint32_t sets = shape >> 13 & 0x7fffu;
     const uint32_t way_shift = ways == 0 ? 0 : (uint32_t)__builtin_clz(ways);
@@ -170,7 +173,6 @@ static void enable_caches(void) {
 void mtvm_core_init(void) {
   VTOR = (uint32_t)(uintptr_t)vectors;
 #if MAINLINE
-  SHCSR |= FAULTS_ON;
   guard_stack();
   enable_caches();
 #endif
