@@ -59,7 +59,7 @@ def run_checks(
     attached = attached or {}
     bench = _Bench(platform, options or {}, attached)
     packages = _try("Python packages", _packages)
-    boards = _try("boards.json", bench.choose_board)
+    boards = _try("board", bench.choose_board)
     yield packages
     yield boards
     if boards.error is not None:

@@ -62,7 +62,7 @@ def _items(
     if not (port or platform.port or board.usb or board.address):
         yield OpenItem(
             here.of_setting("port"),
-            f"Name the port of your board (`python -m runtime.host ports` lists them), or its usb in {BOARDS}.",
+            f"Name the port (`python -m runtime.host ports` lists them), or give its usb in {BOARDS}.",
         )
 
 

@@ -147,7 +147,7 @@ def test_a_board_that_is_in_no_table_needs_the_entry_that_is_told(bake: Baker, f
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert f"boards.json: {name}, one of" in done.stdout
+    assert f"board: {name}, one of" in done.stdout
     assert "each answered exactly as on the host" in done.stdout
 
 

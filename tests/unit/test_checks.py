@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 import pytest
@@ -15,13 +15,14 @@ from runtime.host import checks, link
 from runtime.host.build import build
 from runtime.host.checks import CheckResult, run_checks
 from runtime.host.errors import PlatformError
+from runtime.host.open_items import open_items
 from runtime.host.platform import Platform as HostPlatform
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
-from tests.conftest import Platform
+from tests.conftest import Baker, Platform
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
-TOOLS = ["Python packages", "C compiler", "build system", "boards.json"]
+TOOLS = ["Python packages", "board", "C compiler", "build system"]
 TRIAL = ["project", "build", "flash", "answers"]
 
 
@@ -78,7 +79,8 @@ class TestWholePlatform:
 
     def test_flashes_where_the_owner_says_how(self, platform: HostPlatform, tmp_path: Path) -> None:
         results = results_of(flash_with(platform, "cp", "{firmware}", str(tmp_path / "flashed")))
-        assert results[-2].found == "done"
+        assert results[-2].found == "done with cp"
+        assert "flash_command" in [result.what for result in results]
         assert (tmp_path / "flashed").stat().st_size > 0
 
 
@@ -97,7 +99,7 @@ class TestMissingTools:
         assert "no-such-cc is not installed" in str(failure(platform, "C compiler"))
 
     def test_a_python_package(self, platform: HostPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(checks, "PACKAGES", ("click", "no_such_package"))
+        monkeypatch.setattr(checks, "PACKAGES", {"click": "click", "no_such_package": "no_such_package"})
         error = failure(platform, "Python packages")
         assert "no_such_package is not installed" in error.what
         assert "pip install -r requirements.txt" in error.next_step
@@ -114,10 +116,134 @@ class TestMissingTools:
         assert "license expired" in error.log
 
 
+class TestOtherFamilies:
+    """What is looked for belongs to the board that is checked."""
+
+    @pytest.fixture
+    def cortex_m(self, bake: Baker) -> HostPlatform:
+        return load_platform(bake(board_family="cortex_m").path)
+
+    @pytest.fixture
+    def only(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Leaves no programs but these, each as a script."""
+
+        def install(**scripts: str) -> None:
+            place = tmp_path / "bin"
+            place.mkdir()
+            for name, script in scripts.items():
+                path = place / name.replace("_", "-")
+                path.write_text(f"#!/bin/sh\n{script}\n")
+                path.chmod(0o755)
+            monkeypatch.setenv("PATH", str(place))
+
+        return install
+
+    def missing(self, platform: HostPlatform, **options: Any) -> Dict[str, PlatformError]:
+        results = list(run_checks(platform, **options))
+        return {result.what: result.error for result in results if result.error is not None}
+
+    def test_the_cross_compiler_and_the_emulator(
+        self, cortex_m: HostPlatform, only: Callable[..., None]
+    ) -> None:
+        only(make="exit 0")
+        missing = self.missing(cortex_m)
+        assert list(missing) == ["C compiler", "emulator"]
+        assert "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi" in str(missing["C compiler"])
+        assert "apt-get install qemu-system-arm" in str(missing["emulator"])
+
+    def test_a_cross_compiler_without_its_c_library(
+        self, cortex_m: HostPlatform, only: Callable[..., None]
+    ) -> None:
+        only(make="exit 0", qemu_system_arm="exit 0", arm_none_eabi_gcc="echo nano.specs")
+        missing = self.missing(cortex_m)
+        assert list(missing) == ["C compiler"]
+        assert "has no C library" in missing["C compiler"].what
+        assert "apt-get install libnewlib-arm-none-eabi" in missing["C compiler"].next_step
+
+    def test_the_flash_tool_of_a_real_board(self, cortex_m: HostPlatform, only: Callable[..., None]) -> None:
+        only(make="exit 0", arm_none_eabi_gcc="echo /somewhere/nano.specs")
+        missing = self.missing(cortex_m, options={"board": "nucleo_f446re"}, attached={"runner": "st-flash"})
+        assert list(missing) == ["flash tool"]
+        assert "st-flash is not installed; it flashes nucleo_f446re." in str(missing["flash tool"])
+
+    @pytest.mark.parametrize("board", ["host", "nucleo_f446"])
+    def test_a_board_that_is_not_there(self, cortex_m: HostPlatform, board: str) -> None:
+        missing = self.missing(cortex_m, options={"board": board})
+        assert list(missing) == ["board"]
+
+    @pytest.mark.slow
+    def test_an_emulated_board_passes_every_step(self, cortex_m: HostPlatform) -> None:
+        results = results_of(cortex_m)
+        assert [result.what for result in results] == [*TOOLS, "emulator", *TRIAL]
+        assert [result.error for result in results] == [None] * 9
+        assert results[-2].found == "not needed, the emulator takes the firmware when it starts"
+
+
+class TestOpenItems:
+    @pytest.fixture
+    def custom(self, bake: Baker) -> HostPlatform:
+        return load_platform(bake(board_family="custom").path)
+
+    def change(self, platform: HostPlatform, old: str, new: str) -> HostPlatform:
+        path = platform.directory / "boards.json"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+        return platform
+
+    def where(self, platform: HostPlatform, **attached: Any) -> List[str]:
+        (board,) = platform.boards().values()
+        return [item.where.partition(":")[0] for item in open_items(platform, board, **attached)]
+
+    def test_there_are_none_where_the_firmware_is_a_process(self, platform: HostPlatform) -> None:
+        assert self.where(platform) == []
+
+    def test_each_has_its_place_in_order(self, custom: HostPlatform) -> None:
+        (board,) = custom.boards().values()
+        items = open_items(custom, board)
+        lines = []
+        for item in items:
+            name, _, line = item.where.partition(":")
+            lines.append((custom.directory / name).read_text().splitlines()[int(line) - 1])
+        assert '"transport": "process"' in lines[0]
+        assert lines[1].strip() == "build_command=None,"
+        assert [line[:19] for line in lines[2:7]] == [f"/* FILL IN {n} of 5: " for n in range(1, 6)]
+        assert [line.strip() for line in lines[7:]] == ["flash_command=None,", "port=None,"]
+        assert len({item.what for item in items}) == len(items)
+
+    def test_a_fresh_one_works_here_and_ends_with_them(self, custom: HostPlatform) -> None:
+        results = results_of(custom)
+        assert [result.what for result in results if not result.is_open] == TOOLS + TRIAL
+        assert [result.is_open for result in results] == [False] * 8 + [True] * 9
+
+    def test_a_board_that_nothing_builds_for_is_not_built_here(self, custom: HostPlatform) -> None:
+        self.change(custom, '"process"', '"serial"')
+        results = results_of(custom)
+        assert [result.what for result in results if not result.is_open] == ["Python packages", "board"]
+
+    def test_the_command_line_closes_some(self, custom: HostPlatform) -> None:
+        self.change(custom, '"process"', '"serial"')
+        (port,) = custom.directory.glob("port/*.c")
+        port.write_text("/* all done */\n")
+        server = "microtvm_api_server.py"
+        assert self.where(custom) == [server, server, server]
+        assert self.where(custom, port="/dev/ttyUSB0") == [server, server]
+        assert self.where(custom, port="/dev/ttyUSB0", runner="openocd") == [server]
+
+    @pytest.mark.parametrize("field", ['"usb": ["0483:374b"]', '"address": "10.0.0.7:5000"'])
+    def test_the_entry_closes_the_port(self, custom: HostPlatform, field: str) -> None:
+        self.change(custom, '"process"', f'"serial", {field}')
+        assert len(self.where(custom)) == 7
+
+    def test_an_emulated_board_needs_no_port_and_no_flashing(self, custom: HostPlatform) -> None:
+        qemu = '"runner": "qemu", "runners": {"qemu": {"program": "qemu-system-arm", "machine": "mine"}}'
+        self.change(custom, '"process"', f'"serial", {qemu}')
+        assert self.where(custom) == ["microtvm_api_server.py"] + ["port/board.c"] * 5
+
+
 class TestBrokenFiles:
     def test_boards(self, platform: HostPlatform) -> None:
         (platform.directory / "boards.json").write_text('{"schema": 1, "boards": {}}')
-        assert "boards.json" in failure(platform, "boards.json").what
+        assert "boards.json" in failure(platform, "board").what
 
     @pytest.mark.parametrize("keep", [0, 100, 20_000])
     def test_a_model_cut_short(self, platform: HostPlatform, keep: int) -> None:
@@ -218,5 +344,5 @@ class TestProjects:
     def test_a_broken_one_is_generated_again(self, platform: HostPlatform, tmp_path: Path) -> None:
         generate(platform, ARCHIVES / "aot_c.tar", tmp_path / "project", {})
         (tmp_path / "project" / "project.json").write_text("{")
-        error = failure(load_platform(tmp_path / "project"), "project")
+        error = failure(load_platform(tmp_path / "project"), "board")
         assert "Generate the project again" in error.next_step
