@@ -9,6 +9,7 @@ not used, nor is what else may lie there, such as templates.
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, List, Optional
@@ -29,6 +30,7 @@ GRAPH_LIBRARIES: Final = ("graph_executor", "graph_executor_module")
 SUPPORT: Final = (f"{LIBRARIES_DIRECTORY}/tab", "src/runtime/minrpc", "src/support", "include")
 HEADERS: Final = (
     "include/tvm/runtime/crt/microtvm_rpc_server.h",
+    "include/tvm/runtime/crt/platform.h",
     "include/tvm/runtime/c_runtime_api.h",
     "include/dlpack/dlpack.h",
 )
@@ -36,6 +38,12 @@ HEADERS: Final = (
 OVERHEAD_BYTES: Final = 8 * 1024
 STACK_BYTES: Final = 4096  # 2,824 were seen on a Cortex-M3
 
+# In a model's C, the number of its constants that are apart from its code, if there are any.
+CONSTANTS: Final = re.compile(rb"\b[1-9]\d*L* */\* *num_constant_pools")
+
+_USE_BUNDLED: Final = (
+    "Take both from the same TVM, or use crt=bundled, which runs the archives of all versions."
+)
 _FIND_IT: Final = (
     "TVM 0.8 to 0.18 has it where `python -c 'import tvm.micro; print(tvm.micro.get_standalone_crt_dir())'` "
     "says: build/standalone_crt of its source tree, built with USE_MICRO."
@@ -69,15 +77,32 @@ class StandaloneCrt:
         """Whether it has an AOT executor: TVM 0.9 and later."""
         return all((self.directory / LIBRARIES_DIRECTORY / name).is_dir() for name in AOT_LIBRARIES)
 
+    @property
+    def takes_constants(self) -> bool:
+        """Whether its AOT executor takes a model whose constants are apart: TVM 0.12 and later, which have a
+        platform function more."""
+        header = self.directory / "include/tvm/runtime/crt/platform.h"
+        return "TVMPlatformInitialize" in header.read_text(encoding="utf-8")
+
     def check_archive(self, archive: ModelArchive) -> None:
-        """Raise PlatformError for an archive whose list of functions this runtime would misread: its count
-        took one byte in TVM 0.8, and takes two from 0.9 on."""
+        """Raise PlatformError for an archive that this runtime would misread (the count of its functions took
+        one byte in TVM 0.8, and takes two from 0.9 on), or would give up on when the model is opened."""
         if (archive.version == 5) == self.has_aot:
             of, than = ("later", "0.8") if not self.has_aot else ("older", "0.9")
             raise PlatformError(
                 f"The model archive {archive.path} is of a TVM {of} than the runtime in {self.directory}, "
                 f"which is of {than}{' or later' if self.has_aot else ''}: they do not fit.",
-                "Take both from the same TVM, or use crt=bundled, which runs the archives of all versions.",
+                _USE_BUNDLED,
+            )
+        if (
+            archive.executor == "aot"
+            and not self.takes_constants
+            and any(CONSTANTS.search(archive.read(name)) for name in archive.sources)
+        ):
+            raise PlatformError(
+                f"The model in {archive.path} has its constants apart, and the AOT executor of the runtime "
+                f"in {self.directory} does not take them: that of TVM 0.12 was the first.",
+                _USE_BUNDLED,
             )
 
     def copy(self, target: Path) -> None:

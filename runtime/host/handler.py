@@ -53,8 +53,8 @@ class PlatformHandler(server.ProjectAPIHandler):
     ) -> None:
         from runtime.host.project import generate
 
-        # TVM always hands its folder over, whether it is to be used or not.
-        if not options.get("standalone_crt_dir") and standalone_crt_dir is not None:
+        # TVM always hands its folder over, whether it is to be used or not; an empty path has no parts.
+        if not options["standalone_crt_dir"] and standalone_crt_dir is not None and standalone_crt_dir.parts:
             options = {**options, "standalone_crt_dir": str(standalone_crt_dir)}
         generate(self._platform, model_library_format_path, project_dir, options)
 

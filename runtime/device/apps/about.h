@@ -8,6 +8,7 @@
 #include <microtvm/app.h>
 #include <microtvm/platform.h>
 #include <tvm/runtime/c_backend_api.h>
+#include <tvm/runtime/c_runtime_api.h>
 
 static int mtvm_about(TVMValue *args, int *codes, int count, TVMValue *result, int *result_code, void *resource) {
   const int64_t index = count == 1 && codes[0] == kTVMArgInt ? args[0].v_int64 : -1;

@@ -4,6 +4,7 @@
 #include <microtvm/config.h>
 #include <microtvm/platform.h>
 #include <string.h>
+#include <tvm/runtime/c_runtime_api.h>
 #include <tvm/runtime/crt/logging.h>
 #include <tvm/runtime/crt/microtvm_rpc_server.h>
 

@@ -4,7 +4,9 @@
 #include <microtvm/aot.h>
 #include <microtvm/config.h>
 #include <microtvm/server.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <tvm/runtime/c_runtime_api.h>
 #include <tvm/runtime/crt/platform.h>
 
 #define MESSAGE_BYTES 80

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""crt=standalone: firmware on TVM's own runtime. With MICROTVM_STANDALONE_CRT_DIR, the folder that a build of
+TVM made, it answers for real; without, a fabricated one shows what is taken of it and what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.host import link
+from runtime.host.about import read_usage
+from runtime.host.archive import ModelArchive
+from runtime.host.build import build
+from runtime.host.cache import Cache
+from runtime.host.client import ProjectApiClient
+from runtime.host.crt import StandaloneCrt
+from runtime.host.device import TIMEOUTS, connected_executor, running_model
+from runtime.host.errors import DeviceError, PlatformError
+from runtime.host.executor import create_executor
+from runtime.host.platform import load_platform
+from runtime.host.project import generate
+from runtime.host.rpc import RpcClient
+from runtime.host.session import Session
+from tests.builds.fabricated_crt import fabricate_crt
+from tests.conftest import Baker
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = ROOT / "examples/digits"
+DATA = ROOT / "tests/data"
+BUILD_SYSTEMS = ["make", pytest.param("cmake", marks=pytest.mark.slow)]
+FAMILIES = ["host", "cortex_m", "riscv"]
+VARIABLE = "MICROTVM_STANDALONE_CRT_DIR"
+
+
+@pytest.fixture
+def fabricated(tmp_path):
+    return fabricate_crt(tmp_path / "standalone_crt")
+
+
+@pytest.fixture
+def platform(default_platform):
+    return load_platform(default_platform.path)
+
+
+class TestRefusals:
+    def refused(self, platform, tmp_path, directory, archive=DIGITS / "digits_aot.tar", **options):
+        place = tmp_path / "project"
+        options = {"crt": "standalone", "standalone_crt_dir": directory, **options}
+        with pytest.raises(PlatformError) as caught:
+            generate(platform, archive, place, options)
+        assert not place.exists()
+        return str(caught.value)
+
+    @pytest.mark.parametrize("nothing", [None, ""])
+    def test_of_no_folder_say_how_to_name_one(self, platform, tmp_path, nothing):
+        words = self.refused(platform, tmp_path, nothing)
+        assert "no folder of it was handed over" in words
+        assert "standalone_crt_dir=DIRECTORY" in words
+
+    def test_of_other_folders_say_what_is_wrong_with_them(self, platform, tmp_path):
+        assert "There is no folder" in self.refused(platform, tmp_path, str(tmp_path / "nowhere"))
+        assert "it has no src/runtime/crt" in self.refused(platform, tmp_path, str(ROOT / "runtime"))
+
+    def test_of_a_runtime_before_0_8_name_the_version(self, platform, tmp_path, fabricated):
+        libraries = fabricated / "src/runtime/crt"
+        (libraries / "microtvm_rpc_server").rename(libraries / "utvm_rpc_server")
+        assert "is older than 0.8" in self.refused(platform, tmp_path, str(fabricated))
+
+    @pytest.mark.parametrize("lost", ["include/dlpack", "src/runtime/crt/common"])
+    def test_of_a_damaged_folder_name_what_it_lacks(self, platform, tmp_path, fabricated, lost):
+        shutil.rmtree(fabricated / lost)
+        assert f"lacks {lost}" in self.refused(platform, tmp_path, str(fabricated))
+
+    @pytest.mark.parametrize(("archive", "aot"), [("graph_c_v5", True), ("graph_c", False)])
+    def test_of_an_archive_that_the_runtime_would_misread(self, platform, tmp_path, archive, aot):
+        crt = fabricate_crt(tmp_path / "crt", aot)
+        words = self.refused(platform, tmp_path, str(crt), DATA / f"archives/{archive}.tar")
+        assert "they do not fit" in words
+        assert "crt=bundled" in words
+
+    def test_of_a_model_whose_constants_the_runtime_does_not_take(self, platform, tmp_path, fabricated):
+        header = fabricated / "include/tvm/runtime/crt/platform.h"
+        header.write_text(
+            header.read_text().replace("TVMPlatformInitialize", "TVMPlatformLater")
+        )  # as up to 0.11
+        words = self.refused(platform, tmp_path, str(fabricated))
+        assert "has its constants apart" in words
+        generate(
+            platform,
+            DIGITS / "digits_graph.tar",
+            tmp_path / "graph",
+            {"crt": "standalone", "standalone_crt_dir": str(fabricated)},
+        )
+
+    def test_of_a_standalone_project(self, platform, tmp_path, fabricated):
+        words = self.refused(platform, tmp_path, str(fabricated), project_type="standalone")
+        assert "on the platform's own runtime only" in words
+
+
+@pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+def test_the_libraries_that_are_there_are_built_and_cached(
+    default_platforms, fabricated, build_system, tmp_path
+):
+    platform = load_platform(default_platforms[build_system].path)
+    options = {"crt": "standalone", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
+    cache = Cache(tmp_path / "cache")
+    project = generate(platform, DIGITS / "digits_aot.tar", tmp_path / "first", options)
+    shutil.rmtree(fabricated / "include/tvm/runtime/crt")  # a project has all that it needs
+    build(project, cache=cache)
+    symbols = subprocess.run(
+        ["nm", project.directory / "build/libmicrotvm_runtime.a"], capture_output=True, text=True, check=True
+    ).stdout
+    for name in ("memory", "session", "graph_executor", "aot_executor", "aot_executor_module", "table"):
+        assert f"of_{name}\n" in symbols
+    for replaced in ("src", "include/tvm", "include/dlpack"):
+        assert not (project.directory / "runtime/device" / replaced).exists()
+
+    changed = fabricate_crt(tmp_path / "changed")
+    again = generate(
+        platform,
+        DIGITS / "digits_graph.tar",
+        tmp_path / "again",
+        {**options, "standalone_crt_dir": str(changed)},
+    )
+    assert [stage.name for stage in build(again, cache=cache).stages if stage.cached] == ["runtime"]
+    (changed / "src/runtime/minrpc/answer.h").write_text("#define ANSWER 43\n")
+    other = generate(
+        platform,
+        DIGITS / "digits_graph.tar",
+        tmp_path / "other",
+        {**options, "standalone_crt_dir": str(changed)},
+    )
+    assert "runtime" not in [stage.name for stage in build(other, cache=cache).stages if stage.cached]
+    assert again.settings["firmware_id"] != other.settings["firmware_id"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["cortex_m", "riscv"])
+def test_cross_compilers_build_its_c_and_cxx_without_a_cxx_library(bake, fabricated, family, tmp_path):
+    platform = load_platform(bake(board_family=family).path)
+    options = {"crt": "standalone", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
+    build(generate(platform, DIGITS / "digits_aot.tar", tmp_path / "project", options))
+
+
+def test_tvm_hands_its_folder_over_whether_it_is_used_or_not(default_platform, fabricated, tmp_path):
+    archive = DIGITS / "digits_aot.tar"
+    with ProjectApiClient(default_platform.path) as server:
+        server.generate_project(archive, tmp_path / "bundled", {}, fabricated)
+        server.generate_project(archive, tmp_path / "standalone", {"crt": "standalone"}, fabricated)
+        with pytest.raises(PlatformError, match="no folder of it was handed over"):
+            server.generate_project(archive, tmp_path / "none", {"crt": "standalone"}, "")
+    assert not (tmp_path / "bundled/crt").exists()
+    assert (tmp_path / "standalone/crt/src/runtime/crt/common/common.c").is_file()
+
+
+@pytest.fixture(scope="module")
+def real_crt():
+    """TVM's own runtime, as a build of TVM made it."""
+    directory = os.environ.get(VARIABLE)
+    if not directory:
+        pytest.skip(
+            f"{VARIABLE} is not set: name the folder build/standalone_crt of a TVM built with USE_MICRO"
+        )
+    return StandaloneCrt(Path(directory))
+
+
+@pytest.fixture(scope="module")
+def real_platforms(tmp_path_factory):
+    baker = Baker(tmp_path_factory.mktemp("crt"))
+    return {
+        (family, name): load_platform(baker(board_family=family, build_system=name).path)
+        for family in FAMILIES
+        for name in ("make", "cmake")
+    }
+
+
+@pytest.fixture
+def on_real_crt(real_crt, real_platforms, tmp_path):
+    """on_real_crt(archive, family, build_system) is a built project."""
+
+    def make(archive, family="host", build_system="make", **options):
+        options = {"crt": "standalone", "standalone_crt_dir": str(real_crt.directory), **options}
+        project = generate(
+            real_platforms[family, build_system],
+            archive,
+            tmp_path / "project",
+            {"warning_as_error": True, **options},
+        )
+        build(project)
+        return project
+
+    return make
+
+
+def archives_of(crt):
+    """What this version runs."""
+    if not crt.has_aot:
+        return [DATA / "archives/graph_c_v5.tar"]
+    aot = [DATA / "models/mlp_f32_aot.tar"] if crt.takes_constants else []
+    return [DATA / "models/kws_i8_graph.tar", *aot]
+
+
+def answers_as_recorded(executor, archive):
+    with np.load(archive.with_suffix(".npz")) as data:
+        inputs = {name[len("input_") :]: data[name] for name in data.files if name.startswith("input_")}
+        expected = [data[name] for name in sorted(data.files) if name.startswith("output_")]
+    for got, want in zip(executor.infer(inputs), expected):
+        np.testing.assert_allclose(got.reshape(want.shape), want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+class TestOnTvmsOwnRuntime:
+    @pytest.mark.parametrize("build_system", ["make", "cmake"])
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_models_answer_as_recorded(self, real_crt, on_real_crt, family, build_system):
+        for archive in archives_of(real_crt):
+            project = on_real_crt(archive, family, build_system)
+            with running_model(project) as executor:
+                answers_as_recorded(executor, archive)
+                assert min(executor.time_evaluator(2, 2)) > 0
+                assert read_usage(executor.rpc).workspace.most > 0
+            shutil.rmtree(project.directory)
+
+    def test_a_session_finds_nothing_of_the_one_before(self, real_crt, on_real_crt):
+        archive = archives_of(real_crt)[-1]
+        project = on_real_crt(archive)
+        model = ModelArchive.open(archive)
+        transport = link.open_transport(project)
+        peaks = []
+        try:
+            for index in range(20):
+                if index % 4 == 3:
+                    transport.write(bytes(range(256)) * 3 + b"\xff\xfd\xff", 1.0)  # noise, and half a packet
+                session = Session(transport, timeouts=TIMEOUTS)
+                session.open()
+                rpc = RpcClient(session)
+                answers_as_recorded(create_executor(rpc, model), archive)
+                peaks.append(read_usage(rpc).workspace.most)
+                if index % 4 == 1:
+                    rpc.shutdown()
+                session.close()
+        finally:
+            transport.close()
+        assert peaks[-1] == peaks[4]
+
+    def test_too_little_memory_is_told_in_words(self, real_crt, on_real_crt):
+        archive = archives_of(real_crt)[0]
+        project = on_real_crt(archive, workspace_size_bytes=12288)
+        transport = link.open_transport(project)
+        try:
+            with pytest.raises(
+                DeviceError, match=r"out of workspace memory, bytes: want \d+, got \d+"
+            ), connected_executor(ModelArchive.open(archive), transport) as executor:
+                answers_as_recorded(executor, archive)
+                executor.rpc.allocate(1 << 20, executor.inputs[0].dtype)
+        finally:
+            transport.close()
