@@ -327,7 +327,11 @@ class TestCommandLines:
                 {"target": "nrf52", "options": ["connect_mode=under-reset"]},
                 ["connect_mode=under-reset"],
             ),
-            ("jlink", {"device": "FE310", "interface": "JTAG", "speed_khz": 100}, ["JTAG", "-Speed", "100"]),
+            (
+                "jlink",
+                {"device": "FE310", "interface": "JTAG", "speed_khz": 100},
+                ["JTAG", "-JTAGConf", "-1,-1", "-Speed", "100"],
+            ),
             ("st-flash", {"connect_under_reset": True}, ["--reset", "--connect-under-reset"]),
             ("stm32cubeprogrammer", {"connect": ["mode=UR"]}, ["port=SWD", "mode=UR", "--download"]),
             ("dfu-util", {"usb": "28e9:0189", "alt": 2}, [",28e9:0189", "--alt", "2"]),

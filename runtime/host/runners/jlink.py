@@ -90,7 +90,10 @@ class JLink(Runner):
         argv = [tool, "-NoGui", "1", "-ExitOnError", "1", "-AutoConnect", "1"]
         if job.serial_number:
             argv += ["-USB", job.serial_number]
-        argv += ["-Device", job.params["device"], "-If", job.params["interface"] or "SWD"]
+        interface = job.params["interface"] or "SWD"
+        argv += ["-Device", job.params["device"], "-If", interface]
+        if interface == "JTAG":
+            argv += ["-JTAGConf", "-1,-1"]  # the only chip of the chain; it would ask
         argv += ["-Speed", str(job.params["speed_khz"] or USUAL_SPEED_KHZ), "-CommanderScript", script]
         write_script = ["sh", "-c", f"printf '%s\\n' \"$@\" > {script}", "sh", *lines]
         return [write_script, argv]
