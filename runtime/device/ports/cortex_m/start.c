@@ -113,6 +113,9 @@ void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
   if (address != 0) {
     mtvm_port_fault("no such memory; code, address:", frame[6], address);
   }
+  if (exception == 3 && cause != 0) { /* interrupts were masked, which makes every fault a hard one */
+    exception = (cause >> 16) != 0 ? 6 : (cause >> 8) != 0 ? 5 : 4;
+  }
   mtvm_port_fault(exception - 3 < sizeof whats / sizeof whats[0] ? whats[exception - 3]
                                                                  : "unexpected interrupt; code, caller:",
                   frame[6], frame[5]);
