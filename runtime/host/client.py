@@ -61,27 +61,18 @@ Options = Mapping[str, Any]
 PathLike = Union[str, Path]
 
 
-class ProjectApiClient:
-    """The API server of one directory, running from the start of this object to close()."""
+class ApiConnection:
+    """Requests to a running API server, over two pipes.
 
-    def __init__(self, directory: PathLike, python: PathLike = sys.executable) -> None:
-        """Starts the server. python: the interpreter, unless the directory brings a launch script."""
-        self.directory = Path(directory).resolve()
+    name: what the server is called in messages. read_fd, write_fd: they stay the caller's.
+    """
+
+    def __init__(self, name: str, read_fd: int, write_fd: int) -> None:
+        self.name = name
         self._rest = b""
         self._count = 0
-        self._write_fd = self._read_fd = -1
-        self._process = self._start(str(python))
-
-    def __enter__(self) -> ProjectApiClient:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
+        self._read_fd = read_fd
+        self._write_fd = write_fd
 
     def server_info_query(self, tvm_version: str = TVM_VERSION) -> Dict[str, Any]:
         """platform_name, is_template, model_library_format_path, project_options, protocol_version."""
@@ -123,17 +114,30 @@ class ProjectApiClient:
 
     def read_transport(self, count: int, timeout_sec: Optional[float]) -> bytes:
         """Exactly so many bytes from the device, or TransportTimeout."""
-        reply = self.call("read_transport", {"n": count, "timeout_sec": timeout_sec})
-        try:
-            return b85decode(reply["data"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._odd_reply(repr(reply)) from error
+        return self._bytes_read(self.call("read_transport", {"n": count, "timeout_sec": timeout_sec}))
 
     def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
-        # The base85 alphabet has no character that JSON would escape.
-        text = b85encode(data)
-        timeout = b"null" if timeout_sec is None else repr(timeout_sec).encode("ascii")
-        self._request("write_transport", b'{"data":"%b","timeout_sec":%b}' % (text, timeout))
+        self._request("write_transport", _write_params(data, timeout_sec))
+
+    def exchange(
+        self, data: bytes, write_sec: Optional[float], count: int, read_sec: Optional[float]
+    ) -> bytes:
+        """write_transport and read_transport, the second asked for before the first is answered.
+
+        Raises what either raises. It saves a round trip. Where the first fails, the second is waited for.
+        """
+        params = b'{"n":%d,"timeout_sec":%b}' % (count, _seconds(read_sec))
+        self._send(
+            self._next_request("write_transport", _write_params(data, write_sec))
+            + self._next_request("read_transport", params)
+        )
+        try:
+            self._result("write_transport", self._count - 1)
+        except PlatformError:
+            with contextlib.suppress(PlatformError):
+                self._result("read_transport", self._count)
+            raise
+        return self._bytes_read(self._result("read_transport", self._count))
 
     def close_transport(self) -> None:
         self.call("close_transport", {})
@@ -141,6 +145,123 @@ class ProjectApiClient:
     def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """The result of any method, by its name and the names of its parameters."""
         return self._request(method, json.dumps(params).encode("utf-8"))
+
+    def _request(self, method: str, params: bytes) -> Any:
+        self._send(self._next_request(method, params))
+        return self._result(method, self._count)
+
+    def _next_request(self, method: str, params: bytes) -> bytes:
+        self._count += 1
+        return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (
+            self._count,
+            method.encode("ascii"),
+            params,
+        )
+
+    def _result(self, method: str, number: int) -> Any:
+        line = self._line()
+        try:
+            reply = json.loads(line)
+            if reply["id"] == number and "error" not in reply:
+                return reply["result"]
+            error = reply["error"]
+        except (ValueError, KeyError, TypeError) as problem:
+            raise self._odd_reply(line.decode("utf-8", "replace")) from problem
+        raise self._failure(method, error)
+
+    def _bytes_read(self, result: Any) -> bytes:
+        try:
+            return b85decode(result["data"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._odd_reply(repr(result)) from error
+
+    def _send(self, data: bytes) -> None:
+        if self._write_fd < 0:
+            raise TransportClosed("The API server was closed.", "Start it again.")
+        try:
+            done = os.write(self._write_fd, data)
+            while done < len(data):
+                done += os.write(self._write_fd, data[done:])
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def _line(self) -> bytes:
+        """The next line of the server."""
+        parts: List[bytes] = [self._rest]
+        while True:
+            head, newline, self._rest = parts[-1].partition(b"\n")
+            if newline:
+                parts[-1] = head
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+            data = os.read(self._read_fd, READ_BYTES)
+            if not data:
+                raise self._ended()
+            parts.append(data)
+
+    def _ended(self) -> TransportClosed:
+        """What to raise where the server closed its pipe."""
+        return TransportClosed(
+            f"The API server of {self.name} {self._how_it_ended()}.",
+            f"Look at what it printed; run {SERVER} by hand to see more.",
+        )
+
+    def _how_it_ended(self) -> str:
+        return "closed its pipe"
+
+    def _odd_reply(self, text: str) -> ProtocolError:
+        return ProtocolError(
+            f"The API server of {self.name} sent what is no reply: {text[:200]}",
+            "Check what in it writes to its pipe beside the replies.",
+        )
+
+    @staticmethod
+    def _failure(method: str, error: Any) -> PlatformError:
+        """The exception for an error reply."""
+        message, log = str(error), ""
+        if isinstance(error, dict):
+            message = str(error.get("message", ""))
+            data = error.get("data")
+            if isinstance(data, dict):
+                log = str(data.get("traceback", ""))
+        if message in _CONDITIONS:
+            what, _, next_step = log.strip().partition("\n")
+            return _CONDITIONS[message](
+                what or f"{method} failed: {message}.",
+                next_step or "Look at what the device and the server print.",
+            )
+        what, _, next_step = message.partition("\n")
+        kind = _ERROR_OF_METHOD.get(method, PlatformError)
+        return kind(what or f"{method} failed.", next_step or "Read the log below.", log)
+
+
+def _write_params(data: bytes, timeout_sec: Optional[float]) -> bytes:
+    # The base85 alphabet has no character that JSON would escape.
+    return b'{"data":"%b","timeout_sec":%b}' % (b85encode(data), _seconds(timeout_sec))
+
+
+def _seconds(timeout_sec: Optional[float]) -> bytes:
+    return b"null" if timeout_sec is None else repr(timeout_sec).encode("ascii")
+
+
+class ProjectApiClient(ApiConnection):
+    """The API server of one directory, running from the start of this object to close()."""
+
+    def __init__(self, directory: PathLike, python: PathLike = sys.executable) -> None:
+        """Starts the server. python: the interpreter, unless the directory brings a launch script."""
+        self.directory = Path(directory).resolve()
+        super().__init__(str(self.directory), -1, -1)
+        self._process = self._start(str(python))
+
+    def __enter__(self) -> ProjectApiClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Ends the server: it sees its pipe closed, and ends what it has started. Safe to call twice."""
@@ -188,44 +309,6 @@ class ProjectApiClient:
             os.close(to_server)
             os.close(from_server)
 
-    def _request(self, method: str, params: bytes) -> Any:
-        if self._write_fd < 0:
-            raise TransportClosed("The API server was closed.", "Start it again.")
-        self._count += 1
-        self._send(
-            b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (self._count, method.encode(), params)
-        )
-        line = self._line()
-        try:
-            reply = json.loads(line)
-            if reply["id"] == self._count and "error" not in reply:
-                return reply["result"]
-            error = reply["error"]
-        except (ValueError, KeyError, TypeError) as problem:
-            raise self._odd_reply(line.decode("utf-8", "replace")) from problem
-        raise self._failure(method, error)
-
-    def _send(self, data: bytes) -> None:
-        try:
-            done = os.write(self._write_fd, data)
-            while done < len(data):
-                done += os.write(self._write_fd, data[done:])
-        except BrokenPipeError:
-            raise self._ended() from None
-
-    def _line(self) -> bytes:
-        """The next line of the server."""
-        parts: List[bytes] = [self._rest]
-        while True:
-            head, newline, self._rest = parts[-1].partition(b"\n")
-            if newline:
-                parts[-1] = head
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-            data = os.read(self._read_fd, READ_BYTES)
-            if not data:
-                raise self._ended()
-            parts.append(data)
-
     def _has_ended(self) -> bool:
         # The end of its pipe wakes us at once, where waiting for an exit status would poll every 50 ms.
         hang_up = select.poll()
@@ -237,37 +320,10 @@ class ProjectApiClient:
             return False
         return True
 
-    def _ended(self) -> TransportClosed:
-        how = f"ended with exit status {self._process.returncode}" if self._has_ended() else "closed its pipe"
-        return TransportClosed(
-            f"The API server of {self.directory} {how}.",
-            f"Look at what it printed; run {SERVER} by hand to see more.",
-        )
-
-    def _odd_reply(self, text: str) -> ProtocolError:
-        return ProtocolError(
-            f"The API server of {self.directory} sent what is no reply: {text[:200]}",
-            "Check what in it writes to its pipe beside the replies.",
-        )
-
-    @staticmethod
-    def _failure(method: str, error: Any) -> PlatformError:
-        """The exception for an error reply."""
-        message, log = str(error), ""
-        if isinstance(error, dict):
-            message = str(error.get("message", ""))
-            data = error.get("data")
-            if isinstance(data, dict):
-                log = str(data.get("traceback", ""))
-        if message in _CONDITIONS:
-            what, _, next_step = log.strip().partition("\n")
-            return _CONDITIONS[message](
-                what or f"{method} failed: {message}.",
-                next_step or "Look at what the device and the server print.",
-            )
-        what, _, next_step = message.partition("\n")
-        kind = _ERROR_OF_METHOD.get(method, PlatformError)
-        return kind(what or f"{method} failed.", next_step or "Read the log below.", log)
+    def _how_it_ended(self) -> str:
+        if self._has_ended():
+            return f"ended with exit status {self._process.returncode}"
+        return super()._how_it_ended()
 
 
 class ApiTransport:
@@ -277,7 +333,7 @@ class ApiTransport:
     timeouts: what the project asks for, once the transport is open.
     """
 
-    def __init__(self, client: ProjectApiClient, options: Optional[Options] = None) -> None:
+    def __init__(self, client: ApiConnection, options: Optional[Options] = None) -> None:
         self.timeouts = Timeouts()
         self._client = client
         self._options = dict(options or {})

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of a session, as TVM's own classes.
+
+In the middle of a session TVM raises whatever the relay answers as RPCError. Where it was the session that
+failed, and not the device that refused, the error is at the same time what TVM documents for that:
+IoTimeoutError, TransportClosedError, SessionTerminatedError.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Dict, Final, Tuple
+
+FROM_DEVICE: Final = "Error caught from RPC call:\n"
+"""What TVM puts before the text of an exception that came over RPC."""
+
+
+def install() -> None:
+    """Teach TVM to tell the kinds of relay.KINDS apart."""
+    base = importlib.import_module("tvm._ffi.base")
+    rpc_error = base.ERROR_TYPE["RPCError"]
+    classes = _classes()
+
+    def rpc_or_session_error(message: str) -> Exception:
+        text = message.rpartition(FROM_DEVICE)[2]
+        kind, _, sentences = text.partition(": ")
+        error: Exception = classes[kind](sentences) if kind in classes else rpc_error(message)
+        return error
+
+    base.register_error("RPCError", rpc_or_session_error)
+
+
+def session_error(kind: str, sentences: str) -> Exception:
+    """The error of this kind."""
+    rpc_error: Exception = importlib.import_module("tvm.error").RPCError(sentences)
+    error = _classes().get(kind)
+    return rpc_error if error is None else error(sentences)
+
+
+def _classes() -> Dict[str, Any]:
+    tvm_errors = importlib.import_module("tvm.error")
+    server = importlib.import_module("tvm.micro.project_api.server")
+    session = importlib.import_module("tvm.micro.session")
+    return {
+        cls.__name__: _both(cls.__name__, (rpc_error, cls))
+        for rpc_error, cls in (
+            (tvm_errors.RPCSessionTimeoutError, server.IoTimeoutError),
+            (tvm_errors.RPCError, server.TransportClosedError),
+            (tvm_errors.RPCError, session.SessionTerminatedError),
+        )
+    }
+
+
+def _both(name: str, bases: Tuple[type, ...]) -> type:
+    """An error that is of both classes, and says what it is given. Those of TVM's server ask for more."""
+
+    def __init__(self: Any, message: str) -> None:
+        self.args = (message,)
+        self.code, self.message, self.data, self.client_context = -32000, message, None, None
+
+    def __str__(self: Any) -> str:
+        return str(self.args[0])
+
+    return type(name, bases, {"__init__": __init__, "__str__": __str__, "__module__": __name__})
