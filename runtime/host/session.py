@@ -128,9 +128,11 @@ class Session:
         return encode_frame(self._require() + body)
 
     def send_frame(self, frame: bytes) -> None:
-        """Sends what frame() gave."""
+        """Sends what frame() gave. Raises ProtocolError when an answer too many came before."""
         if not self._header:
             self._require()
+        if self._inbox:
+            self._take_unasked()
         try:
             self._transport.write(frame, self._established_sec)
         except BaseException:
@@ -254,6 +256,19 @@ class Session:
             self._packets += len(payloads)
             self._inbox.extend(payloads)
         return self._inbox.popleft()
+
+    def _take_unasked(self) -> None:
+        """Messages that came after the last answer. Requests have no numbers, so an answer too many would be
+        taken for that to the next request."""
+        while self._inbox:
+            payload = self._inbox.popleft()
+            if payload.startswith(self._header):
+                self._break("an answer came twice")
+                raise ProtocolError(
+                    "The device sent an answer that nobody asked for; a packet was doubled on its way.",
+                    "Open a new session. If it happens again, check the cable, and what else uses this port.",
+                )
+            self._other_message(payload)
 
     def _other_message(self, payload: bytes) -> None:
         """A message in an established session that is not a normal one of this session."""

@@ -323,6 +323,27 @@ class TestEstablished:
         with pytest.raises(ProtocolError, match="no session"):
             session.receive()
 
+    def test_an_answer_that_came_twice_is_not_taken_for_the_next(self) -> None:
+        device = ScriptedDevice(lambda body: body)
+        transport = ScriptedTransport(device)
+        session = opened(transport)
+        session.send(b"one")
+        transport.to_host += device.frame(NORMAL, b"one")
+        assert session.receive() == b"one"
+        with pytest.raises(ProtocolError, match="nobody asked for"):
+            session.send(b"two")
+
+    def test_a_log_message_after_an_answer_is_shown_before_the_next_request(self) -> None:
+        said: List[str] = []
+        device = ScriptedDevice(lambda body: body)
+        transport = ScriptedTransport(device)
+        session = opened(transport, said.append)
+        session.send(b"one")
+        transport.to_host += device.log("done")
+        assert session.receive() == b"one"
+        session.send(b"two")
+        assert said == ["done"]
+
     def test_a_damaged_answer_is_named_in_the_timeout(self) -> None:
         device = ScriptedDevice()
         transport = ScriptedTransport(device)
