@@ -24,6 +24,8 @@ BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
 # may be escaped.
 PACKET_BUFFERS: Final = ((65536, 2048), (32768, 1024), (16384, 512), (0, 256))
 RING_FRAMING_BYTES: Final = 64  # start, length, CRC, each maybe escaped, and the frames that open a session
+# The sizes of 32-bit machines for all: those of 64-bit ones are made for processes.
+SMALL_BUFFERS: Final = ("-DMTVM_RECEIVE_BYTES=64", "-DMTVM_SEND_BUFFER_BYTES=64")
 # Specs of the C library: newlib for small chips, picolibc where Debian has no other.
 LIBRARY: Final = {True: ["--specs=nano.specs"], False: ["--specs=picolibc.specs"]}
 
@@ -54,6 +56,7 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
             *flags_for(board.name, cpu, objects),
             *library,
             f"-DMTVM_PACKET_BUFFER_BYTES={packet_buffer_bytes(board)}",
+            *SMALL_BUFFERS,
         ],
         "LINKER_SCRIPT": f"{PORTS}/{board.port}/link.ld",
         "PORT_SOURCES": [

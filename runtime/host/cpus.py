@@ -14,8 +14,8 @@ RISCV: Final = "riscv64-unknown-elf-"
 
 class Cpu(NamedTuple):
     """cross: prefix of its compiler. flags: what compiler and linker are told. bits: of an address.
-    hard_float: whether floats travel between functions in the registers of a floating point unit, which all of
-    a firmware must agree on. level: of an Arm's instruction set, as in object_abi.ARM_ARCHITECTURES."""
+    hard_float: whether floats travel between functions in the registers of a floating point unit, which all
+    of a firmware must agree on. level: of an Arm's instruction set, as in object_abi.ARM_ARCHITECTURES."""
 
     cross: str
     flags: Tuple[str, ...]

@@ -53,9 +53,9 @@ def _silent(evidence: Evidence) -> Optional[Tuple[str, str]]:
         return None
     return (
         "it sent nothing at all",
-        "Check that the board has power, that this firmware was flashed, and that this is the board's port; "
-        "then press its reset button while `python -m runtime.host monitor` runs: a firmware of this platform "
-        "sends a packet when it starts.",
+        "Check that the board has power, that this firmware was flashed, and that this is the board's "
+        "port; then press its reset button while `python -m runtime.host monitor` runs: a firmware of this "
+        "platform sends a packet when it starts.",
     )
 
 
@@ -75,8 +75,8 @@ def _damaged(evidence: Evidence) -> Optional[Tuple[str, str]]:
         return None
     return (
         f"{_count(evidence.damaged, 'packet')} of it came damaged and {evidence.packets} whole",
-        "The speed is nearly right, or the line is noisy: try a lower baud rate in boards.json (build and flash "
-        "after that), a shorter cable, and check the board's clock_hz.",
+        "The speed is nearly right, or the line is noisy: try a lower baud rate in boards.json (build and "
+        "flash after that), a shorter cable, and check the board's clock_hz.",
     )
 
 
@@ -99,16 +99,16 @@ def _garbage(evidence: Evidence) -> Optional[Tuple[str, str]]:
         return None
     return (
         f"it sent {_count(evidence.received, 'byte')}, none of them in a packet ({_shown(evidence.heard)})",
-        "The speed is wrong, or something else talks on this port: name the speed that the firmware was built "
-        "for with --baud-rate, and check the uart.clock_hz of its entry in boards.json.",
+        "The speed is wrong, or something else talks on this port: name the speed that the firmware was "
+        "built for with --baud-rate, and check the uart.clock_hz of its entry in boards.json.",
     )
 
 
 def _stranger(evidence: Evidence) -> Tuple[str, str]:
     return (
         f"it sent {_count(evidence.packets, 'packet')}, but none that answers",
-        "It may be busy with a long computation of an earlier session, or run an older firmware: reset it, and "
-        "flash this project again.",
+        "It may be busy with a long computation of an earlier session, or run an older firmware: reset it, "
+        "and flash this project again.",
     )
 
 
