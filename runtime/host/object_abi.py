@@ -142,7 +142,7 @@ def _arm_tags(data: bytes) -> Iterator[Tuple[int, Union[int, bytes]]]:
 
 
 def _attributes(section: bytes) -> Iterator[Tuple[int, Union[int, bytes]]]:
-    """Format version A: vendors, in each parts (of the file, a section, a symbol), in each attributes."""
+    """Format version A: vendors; in each parts (of the file, a section, a symbol); in each attributes."""
     at = 1
     while at < len(section):
         (length,) = struct.unpack_from("<I", section, at)
