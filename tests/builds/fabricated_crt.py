@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder that has the shape of TVM's own runtime and nothing of its code: firmware links with it, and does
-nothing. Its headers are those of the device runtime, which has the same names."""
+"""A folder that has the shape of TVM's own runtime and nothing of its code. Its server answers every byte
+that it is handed with two: which server since the firmware's start it is, and the byte. Its headers are
+those of the device runtime, which has the same names."""
 
 from __future__ import annotations
 
@@ -65,15 +66,23 @@ SERVER_CC = """
 #include "../../minrpc/answer.h"
 struct Base { virtual ~Base() {} virtual int answer() = 0; };
 struct Derived : Base { int answer() override { return ANSWER; } };
-extern "C" microtvm_rpc_server_t MicroTVMRpcServerInit(ssize_t (*)(void *, const uint8_t *, size_t), void *) {
+using Write = ssize_t (*)(void *, const uint8_t *, size_t);
+static Write to_host;
+static uint8_t servers;
+extern "C" microtvm_rpc_server_t MicroTVMRpcServerInit(Write write, void *) {
+  const uint8_t hello[2] = {++servers, '!'};
+  to_host = write;
+  to_host(nullptr, hello, sizeof hello);
   std::unique_ptr<Base> made(new Derived());
   std::unique_ptr<Base> moved(std::move(made));
   static_assert(std::is_trivial<int>::value && std::is_pod<int>::value, "traits");
   return moved->answer() == ANSWER ? moved.get() : nullptr;
 }
 extern "C" tvm_crt_error_t MicroTVMRpcServerLoop(microtvm_rpc_server_t, uint8_t **data, size_t *n) {
-  *data += *n;
-  *n = 0;
+  for (; *n > 0; ++*data, --*n) {
+    const uint8_t answer[2] = {servers, **data};
+    to_host(nullptr, answer, sizeof answer);
+  }
   return kTvmErrorNoError;
 }
 extern "C" void TVMLogf(const char *, ...) {}

@@ -139,6 +139,65 @@ def test_the_libraries_that_are_there_are_built_and_cached(
     assert again.settings["firmware_id"] != other.settings["firmware_id"]
 
 
+@pytest.fixture(scope="module")
+def answering(default_platforms, tmp_path_factory):
+    """A device whose server tells every byte that it was handed, and which server it is."""
+    scratch = tmp_path_factory.mktemp("answering")
+    options = {"crt": "standalone", "standalone_crt_dir": str(fabricate_crt(scratch / "crt"))}
+    platform = load_platform(default_platforms["make"].path)
+    project = generate(platform, DIGITS / "digits_aot.tar", scratch / "project", options)
+    return build(project).firmware
+
+
+def packet(message_type, session_id=b"\x01\x02"):
+    """A packet as it is on the wire, with a body that holds an escaped FF before an FD."""
+    body = b"\x00\xff\xff\xfd"
+    return MARK + b"\x06\x00\x00\x00" + session_id + bytes([message_type]) + body
+
+
+MARK = b"\xff\xfd"
+NOTHING = b"\xff\xfe"
+START, TERMINATE, NORMAL = 0x00, 0x02, 0x10
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (packet(START) + packet(NORMAL), b""),
+        (packet(START) + packet(START) + packet(TERMINATE), b""),
+        (packet(NORMAL), packet(START) + packet(NORMAL)),
+        (packet(NORMAL) + packet(TERMINATE), packet(START, b"\xff\xff\xff\xff")),
+        (packet(NORMAL) + b"noise\xff" + packet(TERMINATE), packet(START)),
+        (packet(NORMAL) + MARK + b"\x03\x00", packet(START)),
+        (packet(NORMAL) + MARK + 9 * NOTHING, packet(START)),
+        (packet(NORMAL), MARK + NOTHING + packet(START)[2:]),
+    ],
+    ids=[
+        "first",
+        "retried",
+        "next",
+        "escaped",
+        "noise",
+        "cut off",
+        "nothing but no-operations",
+        "no-operation",
+    ],
+)
+def test_a_session_after_another_gets_a_server_of_its_own(answering, first, second, piece):
+    """No byte is lost or added but the mark at which the new server's packet starts: both have that."""
+    wire = first + second
+    with subprocess.Popen([answering], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as device:
+        for at in range(0, len(wire), piece):
+            device.stdin.write(wire[at : at + piece])
+        device.stdin.close()
+        answers = device.stdout.read()
+    handed = {1: b"", 2: b""}
+    for server, byte in zip(answers[::2], answers[1::2]):
+        handed[server] += bytes([byte])
+    assert handed == {1: b"!" + first + (MARK if second else b""), 2: second}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["cortex_m", "riscv"])
 def test_cross_compilers_build_its_c_and_cxx_without_a_cxx_library(bake, fabricated, family, tmp_path):
