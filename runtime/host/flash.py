@@ -103,8 +103,12 @@ def _plan(
     runner = _choose(project, board, name, bool(serial_number or port))
     if runner is None or runner.name == EMULATOR:
         return None
-    params = {} if isinstance(runner, Custom) else runner.read_params(board)
-    if not isinstance(runner, Custom):
+    params = {}
+    if isinstance(runner, Custom):
+        port = port or project.platform.port or ""
+        baud_rate = baud_rate or project.platform.baud_rate
+    else:
+        params = runner.read_params(board)
         runner.check_serial_number(serial_number)
     firmware = project.firmware.relative_to(project.directory)
     job = Job(firmware, project.directory, board, params, project.cross, serial_number, port, baud_rate)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Iterator, List, NamedTuple, Optional, Pattern
 
 from runtime.host.bare_metal import OWN_PORT
-from runtime.host.boards import CUSTOM, Board
+from runtime.host.boards import CUSTOM, EMULATOR, Board
 from runtime.host.platform import API_SERVER, Platform
 
 BOARDS: Final = "boards.json"
@@ -39,9 +39,7 @@ def _items(
 ) -> Iterator[OpenItem]:
     here = _Places(platform.directory, board)
     own = board.port == CUSTOM
-    if board.transport == "process":
-        if not own:
-            return
+    if own and board.transport == "process":
         yield OpenItem(
             here.in_entry("transport"),
             f'{board.name} is this machine: describe yours, and how it is reached ("serial").',
@@ -53,13 +51,15 @@ def _items(
     if own:
         for path in sorted((platform.directory / OWN_PORT).glob("*.c")):
             yield from _markers(path, f"{OWN_PORT}/{path.name}")
-    if board.is_emulated and not port:
+    runner = runner or board.runner
+    if (runner == EMULATOR and not port) or (board.transport == "process" and not own):
         return
-    if platform.flash_command is None and not (runner or board.runner):
+    if platform.flash_command is None and not runner:
         yield OpenItem(
             here.of_setting("flash_command"), "Give the command that puts the firmware on your board."
         )
-    if not (port or platform.port or board.usb or board.address):
+    # A board of the tables may have no USB id of its own; an adapter's port is then found as the only one.
+    if own and not (port or platform.port or board.usb or board.address):
         yield OpenItem(
             here.of_setting("port"),
             f"Name the port (`python -m runtime.host ports` lists them), or give its usb in {BOARDS}.",

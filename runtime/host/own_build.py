@@ -37,6 +37,11 @@ ALWAYS: Final = ("-fno-strict-aliasing", "-ffunction-sections", "-fdata-sections
 def own_build_argv(project: Project) -> List[str]:
     """build_command with its fields filled in. A program that is named by a relative path is one of the
     project's files. Raises BuildError for a field that does not exist, ToolMissing."""
+    if project.settings["crt"] is not None:
+        raise BuildError(
+            "This project has crt=standalone, and build_command builds the bundled runtime only.",
+            f"Generate it without that option, or set build_command in {API_SERVER} to None.",
+        )
     lists = {"{sources}": _sources(project), "{flags}": _flags(project)}
     fields = {"project": str(project.directory), "firmware": str(project.firmware)}
     fields.update({name.strip("{}"): " ".join(items) for name, items in lists.items()})

@@ -173,6 +173,35 @@ def test_cruft_create_and_update(
     assert set(updated) == {*expected, "runtime/host/new_part.py"}
 
 
+@pytest.mark.slow
+def test_cruft_update_keeps_the_c_of_the_owner(repository: Path, config: Path, out: Path) -> None:
+    """What the template changes in port/board.c is merged into what the owner has made of it."""
+    template = config.parent / "template"
+    git("clone", "--quiet", str(repository), str(template), cwd=out)
+    cruft = (sys.executable, "-m", "cruft")
+    run(
+        *(*cruft, "create", str(template), "--no-input", "--extra-context", '{"board_family": "custom"}'),
+        *("--output-dir", str(out), "--config-file", str(config)),
+        cwd=out,
+    )
+    platform = out / "my_microtvm_platform"
+    git("init", "--quiet", cwd=platform)
+    port = platform / "port" / "board.c"
+    body = "  (void)code;\n  abort();\n"
+    assert body in port.read_text()
+    port.write_text(port.read_text().replace(body, "  reset_my_chip(code);\n"))
+    commit(platform, "The platform, and the C of its owner")
+
+    (theirs,) = template.glob("*/families/custom/port/board.c")
+    first, rest = theirs.read_text().split("\n", 1)
+    theirs.write_text(f"{first}\n/* New in the second version. */\n{rest}")
+    commit(template, "Second version")
+    run(*cruft, "update", "--skip-apply-ask", cwd=platform)
+    updated = port.read_text()
+    assert "/* New in the second version. */" in updated
+    assert "  reset_my_chip(code);\n" in updated and "abort();" not in updated
+
+
 def cookiecutter_version(version: str, *imports: str) -> Path:
     """A directory with just that Cookiecutter, kept in .cache/; its other imports are this interpreter's."""
     place = TEMPLATE / ".cache" / f"cookiecutter-{version}"

@@ -19,9 +19,10 @@ import pytest
 
 from runtime.host.build import build
 from runtime.host.errors import BoardError, BuildError, PlatformError, ToolMissing
+from runtime.host.flash import flash_commands
 from runtime.host.open_items import open_items
 from runtime.host.platform import API_SERVER, Platform, load_platform
-from runtime.host.project import generate
+from runtime.host.project import Project, generate
 from tests.conftest import Baker
 from tests.conftest import Platform as Baked
 
@@ -239,9 +240,8 @@ def test_the_readme_brings_a_board_from_nothing_to_a_model_that_runs(owner: Owne
 
     owner.say_how_to_flash()
     shown = owner.run("flash", "--dry-run", DIGITS)
-    assert re.match(
-        r"openocd -f board/ek-lm3s6965.cfg -c 'program /.*/firmware.elf verify reset exit'\n", shown.stdout
-    )
+    openocd = r"^openocd -f board/ek-lm3s6965.cfg -c 'program /.*/firmware.elf verify reset exit'$"
+    assert re.search(openocd, shown.stdout, re.MULTILINE)
     assert len(owner.open_places()) == 1
 
     owner.say_where_it_is(bench.address)
@@ -355,6 +355,12 @@ class TestBuildCommand:
         assert "license server is down" in failed.value.log
         assert API_SERVER in failed.value.what
 
+    def test_does_not_build_the_runtime_of_tvm(self, custom: Platform, tmp_path: Path) -> None:
+        platform = with_build_command(custom, "cc", "{sources}")
+        project = generate(platform, platform.directory / DIGITS, tmp_path / "project", {})
+        with pytest.raises(BuildError, match="builds the bundled runtime only"):
+            build(Project(project.platform, {**project.settings, "crt": "0.14"}))
+
     def test_without_a_link_map_size_says_so(self, bake: Baker) -> None:
         path = bake(board_family="custom").path
         server = path / API_SERVER
@@ -364,6 +370,21 @@ class TestBuildCommand:
         done = subprocess.run(argv, cwd=path, capture_output=True, text=True, check=True)
         assert done.stdout.startswith("No link map: let build_command write one to build/firmware.map")
         assert "workspace at most" in done.stdout
+
+
+def test_a_flash_command_is_told_the_port_of_the_platform(custom: Platform, tmp_path: Path) -> None:
+    platform = Platform(
+        custom.directory,
+        custom.name,
+        custom.build_system,
+        flash_command=("load", "{port}", "{baud_rate}", "{firmware}"),
+        port="/dev/ttyUSB7",
+        baud_rate=9600,
+    )
+    project = generate(platform, platform.directory / DIGITS, tmp_path / "project", {})
+    firmware = str(project.firmware)
+    assert flash_commands(project) == [["load", "/dev/ttyUSB7", "9600", firmware]]
+    assert flash_commands(project, port="COM3") == [["load", "COM3", "9600", firmware]]
 
 
 def test_a_port_without_a_file_is_told(custom: Platform, tmp_path: Path) -> None:
