@@ -127,7 +127,7 @@ class Executor:
         evaluator = self.rpc.get_function("runtime.RPCTimeEvaluator")
         for step in self._steps:
             arguments = (step.module, step.function.name, *CPU, number, repeat, min_repeat_ms)
-            timed = _time_evaluator(evaluator, arguments)
+            timed = create_time_evaluator(evaluator, arguments)
             try:
                 seconds = self.rpc.call(timed, *step.arguments)
             except DeviceError:
@@ -452,7 +452,7 @@ _EVALUATOR_TAILS: Final[Tuple[Tuple[Value, ...], ...]] = (
 )
 
 
-def _time_evaluator(create: RemoteFunction, arguments: Tuple[Value, ...]) -> Handle:
+def create_time_evaluator(create: RemoteFunction, arguments: Tuple[Value, ...]) -> Handle:
     """A time evaluator of the device, in the form that its runtime takes."""
     refused = None
     for tail in _EVALUATOR_TAILS:

@@ -8,7 +8,7 @@ import json
 import platform
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, cast
 
 import numpy
 import pytest
@@ -16,9 +16,16 @@ import pytest
 from runtime.host.archive import ModelArchive
 from runtime.host.entry import read_entry
 from runtime.host.errors import ArchiveError, DeviceError, PlatformError, ProtocolError
-from runtime.host.executor import AotExecutor, Executor, GraphExecutor, MainExecutor, create_executor
+from runtime.host.executor import (
+    AotExecutor,
+    Executor,
+    GraphExecutor,
+    MainExecutor,
+    create_executor,
+    create_time_evaluator,
+)
 from runtime.host.graph import parse_graph
-from runtime.host.rpc import RpcClient, encode_sequence
+from runtime.host.rpc import Handle, RemoteFunction, RpcClient, encode_sequence
 from runtime.host.session import NORMAL, Session
 from runtime.host.tensor import CPU, DType
 from runtime.host.transports.base import Transport
@@ -226,6 +233,31 @@ def test_answers_that_tvms_own_device_gave() -> None:
     assert executor.get_output(0).tobytes() == received
     assert executor.get_output(0).shape == example["output_0"].shape
     assert executor.time_evaluator(2, 3) == pytest.approx([9.5e-06, 1e-05, 1.05e-05], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    ["Hsiiiiis", "Hsiiiiiiis", "Hsiiiiiiiis", "Hsiiiiiiiiis"],
+    ids=["0.8", "0.9", "0.10 to 0.13", "0.14 and later"],
+)
+def test_a_time_evaluator_is_made_as_the_runtime_of_the_device_wants_it(kinds: str) -> None:
+    made = Handle(7, 10)
+
+    def create(*arguments: object) -> Handle:
+        letters = {Handle: "H", str: "s", int: "i"}
+        if "".join(letters[type(argument)] for argument in arguments) != kinds:
+            raise DeviceError("one or more invalid arg types", "")
+        return made
+
+    assert create_time_evaluator(cast(RemoteFunction, create), (Handle(1, 9), "run", 1, 0, 2, 3, 0)) is made
+
+
+def test_a_time_evaluator_that_is_refused_in_every_form_says_why_the_first_was() -> None:
+    def create(*arguments: object) -> Handle:
+        raise DeviceError(f"{len(arguments)} arguments", "")
+
+    with pytest.raises(DeviceError, match="12 arguments"):
+        create_time_evaluator(cast(RemoteFunction, create), (Handle(1, 9), "run", 1, 0, 2, 3, 0))
 
 
 LINKED_DENSE = """
