@@ -30,6 +30,10 @@ for package in "$@"; do touch "$INSTALLED/$package"; done
 if [ -e "$INSTALLED/clang" ]; then cp "$STUBS/clang" "$BIN/clang"; fi
 """
 
+RISCV = ("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf")
+# Emulators and flash tools: there or not.
+PRESENT = ("qemu-system-arm", "qemu-system-riscv32", "openocd", "st-flash", "dfu-util")
+
 
 class Machine:
     """A PATH of stubs, on which just these packages are installed."""
@@ -49,10 +53,12 @@ class Machine:
             ("cc", "12", "gcc libc6-dev", ""),
             ("gcc", "12", "gcc libc6-dev", sanitizers.format("libgcc-12-dev")),
             ("arm-none-eabi-gcc", "12.2.1", "gcc-arm-none-eabi libnewlib-arm-none-eabi", ""),
+            ("riscv64-unknown-elf-gcc", "", " ".join(RISCV), ""),
             ("python3", "", "python3-venv", ""),
             ("make", "", "", ""),
             ("git", "", "", ""),
             ("cmake", "", "", ""),
+            *((name, "", "", "") for name in PRESENT),
         ):
             self.stub(self.bin / name, STUB.format(version=version, wants=wants, cases=cases))
         cases = sanitizers.format("libclang-rt-14-dev")
@@ -87,6 +93,7 @@ class Machine:
 COMPLETE = (
     *("gcc", "libc6-dev", "libgcc-12-dev", "python3-venv", "clang", "libclang-rt-14-dev"),
     *("gcc-arm-none-eabi", "libnewlib-arm-none-eabi"),
+    *RISCV,
 )
 
 
@@ -106,6 +113,7 @@ class TestSystemPackages:
             ("libgcc-12-dev", "libgcc-12-dev"),
             ("python3-venv", "python3-venv"),
             ("libnewlib-arm-none-eabi", "gcc-arm-none-eabi libnewlib-arm-none-eabi"),
+            ("picolibc-riscv64-unknown-elf", " ".join(RISCV)),
             ("libclang-rt-14-dev", "libclang-rt-14-dev"),
         ],
     )
