@@ -316,7 +316,8 @@ def failure_reply(error: BaseException, method: str) -> Json:
     * JSONRPCError and its subclasses: as they say. A ServerError without a traceback gets one; if it was
       raised `from` an exception that explains itself, that explanation takes its place.
     * An exception that explains itself, by the attributes `what`, `next_step` and (optional) `log`: the two
-      sentences are the message, the log is data.traceback, and no traceback of Python's is shown.
+      sentences are the message, the log is data.traceback where there is one, and no traceback of Python's
+      is shown.
     * Anything else: the method, the type and the text are the message, the traceback is data.traceback.
     """
     if isinstance(error, ServerError):
@@ -331,7 +332,9 @@ def failure_reply(error: BaseException, method: str) -> Json:
     if isinstance(error, JSONRPCError):
         return error.to_json()
     if _is_explained(error):
-        return ServerError(_explanation(error), {"traceback": _log_of(error)}).to_json()
+        log = _log_of(error)
+        # TVM shows empty data as {'traceback': ''}.
+        return ServerError(_explanation(error), {"traceback": log} if log else None).to_json()
     text = str(error)
     message = f"{method} failed: {type(error).__name__}" + (f": {text}" if text else "")
     return ServerError.from_exception(error, message=message).to_json()
@@ -444,10 +447,13 @@ def default_project_options(**overrides: Mapping[str, Any]) -> List[ProjectOptio
 
 
 class OptionError(JSONRPCError):
-    """A project option that is unknown, missing or does not parse; `what` and `next_step` tell the user."""
+    """A project option that is unknown, missing or does not parse; `what` and `next_step` tell the user.
+
+    Its code is that of a server error: tvmc shows those as text, and any other as a traceback of its own.
+    """
 
     def __init__(self, what: str, next_step: str) -> None:
-        super().__init__(ErrorCode.INVALID_PARAMS, f"{what}\n{next_step}")
+        super().__init__(ErrorCode.SERVER_ERROR, f"{what}\n{next_step}")
         self.what = what
         self.next_step = next_step
         self.log = ""

@@ -46,7 +46,7 @@ def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
             },
             compile_definitions={
                 "type": "list",
-                "help": "C definitions for every file of the firmware, for example NAME=1,OTHER.",
+                "help": "Macros for every file of the firmware, for example NAME=1,OTHER.",
             },
             extra_files_tar={
                 "help": "A tar unpacked into the project's extra/: its *.c are compiled, its *.h are found.",

@@ -24,8 +24,8 @@ from runtime.host.errors import PlatformError, ToolMissing
 
 WHEEL: Final = "hhb-tvm==3.2.3"
 HOW_TO_INSTALL: Final = (
-    f'Run `pip install "{WHEEL}"` in a virtual environment of CPython 3.10 or 3.8, or build TVM 0.8 to 0.18 '
-    "with USE_MICRO, and start this with that interpreter."
+    f'Run `pip install "{WHEEL}" "numpy<2" tflite tqdm` in a virtual environment of CPython 3.10 or 3.8, or '
+    "build TVM 0.8 to 0.18 with USE_MICRO, and start this with that interpreter."
 )
 SESSION_FUNCTION: Final = "micro._rpc_connect"
 PARTS: Final = Path(__file__).resolve().parent / "tvm"
@@ -59,15 +59,15 @@ def _module(name: str) -> Any:
 
 
 def _import_tvm() -> Any:
+    """tvm, with as much as tvm.micro needs of it."""
     try:
-        return _module("tvm")
-    except ModuleNotFoundError as error:
+        tvm = _module("tvm")
+        _module("tvm.relay")
+    except ImportError as error:
         if error.name == "tvm":
             raise ToolMissing("This Python has no TVM.", HOW_TO_INSTALL) from error
-        raise ToolMissing(
-            f"TVM needs the Python package {error.name}, which is not installed.",
-            f"Run `pip install {error.name}`.",
-        ) from error
+        raise ToolMissing(f"This Python's TVM cannot be imported: {error}.", HOW_TO_INSTALL) from error
+    return tvm
 
 
 def _complete_exporter() -> None:

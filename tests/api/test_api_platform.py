@@ -189,7 +189,7 @@ class TestOnEveryInterpreter:
         with serve(default_platform.path, python) as server:
             for name, value, words in BAD_OPTIONS:
                 error = server.error("generate_project", **generate_params(tmp_path / "p", **{name: value}))
-                assert error["code"] == -32602 and words in error["message"]
+                assert error["code"] == -32000 and words in error["message"]
             assert not (tmp_path / "p").exists()
             server.ask("generate_project", **generate_params(tmp_path / "p"))
 

@@ -160,7 +160,7 @@ class TestNames:
         error = refusal(serial_numbr="1")
         assert error.what == 'no project option is called "serial_numbr".'
         assert error.next_step == 'Did you mean "serial_number"?'
-        assert error.code == server.ErrorCode.INVALID_PARAMS
+        assert error.code == server.ErrorCode.SERVER_ERROR
 
     def test_an_unknown_option_like_no_other_is_refused_with_all_names(self) -> None:
         assert "cmsis_path, compile_definitions" in refusal(qqqq="1").next_step

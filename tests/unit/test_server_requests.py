@@ -322,7 +322,7 @@ class TestResults:
         assert handler.calls[0][1]["verbose"] is True
         assert len(handler.calls[0][1]) == 7
         refused = error(handler, "build", options={"verbos": "true"})
-        assert refused["code"] == -32602
+        assert refused["code"] == -32000
         assert refused["message"] == 'no project option is called "verbos".\nDid you mean "verbose"?'
 
     def test_open_transport(self, handler: Handler) -> None:
