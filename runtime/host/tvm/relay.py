@@ -24,7 +24,7 @@ import socket
 import struct
 import sys
 import time
-from typing import Any, Callable, Dict, Final, List, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Final, List, Optional, Protocol, Tuple, Type
 
 from runtime.host.client import ApiConnection
 from runtime.host.errors import PlatformError, ProtocolError, TransportClosed, TransportTimeout
@@ -40,6 +40,7 @@ from runtime.host.rpc import (
     encode_sequence,
 )
 from runtime.host.session import HEADER, Session, Timeouts
+from runtime.host.transports.base import Transport
 
 GREETING: Final = struct.Struct("<ii")  # magic, length of the key
 MAGIC: Final = 0xFF271
@@ -117,6 +118,13 @@ class Control:
                     raise Stopped
 
         return wait
+
+
+class ExpectingTransport(Transport, Protocol):
+    """A transport that is told what comes."""
+
+    def expect(self, size: int) -> None:
+        """What is written next has an answer of at least so many bytes, which is read next."""
 
 
 class HandedOverTransport:
@@ -202,12 +210,15 @@ class Caller:
         self.send(struct.pack("<i", MISMATCH))
         return False
 
-    def message(self) -> Tuple[int, bytes]:
-        """The code of the next message, and all of it. Raises Stopped when the relay is to end."""
+    def message(self, most: int = MAX_MESSAGE) -> Tuple[int, bytes]:
+        """The code of the next message, and all of it. Raises Stopped when the relay is to end.
+
+        most: the longest message that is taken, in bytes.
+        """
         self._wait()
         head = self._receive(HEAD.size)
         size, code = HEAD.unpack(head)
-        if not 4 <= size <= MAX_MESSAGE:
+        if not 4 <= size <= most:
             raise EOFError(f"a message of {size} bytes")
         return code, head + self._receive(size - 4)
 
@@ -231,7 +242,7 @@ class Caller:
         return b"".join(parts)
 
 
-def relay(caller: Caller, session: Session, transport: HandedOverTransport) -> None:
+def relay(caller: Caller, session: Session, transport: ExpectingTransport) -> None:
     """Answer requests until TVM is done with the device (EOFError, too) or the relay is to end (Stopped)."""
     failure = b""
     while True:
