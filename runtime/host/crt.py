@@ -96,6 +96,7 @@ class StandaloneCrt:
             )
         if (
             archive.executor == "aot"
+            and archive.interface == "packed"
             and not self.takes_constants
             and any(CONSTANTS.search(archive.read(name)) for name in archive.sources)
         ):

@@ -228,10 +228,10 @@ def _check_place(platform: Platform, project_dir: Path) -> None:
 
 def _check_crt(platform: Platform, archive: ModelArchive, project_type: str, crt: StandaloneCrt) -> None:
     """Raise PlatformError for what does not go with TVM's own runtime."""
-    if project_type == "standalone":
+    if project_type == "standalone" and archive.interface == "packed" and not crt.has_aot:
         raise PlatformError(
-            "A standalone project is built on the platform's own runtime only.",
-            "Leave crt out, or use project_type=host_driven.",
+            f"TVM's own runtime in {crt.directory} has no AOT executor for a standalone project.",
+            "Use that of TVM 0.9 to 0.18, or crt=bundled.",
         )
     if platform.build_command is not None:
         raise PlatformError(
@@ -301,11 +301,11 @@ def _unpack_extra_files(tar: Optional[str], target: Path) -> None:
 
 def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]) -> List[str]:
     """The files of runtime/device/apps/ that this firmware is made of."""
-    if crt is not None:
-        return [f"{project_type}_crt"]
+    suffix = "" if crt is None else "_crt"
+    apps = [f"{project_type}{suffix}"]
     if project_type == "standalone" and archive.interface == "packed":
-        return ["standalone", "model_packed"]
-    return [project_type]
+        apps.append(f"model_packed{suffix}")
+    return apps
 
 
 def _samples(archive: ModelArchive, file: Optional[str]) -> Dict[str, bytes]:

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Firmware without a host, on TVM's own runtime. */
+#include <stdarg.h>
+#include <tvm/runtime/crt/logging.h>
+
+#include "standalone.c"
+
+#define MESSAGE_BYTES 128
+
+/* Takes the place of the RPC server's, which is then not linked. */
+void TVMLogf(const char *format, ...) {
+  char text[MESSAGE_BYTES];
+  va_list arguments;
+  va_start(arguments, format);
+  (void)TVMPlatformFormatMessage(text, sizeof text, format, arguments);
+  va_end(arguments);
+  mtvm_app_say(text);
+}
