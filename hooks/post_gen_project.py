@@ -36,12 +36,20 @@ NOT_COPIED = ("__pycache__", ".*", "*.o", "*.a", "build", "tests")
 
 
 def lift_family(platform, template, family, build_system):
-    """Move what the chosen family rendered to the platform's root, and drop what the others rendered."""
+    """Move what the chosen family rendered to the platform's root, and drop what the others rendered.
+
+    The names of what the platform keeps of its owner's instead.
+    """
+    kept = []
     families = platform / "families"
     not_chosen = {file for name, file in BUILD_FILES.items() if name != build_system}
     for folder in (families / COMMON, families / family):
         for path in sorted(folder.iterdir()):
-            if path.name not in FAMILY_ONLY and path.name not in not_chosen and not is_kept(platform, path):
+            if path.name in FAMILY_ONLY or path.name in not_chosen:
+                continue
+            if is_owners(platform / path.name):
+                kept.append(path.name)
+            else:
                 path.replace(platform / path.name)
     for name in known_families(template):
         shutil.rmtree(families / name)
@@ -50,12 +58,12 @@ def lift_family(platform, template, family, build_system):
     for file in not_chosen:
         if is_ours(platform / file):  # an earlier bake chose it
             (platform / file).unlink()
+    return kept
 
 
-def is_kept(platform, path):
-    """Whether the platform keeps what it has of that name: the C of its owner, from the first bake on."""
-    theirs = platform / OWN_PORT
-    return path.name == OWN_PORT and theirs.is_dir() and any(theirs.iterdir())
+def is_owners(path):
+    """Whether it is the C that an earlier bake began: its owner's from then on."""
+    return path.name == OWN_PORT and path.is_dir() and any(path.iterdir())
 
 
 def is_ours(build_file):
@@ -114,9 +122,11 @@ def find_packages(requirements):
     ]
 
 
-def report(where, rows):
+def report(where, kept, rows):
     """Print which tools are there, how to install the others, and the first commands to type."""
     print("\nThe platform is written.")
+    for name in kept:
+        print(f"Kept as it is: {name}/, which is yours.")
     kinds = list(dict.fromkeys(kind for kind, *_ in rows))
     for kind in kinds:
         print(f"\nTools, {kind}:")
@@ -153,12 +163,12 @@ def main():
         return 1
     family = answers["board_family"]
     tools = json.loads((platform / "families" / family / "tools.json").read_text(encoding="utf-8"))
-    lift_family(platform, template, family, answers["build_system"])
+    kept = lift_family(platform, template, family, answers["build_system"])
     copy_parts(platform, template)
     # cruft gives no _output_dir, and bakes an update into a directory that is soon gone.
     where = os.fspath(platform) if "_output_dir" in answers else platform.name
     requirements = (platform / "requirements.txt").read_text(encoding="utf-8")
-    report(where, find_tools(tools, answers["build_system"]) + find_packages(requirements))
+    report(where, kept, find_tools(tools, answers["build_system"]) + find_packages(requirements))
     return 0
 
 

@@ -178,7 +178,9 @@ class TestTwice:
             {"board_family": "host", "build_system": build_system}
         )
 
-    def test_keeps_the_c_of_the_owner(self, bake: Baker, tmp_path: Path) -> None:
+    def test_keeps_the_c_of_the_owner_and_says_so(
+        self, bake: Baker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         port = bake(into=tmp_path / "out", board_family="custom").path / "port"
         (port / "board.c").rename(port / "acme.c")
         (port / "acme.c").write_text("#include <microtvm/platform.h>\n/* mine */\n")
@@ -186,6 +188,7 @@ class TestTwice:
             bake(into=tmp_path / "out", board_family=family, overwrite=True)
             assert [path.name for path in port.iterdir()] == ["acme.c"]
             assert "mine" in (port / "acme.c").read_text()
+            assert ("Kept as it is: port/" in capfd.readouterr().out) == (family == "custom")
 
     @pytest.mark.parametrize("theirs", [None, "empty"])
     def test_brings_the_c_to_begin_with_where_there_is_none(
