@@ -22,10 +22,11 @@ from runtime.host.crt import StandaloneCrt
 from runtime.host.device import TIMEOUTS, connected_executor, running_model
 from runtime.host.errors import DeviceError, PlatformError
 from runtime.host.executor import create_executor
-from runtime.host.platform import load_platform
+from runtime.host.platform import Platform, load_platform
 from runtime.host.project import generate
 from runtime.host.rpc import RpcClient
 from runtime.host.session import Session
+from runtime.host.tensor import DType
 from tests.builds.fabricated_crt import fabricate_crt
 from tests.conftest import Baker
 
@@ -97,9 +98,9 @@ class TestRefusals:
             {"crt": "standalone", "standalone_crt_dir": str(fabricated)},
         )
 
-    def test_of_a_standalone_project(self, platform, tmp_path, fabricated):
-        words = self.refused(platform, tmp_path, str(fabricated), project_type="standalone")
-        assert "on the platform's own runtime only" in words
+    def test_of_a_build_command_which_knows_the_platforms_runtime_only(self, platform, tmp_path, fabricated):
+        theirs = Platform(platform.directory, "theirs", "make", build_command=["build.sh"])
+        assert "build_command in" in self.refused(theirs, tmp_path, str(fabricated))
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
@@ -285,6 +286,15 @@ class TestOnTvmsOwnRuntime:
                 assert read_usage(executor.rpc).workspace.most > 0
             shutil.rmtree(project.directory)
 
+    @pytest.mark.parametrize("family", ["host", "cortex_m"])
+    def test_a_standalone_firmware_reports_its_outputs(self, real_crt, on_real_crt, family):
+        archives = [DATA / "archives/aot_c_interface.tar"] if real_crt.has_aot else []
+        archives += [DATA / "models/mlp_f32_aot.tar"] if real_crt.takes_constants else []
+        for archive in archives:
+            project = on_real_crt(archive, family, project_type="standalone")
+            assert link.run_standalone(project).endswith("outcome: 0\n")
+            shutil.rmtree(project.directory)
+
     def test_a_session_finds_nothing_of_the_one_before(self, real_crt, on_real_crt):
         archive = archives_of(real_crt)[-1]
         project = on_real_crt(archive)
@@ -316,6 +326,6 @@ class TestOnTvmsOwnRuntime:
                 DeviceError, match=r"out of workspace memory, bytes: want \d+, got \d+"
             ), connected_executor(ModelArchive.open(archive), transport) as executor:
                 answers_as_recorded(executor, archive)
-                executor.rpc.allocate(1 << 20, executor.inputs[0].dtype)
+                executor.rpc.allocate(1 << 20, DType.parse("int8"))
         finally:
             transport.close()
