@@ -291,7 +291,7 @@ def check(assignments: Tuple[str, ...], attached: Attached, verbose: bool) -> No
         return
     works_here = any(result.what == "answers" for result in results)
     out.print("Everything works on this machine." if works_here else "The board is not ready yet.")
-    out.print(f"open: {len(still_open)}, from the top; README.md says how, under Bring your board")
+    out.print(f"open: {len(still_open)}, from the top; README.md says how")
     out.print(f"next: {still_open[0].what}: {still_open[0].found}")
     if not works_here:
         sys.exit(1)
