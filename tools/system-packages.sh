@@ -42,6 +42,7 @@ look_for() {
     need python3-venv python3 -c 'import ensurepip, venv'
     [ "$1" != demo ] || return 0
     need cmake has cmake
+    need g++ has c++
     if has gcc; then
         need "libgcc-$(gcc -dumpversion | cut -d. -f1)-dev" links gcc -fsanitize=address,undefined
     fi

@@ -187,7 +187,12 @@ def _texts(
     texts = {
         PROJECT_FILE: json.dumps(settings, indent=2) + "\n",
         name: write_config(settings["config"]),
-        "README.md": sources.project_readme(settings["project_type"], platform.build_system),
+        "README.md": sources.project_readme(
+            settings["project_type"],
+            platform.build_system,
+            settings["config"]["APPS"],
+            settings["crt"] is not None,
+        ),
         ".gitignore": "build/\n.build.lock\n__pycache__/\n",
         "src/model_config.c": sources.model_config(settings["workspace_size_bytes"], settings["firmware_id"]),
         **bare_metal.board_files(board),

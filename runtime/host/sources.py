@@ -108,8 +108,10 @@ const uint32_t mtvm_firmware_id = {firmware_id:#010x}u;
 """
 
 
-def project_readme(project_type: str, build_system: str) -> str:
-    """README.md of a project."""
+def project_readme(project_type: str, build_system: str, apps: List[str], has_own_crt: bool) -> str:
+    """README.md of a project. apps: its files of runtime/device/apps/."""
+    main = " and ".join(f"`{app}.c`" for app in apps)
+    own_crt = "| `crt/` | TVM's own runtime, in place of the platform's |\n" if has_own_crt else ""
     by_hand = {"make": "make", "cmake": "cmake -S . -B build && cmake --build build"}[build_system]
     config = CONFIGS[build_system][0]
     return f"""# A generated microTVM project ({project_type})
@@ -128,7 +130,7 @@ python -m runtime.host run      # build, flash and run; build, flash, size, benc
 | `src/model_input.c` | of a standalone project: its input; the option `standalone_input=FILE.npy` writes it |
 | `{config}` | what was chosen when the project was generated |
 | `extra/` | your own C files, if there are any: they are compiled and linked too |
-| `runtime/device/apps/` | `host_driven.c` and `standalone.c`, the `main` of each type of project |
+{own_crt}| `runtime/device/apps/` | {main}: `main` and what it does |
 
 A standalone firmware ends its report with `outcome: 0` when the model ran.
 """
