@@ -18,7 +18,7 @@ from runtime.host.link import run_standalone
 from runtime.host.open_items import open_items
 from runtime.host.platform import Platform
 from runtime.host.project import Project, generate, load_project
-from runtime.host.runners import find_runner
+from runtime.host.runners.table import find_runner
 from runtime.host.tools import find_tool, how_to_install_packages, run_tool
 
 BUNDLED_MODEL: Final = "models/digits_aot.tar"

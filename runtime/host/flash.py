@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from typing import Final, Iterator, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Final, Iterator, List, NamedTuple, Optional
 
 from runtime import server
 from runtime.host.boards import EMULATOR, Board
@@ -16,12 +16,12 @@ from runtime.host.errors import FlashError, ToolMissing, TransportError
 from runtime.host.lock import BoardLock, port_lock, serial_number_lock
 from runtime.host.platform import API_SERVER
 from runtime.host.project import Project
-from runtime.host.runners import RUNNERS, find_runner
-from runtime.host.runners.base import Job, Runner
-from runtime.host.runners.custom import Custom
 from runtime.host.tools import find_tool, run_tool
 
-OWN_COMMAND: Final = Custom.name
+if TYPE_CHECKING:
+    from runtime.host.runners.base import Job, Runner
+
+OWN_COMMAND: Final = "custom"  # the name of the runner of flash_command
 IMAGE_TIMEOUT_SEC: Final = 60.0
 SAME_KIND_WAIT_SEC: Final = 60.0  # for whoever flashes a board of the same name, maybe another one
 RETRY_PAUSE_SEC: Final = 1.0  # what a probe needs to come back after a reset of its USB
@@ -86,7 +86,7 @@ def flash_commands(
     plan = _plan(project, runner, serial_number, port, baud_rate)
     if plan is None:
         return []
-    tool = "" if isinstance(plan.runner, Custom) else plan.runner.find() or plan.runner.tool
+    tool = "" if plan.runner.name == OWN_COMMAND else plan.runner.find() or plan.runner.tool
     return [*plan.runner.image_commands(plan.job), *plan.runner.commands(tool, plan.job)]
 
 
@@ -100,11 +100,17 @@ def _plan(
     """The runner, and what it is told; None where nothing is to be flashed."""
     serial_number, port = serial_number or "", port or ""
     board = project.board()
-    runner = _choose(project, board, name, bool(serial_number or port))
-    if runner is None or runner.name == EMULATOR:
-        return None
+    chosen = _choose(project, board, name, bool(serial_number or port))
+    if chosen in (None, EMULATOR):
+        return None  # before the runners are imported: every session of an emulated board comes by here
+    from runtime.host.runners.base import Job
+    from runtime.host.runners.custom import Custom
+    from runtime.host.runners.table import find_runner
+
+    own_command = project.platform.flash_command
+    runner = Custom(own_command) if own_command and chosen == OWN_COMMAND else find_runner(board, str(chosen))
     params = {}
-    if isinstance(runner, Custom):
+    if chosen == OWN_COMMAND:
         port = port or project.platform.port or ""
         baud_rate = baud_rate or project.platform.baud_rate
     else:
@@ -115,11 +121,11 @@ def _plan(
     return _Plan(runner, job)
 
 
-def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> Optional[Runner]:
-    """real: whether a port or serial number says that the board is a real one."""
-    own_command = project.platform.flash_command
-    if own_command and name in (None, "", OWN_COMMAND):
-        return Custom(own_command)
+def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> Optional[str]:
+    """The name of the runner; None where nothing is to be flashed. real: whether a port or serial number says
+    that the board is a real one."""
+    if project.platform.flash_command and name in (None, "", OWN_COMMAND):
+        return OWN_COMMAND
     if name == OWN_COMMAND:
         raise FlashError(
             f"There is no flash command in {API_SERVER}.",
@@ -143,13 +149,15 @@ def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> 
             if others
             else "Leave the port and the serial number out: it exists in the emulator only.",
         )
-    return find_runner(board, str(chosen))
+    return str(chosen)
 
 
 def _find(plan: _Plan) -> str:
     """The tool's path. Raises ToolMissing with how to install it, and what could be used instead."""
+    from runtime.host.runners.table import RUNNERS
+
     runner = plan.runner
-    if isinstance(runner, Custom):
+    if runner.name == OWN_COMMAND:
         _check_program(runner.commands("", plan.job)[0][0])
         return ""
     path = runner.find()
@@ -209,7 +217,7 @@ def _run(plan: _Plan, argv: List[str], verbose: bool, timeout_sec: float) -> str
 
 def _failed(plan: _Plan, how: str, log: str, output: Optional[str] = None) -> FlashError:
     """how: how the command ended. output: what the last try of it printed."""
-    if isinstance(plan.runner, Custom):
+    if plan.runner.name == OWN_COMMAND:
         return FlashError(
             f"The flash command {how}",
             "Check that the board is attached and powered; what the command printed is below. "

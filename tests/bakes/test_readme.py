@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from runtime.host.boards import FIELDS, MEMORY_RANGE, REGISTER_WRITE, UART
 from runtime.host.cache import default_directory
-from runtime.host.runners import RUNNERS
+from runtime.host.runners.table import RUNNERS
 from tests.conftest import TEMPLATE, Baker, Platform
 
 # Needs the network. Its place is taken by the packages of this interpreter, which

@@ -22,7 +22,7 @@ from runtime.host.errors import ArchiveError, BuildError, ProtocolError
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
 from runtime.host.rpc import CALL_FUNC, RpcClient, decode_return, encode_message, encode_sequence
-from runtime.host.runners import find_runner
+from runtime.host.runners.table import find_runner
 from runtime.host.session import Session
 from tests.conftest import Baker
 

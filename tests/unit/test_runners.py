@@ -25,7 +25,8 @@ from runtime.host.flash import flash, flash_commands
 from runtime.host.lock import BoardLock, serial_number_lock
 from runtime.host.platform import Platform
 from runtime.host.project import Project
-from runtime.host.runners import RUNNERS, check_runners, qemu
+from runtime.host.runners import qemu
+from runtime.host.runners.table import RUNNERS, check_runners
 from tests.openocd import missing_configs
 
 TEMPLATE = Path(__file__).resolve().parents[2]

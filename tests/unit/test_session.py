@@ -394,7 +394,7 @@ class TestSilence:
             thread.start()
             try:
                 started = time.monotonic()
-                with pytest.raises(TransportTimeout, match="none of them in a packet|came damaged"):
+                with pytest.raises(TransportTimeout, match=r"none of them in a packet|came damaged"):
                     Session(transport, timeouts=QUICK, first_frame_sec=0.05).open()
                 assert time.monotonic() - started < 3
             finally:

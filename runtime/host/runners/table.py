@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of flash tools and emulators. To add one is to add its class and a line here."""
+
+from __future__ import annotations
+
+from typing import Dict, Final
+
+from runtime import server
+from runtime.host.boards import Board
+from runtime.host.errors import BoardError
+from runtime.host.runners.base import Runner
+from runtime.host.runners.jlink import JLink
+from runtime.host.runners.nordic import NrfJprog, NrfUtil
+from runtime.host.runners.openocd import OpenOcd
+from runtime.host.runners.pyocd import PyOcd
+from runtime.host.runners.qemu import Qemu
+from runtime.host.runners.stm32 import StFlash, Stm32CubeProgrammer
+from runtime.host.runners.usb import DfuUtil, PicoTool
+
+RUNNERS: Final[Dict[str, Runner]] = {
+    runner.name: runner
+    for runner in (
+        Qemu(),
+        OpenOcd(),
+        PyOcd(),
+        JLink(),
+        StFlash(),
+        Stm32CubeProgrammer(),
+        NrfUtil(),
+        NrfJprog(),
+        PicoTool(),
+        DfuUtil(),
+    )
+}
+
+
+def find_runner(board: Board, name: str) -> Runner:
+    """The runner of that name. Raises BoardError where there is none."""
+    if name not in RUNNERS:
+        raise BoardError(
+            f"boards.json: board {board.name!r}: there is no runner {name!r}.",
+            server.did_you_mean(name, RUNNERS),
+        )
+    return RUNNERS[name]
+
+
+def check_runners(board: Board) -> None:
+    """Check every entry of the board's runners. Raises BoardError naming the first wrong field."""
+    for name in board.runners:
+        find_runner(board, name).read_params(board)
