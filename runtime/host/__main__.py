@@ -27,7 +27,7 @@ def run() -> None:
             signal.signal(number, _stop)
     spared = frozenset(child_processes(os.getpid()))
     try:
-        from runtime.host import commands_ports, commands_tvm  # noqa: F401 (they register commands)
+        from runtime.host import commands_ports, commands_serve, commands_tvm  # noqa: F401 (they are commands)
         from runtime.host.cli import main
 
         main(prog_name="python -m runtime.host")

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that lends a board to TVM: serve."""
+
+from __future__ import annotations
+
+import socket
+from typing import Callable, Optional
+
+import click
+
+from runtime.host import link
+from runtime.host.boards import EMULATOR, Board, choose_board
+from runtime.host.cli import Attached, attached_options, main, out, platform_here, show_error
+from runtime.host.errors import PlatformError
+from runtime.host.tvm.tracker import Address
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@main.command()
+@click.option("--tracker", required=True, metavar="HOST:PORT", help="TVM's RPC tracker.")
+@click.option("--key", required=True, metavar="KEY", help="The name of its queue: what clients ask for.")
+@click.option("--board", metavar="NAME", help="The board to build for; the platform's own by default.")
+@attached_options
+@click.option(
+    "--boards",
+    "count",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Serve so many boards that are processes or emulators of this machine.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="The address to listen on. TVM's RPC knows no passwords: trusted networks only.",
+)
+@click.option(
+    "--listen-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    metavar="PORT",
+    help="The TCP port to listen on; any that is free by default.",
+)
+def serve(
+    tracker: str, key: str, board: Optional[str], attached: Attached, count: int, host: str, listen_port: int
+) -> None:
+    """Lend a board to TVM's tuners, until Ctrl-C.
+
+    TVM's RPC tracker gives it to one client at a time. Each model archive that a client sends is generated,
+    built, flashed and run by this platform.
+    """
+    from runtime.host.tvm.request import Served
+    from runtime.host.tvm.serve import Server
+    from runtime.host.tvm.trial import Site
+
+    platform = platform_here()
+    if platform.is_project:
+        raise PlatformError("This directory is a generated project.", "Serve from the platform's directory.")
+    address = _address(tracker)
+    _check_key(key)
+    if host in LOOPBACK and address[0] not in LOOPBACK:
+        raise PlatformError(
+            f"The tracker is on {address[0]}, and nobody there could reach a board on {host}.",
+            "Give --host an address of this machine in that network; it must be one you trust.",
+        )
+    boards = platform.boards()
+    chosen = choose_board(boards, board)
+    site = Site(platform, Served(key, chosen.name, boards, attached["serial_number"]), attached)
+
+    def serve_one(number: int, lifeline: Optional[socket.socket]) -> None:
+        """number: which of several; 0 for the only one."""
+        try:
+            Server(site, address, host, listen_port, _sayer(number), lifeline).run()
+        except PlatformError as error:
+            if not number:
+                raise
+            show_error(error)
+
+    if count == 1:
+        serve_one(0, None)
+        return
+    from runtime.host.tvm.rack import serve_many
+
+    _check_many(chosen, attached, listen_port)
+    serve_many(count, serve_one)
+
+
+def _sayer(number: int) -> Callable[[str], None]:
+    """Prints lines, with the number of the board where there are several."""
+    prefix = f"board {number}: " if number else ""
+
+    def say(text: str) -> None:
+        out.print(f"{prefix}{text}")
+        out.file.flush()
+
+    return say
+
+
+def _address(text: str) -> Address:
+    matched = link.SOCKET_ADDRESS.fullmatch(text)
+    if matched is None or not 0 < int(matched["port"]) < 65536:
+        raise PlatformError(f"--tracker {text} is no address.", "Write it as --tracker HOST:PORT.")
+    return matched["host"].strip("[]"), int(matched["port"])
+
+
+def _check_key(key: str) -> None:
+    if not key or not key.isascii() or any(letter.isspace() or letter == ":" for letter in key):
+        raise PlatformError(
+            f"--key {key!r} is no key.", "Use letters, digits and signs, without spaces and colons."
+        )
+
+
+def _check_many(board: Board, attached: Attached, listen_port: int) -> None:
+    emulated = (attached["runner"] or board.runner) == EMULATOR
+    if attached["port"] or attached["serial_number"] or not (board.transport == "process" or emulated):
+        raise PlatformError(
+            f"--boards is for boards that are started here, and {board.name} is attached.",
+            "Start one serve for each board, with its --port or --serial-number.",
+        )
+    if listen_port:
+        raise PlatformError(
+            "Several boards cannot listen on one port.", "Leave --listen-port out, or --boards."
+        )

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One client's session with a served board, in a process of its own: build, flash, and relay.
+
+Whatever fails is the answer to the client's next request, as an exception whose text is the kind of the
+failure and its sentences. It is not the answer to the first message, which opens the session: when that
+fails, TVM's client asks the tracker for the board again, five times over, and loses the text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, Dict, Final, Iterator, NamedTuple, NoReturn, Optional, Tuple
+
+from runtime import server
+from runtime.host import link
+from runtime.host.about import check_firmware
+from runtime.host.build import build
+from runtime.host.cache import Cache
+from runtime.host.checks import explained
+from runtime.host.device import TIMEOUTS
+from runtime.host.errors import PlatformError, ProtocolError, TransportError, TransportTimeout
+from runtime.host.flash import flash
+from runtime.host.platform import Platform
+from runtime.host.project import Project, generate
+from runtime.host.rpc import (
+    EXCEPTION,
+    GET_GLOBAL_FUNC,
+    RETURN,
+    SHUTDOWN,
+    Handle,
+    RpcClient,
+    Value,
+    decode_sequence,
+    encode_message,
+    encode_sequence,
+)
+from runtime.host.session import Session
+from runtime.host.transports.base import Transport, deadline_in, remaining
+from runtime.host.tvm.relay import HEAD, SLICE_SEC, Caller, Control, Stopped, kind_of, relay
+from runtime.host.tvm.request import MAX_REQUEST_BYTES, Request, Served, read_request
+
+DEV_GET_ATTR: Final = 12
+EXISTS: Final = 0  # the attribute of a device that says whether it is there
+LOG_TAIL_CHARS: Final = 2000
+DONE: Final = encode_message(RETURN, encode_sequence([None]))
+
+
+class Site(NamedTuple):
+    """What sessions are built and run with. attached: how the board is, as for flash() and open_transport."""
+
+    platform: Platform
+    served: Served
+    attached: Dict[str, Any]
+
+
+class TrialCache(Cache):
+    """Keeps what trials have in common. A candidate is measured once, and its code is not asked for again."""
+
+    def publish(self, name: str, file: Path) -> None:
+        if name.startswith(("libmicrotvm_runtime-", "libmicrotvm_platform-")):
+            super().publish(name, file)
+
+
+class Report:
+    """What the server of the board is told, a line of JSON each: stage, failed."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def __call__(self, **what: str) -> None:
+        with contextlib.suppress(OSError):  # the server is gone, and ends us
+            self._connection.sendall(json.dumps(what).encode("ascii") + b"\n")
+
+
+class BoardTransport:
+    """A transport of the board at hand that stops waiting when the session is to end."""
+
+    def __init__(self, transport: Transport, control: Control) -> None:
+        self._transport = transport
+        self._control = control
+        self.open = transport.open
+        self.close = transport.close
+        self.write = transport.write
+
+    def expect(self, size: int) -> None:
+        """Nothing to save: there is no API server in between."""
+
+    def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
+        deadline = deadline_in(timeout_sec)
+        while True:
+            left = remaining(deadline)
+            try:
+                return self._transport.read(want, SLICE_SEC if left is None else min(SLICE_SEC, left))
+            except TransportTimeout:
+                self._control.check()
+                if left is not None and left <= SLICE_SEC:
+                    raise
+
+
+def run_in_child(connection: socket.socket, control: socket.socket, place: Path, site: Site) -> NoReturn:
+    """The whole life of a process that holds one session. place: an empty directory for its project."""
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        with contextlib.suppress(EOFError, Stopped):
+            end = Control(control)
+            hold_session(Caller(connection, end), end, Report(control), place, site)
+        status = 0
+    except SystemExit:
+        pass
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        server.end_children()
+        os._exit(status)
+
+
+def hold_session(caller: Caller, control: Control, report: Report, place: Path, site: Site) -> None:
+    """Answer one client from its first message to its last. Raises EOFError or Stopped at its end."""
+    _, message = caller.message(MAX_REQUEST_BYTES)
+    caller.send(DONE)
+    try:
+        request = read_request(message, site.served)
+        if request is None:
+            _look(caller)
+        project = _build(request, report, place / "project", site)
+        with _connected(project, control, report, site) as (session, transport):
+            relay(caller, session, transport)
+        return
+    except PlatformError as error:
+        failure = error
+    except OSError as error:
+        failure = explained(error)
+    report(failed=failure.what)
+    _refuse(caller, failure)
+
+
+def _build(request: Request, report: Report, place: Path, site: Site) -> Project:
+    """A project of the request's model archive, built and on the board."""
+    report(stage="build")
+    archive = place.with_suffix(".tar")
+    archive.write_bytes(request.archive)
+    project = generate(site.platform, archive, place, request.options)
+    build(project, verbose=bool(request.options["verbose"]), cache=TrialCache())
+    report(stage="flash")
+    flash(project, **site.attached)
+    return project
+
+
+@contextlib.contextmanager
+def _connected(
+    project: Project, control: Control, report: Report, site: Site
+) -> Iterator[Tuple[Session, BoardTransport]]:
+    """A session with the board. The board is told of its end, and a device that is a process ends with it."""
+    report(stage="run")
+    transport = BoardTransport(link.transport_for(project, **site.attached), control)
+    transport.open()
+    try:
+        session = Session(transport, timeouts=TIMEOUTS, on_log=_print_log)
+        session.open()
+        if not link.starts_here(project, **site.attached):
+            check_firmware(RpcClient(session), project.settings["firmware_id"])
+        try:
+            yield session, transport
+        finally:
+            with contextlib.suppress(PlatformError):  # it may be in the middle of something, or gone
+                session.send(encode_message(SHUTDOWN))
+    finally:
+        transport.close()
+
+
+def _look(caller: Caller) -> NoReturn:
+    """Answer a client that has no model: there is a device, and no function in it."""
+    while True:
+        code, message = caller.message()
+        if code == SHUTDOWN:
+            raise EOFError
+        caller.send(encode_message(RETURN, encode_sequence([_seen(code, message)])))
+
+
+def _seen(code: int, message: bytes) -> Value:
+    if code == GET_GLOBAL_FUNC:
+        return Handle(0)  # there is no such function
+    if code == DEV_GET_ATTR and decode_sequence(message, HEAD.size)[-1] == EXISTS:
+        return 1
+    return None
+
+
+def _refuse(caller: Caller, error: PlatformError) -> NoReturn:
+    """Answer every request with the failure."""
+    kind = kind_of(error) if isinstance(error, (TransportError, ProtocolError)) else type(error).__name__
+    log = f"\n{error.log[-LOG_TAIL_CHARS:]}" if error.log else ""
+    answer = encode_message(EXCEPTION, encode_sequence([f"{kind}: {error.what}\n{error.next_step}{log}"]))
+    while True:
+        code, _ = caller.message()
+        if code == SHUTDOWN:
+            raise EOFError
+        caller.send(answer)
+
+
+def _print_log(text: str) -> None:
+    print(f"device: {text}", file=sys.stderr, flush=True)
