@@ -188,10 +188,7 @@ def _texts(
         PROJECT_FILE: json.dumps(settings, indent=2) + "\n",
         name: write_config(settings["config"]),
         "README.md": sources.project_readme(
-            settings["project_type"],
-            platform.build_system,
-            settings["config"]["APPS"],
-            settings["crt"] is not None,
+            settings, platform.build_system, platform.build_command is not None
         ),
         ".gitignore": "build/\n.build.lock\n__pycache__/\n",
         "src/model_config.c": sources.model_config(settings["workspace_size_bytes"], settings["firmware_id"]),

@@ -108,29 +108,35 @@ const uint32_t mtvm_firmware_id = {firmware_id:#010x}u;
 """
 
 
-def project_readme(project_type: str, build_system: str, apps: List[str], has_own_crt: bool) -> str:
-    """README.md of a project. apps: its files of runtime/device/apps/."""
-    main = " and ".join(f"`{app}.c`" for app in apps)
-    own_crt = "| `crt/` | TVM's own runtime, in place of the platform's |\n" if has_own_crt else ""
+def project_readme(settings: Mapping[str, Any], build_system: str, has_build_command: bool) -> str:
+    """README.md of a project. settings: of project.json. has_build_command: it is built the owner's way."""
+    config = settings["config"]
+    main = " and ".join(f"`{app}.c`" for app in config["APPS"])
+    own_crt = "| `crt/` | TVM's own runtime, in place of the platform's |\n" if settings["crt"] else ""
+    board = "| `board/` | what boards.json says of the board, for the compiler and the linker |\n"
     by_hand = {"make": "make", "cmake": "cmake -S . -B build && cmake --build build"}[build_system]
-    config = CONFIGS[build_system][0]
-    return f"""# A generated microTVM project ({project_type})
+    without_python = (
+        ""
+        if has_build_command
+        else f"{by_hand}      # the same firmware, build/{config['FIRMWARE']}, without Python\n"
+    )
+    config_file = CONFIGS[build_system][0]
+    return f"""# A generated microTVM project ({settings["project_type"]})
 
 It holds all that its firmware is built from; moved elsewhere it still builds. In this directory:
 
 ```sh
 python -m runtime.host run      # build, flash and run; build, flash, size, bench and check work here too
-{by_hand}      # the same firmware, build/firmware, without Python
-```
+{without_python}```
 
 | file | what it is |
 |---|---|
 | `model.tar`, `model/` | the model archive, and its unpacked parts |
 | `src/model_config.c` | the memory that the firmware gives to the model |
 | `src/model_input.c` | of a standalone project: its input; the option `standalone_input=FILE.npy` writes it |
-| `{config}` | what was chosen when the project was generated |
+| `{config_file}` | what was chosen when the project was generated |
 | `extra/` | your own C files, if there are any: they are compiled and linked too |
-{own_crt}| `runtime/device/apps/` | {main}: `main` and what it does |
+{own_crt}{board if config["LINKER_SCRIPT"] else ""}| `runtime/device/apps/` | {main}: `main` and what it does |
 
 A standalone firmware ends its report with `outcome: 0` when the model ran.
 """
