@@ -14,11 +14,15 @@ was built with microTVM is left as it is. What such a wheel lacks, and what take
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import importlib
 import importlib.util
+import os
+import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Iterator
 
 from runtime.host.errors import PlatformError, ToolMissing
 
@@ -28,6 +32,7 @@ HOW_TO_INSTALL: Final = (
     "build TVM 0.8 to 0.18 with USE_MICRO, and start this with that interpreter."
 )
 SESSION_FUNCTION: Final = "micro._rpc_connect"
+STDERR: Final = 2
 PARTS: Final = Path(__file__).resolve().parent / "tvm"
 
 
@@ -52,6 +57,7 @@ def enable() -> None:
     errors.install()
     _complete_exporter()
     _complete_workers()
+    _wait_through_signals(tvm)
 
 
 def _module(name: str) -> Any:
@@ -110,6 +116,32 @@ def _complete_workers() -> None:
         start(self, worker.start, (str(ROOT), initializer, *initargs), *more, **named)
 
     pool.PopenWorker.__init__ = __init__
+
+
+def _wait_through_signals(tvm: Any) -> None:
+    """Keep TVM from looking at signals while it waits for a socket.
+
+    This TVM does that without the interpreter lock, and Ctrl-C ends the process with a segmentation fault.
+    The relay ends the wait instead. In place of the look TVM gets a function that does nothing and says 0.
+    """
+    nothing = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p)
+    with _quiet():
+        tvm._ffi.base._LIB.TVMBackendRegisterEnvCAPI(b"PyErr_CheckSignals", nothing)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what C++ writes to stderr: here a warning that one function takes the place of another."""
+    sys.stderr.flush()
+    stderr = os.dup(STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDERR)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, STDERR)
+        os.close(stderr)
 
 
 enable()

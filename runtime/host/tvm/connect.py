@@ -7,9 +7,11 @@ import contextlib
 import importlib
 import json
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Final, List, Sequence
 
@@ -36,6 +38,7 @@ class Relay:
         the Project API, in their order, in seconds.
         """
         key = secrets.token_hex(16)
+        self._takes_signals = False
         self._control, theirs = socket.socketpair()
         pipes = {"read_fd": api_client.read_file.fileno(), "write_fd": api_client.write_file.fileno()}
         listener = socket.create_server(("127.0.0.1", 0))
@@ -53,6 +56,7 @@ class Relay:
             task = {**passed, "key": key, "timeouts": timeouts}
             self._control.sendall(json.dumps(task).encode("ascii") + b"\n")
             self._await_session()
+            self._pass_signals_on()
             # With no arguments for the device: those that Connect takes on top are for other servers.
             self.rpc = importlib.import_module("tvm.rpc._ffi_api").Connect("127.0.0.1", port, key, False)
         except BaseException:
@@ -61,6 +65,9 @@ class Relay:
 
     def stop(self) -> None:
         """End the relay. TVM may then use its API client again. Safe to call twice."""
+        if self._takes_signals:
+            self._takes_signals = False
+            signal.set_wakeup_fd(-1)
         self._control.close()
         try:
             self._process.wait(GRACE_SEC)
@@ -73,6 +80,16 @@ class Relay:
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
+
+    def _pass_signals_on(self) -> None:
+        """Let Ctrl-C reach the relay, which then answers in place of the device: TVM itself waits on."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._control.setblocking(False)
+        before = signal.set_wakeup_fd(self._control.fileno(), warn_on_full_buffer=False)
+        self._takes_signals = before == -1
+        if before != -1:  # an event loop has it
+            signal.set_wakeup_fd(before)
 
     def _await_session(self) -> None:
         with self._control.makefile("rb") as lines:

@@ -24,7 +24,7 @@ import socket
 import struct
 import sys
 import time
-from typing import Any, Callable, Dict, Final, List, Optional, Protocol, Tuple, Type
+from typing import Any, Callable, Dict, Final, List, Optional, Protocol, Tuple
 
 from runtime.host.client import ApiConnection
 from runtime.host.errors import PlatformError, ProtocolError, TransportClosed, TransportTimeout
@@ -56,17 +56,26 @@ EMPTY_ANSWER: Final = len(encode_frame(bytes(HEADER.size) + encode_message(RETUR
 SLICE_SEC: Final = 0.5
 """The longest that the API server is asked to wait: so soon the relay notices that it is to end."""
 
-KINDS: Final[Tuple[Tuple[Type[PlatformError], str], ...]] = (
-    (TransportTimeout, "IoTimeoutError"),
-    (TransportClosed, "TransportClosedError"),
-    (ProtocolError, "SessionTerminatedError"),
-    (PlatformError, "RPCError"),
-)
-"""What TVM calls an error of the session; the first that fits."""
-
 
 class Stopped(Exception):
     """The relay is to end."""
+
+
+class Interrupted(PlatformError):
+    """Ctrl-C came while TVM waited for an answer."""
+
+    def __init__(self) -> None:
+        super().__init__("The session was interrupted.", "Open a new session.")
+
+
+KINDS: Final = (
+    (TransportTimeout, "IoTimeoutError"),
+    (TransportClosed, "TransportClosedError"),
+    (ProtocolError, "SessionTerminatedError"),
+    (Interrupted, "SessionTerminatedError"),
+    (PlatformError, "RPCError"),
+)
+"""What TVM calls an error of the session; the first that fits."""
 
 
 def kind_of(error: PlatformError) -> str:
@@ -74,7 +83,8 @@ def kind_of(error: PlatformError) -> str:
 
 
 class Control:
-    """The socket to the process that started the relay: a line of JSON each way, and then its end."""
+    """The socket to the process that started the relay: a line of JSON each way, then the number of each
+    signal that it gets as a byte, and then its end."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -101,21 +111,32 @@ class Control:
             raise Stopped from problem
 
     def check(self) -> None:
-        """Raise Stopped when the relay is to end."""
-        if self._poll.poll(0):
+        """Raise Stopped when the relay is to end, or Interrupted."""
+        if self._poll.poll(0) and signal.SIGINT in self._signals():
+            raise Interrupted
+
+    def _signals(self) -> bytes:
+        signals = self._connection.recv(64)
+        if not signals:
             raise Stopped
+        return signals
 
     def beside(self, other: socket.socket) -> Callable[[], None]:
-        """A function that waits until the other socket can be read, or raises Stopped."""
+        """A function that waits until the other socket can be read, or raises Stopped.
+
+        A Ctrl-C in that time is for whatever TVM's process is doing.
+        """
         both = select.poll()
         both.register(self._connection, select.POLLIN)
         both.register(other, select.POLLIN)
         ours = self._connection.fileno()
 
         def wait() -> None:
-            for descriptor, _ in both.poll():
-                if descriptor == ours:
-                    raise Stopped
+            while True:
+                ready = {descriptor for descriptor, _ in both.poll()}
+                if ours not in ready:
+                    return
+                self._signals()
 
         return wait
 
