@@ -113,7 +113,11 @@ def project_readme(settings: Mapping[str, Any], build_system: str, has_build_com
     config = settings["config"]
     main = " and ".join(f"`{app}.c`" for app in config["APPS"])
     own_crt = "| `crt/` | TVM's own runtime, in place of the platform's |\n" if settings["crt"] else ""
-    board = "| `board/` | what boards.json says of the board, for the compiler and the linker |\n"
+    board = (
+        "| `board/` | what the compiler and the linker are told of the board |\n"
+        if config["LINKER_SCRIPT"]
+        else ""
+    )
     by_hand = {"make": "make", "cmake": "cmake -S . -B build && cmake --build build"}[build_system]
     without_python = (
         ""
@@ -136,7 +140,7 @@ python -m runtime.host run      # build, flash and run; build, flash, size, benc
 | `src/model_input.c` | of a standalone project: its input; the option `standalone_input=FILE.npy` writes it |
 | `{config_file}` | what was chosen when the project was generated |
 | `extra/` | your own C files, if there are any: they are compiled and linked too |
-{own_crt}{board if config["LINKER_SCRIPT"] else ""}| `runtime/device/apps/` | {main}: `main` and what it does |
+{own_crt}{board}| `runtime/device/apps/` | {main}: `main` and what it does |
 
 A standalone firmware ends its report with `outcome: 0` when the model ran.
 """
