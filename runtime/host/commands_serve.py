@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import socket
+import tempfile
+from pathlib import Path
 from typing import Callable, Optional
 
 import click
@@ -53,9 +55,9 @@ def serve(
     TVM's RPC tracker gives it to one client at a time. Each model archive that a client sends is generated,
     built, flashed and run by this platform.
     """
+    from runtime.host.tvm import rack, trial
     from runtime.host.tvm.request import Served
     from runtime.host.tvm.serve import Server
-    from runtime.host.tvm.trial import Site
 
     platform = platform_here()
     if platform.is_project:
@@ -69,24 +71,25 @@ def serve(
         )
     boards = platform.boards()
     chosen = choose_board(boards, board)
-    site = Site(platform, Served(key, chosen.name, boards, attached["serial_number"]), attached)
+    if count > 1:
+        _check_many(chosen, attached, listen_port)
+    trial.preload()
+    with tempfile.TemporaryDirectory(prefix="microtvm-serve-") as name:
+        scratch = Path(name)
+        site = trial.Site(
+            platform=trial.lean_copy(platform, scratch / "platform"),
+            served=Served(key, chosen.name, boards, attached["serial_number"]),
+            attached=attached,
+            scratch=scratch,
+        )
 
-    def serve_one(number: int, lifeline: Optional[socket.socket]) -> None:
-        """number: which of several; 0 for the only one."""
-        try:
+        def serve_one(number: int, lifeline: Optional[socket.socket]) -> None:
             Server(site, address, host, listen_port, _sayer(number), lifeline).run()
-        except PlatformError as error:
-            if not number:
-                raise
-            show_error(error)
 
-    if count == 1:
-        serve_one(0, None)
-        return
-    from runtime.host.tvm.rack import serve_many
-
-    _check_many(chosen, attached, listen_port)
-    serve_many(count, serve_one)
+        if count == 1:
+            serve_one(0, None)
+        else:
+            rack.serve_many(count, serve_one, show_error)
 
 
 def _sayer(number: int) -> Callable[[str], None]:

@@ -8,17 +8,23 @@ import os
 import signal
 import socket
 import sys
-from typing import Callable, List, NoReturn, Optional
+import time
+import traceback
+from typing import Callable, Final, List, NoReturn
 
 from runtime.host.errors import PlatformError
 from runtime.host.tvm.serve import end_tree
 
+ServeOne = Callable[[int, socket.socket], None]
+POLL_SEC: Final = 0.02
+GRACE_SEC: Final = 8  # what a board's process gets to end its session
 
-def serve_many(count: int, serve_one: Callable[[int, socket.socket], None]) -> None:
+
+def serve_many(count: int, serve_one: ServeOne, show_error: Callable[[PlatformError], None]) -> NoReturn:
     """Run serve_one(number, lifeline) in `count` processes, until one of them ends.
 
-    lifeline: a socket whose end says that this process is gone. serve_one tells its PlatformError itself. The
-    one that ends takes the others along: raises PlatformError.
+    lifeline: a socket whose end says that this process is gone. show_error: tells what a process failed of.
+    The one that ends takes the others along: raises PlatformError.
     """
     lifeline, ours = socket.socketpair()
     processes: List[int] = []
@@ -27,7 +33,7 @@ def serve_many(count: int, serve_one: Callable[[int, socket.socket], None]) -> N
             process_id = os.fork()
             if process_id == 0:
                 ours.close()
-                _serve(number, lifeline, serve_one)
+                _serve(number, lifeline, serve_one, show_error)
             processes.append(process_id)
         lifeline.close()
         ended, _ = os.wait()
@@ -42,25 +48,34 @@ def serve_many(count: int, serve_one: Callable[[int, socket.socket], None]) -> N
             _end(process_id)
 
 
-def _serve(number: int, lifeline: socket.socket, serve_one: Callable[[int, socket.socket], None]) -> NoReturn:
-    status: Optional[int] = 1
+def _serve(
+    number: int, lifeline: socket.socket, serve_one: ServeOne, show_error: Callable[[PlatformError], None]
+) -> NoReturn:
+    """The life of a board's process."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started us
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         serve_one(number, lifeline)
     except SystemExit:
-        status = 0
+        pass
+    except PlatformError as error:
+        show_error(error)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status or 0)
+        os._exit(0)
 
 
 def _end(process_id: int) -> None:
-    """End a child by asking it, which lets it end its session; it does so within some seconds."""
+    """End a child and wait for it."""
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.kill(process_id, signal.SIGTERM)
-        signal.signal(signal.SIGALRM, lambda *_: end_tree(process_id))
-        signal.alarm(8)
-        os.waitpid(process_id, 0)
-        signal.alarm(0)
+        until = time.monotonic() + GRACE_SEC
+        while not os.waitpid(process_id, os.WNOHANG)[0]:
+            if time.monotonic() > until:
+                end_tree(process_id)
+                os.waitpid(process_id, 0)
+                return
+            time.sleep(POLL_SEC)

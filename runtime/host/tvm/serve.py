@@ -177,8 +177,7 @@ class Server:
 
     def _hold_session(self, client: Client) -> None:
         self._sessions += 1
-        started = time.monotonic()
-        place = Path(tempfile.mkdtemp(prefix="microtvm-serve-"))
+        place = Path(tempfile.mkdtemp(dir=str(self._site.scratch)))
         try:
             with self._worker(client.connection, place) as worker:
                 worker.supervise(client)
@@ -186,8 +185,7 @@ class Server:
                 _tell_late(client, worker.stage)
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        took = f"{time.monotonic() - started:.2f} s"
-        self._say(f"session {self._sessions}: {worker.outcome()}, {took}")
+        self._say(f"session {self._sessions}: {worker.outcome()}. {worker.seconds()}")
 
     @contextlib.contextmanager
     def _worker(self, connection: socket.socket, place: Path) -> Iterator[Worker]:
@@ -209,7 +207,7 @@ class Server:
 
 
 class Worker:
-    """The process of one session, seen from the server. stage: what it is at, a key of STAGES."""
+    """The process of one session, seen from the server."""
 
     def __init__(self, process_id: int, reports: socket.socket) -> None:
         self._process_id = process_id
@@ -217,8 +215,13 @@ class Worker:
         self._text = b""
         self._failure = ""
         self._has_vanished = False
-        self.stage = ""
+        self._begun = [("", time.monotonic())]
         self.is_late = False
+
+    @property
+    def stage(self) -> str:
+        """What it is at, a key of STAGES."""
+        return self._begun[-1][0]
 
     def supervise(self, client: Client) -> None:
         """Wait until the session ends, its client vanishes or its time is up."""
@@ -263,6 +266,13 @@ class Worker:
             return self._failure
         return "done" if self.stage else "looked at"
 
+    def seconds(self) -> str:
+        """How long each stage took."""
+        ends = [moment for _, moment in self._begun[1:]] + [time.monotonic()]
+        return ", ".join(
+            f"{stage} {end - begun:.2f} s" for (stage, begun), end in zip(self._begun, ends) if stage
+        )
+
     def _ends_within(self, seconds: float) -> bool:
         """Whether the process closes its end of the socket, as it does last."""
         until = time.monotonic() + seconds
@@ -282,7 +292,8 @@ class Worker:
         *lines, self._text = (self._text + data).split(b"\n")
         for line in lines:
             said: Dict[str, str] = json.loads(line)
-            self.stage = said.get("stage", self.stage)
+            if "stage" in said:
+                self._begun.append((said["stage"], time.monotonic()))
             self._failure = said.get("failed", self._failure)
         return bool(data)
 

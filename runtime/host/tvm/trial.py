@@ -9,8 +9,10 @@ fails, TVM's client asks the tracker for the board again, five times over, and l
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -27,8 +29,8 @@ from runtime.host.checks import explained
 from runtime.host.device import TIMEOUTS
 from runtime.host.errors import PlatformError, ProtocolError, TransportError, TransportTimeout
 from runtime.host.flash import flash
-from runtime.host.platform import Platform
-from runtime.host.project import Project, generate
+from runtime.host.platform import BUILD_FILES, Platform
+from runtime.host.project import FROM_PLATFORM, Project, generate
 from runtime.host.rpc import (
     EXCEPTION,
     GET_GLOBAL_FUNC,
@@ -53,11 +55,41 @@ DONE: Final = encode_message(RETURN, encode_sequence([None]))
 
 
 class Site(NamedTuple):
-    """What sessions are built and run with. attached: how the board is, as for flash() and open_transport."""
+    """What sessions are built and run with.
+
+    platform: see lean_copy. attached: how the board is, as for flash() and open_transport. scratch: where
+    projects are written.
+    """
 
     platform: Platform
     served: Served
     attached: Dict[str, Any]
+    scratch: Path
+
+
+def lean_copy(platform: Platform, place: Path) -> Platform:
+    """The platform without its host tools. Each trial generates a project, and a copy of them would take
+    longer than all else in it; they are not part of a firmware."""
+    place.mkdir()
+    for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
+        source = platform.directory / name
+        if name == "runtime":
+            shutil.copytree(source / "device", place / name / "device")
+        elif source.is_dir():
+            shutil.copytree(source, place / name)
+        elif source.exists():
+            shutil.copy(source, place / name)
+    return platform.at(place)
+
+
+# What a trial imports, so that not each process does it anew.
+PRELOADED: Final = ("tarfile", "runtime.host.transports.process", "runtime.host.transports.emulator")
+
+
+def preload() -> None:
+    """Import what each session needs, before there are any."""
+    for name in PRELOADED:
+        importlib.import_module(name)
 
 
 class TrialCache(Cache):
