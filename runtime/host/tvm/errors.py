@@ -24,10 +24,15 @@ def install() -> None:
     def rpc_or_session_error(message: str) -> Exception:
         text = message.rpartition(FROM_DEVICE)[2]
         kind, _, sentences = text.partition(": ")
-        error: Exception = classes[kind](sentences) if kind in classes else rpc_error(message)
+        # Without what stands before the text: a trace of TVM's own calls, at which AutoTVM cuts it off.
+        error: Exception = classes[kind](sentences) if kind in classes else rpc_error(text)
         return error
 
+    timed_out = base.ERROR_TYPE["RPCSessionTimeoutError"]
     base.register_error("RPCError", rpc_or_session_error)
+    base.register_error(
+        "RPCSessionTimeoutError", lambda message: timed_out(message.rpartition("RPCSessionTimeoutError: ")[2])
+    )
 
 
 def session_error(kind: str, sentences: str) -> Exception:

@@ -24,7 +24,7 @@ import socket
 import struct
 import sys
 import time
-from typing import Any, Callable, Dict, Final, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, Final, List, Optional, Tuple
 
 from runtime.host.client import ApiConnection
 from runtime.host.errors import PlatformError, ProtocolError, TransportClosed, TransportTimeout
@@ -40,7 +40,6 @@ from runtime.host.rpc import (
     encode_sequence,
 )
 from runtime.host.session import HEADER, Session, Timeouts
-from runtime.host.transports.base import Transport
 
 GREETING: Final = struct.Struct("<ii")  # magic, length of the key
 MAGIC: Final = 0xFF271
@@ -139,13 +138,6 @@ class Control:
                 self._signals()
 
         return wait
-
-
-class ExpectingTransport(Transport, Protocol):
-    """A transport that is told what comes."""
-
-    def expect(self, size: int) -> None:
-        """What is written next has an answer of at least so many bytes, which is read next."""
 
 
 class HandedOverTransport:
@@ -263,7 +255,7 @@ class Caller:
         return b"".join(parts)
 
 
-def relay(caller: Caller, session: Session, transport: ExpectingTransport) -> None:
+def relay(caller: Caller, session: Session, transport: HandedOverTransport) -> None:
     """Answer requests until TVM is done with the device (EOFError, too) or the relay is to end (Stopped)."""
     failure = b""
     while True:

@@ -185,7 +185,8 @@ class Server:
                 _tell_late(client, worker.stage)
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        self._say(f"session {self._sessions}: {worker.outcome()}. {worker.seconds()}")
+        took = worker.seconds()
+        self._say(f"session {self._sessions}: {worker.outcome()}" + (f" ({took})" if took else ""))
 
     @contextlib.contextmanager
     def _worker(self, connection: socket.socket, place: Path) -> Iterator[Worker]:

@@ -12,13 +12,15 @@ import contextlib
 import importlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Dict, Final, Iterator, NamedTuple, NoReturn, Optional, Tuple
+from types import FrameType
+from typing import Any, Dict, Final, Iterator, NamedTuple, NoReturn, Optional
 
 from runtime import server
 from runtime.host import link
@@ -45,12 +47,13 @@ from runtime.host.rpc import (
 )
 from runtime.host.session import Session
 from runtime.host.transports.base import Transport, deadline_in, remaining
-from runtime.host.tvm.relay import HEAD, SLICE_SEC, Caller, Control, Stopped, kind_of, relay
+from runtime.host.tvm.relay import HEAD, SLICE_SEC, Caller, Control, Stopped, kind_of
 from runtime.host.tvm.request import MAX_REQUEST_BYTES, Request, Served, read_request
 
 DEV_GET_ATTR: Final = 12
 EXISTS: Final = 0  # the attribute of a device that says whether it is there
 LOG_TAIL_CHARS: Final = 2000
+LINGER_SEC: Final = 0.2
 DONE: Final = encode_message(RETURN, encode_sequence([None]))
 
 
@@ -121,9 +124,6 @@ class BoardTransport:
         self.close = transport.close
         self.write = transport.write
 
-    def expect(self, size: int) -> None:
-        """Nothing to save: there is no API server in between."""
-
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
         deadline = deadline_in(timeout_sec)
         while True:
@@ -141,10 +141,9 @@ def run_in_child(connection: socket.socket, control: socket.socket, place: Path,
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        signal.signal(signal.SIGTERM, _stop)
         with contextlib.suppress(EOFError, Stopped):
-            end = Control(control)
-            hold_session(Caller(connection, end), end, Report(control), place, site)
+            hold_session(connection, control, place, site)
         status = 0
     except SystemExit:
         pass
@@ -157,24 +156,34 @@ def run_in_child(connection: socket.socket, control: socket.socket, place: Path,
         os._exit(status)
 
 
-def hold_session(caller: Caller, control: Control, report: Report, place: Path, site: Site) -> None:
+def _stop(_number: int, _frame: Optional[FrameType]) -> None:
+    """End at once: a device that hangs would be given time to end by itself when its transport is closed."""
+    server.end_children()
+    sys.exit(1)
+
+
+def hold_session(connection: socket.socket, control: socket.socket, place: Path, site: Site) -> None:
     """Answer one client from its first message to its last. Raises EOFError or Stopped at its end."""
+    end = Control(control)
+    report = Report(control)
+    caller = Caller(connection, end)
     _, message = caller.message(MAX_REQUEST_BYTES)
     caller.send(DONE)
+    is_asked = False
     try:
         request = read_request(message, site.served)
         if request is None:
             _look(caller)
         project = _build(request, report, place / "project", site)
-        with _connected(project, control, report, site) as (session, transport):
-            relay(caller, session, transport)
-        return
+        with _connected(project, end, report, site) as session:
+            is_asked = True
+            _relay(caller, session)
     except PlatformError as error:
         failure = error
     except OSError as error:
         failure = explained(error)
     report(failed=failure.what)
-    _refuse(caller, failure)
+    _refuse(caller, connection, failure, is_asked)
 
 
 def _build(request: Request, report: Report, place: Path, site: Site) -> Project:
@@ -190,9 +199,7 @@ def _build(request: Request, report: Report, place: Path, site: Site) -> Project
 
 
 @contextlib.contextmanager
-def _connected(
-    project: Project, control: Control, report: Report, site: Site
-) -> Iterator[Tuple[Session, BoardTransport]]:
+def _connected(project: Project, control: Control, report: Report, site: Site) -> Iterator[Session]:
     """A session with the board. The board is told of its end, and a device that is a process ends with it."""
     report(stage="run")
     transport = BoardTransport(link.transport_for(project, **site.attached), control)
@@ -203,12 +210,22 @@ def _connected(
         if not link.starts_here(project, **site.attached):
             check_firmware(RpcClient(session), project.settings["firmware_id"])
         try:
-            yield session, transport
+            yield session
         finally:
             with contextlib.suppress(PlatformError):  # it may be in the middle of something, or gone
                 session.send(encode_message(SHUTDOWN))
     finally:
         transport.close()
+
+
+def _relay(caller: Caller, session: Session) -> NoReturn:
+    """Pass requests on to the board, and its answers back. A PlatformError leaves a request unanswered."""
+    while True:
+        code, message = caller.message()
+        if code == SHUTDOWN:
+            raise EOFError
+        session.send(message)
+        caller.send(session.receive())
 
 
 def _look(caller: Caller) -> NoReturn:
@@ -228,15 +245,24 @@ def _seen(code: int, message: bytes) -> Value:
     return None
 
 
-def _refuse(caller: Caller, error: PlatformError) -> NoReturn:
-    """Answer every request with the failure."""
+def _refuse(caller: Caller, connection: socket.socket, error: PlatformError, is_asked: bool) -> None:
+    """Answer with the failure what the client has asked, and what it asks at once thereupon.
+
+    is_asked: whether a request is without an answer yet. Then the session ends: its client may keep the
+    connection for as long as it likes, and the board is free.
+    """
     kind = kind_of(error) if isinstance(error, (TransportError, ProtocolError)) else type(error).__name__
     log = f"\n{error.log[-LOG_TAIL_CHARS:]}" if error.log else ""
     answer = encode_message(EXCEPTION, encode_sequence([f"{kind}: {error.what}\n{error.next_step}{log}"]))
-    while True:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    if not is_asked:
+        caller.message()
+    caller.send(answer)
+    while poll.poll(1000 * LINGER_SEC):
         code, _ = caller.message()
         if code == SHUTDOWN:
-            raise EOFError
+            return
         caller.send(answer)
 
 
