@@ -8,12 +8,15 @@ BIN    := $(VENV)/bin
 # TVM's own client and server of the Project API, which tests and benchmarks run beside ours.
 TVM    := .cache/tvm-project-api
 export MICROTVM_TVM_PROJECT_API := $(CURDIR)/$(TVM)
+# A whole TVM, which tests drive platforms with.
+TVM_VENV := .cache/tvm-venv
+export MICROTVM_TVM_PYTHON := $(CURDIR)/$(TVM_VENV)/bin/python
 
 .PHONY: demo test test-fast lint bench clean
 demo: $(VENV)/ready-demo
 	$(BIN)/python examples/digits/demo.py
 
-test: lint $(TVM)/client.py
+test: lint $(TVM)/client.py $(TVM_VENV)/ready
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-fast: lint $(TVM)/client.py
@@ -39,6 +42,9 @@ $(VENV)/packages: requirements.txt
 
 $(TVM)/client.py: tools/tvm_client.py | $(VENV)/packages
 	$(BIN)/python tools/tvm_client.py $(TVM)
+
+$(TVM_VENV)/ready: requirements-tvm.txt tools/tvm_venv.py | $(VENV)/packages
+	$(BIN)/python -m tools.tvm_venv $(TVM_VENV)
 
 clean:
 	rm -rf $(VENV) .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis

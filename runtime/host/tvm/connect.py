@@ -108,16 +108,23 @@ class Relay:
 class ClosingTransport:
     """A session's transport, whose end is also the end of the relay."""
 
-    def __init__(self, transport: Any, relay: Relay) -> None:
+    def __init__(self, transport: Any, relay: Relay, api_client: Any) -> None:
         self._transport = transport
         self._relay = relay
+        self._api_client = api_client
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def __exit__(self, *error: Any) -> Any:
         self._relay.stop()
-        return self._transport.__exit__(*error)
+        gone = importlib.import_module("tvm.micro.project_api.client").ConnectionShutdownError
+        try:
+            return self._transport.__exit__(*error)
+        except (OSError, gone):  # with the API server its transport is closed; that is what `error` says
+            with contextlib.suppress(OSError):
+                self._api_client.shutdown()
+            return None
 
 
 def connect(
@@ -146,5 +153,5 @@ def connect(
     for relay in [relay for relay in _relays if relay.has_ended]:
         relay.stop()
     relay = Relay(api_client, [usec / 1e6 for usec in (retry_usec, start_usec, established_usec)])
-    session.transport = ClosingTransport(session.transport, relay)
+    session.transport = ClosingTransport(session.transport, relay, api_client)
     return relay.rpc

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs of this folder share. They run in TVM's interpreter, with a platform on PYTHONPATH."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+import tvm
+from tvm import relay
+
+from runtime.host import tvm_micro
+
+tvm_micro.enable()
+from tvm import micro  # noqa: E402, F401 (there since the line before)
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+
+
+def report(**found):
+    """The last thing that a program does: what the test compares."""
+    print(json.dumps(found))
+
+
+def compiled(executor, **executor_options):
+    """A small convolution and a dense layer as C code.
+
+    Gives the module, an input, what the model must answer to it, and the weights.
+    """
+    draw = np.random.RandomState(1)
+    params = {
+        "w": draw.randint(-8, 8, (4, 2, 3, 3)).astype("int8"),
+        "d": draw.randint(-8, 8, (3, 64)).astype("int32"),
+    }
+    x = relay.var("x", shape=(1, 2, 4, 4), dtype="int8")
+    w = relay.var("w", shape=(4, 2, 3, 3), dtype="int8")
+    d = relay.var("d", shape=(3, 64), dtype="int32")
+    y = relay.nn.conv2d(x, w, padding=(1, 1), kernel_size=(3, 3), channels=4, out_dtype="int32")
+    y = relay.nn.dense(relay.nn.batch_flatten(relay.nn.relu(y)), d, out_dtype="int32")
+    module = tvm.IRModule.from_expr(relay.Function([x, w, d], y))
+    with tvm.transform.PassContext(opt_level=3, config={"tir.disable_vectorize": True}):
+        built = relay.build(
+            module,
+            target=tvm.target.Target("c"),
+            executor=relay.backend.Executor(executor, executor_options),
+            runtime=relay.backend.Runtime("crt", {"system-lib": True}),
+            params=params,
+        )
+    data = draw.randint(-8, 8, (1, 2, 4, 4)).astype("int8")
+    return built, data, reference(params, data), params
+
+
+def reference(params, data):
+    """The same in numpy."""
+    padded = np.pad(data.astype("int32"), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    convolved = np.einsum("nchwij,ocij->nohw", windows, params["w"].astype("int32"))
+    return np.maximum(convolved, 0).reshape(1, -1) @ params["d"].T
+
+
+def archive(name):
+    """Path, graph, inputs and outputs of a model archive of the tests."""
+    path = DATA / name
+    arrays = dict(np.load(f"{path}.npz"))
+    inputs = {key[6:]: value for key, value in arrays.items() if key.startswith("input_")}
+    outputs = [value for key, value in sorted(arrays.items()) if key.startswith("output_")]
+    with tarfile.open(f"{path}.tar") as members:
+        graphs = [member for member in members.getmembers() if member.name.endswith(".graph")]
+        graph = members.extractfile(graphs[0]).read().decode() if graphs else ""
+    return f"{path}.tar", graph, inputs, outputs
+
+
+def answers(executor, inputs, outputs):
+    """Whether an executor answers as the archive says."""
+    for name, value in inputs.items():
+        executor.set_input(name, value)
+    executor.run()
+    return all(
+        np.allclose(executor.get_output(index).numpy(), output, rtol=1e-5, atol=1e-5)
+        for index, output in enumerate(outputs)
+    )
+
+
+def children(name=""):
+    """The processes that were started from here and still run."""
+    running = psutil.Process().children(recursive=True)
+    return [
+        process
+        for process in running
+        if process.status() != psutil.STATUS_ZOMBIE and name in (process.name(), "")
+    ]
+
+
+def left():
+    """How many of them do not end by themselves."""
+    return len(psutil.wait_procs(children(), timeout=10)[1])
+
+
+def sockets():
+    """How many sockets this process has open."""
+    return len(psutil.Process().connections(kind="all"))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""usage: python -m tools.tvm_venv FOLDER
+
+Makes a virtual environment with a whole TVM, which the tests of tests/tvm run in: the wheel of
+requirements-tvm.txt, on the first of CPython 3.10 and 3.8 that this machine has. Where it has neither, there
+is nothing to be done; those tests then say so.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.api.driving import find_python
+
+ROOT = Path(__file__).resolve().parents[1]
+VERSIONS = ("3.10", "3.8")
+
+
+def main(folder: Path) -> int:
+    """Make it anew; the exit status."""
+    python = next(filter(None, map(find_python, VERSIONS)), None)
+    if python is None:
+        print(f"note: no CPython {' or '.join(VERSIONS)} here, so the tests with a whole TVM are left out")
+        return 0
+    install = [
+        str(folder / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
+    try:
+        subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+        # --no-deps: the file names all that is needed, at versions that go together.
+        subprocess.run([*install, "--no-deps", "-r", str(ROOT / "requirements-tvm.txt")], check=True)
+    except subprocess.CalledProcessError as error:
+        print(f"error: {' '.join(map(str, error.cmd))} failed", file=sys.stderr)
+        print("next:  check the network or pip's index, then run make again", file=sys.stderr)
+        return 1
+    (folder / "ready").touch()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
