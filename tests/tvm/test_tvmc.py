@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TVM's own command line on a platform, as README.md of the platform has it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import TEMPLATE
+from tests.tvm.conftest import Tvm
+
+pytestmark = pytest.mark.slow
+
+ARCHIVES = TEMPLATE / "tests" / "data" / "archives"
+
+
+def test_a_model_goes_from_its_archive_to_its_answer(tvm: Tvm, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    on_platform = ("template", "--template-dir", ".")
+    model = ARCHIVES / "graph_c.tar"
+
+    options = ("--project-option", "optimization=O1", "verbose=false", "workspace_size_bytes=65536")
+    made = tvm.tvmc("micro", "create-project", project, model, *on_platform, *options)
+    assert (made.returncode, made.stdout) == (0, ""), made.stderr
+    assert {"model.tar", "project.json", "microtvm_api_server.py"} <= {
+        path.name for path in project.iterdir()
+    }
+    assert not (project / "build").exists()
+
+    for step in ("build", "flash"):
+        done = tvm.tvmc("micro", step, project, *on_platform)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (project / "build" / "firmware").is_file()
+
+    arrays = np.load(ARCHIVES / "graph_c.npz")
+    np.savez(tmp_path / "inputs.npz", x=arrays["input_x"])
+    ran = tvm.tvmc(
+        "run", "--device", "micro", project, "-i", tmp_path / "inputs.npz", "-o", tmp_path / "outputs.npz"
+    )
+    assert ran.returncode == 0, ran.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "outputs.npz")["output_0"], arrays["output_0"], rtol=1e-5)
+
+
+def test_a_build_that_is_there_is_made_anew_only_by_force(tvm: Tvm, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    model = ARCHIVES / "aot_c.tar"
+    on_platform = ("template", "--template-dir", ".")
+    assert tvm.tvmc("micro", "create-project", project, model, *on_platform).returncode == 0
+    (project / "build").mkdir()
+    refused = tvm.tvmc("micro", "build", project, *on_platform)
+    assert refused.returncode == 4 and "There is already a build" in refused.stderr
+    assert tvm.tvmc("micro", "build", "-f", project, *on_platform).returncode == 0
+    assert (project / "build" / "firmware").is_file()
+    ran = tvm.tvmc("run", "--device", "micro", project, "--fill-mode", "ones", "--print-top", "1")
+    assert (ran.returncode, ran.stdout) == (0, "[[0.        ]\n [0.84070277]]\n"), ran.stderr
+
+
+def test_help_lists_the_options_of_the_platform(tvm: Tvm) -> None:
+    shown = tvm.tvmc(
+        *("micro", "create-project", "p", ARCHIVES / "graph_c.tar", "template", "--template-dir", ".", "-h")
+    ).stdout
+    rows = re.findall(r"^ +(\w+)=(.*)\n +(.*)$", shown, re.MULTILINE)
+    helps = {name: (choices, text) for name, choices, text in rows}
+    assert helps["board"] == ("{host}", "the board to build for: host. Defaults to 'host'.")
+    assert helps["verbose"][0] == "{true, false}"
+    assert {"project_type", "workspace_size_bytes", "optimization", "crt", "serial_number"} <= set(helps)
+    # tvmc makes the first letter small, which a name or an abbreviation would not bear.
+    for _, text in helps.values():
+        assert re.match(r"(?:an? |the |[a-z]+ )?[.a-z_]", text) and text.endswith(".")
+    assert not re.search(r"\b(c definitions|tVM|rAM|uSB|iD)\b", shown)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("baord=host", "Option 'baord' is invalid."),
+        ("workspace_size_bytes=many", 'want int, got str "many".\nGive it as a whole number'),
+        ("extra_files_tar=/no/such.tar", "/no/such.tar"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_a_sentence(tvm: Tvm, tmp_path: Path, option: str, words: str) -> None:
+    refused = tvm.tvmc(
+        *("micro", "create-project", tmp_path / "project", ARCHIVES / "graph_c.tar"),
+        *("template", "--template-dir", ".", "--project-option", option),
+    )
+    said = refused.stdout + refused.stderr
+    assert refused.returncode != 0
+    assert words in said and "Traceback" not in said
+    assert not (tmp_path / "project").exists()
+
+
+def test_what_is_no_project_and_no_platform(tvm: Tvm, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    create = shlex.split(f"micro create-project {project} {ARCHIVES / 'graph_c.tar'} template --template-dir")
+    assert tvm.tvmc(*create, ".").returncode == 0
+    for arguments, words in (
+        (("micro", "build", ".", "template", "--template-dir", "."), "is a platform, which has no model"),
+        (("run", "--device", "micro", project), "There is no firmware to start"),
+        ((*create[:2], tmp_path / "other", *create[3:], project), "is a generated project"),
+        ((*create[:2], tmp_path / "other", *create[3:], tmp_path), "Project API server not found"),
+    ):
+        refused = tvm.tvmc(*arguments)
+        said = refused.stdout + refused.stderr
+        assert refused.returncode != 0 and words in said and "Traceback" not in said
