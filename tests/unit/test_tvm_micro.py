@@ -9,7 +9,6 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Iterator, Tuple
 
@@ -62,9 +61,9 @@ class TestWithoutIt:
     def test_tvmc_says_what_to_install(self) -> None:
         ran = run_python("-m", "runtime.host", "tvmc", "micro", "-h")
         assert ran.returncode == 1
-        assert ran.stderr.startswith(
-            'error: This Python has no TVM.\nnext:  Run `pip install "hhb-tvm==3.2.3"'
-        )
+        first, second = ran.stderr.splitlines()[:2]
+        assert first == "error: This Python has no TVM."
+        assert second.startswith('next:  Run `pip install "hhb-tvm==3.2.3" ')
 
     def test_a_tvm_that_lacks_a_package_says_which(self, tmp_path: Path) -> None:
         path = fabricated_tvm(tmp_path, relay="raise ImportError('The tflite package must be installed')")
@@ -80,12 +79,9 @@ class TestWithoutIt:
     def test_a_complete_tvm_is_left_alone(self, tmp_path: Path) -> None:
         known = "def get_global_func(name, allow_missing): return name == 'micro._rpc_connect' or None\n"
         path = fabricated_tvm(tmp_path, __init__=known)
-        ran = run_python(
-            "-c",
-            "import runtime.host.tvm_micro, tvm, sys; print([m for m in sys.modules if 'tvm.' in m])",
-            path=path,
-        )
-        assert ran.stdout == "['runtime.host.tvm_micro', 'tvm.relay']\n", ran.stderr
+        program = "import runtime.host.tvm_micro, sys; print([m for m in sys.modules if m.startswith('tvm')])"
+        ran = run_python("-c", program, path=path)
+        assert ran.stdout == "['tvm', 'tvm.relay']\n", ran.stderr
 
 
 POINTER = [Handle(64, OPAQUE)]
@@ -174,6 +170,6 @@ class TestWhoMayCall:
 
     def test_it_ends_when_nobody_calls_any_more(self, listener, control) -> None:
         relay_side, theirs = control
-        threading.Timer(0.05, theirs.close).start()
+        theirs.close()
         with pytest.raises(relay.Stopped):
             relay.accept(listener, "right", relay_side)
