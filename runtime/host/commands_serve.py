@@ -12,6 +12,7 @@ import click
 
 from runtime.host import link
 from runtime.host.boards import EMULATOR, Board, choose_board
+from runtime.host.checks import BUNDLED_MODEL
 from runtime.host.cli import Attached, attached_options, main, out, platform_here, show_error
 from runtime.host.errors import PlatformError
 from runtime.host.tvm.tracker import Address
@@ -82,6 +83,10 @@ def serve(
             attached=attached,
             scratch=scratch,
         )
+
+        model = platform.directory / BUNDLED_MODEL
+        if model.is_file():
+            trial.try_out(site, model)
 
         def serve_one(number: int, lifeline: Optional[socket.socket]) -> None:
             Server(site, address, host, listen_port, _sayer(number), lifeline).run()

@@ -180,7 +180,7 @@ class Server:
         place = Path(tempfile.mkdtemp(dir=str(self._site.scratch)))
         try:
             with self._worker(client.connection, place) as worker:
-                worker.supervise(client)
+                worker.supervise(client, self._lifeline)
             if worker.is_late:
                 _tell_late(client, worker.stage)
         finally:
@@ -224,19 +224,24 @@ class Worker:
         """What it is at, a key of STAGES."""
         return self._begun[-1][0]
 
-    def supervise(self, client: Client) -> None:
-        """Wait until the session ends, its client vanishes or its time is up."""
+    def supervise(self, client: Client, lifeline: Optional[socket.socket]) -> None:
+        """Wait until the session ends, its client vanishes or its time is up. SystemExit at the end of the
+        lifeline."""
         until = None if client.limit_sec is None else time.monotonic() + client.limit_sec
         poll = select.poll()
         poll.register(self._reports, select.POLLIN)
         poll.register(client.connection, HANG_UP)
+        if lifeline is not None:
+            poll.register(lifeline, select.POLLIN)
         while True:
             left = None if until is None else max(0.0, until - time.monotonic())
-            events = poll.poll(None if left is None else 1000 * left)
-            if not events:
+            ready = [descriptor for descriptor, _ in poll.poll(None if left is None else 1000 * left)]
+            if not ready:
                 self.is_late = True
                 return
-            if any(descriptor == self._reports.fileno() for descriptor, _ in events):
+            if lifeline is not None and lifeline.fileno() in ready:
+                raise SystemExit(0)
+            if self._reports.fileno() in ready:
                 if not self._read_reports():
                     return
             else:

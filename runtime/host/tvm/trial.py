@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,7 @@ from runtime.host.checks import explained
 from runtime.host.device import TIMEOUTS
 from runtime.host.errors import PlatformError, ProtocolError, TransportError, TransportTimeout
 from runtime.host.flash import flash
+from runtime.host.options import project_options
 from runtime.host.platform import BUILD_FILES, Platform
 from runtime.host.project import FROM_PLATFORM, Project, generate
 from runtime.host.rpc import (
@@ -93,6 +95,14 @@ def preload() -> None:
     """Import what each session needs, before there are any."""
     for name in PRELOADED:
         importlib.import_module(name)
+
+
+def try_out(site: Site, model: Path) -> None:
+    """Build a model as a trial is built: a compiler that is missing is told before there are trials, and none
+    has to wait for the device runtime to be compiled. Raises PlatformError."""
+    options = server.coerce_options(project_options(site.served.boards), {"board": site.served.board})
+    with tempfile.TemporaryDirectory(dir=str(site.scratch)) as place:
+        build(generate(site.platform, model, Path(place) / "project", options), cache=TrialCache())
 
 
 class TrialCache(Cache):

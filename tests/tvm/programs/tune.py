@@ -1,39 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: tune.py PLATFORM TRIALS: AutoTVM with a tracker, a server and workers of its own on this machine."""
+"""usage: tune.py TRACKER_PORT KEY TRIALS: a stock tuner of AutoTVM with two trials at a time."""
 
 import sys
 
-import numpy as np
-from common import micro, report, tvm
-from tvm import autotvm, relay
+import tvm
+from common import micro, report
+from trials import scale  # noqa: F401 (registers the template)
+from tvm import autotvm
 
-platform, trials = sys.argv[1:]
-x = relay.var("x", shape=(1, 4, 8, 8), dtype="int8")
-w = relay.var("w", shape=(8, 4, 3, 3), dtype="int8")
-y = relay.nn.conv2d(x, w, padding=(1, 1), kernel_size=(3, 3), channels=8, out_dtype="int32")
-module = tvm.IRModule.from_expr(relay.Function([x, w], y))
-options = {"tir.disable_vectorize": True}
-with tvm.transform.PassContext(opt_level=3, config=options):
-    tasks = autotvm.task.extract_from_program(
-        module["main"], {"w": np.ones((8, 4, 3, 3), "int8")}, tvm.target.target.micro("host")
+
+def main():
+    tracker_port, key, count = sys.argv[1:]
+    task = autotvm.task.create("tests/scale", args=(64,), target="c -keys=cpu -model=host")
+    results = []
+    autotvm.tuner.GridSearchTuner(task).tune(
+        n_trial=int(count),
+        measure_option=autotvm.measure_option(
+            builder=autotvm.LocalBuilder(
+                build_func=micro.autotvm_build_func,
+                runtime=tvm.relay.backend.Runtime("crt", {"system-lib": True}),
+            ),
+            runner=autotvm.RPCRunner(
+                *(key, "127.0.0.1", int(tracker_port)),
+                n_parallel=2,
+                number=1,
+                repeat=1,
+                cooldown_interval=0,
+                module_loader=micro.AutoTvmModuleLoader("/no/such/template", {}),
+            ),
+        ),
+        callbacks=[lambda _tuner, _inputs, measured: results.extend(measured)],
     )
-results = []
-autotvm.tuner.RandomTuner(tasks[0]).tune(
-    n_trial=int(trials),
-    measure_option=autotvm.measure_option(
-        builder=autotvm.LocalBuilder(
-            n_parallel=1,
-            build_kwargs={"build_option": options},
-            build_func=micro.autotvm_build_func,
-            runtime=relay.backend.Runtime("crt", {"system-lib": True}),
-        ),
-        runner=autotvm.LocalRunner(
-            number=1,
-            repeat=1,
-            timeout=60,
-            module_loader=micro.AutoTvmModuleLoader(template_project_dir=platform, project_options={}),
-        ),
-    ),
-    callbacks=[lambda _tuner, _inputs, measured: results.extend(measured)],
-)
-report(errors=[int(result.error_no) for result in results], costs=[str(result.costs) for result in results])
+    costs = [cost for result in results if not result.error_no for cost in result.costs]
+    report(errors=[result.error_no for result in results], costs=costs, best=min(costs, default=0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TVM's tracker, until its parent ends it: prints its port."""
+
+import signal
+import sys
+
+from tvm.rpc.tracker import Tracker
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+tracker = Tracker("127.0.0.1", port=19190, port_end=19990, silent=True)
+print(tracker.port, flush=True)
+try:
+    signal.pause()
+finally:
+    tracker.terminate()
