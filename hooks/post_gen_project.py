@@ -29,6 +29,17 @@ COPIES = (
     ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
     ("examples/digits/digits_test.npz", "models/digits_test.npz"),
 )
+# Where another Python than TVM's is to run the API server: scripts that TVM looks for first. Each version of
+# TVM hands over other words; the server takes them all. Both scripts go into every project.
+LAUNCHED_BY = "This platform was baked with another Python for its API server."
+LAUNCHERS = {
+    "launch_microtvm_api_server.sh": (
+        '#!/bin/sh\n# {mark}\nexec {sh} "$(dirname "$0")/microtvm_api_server.py" "$@"\n'
+    ),
+    "launch_microtvm_api_server.bat": (
+        '@echo off\r\nrem {mark}\r\n"{python}" "%~dp0microtvm_api_server.py" %*\r\n'
+    ),
+}
 # What a package is imported as, where that is not its name.
 MODULES = {"pyserial": "serial"}
 # What working in a checkout of the template leaves in runtime/.
@@ -78,6 +89,18 @@ def known_families(template):
     """The names of the template's board families."""
     (rendered,) = template.glob("*cookiecutter.platform_slug*")
     return [path.name for path in sorted((rendered / "families").iterdir()) if path.is_dir()]
+
+
+def write_launchers(platform, python):
+    """Write the launch scripts for an interpreter; for none, remove those of an earlier bake."""
+    for name, text in LAUNCHERS.items():
+        path = platform / name
+        if python:
+            words = text.format(mark=LAUNCHED_BY, python=python, sh=shlex.quote(python))
+            path.write_bytes(words.encode("utf-8"))
+            path.chmod(0o755)
+        elif path.is_file() and LAUNCHED_BY in path.read_text(encoding="utf-8", errors="replace"):
+            path.unlink()
 
 
 def copy_parts(platform, template):
@@ -165,6 +188,7 @@ def main():
     tools = json.loads((platform / "families" / family / "tools.json").read_text(encoding="utf-8"))
     kept = lift_family(platform, template, family, answers["build_system"])
     copy_parts(platform, template)
+    write_launchers(platform, answers["server_python"])
     # cruft gives no _output_dir, and bakes an update into a directory that is soon gone.
     where = os.fspath(platform) if "_output_dir" in answers else platform.name
     requirements = (platform / "requirements.txt").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ Answers reach this file only as JSON inside one string literal, so none of them 
 import json
 import keyword
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 LONGEST_SLUG = 40  # what is generated below the platform must stay inside the 260 characters of Windows
 LONGEST_NAME = 80
@@ -27,6 +27,13 @@ BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 OURS = "# Builds the firmware of a project of the platform "
 # In every port/board.c.
 PORT_HEADER = "microtvm/platform.h"
+
+UNQUOTABLE = ['"', "%", "{", "}"]
+
+
+def is_absolute(path):
+    return PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
+
 
 # (answer, whether it is broken, what to change)
 RULES = (
@@ -67,6 +74,18 @@ RULES = (
         "platform_slug",
         lambda slug: len(slug) > LONGEST_SLUG,
         f"is too long: use at most {LONGEST_SLUG} characters",
+    ),
+    (
+        "server_python",
+        lambda python: python and not is_absolute(python),
+        "is not an absolute path: projects lie elsewhere and start it too; name it from the root, such as "
+        "/opt/tools/venv/bin/python, or leave it empty",
+    ),
+    (
+        "server_python",
+        lambda python: python and (not python.isprintable() or any(c in python for c in UNQUOTABLE)),
+        "holds a letter that cannot stand in a launch script (a quote, %, a brace, or one that cannot be "
+        "shown): use another path, for example a link",
     ),
 )
 

@@ -19,6 +19,7 @@ import pytest
 from cookiecutter.exceptions import FailedHookException
 
 from runtime.host.boards import load_boards
+from runtime.host.client import ProjectApiClient
 from tests.conftest import TEMPLATE, Baker, Platform
 
 TABLE = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
@@ -349,3 +350,41 @@ def test_no_input_needs_no_network(bake: Baker, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     answers = {name: choices[0] for name, choices in CHOICES.items()}
     assert Platform(tmp_path / "out" / "my_microtvm_platform").files() == files_for(answers)
+
+
+class TestAnotherPython:
+    """server_python: launch scripts, which TVM looks for before the API server."""
+
+    NAMES = ("launch_microtvm_api_server.sh", "launch_microtvm_api_server.bat")
+
+    @pytest.mark.parametrize("named", [False, True], ids=["TVM 0.11", "TVM 0.12"])
+    def test_runs_the_server_of_platform_and_project(self, bake: Baker, tmp_path: Path, named: bool) -> None:
+        odd = tmp_path / "o'clock $HOME"
+        odd.mkdir()
+        python = odd / "python"
+        python.write_text(f'#!/bin/sh\necho ran >> "{tmp_path}/ran"\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        platform = bake(server_python=str(python))
+        project = tmp_path / "project"
+        archive = platform.path / "models/digits_aot.tar"
+        with ProjectApiClient(platform.path) as server:
+            server.generate_project(archive, project)
+        for directory in (platform.path, project):
+            assert {*self.NAMES} <= {path.name for path in directory.iterdir()}
+            words = [self.NAMES[0], *(["microtvm_api_server.py"] if named else []), "--help"]
+            done = subprocess.run(
+                ["./" + words[0], *words[1:]], cwd=directory, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0 and "--read-fd" in done.stdout, done.stderr
+        assert (tmp_path / "ran").read_text() == 3 * "ran\n"
+
+    def test_is_taken_back_by_a_bake_without_one(self, bake: Baker, tmp_path: Path) -> None:
+        bake(into=tmp_path / "out", server_python=sys.executable)
+        platform = bake(into=tmp_path / "out", overwrite=True)
+        assert not {*self.NAMES} & platform.files()
+
+    def test_leaves_a_script_of_the_owner_alone(self, bake: Baker, tmp_path: Path) -> None:
+        platform = bake(into=tmp_path / "out")
+        (platform.path / self.NAMES[0]).write_text("#!/bin/sh\n# mine\n")
+        bake(into=tmp_path / "out", overwrite=True)
+        assert "mine" in platform.text(self.NAMES[0])

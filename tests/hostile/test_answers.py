@@ -20,7 +20,8 @@ from cookiecutter.exceptions import FailedHookException, OutputDirExistsExceptio
 
 from tests.conftest import TEMPLATE, Baker, Platform
 
-DEFAULTS = ("", "")  # what is typed at the choices: nothing, the first of each
+DEFAULTS = ("", "", "")  # what is typed at the questions after the slug: nothing
+ANSWERS = {"platform_name": "x", "platform_slug": "x", "server_python": ""}  # to texts; choices need no rule
 
 # Names that are odd and good. canary is a file that must not come to be.
 GOOD_NAMES = (
@@ -140,7 +141,7 @@ def test_an_odd_name_is_only_text(bake: Baker, default_platform: Platform, tmp_p
 @pytest.mark.parametrize("name", [name for name in GOOD_NAMES if name != "class"])
 def test_the_directory_proposed_for_an_odd_name_is_good(bake: Baker, rules: ModuleType, name: str) -> None:
     platform = bake(typed=(name, "", *DEFAULTS))
-    assert rules.broken_rules({"platform_name": "x", "platform_slug": platform.path.name}) == []
+    assert rules.broken_rules({**ANSWERS, "platform_slug": platform.path.name}) == []
 
 
 @pytest.mark.parametrize(("name", "sentence"), BAD_NAMES)
@@ -181,7 +182,7 @@ def test_a_directory_that_exists_is_left_alone(bake: Baker, slug: str, overwrite
 
 def test_empty_answers_given_by_program_are_refused(rules: ModuleType) -> None:
     """At the keyboard an empty answer means the default; a program can give one."""
-    assert rules.broken_rules({"platform_name": "", "platform_slug": ""}) == [
+    assert rules.broken_rules({**ANSWERS, "platform_name": "", "platform_slug": ""}) == [
         "platform_name '' is empty: give the platform a name.",
         f"platform_slug '' is not a plain name: {PLAIN}.",
     ]
@@ -189,8 +190,30 @@ def test_empty_answers_given_by_program_are_refused(rules: ModuleType) -> None:
 
 def test_every_reserved_word_is_refused(rules: ModuleType) -> None:
     for word in (*keyword.kwlist, "con", "prn", "aux", "nul", "com1", "lpt1", "runtime"):
-        broken = rules.broken_rules({"platform_name": "x", "platform_slug": word})
+        broken = rules.broken_rules({**ANSWERS, "platform_slug": word})
         assert any(RESERVED in sentence for sentence in broken), word
+
+
+@pytest.mark.parametrize(
+    ("python", "sentence"),
+    [
+        ("python3", "is not an absolute path"),
+        (".venv/bin/python", "is not an absolute path"),
+        ('/opt/"quoted"/python', "cannot stand in a launch script"),
+        ("/opt/%PATH%/python", "cannot stand in a launch script"),
+        ("/opt/a\nb/python", "cannot stand in a launch script"),
+    ],
+)
+def test_a_bad_interpreter_is_refused(rules: ModuleType, python: str, sentence: str) -> None:
+    (said,) = rules.broken_rules({**ANSWERS, "server_python": python})
+    assert sentence in said and said.isprintable()
+
+
+@pytest.mark.parametrize(
+    "python", ["/opt/o'clock $HOME/python", "C:\\Tools\\python.exe", "/opt/ä `ls`/python"]
+)
+def test_an_odd_interpreter_is_only_text(rules: ModuleType, python: str) -> None:
+    assert rules.broken_rules({**ANSWERS, "server_python": python}) == []
 
 
 def test_all_that_is_wrong_is_said_at_once(bake: Baker, capfd: pytest.CaptureFixture[str]) -> None:
