@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo    bake the default platform and classify the held-out digits on its device
+# make tune    tune a convolution of the digits model with AutoTVM on that device
 # make test    every check and every test; make test-fast: the ring that takes less than two minutes
 # make bench   the figures of the README
 PYTHON ?= python3
@@ -12,9 +13,13 @@ export MICROTVM_TVM_PROJECT_API := $(CURDIR)/$(TVM)
 TVM_VENV := .cache/tvm-venv
 export MICROTVM_TVM_PYTHON := $(CURDIR)/$(TVM_VENV)/bin/python
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo tune test test-fast lint bench clean
 demo: $(VENV)/ready-demo
 	$(BIN)/python examples/digits/demo.py
+
+tune: $(VENV)/ready-demo $(TVM_VENV)/ready
+	$(BIN)/cookiecutter . --no-input --overwrite-if-exists --output-dir build/tune platform_name=platform
+	$(TVM_VENV)/bin/python examples/tune/tune.py build/tune/platform
 
 test: lint $(TVM)/client.py $(TVM_VENV)/ready
 	$(BIN)/pytest -n 2 --dist worksteal

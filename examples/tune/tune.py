@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tune a convolution of the digits model on a board, and run the model before and after.
+
+usage: tune.py PLATFORM [--board NAME] [--trials N] [--tracker HOST:PORT --key KEY] [--out FOLDER]
+
+PLATFORM is a baked platform. Without --tracker a tracker is started here, and PLATFORM serves its board to
+it. Run it in a Python that has TVM; README.md says how. Tuner, runner and module loader are TVM's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Iterator, List, Optional, Tuple
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+os.environ["TOPHUB_LOCATION"] = "NONE"  # TVM would look for schedules of other boards on the network
+
+from runtime.host import tvm_micro  # noqa: E402
+
+tvm_micro.enable()
+
+import numpy as np  # noqa: E402
+import tvm  # noqa: E402
+from tvm import autotvm, micro, relay  # noqa: E402
+from tvm.rpc.tracker import Tracker  # noqa: E402
+
+from examples.digits import tvm_wheel  # noqa: E402
+from examples.digits.export import network  # noqa: E402
+from examples.digits.network import infer  # noqa: E402
+from examples.tune import curve  # noqa: E402
+
+# The schedules for x86 split and reorder loops, which is of use to any core; in C they know no vectors.
+TARGET = "c -keys=x86,cpu -model=host"
+SCALAR = {"tir.disable_vectorize": True}
+KEY = "digits"
+SEED = 1
+
+
+def main() -> int:
+    arguments = parse()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    log = arguments.out / "digits.log"
+    log.unlink(missing_ok=True)
+    weights = dict(np.load(ROOT / "examples/digits/weights.npz"))
+    model = network(weights)
+    task = largest_convolution(model)
+    print(f"tuning {task.name}, {len(task.config_space)} candidates: {task.args[0]}, {task.args[1]}")
+    with contextlib.ExitStack() as stack:
+        address, key = arguments.tracker, arguments.key
+        if address is None:
+            address = stack.enter_context(rack_of_one(arguments.platform, arguments.board))
+        times = tune(task, address, key, arguments.trials, log)
+    print(curve.in_terminal(times, "us"))
+    curve.as_png(times, arguments.out / "digits.png")
+    before, right_before = run(model, weights, arguments.platform, arguments.board)
+    with autotvm.apply_history_best(str(log)):
+        after, right_after = run(model, weights, arguments.platform, arguments.board)
+    print(f"the model before: {before:.1f} us, after: {after:.1f} us, {before / after:.2f} times as fast")
+    print(f"curve: {arguments.out / 'digits.png'}, log: {log}")
+    if right_before and right_after:
+        print("Both give the answers of numpy.")
+        return 0
+    print("error: the answers are not those of numpy")
+    return 1
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Tune a convolution of the digits model on a board.")
+    parser.add_argument("platform", type=Path, help="a baked platform")
+    parser.add_argument("--board", help="the board of the platform; its default when not given")
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--tracker", metavar="HOST:PORT", help="where boards are served already")
+    parser.add_argument("--key", default=KEY)
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "tune")
+    return parser.parse_args()
+
+
+def largest_convolution(model: Any) -> Any:
+    """The tuning task of the convolution with the most to compute."""
+    with tvm.transform.PassContext(opt_level=3, config=SCALAR):
+        tasks = autotvm.task.extract_from_program(model["main"], {}, target=tvm.target.Target(TARGET))
+    return max((task for task in tasks if "conv2d" in task.name), key=lambda task: task.flop)
+
+
+@contextlib.contextmanager
+def rack_of_one(platform: Path, board: Optional[str]) -> Iterator[str]:
+    """A tracker and one board in its queue; the tracker's address."""
+    tracker = Tracker("127.0.0.1", port=9190, port_end=9290, silent=True)
+    address = f"127.0.0.1:{tracker.port}"
+    command = [sys.executable, "-m", "runtime.host", "serve", "--tracker", address, "--key", KEY]
+    command += ["--board", board] if board else []
+    server = subprocess.Popen(command, cwd=platform, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        if not server.stdout.readline():  # it says that it serves, or on stderr why it does not
+            sys.exit("error: the board cannot be served")
+        yield address
+    finally:
+        server.terminate()
+        server.communicate()
+        tracker.terminate()
+
+
+def tune(task: Any, address: str, key: str, trials: int, log: Path) -> List[Optional[float]]:
+    """Microseconds of each trial, None for those that failed. The log keeps what the best one was."""
+    host, _, port = address.rpartition(":")
+    times: List[Optional[float]] = []
+
+    def show(_tuner: Any, _inputs: Any, results: Any) -> None:
+        for result in results:
+            times.append(1e6 * float(np.mean(result.costs)) if result.error_no == 0 else None)
+        best = curve.best_so_far(times)[-1]
+        shown = "none yet" if best is None else f"{best:.2f} us"
+        print(f"\rtrial {len(times)} of {trials}, best {shown}", end="", flush=True)
+
+    np.random.seed(SEED)
+    autotvm.tuner.RandomTuner(task).tune(
+        n_trial=trials,
+        measure_option=autotvm.measure_option(
+            builder=autotvm.LocalBuilder(
+                build_func=micro.autotvm_build_func,
+                build_kwargs={"build_option": SCALAR},
+                runtime=relay.backend.Runtime("crt", {"system-lib": True}),
+            ),
+            runner=autotvm.RPCRunner(
+                *(key, host, int(port)),
+                n_parallel=1,
+                number=20,
+                repeat=3,
+                cooldown_interval=0,
+                module_loader=micro.AutoTvmModuleLoader(template_project_dir=".", project_options={}),
+            ),
+        ),
+        callbacks=[show, autotvm.callback.log_to_file(str(log))],
+    )
+    print()
+    return times
+
+
+def run(model: Any, weights: Any, platform: Path, board: Optional[str]) -> Tuple[float, bool]:
+    """Microseconds of an inference on the board, and whether its answers are numpy's."""
+    attributes = {"interface-api": "packed", "unpacked-api": False}
+    built = tvm_wheel.build(model, TARGET, "aot", attributes)
+    images = np.load(ROOT / "examples/digits/digits_test.npz")["images"][:10]
+    with tempfile.TemporaryDirectory() as scratch:
+        project = micro.generate_project(
+            *(platform, built, Path(scratch) / "project"), {"board": board} if board else {}
+        )
+        project.build()
+        project.flash()
+        with micro.Session(project.transport()) as session:
+            executor = micro.create_local_aot_executor(session)
+            answers = []
+            for image in images:
+                executor.get_input("image").copyfrom(image[np.newaxis])
+                executor.run()
+                answers.append(executor.get_output(0).numpy()[0])
+            timed = executor.module.time_evaluator("run", session.device, number=20, repeat=5)()
+    return 1e6 * float(np.median(timed.results)), np.array_equal(answers, infer(images, weights))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
