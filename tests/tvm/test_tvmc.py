@@ -10,12 +10,46 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import TEMPLATE
+from runtime.host.platform import load_platform
+from runtime.host.project import generate
+from tests.conftest import TEMPLATE, Baker
 from tests.tvm.conftest import Tvm
 
 pytestmark = pytest.mark.slow
 
 ARCHIVES = TEMPLATE / "tests" / "data" / "archives"
+MODEL = """#[version = "0.0.5"]
+def @main(%x: Tensor[(1, 4), float32], %w: Tensor[(3, 4), float32]) {
+  nn.softmax(nn.dense(%x, %w, units=3))
+}
+"""
+
+
+def make_project(tvm: Tvm, directory: Path) -> Path:
+    """A project that is not built, made without TVM to save time."""
+    generate(load_platform(tvm.platform.path), ARCHIVES / "aot_c.tar", directory, {})
+    return directory
+
+
+def test_what_the_readme_says_works(tvm_python: str, bake: Baker) -> None:
+    tvm = Tvm(tvm_python, bake())
+    section = tvm.platform.text("README.md").split("\n## With TVM\n")[1].split("\n## ")[0]
+    commands = re.findall(r"^(?:python -m runtime\.host )?tvmc ((?:.*\\\n)*.*)", section, re.MULTILINE)
+    programs = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert [command.split()[0] for command in commands] == ["micro", "micro", "micro", "run", "compile"]
+    # The environment of the tests has no onnx.
+    (tvm.platform.path / "model.relay").write_text(MODEL)
+    for command in commands:
+        ran = tvm.tvmc(*shlex.split(command.replace("\\\n", " ").replace("model.onnx", "model.relay")))
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        if command.startswith("run"):
+            assert ran.stdout.startswith("[[   2    0    4    7]\n"), ran.stdout
+    assert (tvm.platform.path / "models" / "mine.tar").is_file()
+    for program in programs:
+        ran = tvm.run("-c", program)
+        assert ran.returncode == 0, ran.stderr
+        lines = [line.split() for line in ran.stdout.splitlines()]
+        assert len(lines) == 5 and all(label == answer for label, answer in lines)
 
 
 def test_a_model_goes_from_its_archive_to_its_answer(tvm: Tvm, tmp_path: Path) -> None:
@@ -31,9 +65,8 @@ def test_a_model_goes_from_its_archive_to_its_answer(tvm: Tvm, tmp_path: Path) -
     }
     assert not (project / "build").exists()
 
-    for step in ("build", "flash"):
-        done = tvm.tvmc("micro", step, project, *on_platform)
-        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    built = tvm.tvmc("micro", "build", project, *on_platform)
+    assert (built.returncode, built.stdout) == (0, ""), built.stderr
     assert (project / "build" / "firmware").is_file()
 
     arrays = np.load(ARCHIVES / "graph_c.npz")
@@ -46,10 +79,8 @@ def test_a_model_goes_from_its_archive_to_its_answer(tvm: Tvm, tmp_path: Path) -
 
 
 def test_a_build_that_is_there_is_made_anew_only_by_force(tvm: Tvm, tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    model = ARCHIVES / "aot_c.tar"
+    project = make_project(tvm, tmp_path / "project")
     on_platform = ("template", "--template-dir", ".")
-    assert tvm.tvmc("micro", "create-project", project, model, *on_platform).returncode == 0
     (project / "build").mkdir()
     refused = tvm.tvmc("micro", "build", project, *on_platform)
     assert refused.returncode == 4 and "There is already a build" in refused.stderr
@@ -94,14 +125,13 @@ def test_a_wrong_option_is_refused_with_a_sentence(tvm: Tvm, tmp_path: Path, opt
 
 
 def test_what_is_no_project_and_no_platform(tvm: Tvm, tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    create = shlex.split(f"micro create-project {project} {ARCHIVES / 'graph_c.tar'} template --template-dir")
-    assert tvm.tvmc(*create, ".").returncode == 0
+    project = make_project(tvm, tmp_path / "project")
+    create = shlex.split(f"micro create-project p {ARCHIVES / 'graph_c.tar'} template --template-dir")
     for arguments, words in (
         (("micro", "build", ".", "template", "--template-dir", "."), "is a platform, which has no model"),
         (("run", "--device", "micro", project), "There is no firmware to start"),
-        ((*create[:2], tmp_path / "other", *create[3:], project), "is a generated project"),
-        ((*create[:2], tmp_path / "other", *create[3:], tmp_path), "Project API server not found"),
+        ((*create, project), "is a generated project"),
+        ((*create, tmp_path), "Project API server not found"),
     ):
         refused = tvm.tvmc(*arguments)
         said = refused.stdout + refused.stderr
