@@ -78,5 +78,5 @@ def test_models_answer_on_an_emulated_board(tvm_with_cortex_m: Tvm, tmp_path: Pa
 
 
 def test_autotvm_tunes_with_a_local_runner(tvm: Tvm) -> None:
-    found = tvm.report("tune.py", tvm.platform.path, 2)
+    found = tvm.report("local_runner.py", tvm.platform.path, 2)
     assert found["errors"] == [0, 0], found["costs"]
