@@ -31,7 +31,7 @@ lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/ready-test $(TVM)/client.py
+bench: $(VENV)/ready-test $(TVM)/client.py $(TVM_VENV)/ready
 	$(BIN)/python -m benchmarks
 
 # One virtual environment for all, and a stamp for what the system must have.

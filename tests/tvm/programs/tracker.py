@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TVM's tracker, until its parent ends it: prints its port."""
 
+import contextlib
 import signal
 import sys
 
@@ -12,4 +13,5 @@ print(tracker.port, flush=True)
 try:
     signal.pause()
 finally:
-    tracker.terminate()
+    with contextlib.suppress(OSError):  # it may have had the same signal
+        tracker.terminate()

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: tune.py TRACKER_PORT KEY TRIALS: a stock tuner of AutoTVM with two trials at a time."""
+"""usage: tune.py TRACKER_PORT KEY TRIALS BOARDS: a stock tuner of AutoTVM, with as many trials at a time as
+there are boards. Seconds of each batch are told, and of all, but for the first batch, which starts TVM's
+workers."""
 
 import sys
+import time
 
 import tvm
 from common import micro, report
@@ -10,29 +13,43 @@ from tvm import autotvm
 
 
 def main():
-    tracker_port, key, count = sys.argv[1:]
-    task = autotvm.task.create("tests/scale", args=(64,), target="c -keys=cpu -model=host")
-    results = []
+    tracker_port, key = sys.argv[1:3]
+    count, boards = map(int, sys.argv[3:])
+    task = autotvm.task.create("tests/scale", args=(5040,), target="c -keys=cpu -model=host")
+    results, moments = [], []
+
+    def measured(_tuner, _inputs, batch):
+        results.extend(batch)
+        moments.append(time.monotonic())
+
     autotvm.tuner.GridSearchTuner(task).tune(
-        n_trial=int(count),
+        n_trial=boards + count,
         measure_option=autotvm.measure_option(
             builder=autotvm.LocalBuilder(
                 build_func=micro.autotvm_build_func,
                 runtime=tvm.relay.backend.Runtime("crt", {"system-lib": True}),
+                n_parallel=boards,
+                do_fork=True,
             ),
             runner=autotvm.RPCRunner(
                 *(key, "127.0.0.1", int(tracker_port)),
-                n_parallel=2,
+                n_parallel=boards,
                 number=1,
                 repeat=1,
                 cooldown_interval=0,
                 module_loader=micro.AutoTvmModuleLoader("/no/such/template", {}),
             ),
         ),
-        callbacks=[lambda _tuner, _inputs, measured: results.extend(measured)],
+        callbacks=[measured],
     )
     costs = [cost for result in results if not result.error_no for cost in result.costs]
-    report(errors=[result.error_no for result in results], costs=costs, best=min(costs, default=0))
+    report(
+        errors=[result.error_no for result in results],
+        costs=costs,
+        best=min(costs, default=0),
+        seconds=[later - earlier for earlier, later in zip(moments, moments[1:])],
+        wall=moments[-1] - moments[0],
+    )
 
 
 if __name__ == "__main__":
