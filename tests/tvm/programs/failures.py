@@ -80,8 +80,12 @@ with Case("server killed", TransportClosedError, tvm.error.RPCError) as (_, exec
     server.kill()
     executor.run()
 
+other = micro.Session(micro.GeneratedProject.from_directory(f"{scratch}/project", {}).transport())
+other.__enter__()
+other_firmware = children("firmware")[0]
 with Case("Ctrl-C", KeyboardInterrupt) as (_, executor):
-    children("firmware")[0].suspend()
+    next(process for process in children("firmware") if process != other_firmware).suspend()
+    other.__exit__(None, None, None)
     if os.fork() == 0:
         time.sleep(0.2)  # until run() waits; earlier the signal would be Python's alone
         os.kill(os.getppid(), signal.SIGINT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: local_runner.py PLATFORM TRIALS: AutoTVM with a tracker, a server and workers of its own on this machine."""
+"""usage: local_runner.py PLATFORM TRIALS: AutoTVM, with all that it starts, on this machine."""
 
 import sys
 
