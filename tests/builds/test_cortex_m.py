@@ -10,26 +10,23 @@ import time
 from pathlib import Path
 from struct import pack
 
-import numpy as np
 import pytest
 
 from runtime.host import link
-from runtime.host.about import read_usage
 from runtime.host.boards import load_boards
 from runtime.host.build import build
-from runtime.host.device import TIMEOUTS, running_model
+from runtime.host.device import running_model
 from runtime.host.errors import ArchiveError, BuildError, ProtocolError
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
 from runtime.host.rpc import CALL_FUNC, RpcClient, decode_return, encode_message, encode_sequence
 from runtime.host.runners.table import find_runner
-from runtime.host.session import Session
 from tests.conftest import Baker
+from tests.emulated import DIGITS, ROOM_OF_A_CALL, answers_as_expected, classifies_digits, new_session
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-DIGITS = ROOT / "examples/digits"
 DATA = ROOT / "tests/data"
 USER_CODE = Path(__file__).with_name("user_code.c")
 BOARDS = load_boards(ROOT / "{{cookiecutter.platform_slug}}/families/cortex_m/boards.json")
@@ -38,8 +35,6 @@ REAL = [board.name for board in BOARDS.values() if set(board.runners) != {"qemu"
 EVERY_DIGIT = ("mps2_an385", "mps2_an386", "microbit")
 # The functions of user_code.c, by their number.
 RECURSES, READS, JUMPS, RUNS_GARBAGE, GIVES_UP, ABORTS, PRINTS, ALLOCATES, COMPUTES, ADDS_UP = range(10)
-ROOM_OF_A_CALL = 128
-"""What a packet with one long argument has besides it, in bytes."""
 MODELS = [
     *((board, "mlp_f32_aot") for board in EMULATED),
     *((board, "kws_i8_graph") for board in EMULATED if BOARDS[board].ram_bytes >= 128 * 1024),
@@ -87,12 +82,6 @@ def with_user_code(platforms, tmp_path_factory):
     return project
 
 
-def new_session(transport, logs):
-    session = Session(transport, timeouts=TIMEOUTS, on_log=logs.append)
-    session.open()
-    return session
-
-
 def symbols(project):
     listing = subprocess.run(
         ["arm-none-eabi-nm", str(project.firmware)], capture_output=True, text=True, check=True
@@ -102,29 +91,10 @@ def symbols(project):
     }
 
 
-def answers_as_expected(project, archive):
-    """The recorded inputs of an archive give the recorded outputs: exact integers, floats to 1e-5."""
-    with np.load(archive.with_suffix(".npz")) as data, running_model(project) as executor:
-        for key in data.files:
-            if key.startswith("input_"):
-                executor.set_input(key[len("input_") :], data[key])
-        executor.run()
-        want = data["output_0"]
-        tolerance = 1e-5 if want.dtype.kind == "f" else 0
-        got = executor.get_output(0).reshape(want.shape)
-        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
-
-
 @pytest.mark.parametrize("board", EMULATED)
 def test_the_digits_are_answered_exactly(built, board):
     project = built(board, DIGITS / "digits_aot.tar")
-    images = None if board in EVERY_DIGIT else 8
-    logs = []
-    with np.load(DIGITS / "digits_test.npz") as data, running_model(project, on_log=logs.append) as executor:
-        for image, want in zip(data["images"][:images], data["expected"][:images]):
-            np.testing.assert_array_equal(executor.infer({0: image[None]})[0].ravel(), want.ravel())
-        usage = read_usage(executor.rpc)
-    assert logs == []
+    usage = classifies_digits(project, None if board in EVERY_DIGIT else 8)
     assert usage.stack.of == BOARDS[board].stack_bytes
     assert 256 < usage.stack.most < 1400
     assert 0 < usage.workspace.most < usage.workspace.of

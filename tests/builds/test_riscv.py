@@ -8,24 +8,21 @@ import subprocess
 from pathlib import Path
 from struct import pack
 
-import numpy as np
 import pytest
 
 from runtime.host import link
-from runtime.host.about import read_usage
 from runtime.host.build import build
-from runtime.host.device import TIMEOUTS, running_model
+from runtime.host.device import running_model
 from runtime.host.errors import BuildError, ProtocolError
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
 from runtime.host.rpc import CALL_FUNC, RpcClient, decode_return, encode_message, encode_sequence
-from runtime.host.session import Session
 from tests.conftest import Baker
+from tests.emulated import DIGITS, ROOM_OF_A_CALL, answers_as_expected, classifies_digits, new_session
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-DIGITS = ROOT / "examples/digits"
 MODELS = ROOT / "tests/data/models"
 EMULATED = ["qemu_virt_rv32", "qemu_virt_rv64", "hifive1"]
 EVERY_DIGIT = "qemu_virt_rv32"
@@ -86,7 +83,6 @@ __attribute__((constructor)) static void offer(void) {
 """
 PRINTS, RECURSES, STORES, LOADS, JUMPS, ILLEGAL, CALLS_THE_SYSTEM, ASSERTS, ALLOCATES, COUNTS = range(10)
 PRINTS_LINES, WRITES_CODE, ADDS_UP = 10, 11, 12
-ROOM_OF_A_CALL = 128  # for all of a packet but its text
 ANSWER_SEC = 20.0
 STACK_BYTES = {"qemu_virt_rv32": 16384, "qemu_virt_rv64": 16384, "hifive1": 2048}
 
@@ -118,27 +114,14 @@ def with_user_code(platforms, tmp_path_factory):
     return project
 
 
-def new_session(transport, logs):
-    session = Session(transport, timeouts=TIMEOUTS, on_log=logs.append)
-    session.open()
-    return session
-
-
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 @pytest.mark.parametrize("board", EMULATED)
 def test_the_digits_are_answered_exactly(platforms, board, build_system, tmp_path):
     options = {"board": board, "warning_as_error": True}
     project = generate(platforms[build_system], DIGITS / "digits_aot.tar", tmp_path / "project", options)
     build(project)
-    with np.load(DIGITS / "digits_test.npz") as data:
-        count = len(data["images"]) if board == EVERY_DIGIT and build_system == "make" else 20
-        images, expected = data["images"][:count], data["expected"][:count]
-    logs = []
-    with running_model(project, on_log=logs.append) as executor:
-        for image, want in zip(images, expected):
-            np.testing.assert_array_equal(executor.infer({0: image[None]})[0].ravel(), want.ravel())
-        usage = read_usage(executor.rpc)
-    assert logs == []
+    every = board == EVERY_DIGIT and build_system == "make"
+    usage = classifies_digits(project, None if every else 20)
     assert usage.stack.of == STACK_BYTES[board]
     assert 256 < usage.stack.most < usage.stack.of
 
@@ -149,14 +132,7 @@ def test_a_model_answers_as_tvm_did_on_the_host(platforms, board, name, tmp_path
     options = {"board": board, "warning_as_error": True}
     project = generate(platforms["make"], MODELS / f"{name}.tar", tmp_path / "project", options)
     build(project)
-    with np.load(MODELS / f"{name}.npz") as data, running_model(project) as executor:
-        for key in data.files:
-            if key.startswith("input_"):
-                executor.set_input(key[len("input_") :], data[key])
-        executor.run()
-        got, want = executor.get_output(0), data["output_0"]
-        tolerance = 1e-5 if want.dtype.kind == "f" else 0
-        np.testing.assert_allclose(got.reshape(want.shape), want, rtol=tolerance, atol=tolerance)
+    answers_as_expected(project, MODELS / f"{name}.tar")
 
 
 def test_a_model_that_the_board_cannot_hold_is_refused(platforms, tmp_path):
