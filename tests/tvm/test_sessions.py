@@ -41,7 +41,7 @@ def test_failures_are_the_errors_that_tvm_documents(tvm: Tvm, tmp_path: Path) ->
         assert found[name]["left"] == 0, name
     for name, seconds in (("killed", 5.0), ("silent", 5.0), ("server killed", 5.0), ("Ctrl-C", 10.0)):
         assert found[name]["seconds"] < seconds
-    assert all(case["all kinds"] and case["sockets"] == 0 for case in found.values() if "sockets" in case)
+    assert all(case["all kinds"] and case["sockets"] <= 0 for case in found.values() if "sockets" in case)
 
 
 def test_options_as_tvm_sends_them(tvm: Tvm, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ PROGRAM: Final = (
 GRACE_SEC: Final = 5.0
 """What a relay gets to end itself. It does so within half a second unless the API server hangs."""
 
+_given: List[int] = []  # the descriptor that signals go to, if that is of a relay
 _relays: List[Relay] = []  # that may be running: TVM keeps a connection, and nobody keeps its Session
 
 
@@ -65,17 +66,17 @@ class Relay:
 
     def stop(self) -> None:
         """End the relay. TVM may then use its API client again. Safe to call twice."""
+        with contextlib.suppress(ValueError):
+            _relays.remove(self)
         if self._takes_signals:
             self._takes_signals = False
-            signal.set_wakeup_fd(-1)
+            _send_signals_to([relay for relay in _relays if relay._takes_signals])
         self._control.close()
         try:
             self._process.wait(GRACE_SEC)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        with contextlib.suppress(ValueError):
-            _relays.remove(self)
 
     @property
     def has_ended(self) -> bool:
@@ -83,13 +84,13 @@ class Relay:
 
     def _pass_signals_on(self) -> None:
         """Let Ctrl-C reach the relay, which then answers in place of the device: TVM itself waits on."""
-        if threading.current_thread() is not threading.main_thread():
-            return
         self._control.setblocking(False)
-        before = signal.set_wakeup_fd(self._control.fileno(), warn_on_full_buffer=False)
-        self._takes_signals = before == -1
-        if before != -1:  # an event loop has it
-            signal.set_wakeup_fd(before)
+        self._takes_signals = True
+        self._takes_signals = _send_signals_to([self])
+
+    @property
+    def control_fd(self) -> int:
+        return self._control.fileno()
 
     def _await_session(self) -> None:
         with self._control.makefile("rb") as lines:
@@ -103,6 +104,22 @@ class Relay:
         report: Dict[str, str] = json.loads(line)
         if report:
             raise session_error(report["kind"], f"{report['what']}\n{report['next']}")
+
+
+def _send_signals_to(relays: List[Relay]) -> bool:
+    """Let the last of these relays, or none, have the signals from now on.
+
+    False where that is not for us to say: in another thread, and where an event loop has them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    descriptor = relays[-1].control_fd if relays else -1
+    before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    if before not in (-1, *_given):
+        signal.set_wakeup_fd(before)
+        return False
+    _given[:] = [descriptor]
+    return True
 
 
 class ClosingTransport:
