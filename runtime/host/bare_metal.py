@@ -8,6 +8,7 @@ UART and of time source, and baremetal/ for what all of them share.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Dict, Final, List, Mapping
 
@@ -18,6 +19,7 @@ from runtime.host.errors import BoardError
 from runtime.host.object_abi import flags_for
 
 PORTS: Final = "runtime/device/ports"
+HOST_PORT: Final = "host"
 OWN_PORT: Final = "port"  # of a platform and its projects: the owner's C files, for the port `custom`
 BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
 # Bytes of RAM -> bytes of the packet buffer. The receive ring holds such a packet twice: each of its bytes
@@ -48,6 +50,11 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
         }
     assert board.cpu is not None and board.uart is not None
     cpu = find_cpu(board.name, board.cpu)
+    if (cpu.cross == ARM) != (board.port == "cortex_m"):
+        raise BoardError(
+            f"boards.json: board {board.name!r}: a {board.cpu!r} does not go with the port {board.port!r}.",
+            "An Arm core has the port cortex_m, a RISC-V core riscv.",
+        )
     library = LIBRARY[cpu.cross == ARM]
     return {
         "FIRMWARE": "firmware.elf",
@@ -95,7 +102,7 @@ def _folder(platform_directory: Path, board: Board, name: str) -> List[str]:
     if not sources:
         raise BoardError(
             f"boards.json: board {board.name!r}: there is no port {name!r} in {ports}.",
-            f"Ports: {', '.join(known)}.",
+            f"Ports: {', '.join((*BARE_METAL, HOST_PORT, CUSTOM))}.",
         )
     return [path.relative_to(platform_directory).as_posix() for path in sources]
 
@@ -118,7 +125,20 @@ def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> str
         raise BoardError(
             f"boards.json: board {board.name!r}: {part}.kind is {kind!r}.", server.did_you_mean(kind, known)
         )
+    _check_told(board, part, path)
     return path.relative_to(platform_directory).as_posix()
+
+
+def _check_told(board: Board, part: str, driver: Path) -> None:
+    """The entry tells all that its driver asks for, by the names of board.h."""
+    told: Mapping[str, Any] = {"timer": board.timer, "interrupts": board.interrupts}.get(part, {})
+    asked = re.findall(rf"\bBOARD_{part.upper()}_(\w+)", driver.read_text(encoding="utf-8"))
+    for name in dict.fromkeys(each.lower() for each in asked):
+        if part != "uart" and not isinstance(told.get(name), int):
+            raise BoardError(
+                f"boards.json: board {board.name!r}: field '{part}.{name}' is missing or no number.",
+                f'The kind {told["kind"]!r} needs it; an address is a text such as "0x40004400".',
+            )
 
 
 def _board_h(board: Board) -> str:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any, Callable, Dict, Final, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from runtime import server
+from runtime.host.board_rules import broken_rule
 from runtime.host.errors import BoardError
 
 SCHEMA_VERSION: Final = 1
@@ -274,14 +275,17 @@ USUAL_TIMER: Final[Mapping[str, Mapping[str, Any]]] = {"cortex_m": {"kind": "sys
 def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
     """Read boards.json at path; its order is kept. Raises BoardError naming the entry and the field."""
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - an API server's start does without pathlib
-            document = json.load(file)
+        # An API server's start does without pathlib. Some editors put a mark in front of UTF-8.
+        with open(path, encoding="utf-8-sig") as file:  # noqa: PTH123
+            document = json.load(file, object_pairs_hook=_without_doubles)
     except OSError as error:
         raise BoardError(
             f"{path} cannot be read: {error.strerror or error}.",
             "It came with the platform: restore it, or bake the platform again.",
         ) from error
-    except ValueError as error:
+    except _WrongField as error:
+        raise BoardError(f"{path}: {error.what}", error.next_step) from None
+    except (ValueError, RecursionError) as error:
         raise BoardError(f"{path} is not JSON: {error}.", "Mend the line that it names.") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA_VERSION:
         found = document.get("schema") if isinstance(document, dict) else document
@@ -319,6 +323,16 @@ class _WrongField(Exception):
         super().__init__(what, next_step)
         self.what = what
         self.next_step = next_step
+
+
+def _without_doubles(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """A JSON object, in which no name may stand twice: the last would win without a word."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise _WrongField(f"{double!r} is there twice in one object.", "Give one of them another name.")
+    return result
 
 
 def _read_fields(value: Any, fields: Mapping[str, Field], where: str) -> Dict[str, Any]:
@@ -374,7 +388,7 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
             f"Give runners an entry {fields['runner']!r}; it has: {', '.join(runners) or 'none'}.",
         )
     ram: Optional[Memory] = memory["ram"]
-    return Board(
+    board = Board(
         **{
             **fields,
             "name": name,
@@ -391,6 +405,10 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
             "default": bool(fields["default"]),
         }
     )
+    wrong = broken_rule(board)
+    if wrong is not None:
+        raise refuse(*wrong)
+    return board
 
 
 def _usual_stack(ram: Optional[Memory]) -> int:

@@ -358,7 +358,10 @@ def flash(project: Project, verbose: bool, attached: Attached, dry_run: bool) ->
         builder.build(project, verbose=verbose)
         flasher.flash(project, **attached, verbose=verbose)
     if not commands:
-        out.print("Nothing to flash: the firmware is started on this machine when a session opens.")
+        out.print(
+            "Nothing to flash: the firmware is started on this machine each time that the model is run."
+            + (" --runner names the tool that flashes the real board." if project.board().is_emulated else "")
+        )
     elif not dry_run:
         out.print(f"Flashed {project.firmware}")
 
@@ -396,6 +399,7 @@ def run(
     from runtime.host import tensors
     from runtime.host.device import running_model
 
+    tensors.check_readable(inputs)
     _bring_up(project, verbose, attached)
     with running_model(project, on_log=_print_log, **attached) as executor:
         outputs = executor.infer(tensors.read_inputs(inputs, executor.inputs))
@@ -416,7 +420,8 @@ def run(
 def size(project: Project, verbose: bool, attached: Attached, no_run: bool) -> None:
     """Show the memory that the firmware takes.
 
-    Flash and RAM by part, against the board's; then the stack and the workspace that a run of the model used.
+    Flash and RAM by part, against the board's. Where the firmware runs on this machine, also the stack and
+    the workspace that a run of the model used; nothing is flashed.
     """
     from runtime.host.size import size_rows
 
@@ -437,8 +442,11 @@ def size(project: Project, verbose: bool, attached: Attached, no_run: bool) -> N
         table.add_row(*total)
         table.add_row(f"{board.name} has", _size(board.flash_bytes), _size(board.ram_bytes))
         out.print(table, soft_wrap=False, crop=False)
-    if project.project_type == "host_driven" and not no_run:
-        _bring_up(project, verbose, attached)
+    if project.project_type != "host_driven" or no_run:
+        return
+    if not link.starts_here(project, **attached):
+        out.print("The stack and the workspace that the model uses: see `run`, which flashes the board.")
+    else:
         for what, used in _usage_rows(project, attached):
             out.print(f"{what:9} {used}")
 
@@ -491,6 +499,8 @@ def bench(project: Project, verbose: bool, attached: Attached, number: int) -> N
 
 def _bring_up(project: Project, verbose: bool, attached: Attached) -> None:
     builder.build(project, verbose=verbose)
+    for argv in flasher.flash_commands(project, **attached)[-1:]:
+        err.print(Text(f"Flashing {project.board().name} with {Path(argv[0]).name}.", "dim"))
     flasher.flash(project, **attached, verbose=verbose)
 
 

@@ -113,8 +113,8 @@ def _attached_board(platform: Platform, board: Board, attached: Attached) -> Tra
     port, serial_number = attached["port"], attached["serial_number"]
     if not (port or serial_number) and (board.transport == "process" or board.is_emulated):
         raise PlatformError(
-            f"{board.name} is no board beside this machine: it runs here, and needs a firmware.",
-            "Name a model archive, run this in a project, or name a serial port with --port.",
+            f"{board.name} is not attached to this machine but started on it, with a firmware.",
+            "Name a model archive (monitor MODEL.tar), run this in a project, or name a board's --port.",
         )
     return link.attached_transport(
         platform,

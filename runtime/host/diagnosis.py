@@ -27,7 +27,7 @@ class Evidence(NamedTuple):
 
     received: bytes in all. noise: of them outside packets. heard: the first of them, as they came. damaged:
     packets with a wrong CRC or a wrong form. packets: whole ones. restarts: how often it said that it was
-    reset. words: its last log message.
+    reset. echoes: how often our own packet came back. words: its last log message.
     """
 
     received: int
@@ -36,6 +36,7 @@ class Evidence(NamedTuple):
     damaged: int
     packets: int
     restarts: int
+    echoes: int
     words: str
 
 
@@ -55,7 +56,18 @@ def _silent(evidence: Evidence) -> Optional[Tuple[str, str]]:
         "it sent nothing at all",
         "Check that the board has power, that this firmware was flashed, and that this is the board's "
         "port; then press its reset button while `python -m runtime.host monitor` runs: a firmware of this "
-        "platform sends a packet when it starts.",
+        "platform sends a packet when it starts. Of an entry that is new in boards.json check uart.kind, "
+        "uart.address and setup.",
+    )
+
+
+def _echoing(evidence: Evidence) -> Optional[Tuple[str, str]]:
+    if not evidence.echoes:
+        return None
+    return (
+        "what is sent comes back as it is",
+        "The line is an echo: TX is wired to RX, or a terminal is at the other end. Check the wires and the "
+        "port.",
     )
 
 
@@ -108,7 +120,8 @@ def _stranger(evidence: Evidence) -> Tuple[str, str]:
     return (
         f"it sent {_count(evidence.packets, 'packet')}, but none that answers",
         "It may be busy with a long computation of an earlier session, or run an older firmware: reset it, "
-        "and flash this project again.",
+        "and flash this project again. Or it sends and does not hear: of an entry that is new in boards.json "
+        "check uart.interrupt and the pin of RX.",
     )
 
 
@@ -123,6 +136,7 @@ def _shown(data: bytes) -> str:
 
 _RULES: Final[Tuple[Callable[[Evidence], Optional[Tuple[str, str]]], ...]] = (
     _silent,
+    _echoing,
     _restarting,
     _damaged,
     _text,

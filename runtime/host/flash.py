@@ -199,7 +199,7 @@ def _run(plan: _Plan, argv: List[str], verbose: bool, timeout_sec: float) -> str
     """Run a command to its end, again where its failure may pass by itself; what it printed."""
     runner, log = plan.runner, ""
     for tries_left in reversed(range(1 + runner.retries)):
-        result = run_tool(argv, cwd=plan.job.directory, timeout_sec=timeout_sec)
+        result = run_tool(argv, cwd=plan.job.directory, timeout_sec=timeout_sec, bound=True)
         said = f"$ {result.command}\n{result.output}"
         log += said
         if verbose:

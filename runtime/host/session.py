@@ -89,6 +89,7 @@ class Session:
         self._heard = b""
         self._packets = 0
         self._restarts = 0
+        self._echoes = 0
         self._words = ""
         self._nonce = 0
         self._header = b""  # of a normal message; empty while there is no session
@@ -113,6 +114,7 @@ class Session:
         self._heard = b""
         self._packets = 0
         self._restarts = 0
+        self._echoes = 0
         self._words = ""
         self._header = b""
         self._broken = ""
@@ -233,7 +235,8 @@ class Session:
             elif kind == START_INIT and theirs:
                 self._check_version(body)
                 if theirs == self._nonce:
-                    return
+                    self._echoes += 1  # or a rare coincidence: the next init has another nonce
+                    continue
                 if theirs < self._nonce:
                     session_id = theirs | self._nonce << 8
                     reply = HEADER.pack(session_id, START_REPLY) + bytes([VERSION])
@@ -318,6 +321,7 @@ class Session:
             damaged=unframer.crc_errors + unframer.dropped,
             packets=self._packets,
             restarts=self._restarts,
+            echoes=self._echoes,
             words=self._words,
         )
 

@@ -44,6 +44,13 @@ def read_inputs(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str,
     return {spec.name: _fitting(spec, arrays.get(spec.name)) for spec in inputs}
 
 
+def check_readable(files: Sequence[str]) -> None:
+    """Raise PlatformError when a file of read_inputs is missing or holds no arrays, before anything is built
+    or flashed for them."""
+    for text in files:
+        _named_arrays(text, [""])
+
+
 def read_arrays(path: Path) -> Union[Array, Dict[str, Array]]:
     """The array of a .npy file, or name -> array of a .npz. Raises PlatformError."""
     try:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final, Mapping, NamedTuple, Optional, Sequence
+from typing import Final, List, Mapping, NamedTuple, Optional, Sequence
 
 from runtime.host.errors import ToolMissing
 
@@ -42,6 +42,10 @@ PACKAGES: Final = {
     "qemu-system-riscv32": "qemu-system-misc",
     "qemu-system-riscv64": "qemu-system-misc",
 }
+
+
+# The parent may have died before the kernel was asked to tell: then it is not the parent any more.
+_UNLESS_ORPHANED: Final = 'test "$PPID" = "$0" && exec "$@"'
 
 
 class ToolResult(NamedTuple):
@@ -76,16 +80,33 @@ def how_to_install_packages() -> str:
     return "python3 -m venv .venv && . .venv/bin/activate && python -m pip install -r requirements.txt"
 
 
+def dies_with_us() -> List[str]:
+    """What to put before a command line so that the process dies with this one; nothing where the system
+    has no such thing."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        return []
+    return [setpriv, "--pdeathsig", "KILL", "--", "sh", "-c", _UNLESS_ORPHANED, str(os.getpid())]
+
+
 def run_tool(
-    argv: Sequence[str], *, cwd: Path, timeout_sec: float, env: Optional[Mapping[str, str]] = None
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    timeout_sec: float,
+    env: Optional[Mapping[str, str]] = None,
+    bound: bool = False,
 ) -> ToolResult:
-    """Run argv to its end, at most timeout_sec. Its exit code is the caller's to judge."""
+    """Run argv to its end, at most timeout_sec. Its exit code is the caller's to judge.
+
+    bound: it ends with this process even where that is killed, as a tool must that holds a debug probe.
+    """
     started = time.monotonic()
     # A file takes the output, not a pipe: a pipe stays open for as long as any process holds it, also one
     # that the program started and left behind.
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            list(argv),
+            [*(dies_with_us() if bound else ()), *argv],
             cwd=str(cwd),
             env=dict(env) if env is not None else None,
             stdin=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ import pytest
 
 from runtime.host.diagnosis import Evidence, explain
 
-NOTHING = Evidence(received=0, noise=0, heard=b"", damaged=0, packets=0, restarts=0, words="")
+NOTHING = Evidence(received=0, noise=0, heard=b"", damaged=0, packets=0, restarts=0, echoes=0, words="")
 
 CASES = {
     "no bytes at all": (NOTHING, "sent nothing at all", "has power"),
@@ -35,6 +35,11 @@ CASES = {
         NOTHING._replace(received=90, noise=3, damaged=1, packets=2, heard=b"\xff\xfd"),
         "1 packet of it came damaged and 2 whole",
         "lower baud rate",
+    ),
+    "an echo": (
+        NOTHING._replace(received=40, packets=4, echoes=2),
+        "comes back as it is",
+        "TX is wired to RX",
     ),
     "an older firmware": (
         NOTHING._replace(received=90, packets=3, restarts=1),

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO, Callable, ClassVar, Final, List, Optional, Sequence, Union
+from typing import IO, Callable, ClassVar, Final, Optional, Sequence, Union
 
 from runtime.host.errors import TransportClosed, TransportError
-from runtime.host.tools import find_tool
+from runtime.host.tools import dies_with_us, find_tool
 from runtime.host.transports.pipe import PipeTransport
 from runtime.host.transports.process import how_it_ended, signal_group
 
@@ -28,9 +27,6 @@ END_SEC: Final = 1.0
 
 LOG_BYTES: Final = 1 << 14
 """How much of the end of an emulator's output is shown."""
-
-# The parent may have died before the kernel was asked to tell: then it is not the parent any more.
-_UNLESS_ORPHANED: Final = 'test "$PPID" = "$0" && exec "$@"'
 
 
 class EmulatorTransport(PipeTransport):
@@ -68,7 +64,7 @@ class EmulatorTransport(PipeTransport):
             self.name = f"The emulator {Path(argv[0]).name}"
             find_tool(argv[0], "run the firmware in an emulator")
             self._process = subprocess.Popen(
-                [*_dies_with_us(), *argv],
+                [*dies_with_us(), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -127,12 +123,3 @@ def _complaint(said: str) -> str:
     """The line that says what was wrong: the last that begins as complaints do, with a program's name."""
     lines = [line.strip() for line in said.splitlines()]
     return next((line for line in reversed(lines) if re.match(r"[\w./-]+: ", line)), lines[-1])
-
-
-def _dies_with_us() -> List[str]:
-    """What to put before a command line so that the process dies with this one; nothing where the system
-    has no such thing."""
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        return []
-    return [setpriv, "--pdeathsig", "KILL", "--", "sh", "-c", _UNLESS_ORPHANED, str(os.getpid())]

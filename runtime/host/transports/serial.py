@@ -56,6 +56,9 @@ DRAIN_SEC: Final = 0.25
 
 POLL_SEC: Final = 0.01
 
+MEMORY_DEVICES: Final = 1
+"""The major number of /dev/null and its like on Linux, which half of all processes have open."""
+
 MOST_HOLDERS: Final = 3
 """So many of those who have a port are named in a message."""
 
@@ -211,6 +214,12 @@ def _within(seconds: float, happens: Callable[[], bool]) -> bool:
 
 
 def _check_unused(path: str) -> None:
+    with contextlib.suppress(OSError):  # what is not there is told of when it is opened
+        if os.major(Path(path).stat().st_rdev) == MEMORY_DEVICES:
+            raise TransportError(
+                f"{path} is no serial port.",
+                "python -m runtime.host ports shows those that there are.",
+            )
     others = holders(path)
     if others:
         raise _busy(path, others)
@@ -221,7 +230,11 @@ def _busy(path: str, others: List[Holder]) -> TransportError:
     return TransportError(
         f"{path} is in use by {who}",
         "End it"
-        + (f" with: kill {' '.join(str(each.pid) for each in others)}" if others else "")
+        + (
+            f" with: kill {' '.join(str(each.pid) for each in others)}"
+            if 0 < len(others) <= MOST_HOLDERS
+            else ""
+        )
         + "; a terminal program or a service that looks for modems may be the one.",
     )
 
