@@ -42,6 +42,7 @@ class Board:
                 *("--tracker", tracker.address, "--key", "lab", *options),
             ],
             cwd=platform.path,
+            env={**os.environ, "TMPDIR": str(platform.path.parent)},  # for what a killed one leaves
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
