@@ -52,6 +52,7 @@ class Machine:
         for name, version, wants, cases in (
             ("cc", "12", "gcc libc6-dev", ""),
             ("gcc", "12", "gcc libc6-dev", sanitizers.format("libgcc-12-dev")),
+            ("c++", "", "g++", ""),
             ("arm-none-eabi-gcc", "12.2.1", "gcc-arm-none-eabi libnewlib-arm-none-eabi", ""),
             ("riscv64-unknown-elf-gcc", "", " ".join(RISCV), ""),
             ("python3", "", "python3-venv", ""),
@@ -91,7 +92,7 @@ class Machine:
 
 
 COMPLETE = (
-    *("gcc", "libc6-dev", "libgcc-12-dev", "python3-venv", "clang", "libclang-rt-14-dev"),
+    *("gcc", "g++", "libc6-dev", "libgcc-12-dev", "python3-venv", "clang", "libclang-rt-14-dev"),
     *("gcc-arm-none-eabi", "libnewlib-arm-none-eabi"),
     *RISCV,
 )
