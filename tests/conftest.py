@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,10 @@ class NoSkipsInCI:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # In the background of a shell these are ignored, and programs inherit that: no test of Ctrl-C would end.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGHUP else signal.default_int_handler)
     if os.environ.get("CI") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NoSkipsInCI())
 
