@@ -48,8 +48,16 @@ def lend_packages(platform: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("build_system", ["make", "cmake"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "build_system"),
+    [
+        (family, build_system)
+        for index, family in enumerate(FAMILIES)
+        for build_system in ("make", "cmake")
+        # What the commands do differs with the family; the build systems take turns.
+        if family == "host" or build_system == ("make", "cmake")[index % 2]
+    ],
+)
 def test_commands_work_as_written(bake: Baker, family: str, build_system: str) -> None:
     platform = bake(board_family=family, build_system=build_system)
     script = commands(platform.text("README.md"))
