@@ -9,13 +9,16 @@ from typing import List, Optional
 import numpy as np
 
 from runtime.host.about import Usage, read_usage
-from runtime.host.device import TIMEOUTS, running_model
+from runtime.host.device import running_model
 from runtime.host.project import Project
-from runtime.host.session import Session
+from runtime.host.session import Session, Timeouts
 from runtime.host.transports.base import Transport
 from tests.conftest import TEMPLATE
 
 DIGITS = TEMPLATE / "examples/digits"
+TIMEOUTS = Timeouts(1.0, 10.0, 30.0)
+"""Shorter than those of real use: a test that fails does so soon."""
+
 ROOM_OF_A_CALL = 128
 """What a packet with one long argument has besides it, in bytes."""
 

@@ -132,8 +132,10 @@ def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> str
 def _check_told(board: Board, part: str, driver: Path) -> None:
     """The entry tells all that its driver asks for, by the names of board.h."""
     told: Mapping[str, Any] = {"timer": board.timer, "interrupts": board.interrupts}.get(part, {})
-    asked = re.findall(rf"\bBOARD_{part.upper()}_(\w+)", driver.read_text(encoding="utf-8"))
-    for name in dict.fromkeys(each.lower() for each in asked):
+    source = driver.read_text(encoding="utf-8")
+    asked = re.findall(rf"\bBOARD_{part.upper()}_(\w+)", source)
+    optional = re.findall(rf"^#if.*\bBOARD_{part.upper()}_(\w+)", source, re.MULTILINE)
+    for name in dict.fromkeys(each.lower() for each in asked if each not in optional):
         if part != "uart" and not isinstance(told.get(name), int):
             raise BoardError(
                 f"boards.json: board {board.name!r}: field '{part}.{name}' is missing or no number.",

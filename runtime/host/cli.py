@@ -499,7 +499,7 @@ def bench(project: Project, verbose: bool, attached: Attached, number: int) -> N
 
 def _bring_up(project: Project, verbose: bool, attached: Attached) -> None:
     builder.build(project, verbose=verbose)
-    for argv in flasher.flash_commands(project, **attached)[-1:]:
+    for argv in flasher.flash_commands(project, **attached)[-1:] if err.is_terminal else ():
         err.print(Text(f"Flashing {project.board().name} with {Path(argv[0]).name}.", "dim"))
     flasher.flash(project, **attached, verbose=verbose)
 

@@ -181,9 +181,9 @@ class TestNothingIsLeft:
     @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
     def test_one_whose_host_died_before_it_started_does_not_start(self, tmp_path: Path) -> None:
         """The kernel is asked to end it with its parent, and by then that is another process."""
-        from runtime.host.transports.emulator import _dies_with_us
+        from runtime.host.tools import dies_with_us
 
-        words = _dies_with_us()
+        words = dies_with_us()
         words[-1] = "1" if os.getppid() != 1 else "2"  # this process is not the parent that is expected
         note = tmp_path / "started"
         result = subprocess.run([*words, "touch", str(note)], check=False)
