@@ -34,6 +34,7 @@ DAY_SEC = 86400.0
 SESSION = 200
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 GROWTH_LIMIT = 64.0  # KiB: a few pages that the interpreter takes now and then, and no byte an inference
+STACK_LIMIT = 128  # an interrupt at the deepest place, sooner or later
 DRIFT_LIMIT = 1.5  # the machine's own speed drifts by this much
 
 
@@ -57,13 +58,15 @@ def measure(seconds: float = SECONDS) -> List[Figure]:
     # The first sessions fill caches of the interpreter.
     settled = len(soak.resident) // 4
     grown = (soak.resident[-1] - soak.resident[settled]) / 1024
-    marks = set(soak.usages[settled:])
+    peaks = {usage.workspace.most for usage in soak.usages if usage}
+    stacks = [usage.stack.most for usage in soak.usages if usage and usage.stack]
     return [
         figure("inferences", "", [count], beside=f"in {soak.seconds:.0f} s, {len(soak.usages)} sessions"),
         figure("in a day, at this pace", "", [count / soak.seconds * DAY_SEC]),
         figure("wrong answers", "", [soak.wrong], 0),
         figure("growth of the host tools", "KiB", [grown], GROWTH_LIMIT),
-        figure("different marks of stack and workspace", "", [len(marks)], 1, beside=_words(soak.usages[-1])),
+        figure("different marks of the workspace", "", [len(peaks)], 1, beside=_words(soak.usages[-1])),
+        figure("growth of the stack's mark", "B", [stacks[-1] - stacks[0]], STACK_LIMIT),
         figure(
             "time of the last tenth, of the first",
             "times",
