@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Final, List, Mapping, NamedTuple, Option
 from runtime import server
 from runtime.host.board_rules import broken_rule
 from runtime.host.errors import BoardError
+from runtime.host.fields import Field, WrongField, address, count, flag, number, one_of, read_fields, text
 
 SCHEMA_VERSION: Final = 1
 
@@ -27,7 +28,6 @@ RESETS: Final = ("none", "dtr_rts", "touch_1200", "debug_probe")
 BARE_METAL: Final = ("cortex_m", "riscv")  # ports whose entries must describe the chip
 CUSTOM: Final = "custom"  # the port that an owner writes, in the platform's own port/
 EMULATOR: Final = "qemu"  # the runner that starts an emulated board
-ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
 USB_ID: Final = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 FEWEST_STACK_BYTES: Final = 2048
 
@@ -106,57 +106,10 @@ class Board(NamedTuple):
         return self.runner == EMULATOR
 
 
-class Field(NamedTuple):
-    """One field of an object. read: gives the value or raises ValueError("want ...")."""
-
-    read: Callable[[Any], Any]
-    required: bool
-    meaning: str
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("want a text")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("want true or false")
-    return value
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise ValueError("want a whole number above 0")
-    return value
-
-
-def _number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("want a whole number, 0 or more")
-    return value
-
-
-def _address(value: Any) -> int:
-    if not isinstance(value, str) or not ADDRESS.fullmatch(value):
-        raise ValueError('want a hexadecimal text such as "0x40004400"')
-    return int(value, 16)
-
-
 def _stack(value: Any) -> int:
-    if _count(value) < FEWEST_STACK_BYTES or value % 16:
+    if count(value) < FEWEST_STACK_BYTES or value % 16:
         raise ValueError(f"want a multiple of 16, {FEWEST_STACK_BYTES} or more")
     return int(value)
-
-
-def _one_of(*allowed: Union[str, int]) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        if isinstance(value, bool) or value not in allowed:
-            raise ValueError(f"want one of: {', '.join(map(str, allowed))}")
-        return value
-
-    return read
 
 
 def _usb_ids(value: Any) -> Tuple[str, ...]:
@@ -171,7 +124,7 @@ def _object(fields: Mapping[str, Field]) -> Callable[[Any], Dict[str, Any]]:
     """Reads an object with these fields; a field that is missing and need not be there reads as None."""
 
     def read(value: Any) -> Dict[str, Any]:
-        return _read_fields(value, fields, "")
+        return read_fields(value, fields)
 
     return read
 
@@ -183,7 +136,7 @@ def _setup(value: Any) -> Tuple[RegisterWrite, ...]:
 
 
 def _register_write(value: Any) -> RegisterWrite:
-    step = _read_fields(value, REGISTER_WRITE, "")
+    step = read_fields(value, REGISTER_WRITE)
     return RegisterWrite(
         step["address"], step["clear"] or 0, step["set"] or 0, step["bits"] or 32, step["why"]
     )
@@ -192,12 +145,12 @@ def _register_write(value: Any) -> RegisterWrite:
 def _memory(value: Any) -> Optional[Dict[str, Optional[Memory]]]:
     if value is None:
         return None
-    parts = _read_fields(value, MEMORY, "")
+    parts = read_fields(value, MEMORY)
     return {name: Memory(**part) for name, part in parts.items()}
 
 
 def _uart(value: Any) -> Uart:
-    fields = _read_fields(value, UART, "")
+    fields = read_fields(value, UART)
     return Uart(**{**fields, "pins": fields["pins"] or ""})
 
 
@@ -205,7 +158,7 @@ def _kind_and_more(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         raise ValueError('want an object with a "kind"')
     return {
-        key: _address(item) if isinstance(item, str) and item.startswith("0x") else item
+        key: address(item) if isinstance(item, str) and item.startswith("0x") else item
         for key, item in value.items()
     }
 
@@ -217,37 +170,37 @@ def _runners(value: Any) -> Mapping[str, Mapping[str, Any]]:
 
 
 REGISTER_WRITE: Final = {
-    "address": Field(_address, True, "the register"),
-    "clear": Field(_address, False, "bits to clear first"),
-    "set": Field(_address, False, "bits to set"),
-    "bits": Field(_one_of(8, 16, 32), False, "width of the access; 32 when it is left out"),
-    "why": Field(_text, True, "what that does, in words"),
+    "address": Field(address, True, "the register"),
+    "clear": Field(address, False, "bits to clear first"),
+    "set": Field(address, False, "bits to set"),
+    "bits": Field(one_of(8, 16, 32), False, "width of the access; 32 when it is left out"),
+    "why": Field(text, True, "what that does, in words"),
 }
 MEMORY_RANGE: Final = {
-    "address": Field(_address, False, "where it begins"),
-    "bytes": Field(_count, True, "how large it is"),
+    "address": Field(address, False, "where it begins"),
+    "bytes": Field(count, True, "how large it is"),
 }
 MEMORY: Final = {
     "flash": Field(_object(MEMORY_RANGE), True, "what the firmware is written to: address and bytes"),
     "ram": Field(_object(MEMORY_RANGE), True, "address and bytes"),
 }
 UART: Final = {
-    "kind": Field(_text, True, "the driver, a file of runtime/device/ports/uart/"),
-    "address": Field(_address, True, "of its first register"),
-    "interrupt": Field(_number, True, "its number at the interrupt controller"),
-    "clock_hz": Field(_count, True, "the clock that its baud rate is divided from"),
-    "baud": Field(_count, True, "bits a second"),
-    "pins": Field(_text, False, "where to find it on the board, in words"),
+    "kind": Field(text, True, "the driver, a file of runtime/device/ports/uart/"),
+    "address": Field(address, True, "of its first register"),
+    "interrupt": Field(number, True, "its number at the interrupt controller"),
+    "clock_hz": Field(count, True, "the clock that its baud rate is divided from"),
+    "baud": Field(count, True, "bits a second"),
+    "pins": Field(text, False, "where to find it on the board, in words"),
 }
 FIELDS: Final = {
-    "label": Field(_text, True, "what the board is, in words"),
-    "family": Field(_text, True, "the board family whose build files serve it"),
-    "port": Field(_text, True, "a folder of runtime/device/ports/, or custom for port/ of the platform"),
-    "transport": Field(_one_of(*TRANSPORTS), True, "how its bytes travel"),
-    "verified": Field(_one_of(*VERIFIED), True, "how far it was verified"),
+    "label": Field(text, True, "what the board is, in words"),
+    "family": Field(text, True, "the board family whose build files serve it"),
+    "port": Field(text, True, "a folder of runtime/device/ports/, or custom for port/ of the platform"),
+    "transport": Field(one_of(*TRANSPORTS), True, "how its bytes travel"),
+    "verified": Field(one_of(*VERIFIED), True, "how far it was verified"),
     "memory": Field(_memory, False, "flash and ram, or null where there is no limit"),
-    "cpu": Field(_text, False, "the processor core, a name of runtime/host/cpus.py"),
-    "clock_hz": Field(_count, False, "the clock of the core after a reset and `setup`"),
+    "cpu": Field(text, False, "the processor core, a name of runtime/host/cpus.py"),
+    "clock_hz": Field(count, False, "the clock of the core after a reset and `setup`"),
     "stack_bytes": Field(_stack, False, "the stack; when left out, as much as suits the RAM"),
     "uart": Field(_uart, False, "the UART that carries the link"),
     "setup": Field(_setup, False, "register writes before the UART is enabled: clocks and pins"),
@@ -257,11 +210,11 @@ FIELDS: Final = {
     ),
     "restart": Field(_register_write, False, "the register write that resets the chip"),
     "usb": Field(_usb_ids, False, "vendor:product of its serial port"),
-    "reset": Field(_one_of(*RESETS), False, "how opening its serial port resets it; none when left out"),
-    "address": Field(_text, False, "HOST:PORT of a board that is reached over a socket"),
-    "runner": Field(_text, False, "the flash tool or emulator that is used when none is named"),
+    "reset": Field(one_of(*RESETS), False, "how opening its serial port resets it; none when left out"),
+    "address": Field(text, False, "HOST:PORT of a board that is reached over a socket"),
+    "runner": Field(text, False, "the flash tool or emulator that is used when none is named"),
     "runners": Field(_runners, False, "flash tools and emulators: what each needs to know of this board"),
-    "default": Field(_flag, False, "true on the one board that is used when none is named"),
+    "default": Field(flag, False, "true on the one board that is used when none is named"),
 }
 # Port -> what the entry of a bare-metal board must have, and its timer when it names none. Every Cortex-M has
 # SysTick; what a RISC-V has is its maker's choice.
@@ -283,7 +236,7 @@ def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
             f"{path} cannot be read: {error.strerror or error}.",
             "It came with the platform: restore it, or bake the platform again.",
         ) from error
-    except _WrongField as error:
+    except WrongField as error:
         raise BoardError(f"{path}: {error.what}", error.next_step) from None
     except (ValueError, RecursionError) as error:
         raise BoardError(f"{path} is not JSON: {error}.", "Mend the line that it names.") from error
@@ -316,48 +269,13 @@ def choose_board(boards: Dict[str, Board], name: Optional[str]) -> Board:
     raise BoardError(f"There is no board {name!r}.", server.did_you_mean(name, boards))
 
 
-class _WrongField(Exception):
-    """what: the field and what is wrong with it. next_step: one sentence."""
-
-    def __init__(self, what: str, next_step: str) -> None:
-        super().__init__(what, next_step)
-        self.what = what
-        self.next_step = next_step
-
-
 def _without_doubles(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     """A JSON object, in which no name may stand twice: the last would win without a word."""
     result = dict(pairs)
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
         double = next(name for name in names if names.count(name) > 1)
-        raise _WrongField(f"{double!r} is there twice in one object.", "Give one of them another name.")
-    return result
-
-
-def _read_fields(value: Any, fields: Mapping[str, Field], where: str) -> Dict[str, Any]:
-    """Every field of `fields` with its value, None for one that is not there. where: "" or "uart."."""
-    if not isinstance(value, dict):
-        raise ValueError(f"want an object with {', '.join(fields)}")
-    for key in value:
-        if key not in fields:
-            raise _WrongField(f"unknown field {where + key!r}.", server.did_you_mean(key, fields))
-    result: Dict[str, Any] = {}
-    for key, field in fields.items():
-        if key not in value:
-            if field.required:
-                raise _WrongField(f"field {where + key!r} is missing.", f"{key}: {field.meaning}.")
-            result[key] = None
-            continue
-        try:
-            result[key] = field.read(value[key])
-        except _WrongField as error:
-            inner = re.sub(r"'", f"'{where + key}.", error.what, count=1)
-            raise _WrongField(inner, error.next_step) from None
-        except ValueError as error:
-            raise _WrongField(
-                f"field {where + key!r} is {value[key]!r}; {error}.", f"{key}: {field.meaning}."
-            ) from None
+        raise WrongField(f"{double!r} is there twice in one object.", "Give one of them another name.")
     return result
 
 
@@ -368,8 +286,8 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
     if not isinstance(entry, dict):
         raise refuse("is not an object.", f"Give it the fields {', '.join(FIELDS)}.")
     try:
-        fields = _read_fields(entry, FIELDS, "")
-    except _WrongField as error:
+        fields = read_fields(entry, FIELDS)
+    except WrongField as error:
         raise refuse(error.what, error.next_step) from None
     if fields["port"] in BARE_METAL:
         for key in CHIP[fields["port"]]:

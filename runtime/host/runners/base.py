@@ -14,9 +14,9 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple
 
-from runtime import server
-from runtime.host.boards import Board, Field
+from runtime.host.boards import Board
 from runtime.host.errors import BoardError, FlashError
+from runtime.host.fields import Field, WrongField, read_fields
 
 SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)  # no tool's own syntax can be in it
 OBJCOPY_FORMATS: Final = {"hex": "ihex", "bin": "binary"}
@@ -143,29 +143,17 @@ class Runner:
     def read_params(self, board: Board) -> Dict[str, Any]:
         """The board's entry for this tool, each parameter checked. Raises BoardError naming the field."""
         entry = board.runners[self.name]
-        for key in entry:
-            if key not in self.parameters:
+        if not self.parameters:
+            for key in entry:
                 raise self._wrong(
                     board,
                     f"unknown field 'runners.{self.name}.{key}'.",
-                    server.did_you_mean(key, self.parameters)
-                    if self.parameters
-                    else "This runner needs to know nothing of the board: leave its object empty, {}.",
+                    "This runner needs to know nothing of the board: leave its object empty, {}.",
                 )
-        params: Dict[str, Any] = {}
-        for key, field in self.parameters.items():
-            where = f"field 'runners.{self.name}.{key}'"
-            meaning = f"{key}: {field.meaning}."
-            if key not in entry:
-                if field.required:
-                    raise self._wrong(board, f"{where} is missing.", meaning)
-                params[key] = None
-                continue
-            try:
-                params[key] = field.read(entry[key])
-            except ValueError as error:
-                raise self._wrong(board, f"{where} is {entry[key]!r}; {error}.", meaning) from None
-        return params
+        try:
+            return read_fields(entry, self.parameters, f"runners.{self.name}.")
+        except WrongField as error:
+            raise self._wrong(board, error.what, error.next_step) from None
 
     @staticmethod
     def check_serial_number(serial_number: str) -> None:
@@ -184,38 +172,3 @@ class Runner:
 def objcopy_command(job: Job, kind: str) -> List[str]:
     """The command line that makes the firmware's hex or bin."""
     return [f"{job.cross}objcopy", "-O", OBJCOPY_FORMATS[kind], job.image("elf"), job.image(kind)]
-
-
-def text(value: Any) -> str:
-    """Reads a text."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("want a text")
-    return value
-
-
-def texts(value: Any) -> Tuple[str, ...]:
-    """Reads a list of texts."""
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise ValueError("want a list of texts")
-    return tuple(value)
-
-
-def some_texts(value: Any) -> Tuple[str, ...]:
-    """Reads a list of at least one text."""
-    if not texts(value):
-        raise ValueError("want a list of at least one text")
-    return tuple(value)
-
-
-def flag(value: Any) -> bool:
-    """Reads true or false."""
-    if not isinstance(value, bool):
-        raise ValueError("want true or false")
-    return value
-
-
-def number(value: Any) -> int:
-    """Reads a whole number, 0 or more."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("want a whole number, 0 or more")
-    return value

@@ -4,18 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, List
+from typing import ClassVar, List
 
-from runtime.host.boards import Field
-from runtime.host.runners.base import NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner, number, text
+from runtime.host.fields import Field, number, one_of, text
+from runtime.host.runners.base import NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
 
 USUAL_SPEED_KHZ = 4000
-
-
-def _interface(value: Any) -> str:
-    if value not in ("SWD", "JTAG"):
-        raise ValueError("want one of: SWD, JTAG")
-    return str(value)
 
 
 class JLink(Runner):
@@ -26,7 +20,7 @@ class JLink(Runner):
     install: ClassVar = "Install the J-Link Software and Documentation Pack from SEGGER's web site."
     parameters: ClassVar = {
         "device": Field(text, True, "SEGGER's name of the chip, for example STM32F446RE"),
-        "interface": Field(_interface, False, "SWD or JTAG; SWD when it is left out"),
+        "interface": Field(one_of("SWD", "JTAG"), False, "SWD or JTAG; SWD when it is left out"),
         "speed_khz": Field(number, False, f"of the debug wires; {USUAL_SPEED_KHZ} when it is left out"),
     }
     images: ClassVar = ("bin",)

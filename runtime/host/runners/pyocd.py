@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import ClassVar, List
 
-from runtime.host.boards import Field
-from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner, text, texts
+from runtime.host.fields import Field, text, texts
+from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
 
 
 class PyOcd(Runner):

@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, List
 
-from runtime.host.boards import Field
-from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner, flag, texts
+from runtime.host.fields import Field, flag, texts
+from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
 
 UNLOCK = (
     "Unlock it, which erases all of it: with STM32CubeProgrammer, set readout protection (RDP) to AA and "
