@@ -48,13 +48,14 @@ def enable() -> None:
         raise PlatformError(
             f"TVM {tvm.__version__} has no microTVM: it was taken out after 0.18.", HOW_TO_INSTALL
         )
-    from runtime.host.tvm import errors
+    from runtime.host.tvm import error_kinds, errors
     from runtime.host.tvm.connect import connect
 
     tvm.register_func(SESSION_FUNCTION, connect)
     # As functions of TVM the arguments would not tell whose methods they are.
     _module("tvm.micro.session")._rpc_connect = connect
     errors.install()
+    error_kinds.install()
     _complete_exporter()
     _complete_workers()
     _wait_through_signals(tvm)
