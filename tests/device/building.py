@@ -49,7 +49,7 @@ def model_files(model: Path) -> List[Path]:
     return sorted([*model.rglob("codegen/host/src/*.c"), *model.rglob("codegen/host/lib/*.o")])
 
 
-def compile_model(model: Path, compiler: Sequence[str] = ("gcc",)) -> List[Path]:
+def compile_model(model: Path) -> List[Path]:
     """Objects of an unpacked archive. Generated C is not held to our warnings."""
     objects = []
     for source in model_files(model):
@@ -57,19 +57,19 @@ def compile_model(model: Path, compiler: Sequence[str] = ("gcc",)) -> List[Path]
             objects.append(source)
             continue
         target = source.with_suffix(".o")
-        run([*compiler, "-w", "-O0", *INCLUDES, f"-I{model / 'codegen/host/include'}",
+        run(["gcc", "-w", "-O0", *INCLUDES, f"-I{model / 'codegen/host/include'}",
              "-c", source, "-o", target])  # fmt: skip
         objects.append(target)
     return objects
 
 
-def compile_library(into: Path, compiler: Sequence[str] = ("gcc",)) -> List[Path]:
+def compile_library(into: Path) -> List[Path]:
     """Objects of the device runtime."""
     into.mkdir(parents=True, exist_ok=True)
     objects = []
     for source in LIBRARY:
         objects.append(into / f"{source.stem}.o")
-        run([*compiler, *STRICT, *SANITIZED, *INCLUDES, "-c", source, "-o", objects[-1]])
+        run(["gcc", *STRICT, *SANITIZED, *INCLUDES, "-c", source, "-o", objects[-1]])
     return objects
 
 
@@ -88,7 +88,6 @@ def build_firmware(
     app: Sequence[str] = ("host_driven",),
     workspace: int = 1 << 18,
     extra: Sequence[Path] = (),
-    compiler: Sequence[str] = ("gcc",),
 ) -> Path:
     """A program for this machine: runtime, host port, application and the archive's model."""
     model = unpack(archive, into / "model")
@@ -97,6 +96,6 @@ def build_firmware(
     program = into / "firmware"
     apps = [DEVICE / "apps" / f"{name}.c" for name in app]
     includes = [*INCLUDES, f"-I{model / 'codegen/host/include'}"]
-    run([*compiler, *STRICT, *SANITIZED, *includes, *apps, HOST_PORT, config, *extra,
-         *compile_model(model, compiler), archive_of(library, into), "-lm", "-o", program])  # fmt: skip
+    run(["gcc", *STRICT, *SANITIZED, *includes, *apps, HOST_PORT, config, *extra,
+         *compile_model(model), archive_of(library, into), "-lm", "-o", program])  # fmt: skip
     return program

@@ -13,7 +13,7 @@ from typing import Callable, Dict, List
 import numpy as np
 import pytest
 
-from tests.device.building import DATA, build_firmware, compile_library
+from tests.device.building import DATA, build_firmware
 from tests.device.conftest import ProcessDevice
 from tests.device.wire import (
     INT,
@@ -81,21 +81,6 @@ def run_aot(device: ProcessDevice, name: str, module_name: str = "default") -> N
 @pytest.mark.parametrize("name", ["mlp_f32_aot", "aot_c", "aot_c_planned", "aot_c_many", "aot_c_v6"])
 def test_an_aot_model_answers_as_tvm_did(start: Start, name: str) -> None:
     run_aot(start(name), name)
-
-
-@pytest.mark.slow
-def test_an_aot_model_answers_on_a_32_bit_machine_too(tmp_path: Path) -> None:
-    compiler = ("gcc", "-m32")
-    probe = [*compiler, "-x", "c", "-", "-o", str(tmp_path / "probe")]
-    source = b"#include <string.h>\nint main(void) { return 0; }\n"
-    if subprocess.run(probe, input=source, capture_output=True, check=False).returncode != 0:
-        pytest.skip("gcc -m32 does not link here (Debian: gcc-multilib)")
-    library = compile_library(tmp_path / "library", compiler)
-    archive = DATA / "models" / "mlp_f32_aot.tar"
-    device = ProcessDevice(build_firmware(archive, tmp_path / "build", library, compiler=compiler))
-    device.open()
-    run_aot(device, "mlp_f32_aot")
-    assert device.close() == 0
 
 
 @pytest.mark.slow

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""crt=standalone on TVM's own runtime: models answer as recorded.
+
+These tests exist only where MICROTVM_STANDALONE_CRT_DIR names the folder build/standalone_crt of a TVM, 0.8
+to 0.18, that was built with USE_MICRO: no package has that folder. test_crt.py does without it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.host import link
+from runtime.host.about import read_usage
+from runtime.host.archive import ModelArchive
+from runtime.host.build import build
+from runtime.host.crt import StandaloneCrt
+from runtime.host.device import TIMEOUTS, connected_executor, running_model
+from runtime.host.errors import DeviceError
+from runtime.host.executor import create_executor
+from runtime.host.platform import load_platform
+from runtime.host.project import generate
+from runtime.host.rpc import RpcClient
+from runtime.host.session import Session
+from runtime.host.tensor import DType
+from tests.conftest import Baker
+
+pytestmark = pytest.mark.slow
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+FAMILIES = ["host", "cortex_m", "riscv"]
+
+
+@pytest.fixture(scope="module")
+def real_crt():
+    """TVM's own runtime, as a build of TVM made it."""
+    return StandaloneCrt(Path(os.environ["MICROTVM_STANDALONE_CRT_DIR"]))
+
+
+@pytest.fixture(scope="module")
+def real_platforms(tmp_path_factory):
+    baker = Baker(tmp_path_factory.mktemp("crt"))
+    return {
+        (family, name): load_platform(baker(board_family=family, build_system=name).path)
+        for family in FAMILIES
+        for name in ("make", "cmake")
+    }
+
+
+@pytest.fixture
+def on_real_crt(real_crt, real_platforms, tmp_path):
+    """on_real_crt(archive, family, build_system) is a built project."""
+
+    def make(archive, family="host", build_system="make", **options):
+        options = {"crt": "standalone", "standalone_crt_dir": str(real_crt.directory), **options}
+        project = generate(
+            real_platforms[family, build_system],
+            archive,
+            tmp_path / "project",
+            {"warning_as_error": True, **options},
+        )
+        build(project)
+        return project
+
+    return make
+
+
+def archives_of(crt):
+    """What this version runs."""
+    if not crt.has_aot:
+        return [DATA / "archives/graph_c_v5.tar"]
+    aot = [DATA / "models/mlp_f32_aot.tar"] if crt.takes_constants else []
+    return [DATA / "models/kws_i8_graph.tar", *aot]
+
+
+def answers_as_recorded(executor, archive):
+    with np.load(archive.with_suffix(".npz")) as data:
+        inputs = {name[len("input_") :]: data[name] for name in data.files if name.startswith("input_")}
+        expected = [data[name] for name in sorted(data.files) if name.startswith("output_")]
+    for got, want in zip(executor.infer(inputs), expected):
+        np.testing.assert_allclose(got.reshape(want.shape), want, rtol=1e-5, atol=1e-5)
+
+
+class TestOnTvmsOwnRuntime:
+    @pytest.mark.parametrize("build_system", ["make", "cmake"])
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_models_answer_as_recorded(self, real_crt, on_real_crt, family, build_system):
+        for archive in archives_of(real_crt):
+            project = on_real_crt(archive, family, build_system)
+            with running_model(project) as executor:
+                answers_as_recorded(executor, archive)
+                assert min(executor.time_evaluator(2, 2)) > 0
+                assert read_usage(executor.rpc).workspace.most > 0
+            shutil.rmtree(project.directory)
+
+    @pytest.mark.parametrize("family", ["host", "cortex_m"])
+    def test_a_standalone_firmware_reports_its_outputs(self, real_crt, on_real_crt, family):
+        archives = [DATA / "archives/aot_c_interface.tar"] if real_crt.has_aot else []
+        archives += [DATA / "models/mlp_f32_aot.tar"] if real_crt.takes_constants else []
+        for archive in archives:
+            project = on_real_crt(archive, family, project_type="standalone")
+            assert link.run_standalone(project).rstrip().endswith("outcome: 0")
+            shutil.rmtree(project.directory)
+
+    def test_a_session_finds_nothing_of_the_one_before(self, real_crt, on_real_crt):
+        archive = archives_of(real_crt)[-1]
+        project = on_real_crt(archive)
+        model = ModelArchive.open(archive)
+        transport = link.open_transport(project)
+        peaks = []
+        try:
+            for index in range(20):
+                if index % 4 == 3:
+                    transport.write(bytes(range(256)) * 3 + b"\xff\xfd\xff", 1.0)  # noise, and half a packet
+                session = Session(transport, timeouts=TIMEOUTS)
+                session.open()
+                rpc = RpcClient(session)
+                answers_as_recorded(create_executor(rpc, model), archive)
+                peaks.append(read_usage(rpc).workspace.most)
+                if index % 4 == 1:
+                    rpc.shutdown()
+                session.close()
+        finally:
+            transport.close()
+        assert peaks[-1] == peaks[4]
+
+    def test_too_little_memory_is_told_in_words(self, real_crt, on_real_crt):
+        archive = archives_of(real_crt)[0]
+        project = on_real_crt(archive, workspace_size_bytes=12288)
+        transport = link.open_transport(project)
+        try:
+            with pytest.raises(
+                DeviceError, match=r"out of workspace memory, bytes: want \d+, got \d+"
+            ), connected_executor(ModelArchive.open(archive), transport) as executor:
+                answers_as_recorded(executor, archive)
+                executor.rpc.allocate(1 << 20, DType.parse("int8"))
+        finally:
+            transport.close()
