@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
+from typing import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
 from tests.conftest import TEMPLATE, Baker
-from tests.tvm.conftest import Tvm
+from tests.tvm.conftest import PROGRAMS, Tvm
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +26,25 @@ def @main(%x: Tensor[(1, 4), float32], %w: Tensor[(3, 4), float32]) {
   nn.softmax(nn.dense(%x, %w, units=3))
 }
 """
+Tvmc = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def tvmc(tvm: Tvm) -> Iterator[Tvmc]:
+    """tvmc("micro", ...) runs TVM's command line on the default platform, each time as a process of its own.
+
+    They are forks of one interpreter, because to import TVM takes longer than what most of them do.
+    """
+    with tvm.start(PROGRAMS / "tvmc_lines.py") as program:
+        assert program.stdin is not None and program.stdout is not None
+
+        def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+            words = [str(argument) for argument in arguments]
+            program.stdin.write(json.dumps(words) + "\n")
+            program.stdin.flush()
+            return subprocess.CompletedProcess(words, **json.loads(program.stdout.readline()))
+
+        yield run
 
 
 def make_project(tvm: Tvm, directory: Path) -> Path:
@@ -52,46 +74,46 @@ def test_what_the_readme_says_works(tvm_python: str, bake: Baker) -> None:
         assert len(lines) == 5 and all(label == answer for label, answer in lines)
 
 
-def test_a_model_goes_from_its_archive_to_its_answer(tvm: Tvm, tmp_path: Path) -> None:
+def test_a_model_goes_from_its_archive_to_its_answer(tvmc: Tvmc, tmp_path: Path) -> None:
     project = tmp_path / "project"
     on_platform = ("template", "--template-dir", ".")
     model = ARCHIVES / "graph_c.tar"
 
     options = ("--project-option", "optimization=O1", "verbose=false", "workspace_size_bytes=65536")
-    made = tvm.tvmc("micro", "create-project", project, model, *on_platform, *options)
+    made = tvmc("micro", "create-project", project, model, *on_platform, *options)
     assert (made.returncode, made.stdout) == (0, ""), made.stderr
     assert {"model.tar", "project.json", "microtvm_api_server.py"} <= {
         path.name for path in project.iterdir()
     }
     assert not (project / "build").exists()
 
-    built = tvm.tvmc("micro", "build", project, *on_platform)
+    built = tvmc("micro", "build", project, *on_platform)
     assert (built.returncode, built.stdout) == (0, ""), built.stderr
     assert (project / "build" / "firmware").is_file()
 
     arrays = np.load(ARCHIVES / "graph_c.npz")
     np.savez(tmp_path / "inputs.npz", x=arrays["input_x"])
-    ran = tvm.tvmc(
+    ran = tvmc(
         "run", "--device", "micro", project, "-i", tmp_path / "inputs.npz", "-o", tmp_path / "outputs.npz"
     )
     assert ran.returncode == 0, ran.stderr
     np.testing.assert_allclose(np.load(tmp_path / "outputs.npz")["output_0"], arrays["output_0"], rtol=1e-5)
 
 
-def test_a_build_that_is_there_is_made_anew_only_by_force(tvm: Tvm, tmp_path: Path) -> None:
+def test_a_build_that_is_there_is_made_anew_only_by_force(tvm: Tvm, tvmc: Tvmc, tmp_path: Path) -> None:
     project = make_project(tvm, tmp_path / "project")
     on_platform = ("template", "--template-dir", ".")
     (project / "build").mkdir()
-    refused = tvm.tvmc("micro", "build", project, *on_platform)
+    refused = tvmc("micro", "build", project, *on_platform)
     assert refused.returncode == 4 and "There is already a build" in refused.stderr
-    assert tvm.tvmc("micro", "build", "-f", project, *on_platform).returncode == 0
+    assert tvmc("micro", "build", "-f", project, *on_platform).returncode == 0
     assert (project / "build" / "firmware").is_file()
-    ran = tvm.tvmc("run", "--device", "micro", project, "--fill-mode", "ones", "--print-top", "1")
+    ran = tvmc("run", "--device", "micro", project, "--fill-mode", "ones", "--print-top", "1")
     assert (ran.returncode, ran.stdout) == (0, "[[0.        ]\n [0.84070277]]\n"), ran.stderr
 
 
-def test_help_lists_the_options_of_the_platform(tvm: Tvm) -> None:
-    shown = tvm.tvmc(
+def test_help_lists_the_options_of_the_platform(tvmc: Tvmc) -> None:
+    shown = tvmc(
         *("micro", "create-project", "p", ARCHIVES / "graph_c.tar", "template", "--template-dir", ".", "-h")
     ).stdout
     rows = re.findall(r"^ +(\w+)=(.*)\n +(.*)$", shown, re.MULTILINE)
@@ -113,8 +135,10 @@ def test_help_lists_the_options_of_the_platform(tvm: Tvm) -> None:
         ("extra_files_tar=/no/such.tar", "/no/such.tar"),
     ],
 )
-def test_a_wrong_option_is_refused_with_a_sentence(tvm: Tvm, tmp_path: Path, option: str, words: str) -> None:
-    refused = tvm.tvmc(
+def test_a_wrong_option_is_refused_with_a_sentence(
+    tvmc: Tvmc, tmp_path: Path, option: str, words: str
+) -> None:
+    refused = tvmc(
         *("micro", "create-project", tmp_path / "project", ARCHIVES / "graph_c.tar"),
         *("template", "--template-dir", ".", "--project-option", option),
     )
@@ -124,15 +148,20 @@ def test_a_wrong_option_is_refused_with_a_sentence(tvm: Tvm, tmp_path: Path, opt
     assert not (tmp_path / "project").exists()
 
 
-def test_what_is_no_project_and_no_platform(tvm: Tvm, tmp_path: Path) -> None:
+def test_what_is_no_project_and_no_platform(tvm: Tvm, tvmc: Tvmc, tmp_path: Path) -> None:
     project = make_project(tvm, tmp_path / "project")
     create = shlex.split(f"micro create-project p {ARCHIVES / 'graph_c.tar'} template --template-dir")
     for arguments, words in (
         (("micro", "build", ".", "template", "--template-dir", "."), "is a platform, which has no model"),
-        (("run", "--device", "micro", project), "There is no firmware to start"),
         ((*create, project), "is a generated project"),
         ((*create, tmp_path), "Project API server not found"),
     ):
-        refused = tvm.tvmc(*arguments)
+        refused = tvmc(*arguments)
         said = refused.stdout + refused.stderr
         assert refused.returncode != 0 and words in said and "Traceback" not in said
+
+
+def test_a_process_of_tvmc_that_gets_no_session_ends_with_a_sentence(tvm: Tvm, tmp_path: Path) -> None:
+    refused = tvm.tvmc("run", "--device", "micro", make_project(tvm, tmp_path / "project"))
+    said = refused.stdout + refused.stderr
+    assert refused.returncode > 0 and "There is no firmware to start" in said and "Traceback" not in said
