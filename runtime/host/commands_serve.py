@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import tempfile
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Iterator, Optional
 
 import click
 
@@ -75,8 +76,7 @@ def serve(
     if count > 1:
         _check_many(chosen, attached, listen_port)
     trial.preload()
-    with tempfile.TemporaryDirectory(prefix="microtvm-serve-") as name:
-        scratch = Path(name)
+    with _scratch() as scratch:
         site = trial.Site(
             platform=trial.lean_copy(platform, scratch / "platform"),
             served=Served(key, chosen.name, boards, attached["serial_number"]),
@@ -95,6 +95,18 @@ def serve(
             serve_one(0, None)
         else:
             rack.serve_many(count, serve_one, show_error)
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory that goes with the block, though Ctrl-C comes twice."""
+    from runtime.host.tvm.processes import hold_signals
+
+    with tempfile.TemporaryDirectory(prefix="microtvm-serve-") as name:
+        try:
+            yield Path(name)
+        finally:
+            hold_signals()
 
 
 def _sayer(number: int) -> Callable[[str], None]:

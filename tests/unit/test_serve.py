@@ -17,8 +17,8 @@ from runtime.host.boards import load_boards
 from runtime.host.errors import DeviceError, PlatformError
 from runtime.host.rpc import decode_return, encode_message, encode_sequence
 from runtime.host.tensor import CPU
+from runtime.host.tvm.door import limit_of
 from runtime.host.tvm.request import MAX_ARCHIVE_BYTES, Refused, Served, read_request
-from runtime.host.tvm.serve import limit_of
 from runtime.host.tvm.tracker import Tracker as OurTracker
 from runtime.host.tvm.tracker import TrackerLost
 from runtime.server import child_processes

@@ -12,8 +12,9 @@ import time
 import traceback
 from typing import Callable, Final, List, NoReturn
 
+from runtime import server
 from runtime.host.errors import PlatformError
-from runtime.host.tvm.serve import end_tree
+from runtime.host.tvm.processes import end_tree, hold_signals, take_signals
 
 ServeOne = Callable[[int, socket.socket], None]
 POLL_SEC: Final = 0.02
@@ -30,11 +31,13 @@ def serve_many(count: int, serve_one: ServeOne, show_error: Callable[[PlatformEr
     processes: List[int] = []
     try:
         for number in range(1, count + 1):
+            hold_signals()
             process_id = os.fork()
             if process_id == 0:
                 ours.close()
                 _serve(number, lifeline, serve_one, show_error)
             processes.append(process_id)
+            take_signals()
         lifeline.close()
         ended, _ = os.wait()
         number = processes.index(ended) + 1
@@ -43,6 +46,7 @@ def serve_many(count: int, serve_one: ServeOne, show_error: Callable[[PlatformEr
             f"The process of board {number} has ended, and the others with it.", "Look at what it printed."
         )
     finally:
+        hold_signals()  # what is left to do is not to be broken off
         ours.close()
         for process_id in processes:
             _end(process_id)
@@ -54,7 +58,9 @@ def _serve(
     """The life of a board's process."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started us
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, lambda *_: sys.exit(0))
+        take_signals()
         serve_one(number, lifeline)
     except SystemExit:
         pass
@@ -63,6 +69,8 @@ def _serve(
     except BaseException:
         traceback.print_exc()
     finally:
+        hold_signals()
+        server.end_children()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

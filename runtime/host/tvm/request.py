@@ -70,10 +70,7 @@ def read_request(message: bytes, served: Served) -> Optional[Request]:
     if not isinstance(archive, bytes):
         raise Refused("The request holds no model archive.", "Build with tvm.micro.autotvm_build_func.")
     if len(archive) > MAX_ARCHIVE_BYTES:
-        raise Refused(
-            f"The model archive has {len(archive):,} bytes; this board takes {MAX_ARCHIVE_BYTES:,}.",
-            "Tune one operator at a time.",
-        )
+        raise too_large(len(archive))
     if use_existing or project_dir:
         raise Refused(
             "project_dir and use_existing name a directory of the machine that the board is attached to.",
@@ -82,13 +79,21 @@ def read_request(message: bytes, served: Served) -> Optional[Request]:
     return Request(archive, _options(options, served))
 
 
+def too_large(size: int) -> Refused:
+    """What is said of a model archive of so many bytes, or a request that holds one."""
+    return Refused(
+        f"The model archive has {size:,} bytes; this board takes {MAX_ARCHIVE_BYTES:,}.",
+        "Tune one operator at a time.",
+    )
+
+
 def _arguments(message: bytes) -> Tuple[Any, ...]:
     try:
         code, version_length = struct.unpack_from("<iQ", message, 8)
         if code != INIT_SERVER:
             raise Refused("The client asks before it has opened a session.", "Use the RPC client of TVM.")
         return tuple(decode_sequence(message, 8 + 12 + version_length))
-    except (struct.error, ProtocolError) as error:
+    except (struct.error, OverflowError, ProtocolError) as error:
         raise Refused("The client's first message cannot be read.", "Use the RPC client of TVM.") from error
 
 
@@ -98,7 +103,7 @@ def _options(text: Any, served: Served) -> Dict[str, Any]:
         raise Refused("The project options are not a JSON text, or too long a one.", "Send fewer.")
     try:
         wanted = json.loads(text or "null") or {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"The project options are not JSON: {error}.", "Send them as TVM does.") from error
     if not isinstance(wanted, dict):
         raise Refused("The project options are no table.", "Give AutoTvmModuleLoader a dict.")

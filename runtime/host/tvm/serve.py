@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A board on TVM's RPC: it listens, is offered to the tracker, and has one session at a time.
 
-A connection begins with the client's i32 magic, i32 length and its key: "client:", the match key of the
-tracker's queue and, where the session has a limit, " -timeout=SECONDS". The server answers magic, i32 length,
-"server:" and its own key; or another magic to whoever has no match key.
-
 Each session is a process (see trial.py). So nothing that a candidate or a tool does reaches the server, which
 ends it when its client has vanished or its time is up, with all that it started. The server has no threads:
 it forks.
@@ -14,28 +10,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import shutil
 import signal
 import socket
-import struct
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Dict, Final, Iterator, List, NamedTuple, NoReturn, Optional
+from typing import Callable, Dict, Final, Iterator, List, NoReturn, Optional
 
-from runtime import server
 from runtime.host.errors import PlatformError
 from runtime.host.rpc import EXCEPTION, encode_message, encode_sequence
-from runtime.host.tvm.relay import GREETING, LONGEST_KEY, MAGIC, MISMATCH
+from runtime.host.tvm.door import Client, Door
+from runtime.host.tvm.processes import end_tree, hold_signals, take_signals
 from runtime.host.tvm.tracker import Address, Tracker, TrackerLost
 from runtime.host.tvm.trial import Site, run_in_child
 
-GREETING_SEC: Final = 2.0  # a stranger is not waited for
+FIRST_REQUEST_SEC: Final = 30.0  # a client says at once what it wants; so long a model archive may take
+TELL_SEC: Final = 2.0  # for a client to take its last answer
 LOOK_SEC: Final = 2.0  # how often the tracker is asked whether the board is given away
 LOOKS: Final = 3  # whoever was given it has not come in so many: it is offered again
-REJOIN_SEC: Final = 1.0  # between tries to reach a tracker that is gone
+REJOIN_SEC: Final = 1.0  # before each try to reach a tracker that is gone
 GRACE_SEC: Final = 4.0  # what a session gets to give the board back
 HANG_UP_SEC: Final = 1.0  # what it gets to notice by itself that its client has gone
 HANG_UP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
@@ -44,17 +41,12 @@ EVERYWHERE: Final = ("", "0.0.0.0", "::")
 
 STAGES: Final = {
     "": "waiting for the client",
+    "look": "looking at the board",
     "build": "building the model",
     "flash": "flashing the board",
     "run": "running on the board",
 }
-
-
-class Client(NamedTuple):
-    """A client that the tracker has sent. limit_sec: how long its session may take; None without limit."""
-
-    connection: socket.socket
-    limit_sec: Optional[float]
+OUTCOMES: Final = {"": "its client asked for nothing", "look": "looked at"}  # "done" for all others
 
 
 class Server:
@@ -78,21 +70,23 @@ class Server:
         self._say = say
         self._lifeline = lifeline
         self._sessions = 0
+        self._has_joined = False
         try:
             family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0][0]
-            self._listener = socket.create_server((host, port), family=family)
+            listener = socket.create_server((host, port), family=family)
         except OSError as error:
             raise PlatformError(
                 f"Nothing can listen on {host}:{port}: {error.strerror}.",
                 "Give --host an address of this machine, and --listen-port a free port or 0.",
             ) from error
         self._host = host
-        self._port = int(self._listener.getsockname()[1])
+        self._port = int(listener.getsockname()[1])
+        self._door = Door(listener, site.served.key)
         self._tracker: Optional[Tracker] = None
 
     def run(self) -> NoReturn:
         """Serve until something raises: a signal, the end of the lifeline (SystemExit), PlatformError."""
-        with self._listener:
+        with contextlib.closing(self._door):
             while True:
                 client = self._next_client()
                 with client.connection:
@@ -105,10 +99,11 @@ class Server:
                 self._tracker = self._join()
             try:
                 return self._await_client(self._tracker)
-            except TrackerLost as error:
+            except PlatformError as error:  # also when what it says makes no sense any more
                 self._say(f"{error.what} Trying again.")
                 self._tracker.close()
                 self._tracker = None
+                self._wait([], REJOIN_SEC)
 
     def _join(self) -> Tracker:
         reachable_at = None if self._host in EVERYWHERE else self._host
@@ -116,7 +111,9 @@ class Server:
         while True:
             try:
                 tracker = Tracker(self._tracker_address, self._site.served.key, reachable_at, self._port)
-            except TrackerLost as error:
+            except PlatformError as error:
+                if not (self._has_joined or isinstance(error, TrackerLost)):
+                    raise  # its address is wrong
                 if not told:
                     self._say(f"{error.what} Waiting for it.")
                 told = True
@@ -127,24 +124,27 @@ class Server:
                     f"{self._site.served.board} is served as {self._site.served.key}"
                     f" on {self._host or '*'}:{self._port}, tracker {host}:{port}"
                 )
+                self._has_joined = True
                 return tracker
 
     def _await_client(self, tracker: Tracker) -> Client:
         match_key = tracker.offer()
-        looks = 0
+        looks, look_at = 0, time.monotonic() + LOOK_SEC
         while True:
-            ready = self._wait([self._listener.fileno(), tracker.fileno()], LOOK_SEC)
-            if self._listener.fileno() in ready:
-                client = self._greet(match_key)
-                if client is not None:
-                    return client
-            elif tracker.is_waiting(match_key):  # raises, too, when the tracker has closed the connection
+            wanted = [*self._door.descriptors(), tracker.fileno()]
+            ready = self._wait(wanted, max(0.0, look_at - time.monotonic()))
+            client = self._door.next_client(ready, match_key)
+            if client is not None:
+                return client
+            if tracker.fileno() not in ready and time.monotonic() < look_at:
+                continue
+            look_at = time.monotonic() + LOOK_SEC
+            looks += 1
+            if tracker.is_waiting(match_key):  # raises, too, when the tracker has closed the connection
                 looks = 0
-            else:
-                looks += 1
-                if looks == LOOKS:
-                    match_key = tracker.offer()
-                    looks = 0
+            elif looks == LOOKS:
+                match_key = tracker.offer()
+                looks = 0
 
     def _wait(self, descriptors: List[int], seconds: float) -> List[int]:
         """Which of the descriptors can be read. SystemExit at the end of the lifeline."""
@@ -158,30 +158,13 @@ class Server:
             raise SystemExit(0)
         return ready
 
-    def _greet(self, match_key: str) -> Optional[Client]:
-        """The next connection, when its client has the match key; whoever else comes by is sent away."""
-        connection, _ = self._listener.accept()
-        connection.settimeout(GREETING_SEC)
-        try:
-            key, _, options = read_greeting(connection).partition(" ")
-            if key == f"client:{match_key}":
-                name = f"server:{self._site.served.key}".encode()
-                connection.sendall(GREETING.pack(MAGIC, len(name)) + name)
-                connection.settimeout(None)
-                return Client(connection, limit_of(options))
-            connection.sendall(struct.pack("<i", MISMATCH))
-        except OSError:
-            pass
-        connection.close()
-        return None
-
     def _hold_session(self, client: Client) -> None:
         self._sessions += 1
         place = Path(tempfile.mkdtemp(dir=str(self._site.scratch)))
         try:
             with self._worker(client.connection, place) as worker:
                 worker.supervise(client, self._lifeline)
-            if worker.is_late:
+            if worker.is_late and client.limit_sec is not None:
                 _tell_late(client, worker.stage)
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -192,16 +175,18 @@ class Server:
     def _worker(self, connection: socket.socket, place: Path) -> Iterator[Worker]:
         """The process of a session, which ends with the block."""
         ours, theirs = socket.socketpair()
+        hold_signals()
         process_id = os.fork()
         if process_id == 0:
             ours.close()
-            self._listener.close()
+            self._door.close()
             if self._tracker is not None:
                 self._tracker.close()
             run_in_child(connection, theirs, place, self._site)
         theirs.close()
         worker = Worker(process_id, ours)
         try:
+            take_signals()
             yield worker
         finally:
             worker.end()
@@ -227,14 +212,15 @@ class Worker:
     def supervise(self, client: Client, lifeline: Optional[socket.socket]) -> None:
         """Wait until the session ends, its client vanishes or its time is up. SystemExit at the end of the
         lifeline."""
-        until = None if client.limit_sec is None else time.monotonic() + client.limit_sec
+        begun = time.monotonic()
         poll = select.poll()
         poll.register(self._reports, select.POLLIN)
         poll.register(client.connection, HANG_UP)
         if lifeline is not None:
             poll.register(lifeline, select.POLLIN)
         while True:
-            left = None if until is None else max(0.0, until - time.monotonic())
+            limit = client.limit_sec if self.stage else min(client.limit_sec or math.inf, FIRST_REQUEST_SEC)
+            left = None if limit is None else max(0.0, begun + limit - time.monotonic())
             ready = [descriptor for descriptor, _ in poll.poll(None if left is None else 1000 * left)]
             if not ready:
                 self.is_late = True
@@ -245,13 +231,13 @@ class Worker:
                 if not self._read_reports():
                     return
             else:
-                self._has_vanished = self.stage in ("build", "flash")
-                if self._has_vanished or not self._ends_within(HANG_UP_SEC):
-                    self._has_vanished = True
+                is_deaf = self.stage in ("build", "flash") and not self._failure
+                self._has_vanished = is_deaf or not self._ends_within(HANG_UP_SEC)
                 return
 
     def end(self) -> None:
-        """End the process and all that it has started, if it has not ended."""
+        """End the process and all that it has started, if it has not ended. Not to be broken off."""
+        hold_signals()
         try:
             if not self._ends_within(0):
                 with contextlib.suppress(ProcessLookupError):
@@ -261,22 +247,25 @@ class Worker:
             os.waitpid(self._process_id, 0)
         finally:
             self._reports.close()
+            take_signals()
 
     def outcome(self) -> str:
         """How the session went, for the one who watches."""
         if self.is_late:
             return f"out of time while {STAGES[self.stage]}"
-        if self._has_vanished:
-            return f"its client vanished while {STAGES[self.stage]}"
         if self._failure:
             return self._failure
-        return "done" if self.stage else "looked at"
+        if self._has_vanished:
+            return f"its client vanished while {STAGES[self.stage]}"
+        return OUTCOMES.get(self.stage, "done")
 
     def seconds(self) -> str:
         """How long each stage took."""
         ends = [moment for _, moment in self._begun[1:]] + [time.monotonic()]
         return ", ".join(
-            f"{stage} {end - begun:.2f} s" for (stage, begun), end in zip(self._begun, ends) if stage
+            f"{stage} {end - begun:.2f} s"
+            for (stage, begun), end in zip(self._begun, ends)
+            if stage not in OUTCOMES
         )
 
     def _ends_within(self, seconds: float) -> bool:
@@ -300,50 +289,13 @@ class Worker:
             said: Dict[str, str] = json.loads(line)
             if "stage" in said:
                 self._begun.append((said["stage"], time.monotonic()))
-            self._failure = said.get("failed", self._failure)
+            self._failure = _printable(said.get("failed", self._failure))
         return bool(data)
 
 
-def read_greeting(connection: socket.socket) -> str:
-    """The key that a client comes with. Raises OSError for what is no greeting."""
-    head = _receive(connection, GREETING.size)
-    magic, length = GREETING.unpack(head)
-    if magic != MAGIC or not 0 <= length <= LONGEST_KEY:
-        raise OSError("not a client of TVM's RPC")
-    return _receive(connection, length).decode("utf-8", "replace")
-
-
-def limit_of(options: str) -> Optional[float]:
-    """Seconds of "-timeout=SECONDS" among the options of a greeting; None where there is no such limit."""
-    for option in options.split():
-        name, _, value = option.partition("=")
-        if name == "-timeout":
-            with contextlib.suppress(ValueError):
-                seconds = float(value)
-                return seconds if 0 < seconds < float("inf") else None
-    return None
-
-
-def end_tree(process_id: int) -> None:
-    """Kill a child of ours, and its process groups below it, without asking them."""
-    below = server.child_processes(process_id)
-    for child in below:
-        end_tree(child)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.getpgid(process_id) == process_id:
-            os.killpg(process_id, signal.SIGKILL)
-        else:
-            os.kill(process_id, signal.SIGKILL)
-
-
-def _receive(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = connection.recv(size - len(data))
-        if not part:
-            raise OSError("it ends before its greeting")
-        data += part
-    return data
+def _printable(text: str) -> str:
+    """One line of text that says nothing to a terminal: parts of it may come from the client."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _tell_late(client: Client, stage: str) -> None:
@@ -353,5 +305,5 @@ def _tell_late(client: Client, stage: str) -> None:
         "raise the timeout of the runner, or look whether this candidate hangs."
     )
     with contextlib.suppress(OSError):
-        client.connection.settimeout(GREETING_SEC)
+        client.connection.settimeout(TELL_SEC)
         client.connection.sendall(encode_message(EXCEPTION, encode_sequence([text])))

@@ -23,6 +23,7 @@ import json
 import secrets
 import socket
 import struct
+import time
 from typing import Any, Final, Optional, Tuple
 
 from runtime.host.errors import PlatformError, TransportError
@@ -84,7 +85,10 @@ class Tracker:
 
     def is_waiting(self, match_key: str) -> bool:
         """Whether nobody has been given the board yet."""
-        return match_key in self._ask([GET_PENDING_MATCHKEYS])
+        waiting = self._ask([GET_PENDING_MATCHKEYS])
+        if not isinstance(waiting, list):
+            raise self._no_tracker()
+        return match_key in waiting
 
     def close(self) -> None:
         """What was offered is taken back."""
@@ -113,13 +117,15 @@ class Tracker:
             raise self._no_tracker()
         try:
             return json.loads(self._receive(size))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._no_tracker() from error
 
     def _receive(self, size: int) -> bytes:
         data = b""
+        until = time.monotonic() + ANSWER_SEC
         while len(data) < size:
             try:
+                self._socket.settimeout(max(0.001, until - time.monotonic()))
                 part = self._socket.recv(size - len(data))
             except OSError as error:
                 raise self._lost(error) from error

@@ -49,13 +49,17 @@ from runtime.host.rpc import (
 )
 from runtime.host.session import Session
 from runtime.host.transports.base import Transport, deadline_in, remaining
+from runtime.host.tvm.processes import take_signals
 from runtime.host.tvm.relay import HEAD, SLICE_SEC, Caller, Control, Stopped, kind_of
-from runtime.host.tvm.request import MAX_REQUEST_BYTES, Request, Served, read_request
+from runtime.host.tvm.request import MAX_REQUEST_BYTES, Refused, Request, Served, read_request, too_large
 
 DEV_GET_ATTR: Final = 12
 EXISTS: Final = 0  # the attribute of a device that says whether it is there
 LOG_TAIL_CHARS: Final = 2000
 LINGER_SEC: Final = 0.2
+LENGTH_BYTES: Final = 8  # of a message, which do not count in it
+MAX_DISCARDED_BYTES: Final = 1 << 30  # what claims to be longer is no request
+PART_BYTES: Final = 1 << 16
 DONE: Final = encode_message(RETURN, encode_sequence([None]))
 
 
@@ -151,7 +155,9 @@ def run_in_child(connection: socket.socket, control: socket.socket, place: Path,
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
-        signal.signal(signal.SIGTERM, _stop)
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, _stop)
+        take_signals()
         with contextlib.suppress(EOFError, Stopped):
             hold_session(connection, control, place, site)
         status = 0
@@ -177,12 +183,16 @@ def hold_session(connection: socket.socket, control: socket.socket, place: Path,
     end = Control(control)
     report = Report(control)
     caller = Caller(connection, end)
-    _, message = caller.message(MAX_REQUEST_BYTES)
+    too_long = _discard_too_long(connection)
+    message = b"" if too_long else caller.message(MAX_REQUEST_BYTES)[1]
     caller.send(DONE)
     is_asked = False
     try:
+        if too_long:
+            raise too_long
         request = read_request(message, site.served)
         if request is None:
+            report(stage="look")
             _look(caller)
         project = _build(request, report, place / "project", site)
         with _connected(project, end, report, site) as session:
@@ -192,8 +202,34 @@ def hold_session(connection: socket.socket, control: socket.socket, place: Path,
         failure = error
     except OSError as error:
         failure = explained(error)
+    except (EOFError, Stopped):
+        raise
+    except Exception as error:  # a fault of ours; the client shall have an answer all the same
+        traceback.print_exc()
+        failure = PlatformError(
+            f"The host tools of this board failed: {type(error).__name__}: {error}",
+            "This is a fault of theirs. What serve has printed shows where.",
+        )
     report(failed=failure.what)
     _refuse(caller, connection, failure, is_asked)
+
+
+def _discard_too_long(connection: socket.socket) -> Optional[Refused]:
+    """Take a first message that is too long off the connection, so that its client hears why."""
+    try:
+        head = connection.recv(HEAD.size, socket.MSG_PEEK | socket.MSG_WAITALL)
+        size = HEAD.unpack(head)[0] if len(head) == HEAD.size else 0
+        if not MAX_REQUEST_BYTES < size <= MAX_DISCARDED_BYTES:
+            return None
+        left = LENGTH_BYTES + int(size)
+        while left:
+            part = connection.recv(min(left, PART_BYTES))
+            if not part:
+                raise EOFError
+            left -= len(part)
+    except OSError as error:
+        raise EOFError from error
+    return too_large(size)
 
 
 def _build(request: Request, report: Report, place: Path, site: Site) -> Project:
@@ -263,7 +299,8 @@ def _refuse(caller: Caller, connection: socket.socket, error: PlatformError, is_
     """
     kind = kind_of(error) if isinstance(error, (TransportError, ProtocolError)) else type(error).__name__
     log = f"\n{error.log[-LOG_TAIL_CHARS:]}" if error.log else ""
-    answer = encode_message(EXCEPTION, encode_sequence([f"{kind}: {error.what}\n{error.next_step}{log}"]))
+    text = f"{kind}: {error.what}\n{error.next_step}{log}".encode("utf-8", "backslashreplace").decode("utf-8")
+    answer = encode_message(EXCEPTION, encode_sequence([text]))
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     if not is_asked:

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that a served board forks.
+
+A fork has the signal handlers of its parent, which raise: in the child the exception would run through all
+that the parent has begun, and delete what is the parent's. So signals are held back around each fork, until
+the child has handlers of its own and the parent knows the child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import Final
+
+from runtime import server
+
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def hold_signals() -> None:
+    """Let the signals that end a process wait. Programs that are started meanwhile inherit that."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+
+def take_signals() -> None:
+    """Handle the signals that have waited, and those that come."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def end_tree(process_id: int) -> None:
+    """Kill a child of ours, and its process groups below it, without asking them."""
+    below = server.child_processes(process_id)
+    for child in below:
+        end_tree(child)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(process_id) == process_id:
+            os.killpg(process_id, signal.SIGKILL)
+        else:
+            os.kill(process_id, signal.SIGKILL)
