@@ -24,6 +24,7 @@ TABLES: Dict[str, str] = {
     "inference": "Inference from this process, less the device's own compute time",
     "chain": "From a model archive to its first result",
     "soak": "Digits on an emulated Cortex-M3, for as long as is to spare",
+    "session": "Inference through TVM's own session, less the device's own compute time",
     "tune": "Tuning with AutoTVM",
     "faults": "Sessions on a bad serial line",
 }

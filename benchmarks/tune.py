@@ -8,7 +8,6 @@ build the candidate beside it. Two at a time and more are sent where there is mo
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -19,8 +18,8 @@ from typing import Any, Dict, Iterator, List
 
 from benchmarks.figures import Figure, figure
 from benchmarks.platforms import ROOT, bake
+from benchmarks.tvm_programs import PROGRAMS, report_of, tvm_python
 
-PROGRAMS = ROOT / "tests/tvm/programs"
 TRIALS = 8
 LIMITS = {"host": 0.6, "mps2_an385": 1.2}  # seconds a trial
 RACKS = (1, 2, 4)
@@ -35,9 +34,8 @@ def measure() -> List[Figure]:
 
 
 def _measure() -> Iterator[Figure]:
-    python = os.environ.get("MICROTVM_TVM_PYTHON", "")
-    if not Path(python).is_file():
-        print("note: MICROTVM_TVM_PYTHON names no Python that has TVM, so tuning is left out")
+    python = tvm_python()
+    if python is None:
         return
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
         platforms = {
@@ -68,27 +66,14 @@ def soak(trials: int) -> int:
         platform = bake(Path(name), board_family="host")
         with _serving(platform, tracker):
             command = ["trials.py", tracker, "lab", TIMEOUT_SEC, "{}", *names]
-            found: List[Dict[str, Any]] = _run(python, platform, *command)["trials"]
+            found: List[Dict[str, Any]] = report_of(python, platform, *command)["trials"]
     return sum((trial["error"] == "NO_ERROR") == (trial["name"] == "good") for trial in found)
 
 
 def _tuned(python: str, platform: Path, tracker: int, boards: int, count: int) -> Dict[str, Any]:
-    found = _run(python, platform, "tune.py", tracker, "lab", count, boards)
+    found = report_of(python, platform, "tune.py", tracker, "lab", count, boards)
     assert not any(found["errors"]), found
     return found
-
-
-def _run(python: str, platform: Path, program: str, *arguments: object) -> Dict[str, Any]:
-    ran = subprocess.run(
-        [python, str(PROGRAMS / program), *map(str, arguments)],
-        cwd=platform,
-        env={**os.environ, "PYTHONPATH": str(platform)},
-        text=True,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    report: Dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return report
 
 
 @contextmanager

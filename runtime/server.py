@@ -657,6 +657,14 @@ class ProjectAPIHandler(metaclass=abc.ABCMeta):
     def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
         """Send all of `data` to the device, or raise IoTimeoutError or TransportClosedError."""
 
+    def lend_transport(self, socket: str) -> None:
+        """Hand the open device over to the client, who reads and writes it by itself until it closes it.
+
+        socket: where the client listens, see runtime/host/transports/lent.py. No request of TVM's: the host
+        tools ask, and use read_transport and write_transport where a handler has no answer.
+        """
+        raise JSONRPCError(ErrorCode.METHOD_NOT_FOUND, "lend_transport: this handler lends no transport")
+
 
 # ------------------------------------------------------------------------------ reading and checking requests
 
@@ -753,6 +761,7 @@ METHODS: Dict[str, Tuple[Tuple[str, Callable[[Any], bool], str], ...]] = {
     "close_transport": (),
     "read_transport": (("n", _is_count, "a whole number, 0 or more"), _TIMEOUT),
     "write_transport": (("data", _is_text, "base85 text"), _TIMEOUT),
+    "lend_transport": (("socket", *_TEXT),),
 }
 
 
@@ -828,6 +837,7 @@ class ProjectAPIServer:
             "close_transport": self._close_transport,
             "read_transport": self._read_transport,
             "write_transport": self._write_transport,
+            "lend_transport": self._lend_transport,
         }
 
     def log_to(self, log: Callable[..., None]) -> None:
@@ -972,6 +982,15 @@ class ProjectAPIServer:
                 ErrorCode.INVALID_PARAMS, f"write_transport: parameter data: want base85 text, got {error}"
             ) from None
         self._handler.write_transport(decoded, timeout_sec)
+        return "null"
+
+    def _lend_transport(self, socket: str) -> str:
+        if self._early:
+            raise JSONRPCError(
+                ErrorCode.INVALID_REQUEST,
+                f"lend_transport: want it before the first read, got {len(self._early)} bytes already",
+            )
+        self._handler.lend_transport(socket)
         return "null"
 
     def _options(self, method: str, given: Optional[Json]) -> Dict[str, Any]:

@@ -40,7 +40,8 @@ SERVER: Final = "microtvm_api_server.py"
 GRACE_SEC: Final = 5.0
 """What the server gets to end itself and its children, and again after SIGTERM."""
 
-READ_BYTES: Final = 1 << 20
+READ_BYTES: Final = 1 << 16
+"""One read takes all that a pipe of default size can hold."""
 
 _CONDITIONS: Final[Dict[str, Type[PlatformError]]] = {
     "IoTimeoutError": TransportTimeout,
@@ -141,6 +142,17 @@ class ApiConnection:
 
     def close_transport(self) -> None:
         self.call("close_transport", {})
+
+    def lend_transport(self, socket: str) -> None:
+        """Has the server send the open device's descriptors to `socket`; see transports/lent.py."""
+        self.call("lend_transport", {"socket": socket})
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server has closed its pipe."""
+        poll = select.poll()
+        poll.register(self._read_fd, 0)  # a hang-up is always reported
+        return bool(poll.poll(0))
 
     def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """The result of any method, by its name and the names of its parameters."""

@@ -122,6 +122,24 @@ class PlatformHandler(server.ProjectAPIHandler):
         except TransportClosed as error:
             raise server.TransportClosedError() from error
 
+    def lend_transport(self, socket: str) -> None:
+        from runtime.host.errors import TransportError
+        from runtime.host.transports.lent import lend
+        from runtime.host.transports.pipe import PipeTransport
+
+        if self._transport is None:
+            raise server.TransportClosedError()
+        own = type(self)
+        if (own.read_transport, own.write_transport) != (
+            PlatformHandler.read_transport,
+            PlatformHandler.write_transport,
+        ) or not isinstance(self._transport, PipeTransport):
+            raise TransportError(
+                "This platform reads and writes its device in a way of its own.",
+                "Use read_transport and write_transport.",
+            )
+        lend(self._transport.descriptors, socket)
+
     def _project(self) -> Project:
         from runtime.host.project import load_project
 

@@ -17,6 +17,9 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
+from runtime.host.rpc import RpcClient
+from runtime.host.session import Session
+from runtime.host.transports.lent import LentTransport, borrow
 from runtime.server import child_processes
 from tests.api.driving import ROOT, SCRIPT, ApiServer
 from tests.conftest import Platform
@@ -203,6 +206,39 @@ class TestOnEveryInterpreter:
             assert server.process.wait() == 0
         with pytest.raises(ProcessLookupError):
             os.kill(device, 0)
+
+
+class TestLending:
+    """The device's descriptors, for a client on this machine that reads and writes by itself."""
+
+    @staticmethod
+    def borrow(server: ApiServer) -> Tuple[int, int]:
+        return borrow(lambda name: server.ask("lend_transport", socket=name))
+
+    def test_a_session_over_what_was_lent(self, project: Path) -> None:
+        with serve(project) as server:
+            server.ask("build", options={})
+            for _ in range(2):
+                server.ask("open_transport", options={})
+                transport = LentTransport(self.borrow(server), lambda: None)
+                transport.open()
+                session = Session(transport)
+                session.open()
+                assert RpcClient(session).get_function("runtime.SystemLib")
+                transport.close()
+                server.ask("close_transport")
+                assert child_processes(server.process.pid) == []
+
+    def test_nothing_is_lent_that_is_not_open_or_was_read_from(self, project: Path) -> None:
+        with serve(project) as server:
+            assert server.error("lend_transport", socket="none")["message"] == "TransportClosedError"
+            server.ask("build", options={})
+            server.ask("open_transport", options={})
+            assert "Nobody takes the device" in server.error("lend_transport", socket="none")["message"]
+            timed_out = server.error("read_transport", n=1000, timeout_sec=0.5)  # the bytes of a reset came
+            assert timed_out["message"] == "IoTimeoutError"
+            early = server.error("lend_transport", socket="none")["message"]
+            assert "want it before the first read" in early
 
 
 class TestFailures:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import select
-from typing import ClassVar, Final, Optional
+from typing import ClassVar, Final, Optional, Tuple
 
 from runtime.host.errors import TransportClosed, TransportError, TransportTimeout
 from runtime.host.transports.base import deadline_in, remaining
@@ -73,6 +73,12 @@ class PipeTransport:
                 raise TransportTimeout(
                     f"{self.name} took only {done} of {len(data)} bytes in {timeout_sec:g} s.", self.STUCK
                 )
+
+    @property
+    def descriptors(self) -> Tuple[int, int]:
+        """What is read and what is written, while it is open; both do not block."""
+        self._check_open()
+        return self._reading, self._writing
 
     def _attach(self, reading: int, writing: int) -> None:
         """From now on these descriptors are read and written; who opened them closes them."""

@@ -3,7 +3,8 @@
 
 Both carry the same messages (see rpc.py): u64 number of bytes that follow, i32 code, operands. On the TCP
 side they follow one another, after a greeting: i32 magic, i32 length of a key, the key; answered in kind. On
-the device's side each is one normal message of the session; its bytes go through the project's API server.
+the device's side each is one normal message of the session. The project's API server has opened the device,
+and lends it; one that cannot is asked to read and to write.
 
 It is a process of its own because TVM waits for some answers with the interpreter lock held: a thread of
 TVM's process could not give them. It shares TVM's pipes to the API server. TVM must not use them until the
@@ -23,8 +24,7 @@ import signal
 import socket
 import struct
 import sys
-import time
-from typing import Any, Callable, Dict, Final, List, Optional, Tuple
+from typing import Any, Callable, Dict, Final, List, Optional, Protocol, Tuple
 
 from runtime.host.client import ApiConnection
 from runtime.host.errors import PlatformError, ProtocolError, TransportClosed, TransportTimeout
@@ -40,6 +40,8 @@ from runtime.host.rpc import (
     encode_sequence,
 )
 from runtime.host.session import HEADER, Session, Timeouts
+from runtime.host.transports.base import Transport, deadline_in, remaining
+from runtime.host.transports.lent import LentTransport, borrow
 
 GREETING: Final = struct.Struct("<ii")  # magic, length of the key
 MAGIC: Final = 0xFF271
@@ -140,8 +142,49 @@ class Control:
         return wait
 
 
-class HandedOverTransport:
+def read_in_slices(read: Callable[[float], bytes], timeout_sec: Optional[float], control: Control) -> bytes:
+    """read(seconds), for no longer than SLICE_SEC at a time: in between control.check() may end it.
+
+    Raises TransportTimeout when timeout_sec are over.
+    """
+    deadline = deadline_in(timeout_sec)
+    while True:
+        left = remaining(deadline)
+        try:
+            return read(SLICE_SEC if left is None else min(SLICE_SEC, left))
+        except TransportTimeout:
+            control.check()
+            if left is not None and left <= SLICE_SEC:
+                raise
+
+
+class Device(Transport, Protocol):
     """The device behind an API server whose transport TVM has opened, and will close."""
+
+    def expect(self, code: int, message: bytes) -> None:
+        """TVM has asked this; it is written next, and its answer is read next."""
+
+
+class LentDevice(LentTransport):
+    """A device that the API server has lent: the quickest way to it."""
+
+    def __init__(self, descriptors: Tuple[int, int], api: ApiConnection, control: Control) -> None:
+        super().__init__(descriptors, ask_lender=lambda: api.read_transport(1, 0.0))
+        self._api = api
+        self._control = control
+
+    def expect(self, code: int, message: bytes) -> None:
+        """Raises TransportClosed where the API server is gone: the device may not have noticed yet."""
+        if self._api.is_gone:
+            raise self._gone()
+
+    def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
+        read = super().read
+        return read_in_slices(lambda seconds: read(want, seconds), timeout_sec, self._control)
+
+
+class RequestedDevice:
+    """A device that is read and written by requests to the API server, as TVM does it."""
 
     def __init__(self, api: ApiConnection, control: Control) -> None:
         self._api = api
@@ -150,36 +193,27 @@ class HandedOverTransport:
         self._held_back: Optional[bytes] = None
         self._write_sec: Optional[float] = None
 
-    def expect(self, size: int) -> None:
-        """What is written next has an answer of at least so many bytes, which is read next.
-
-        This saves requests to the API server: the write goes out together with the first read, and that reads
-        the whole of a usual answer.
-        """
-        self._expected = size
+    def expect(self, code: int, message: bytes) -> None:
+        """This saves requests to the API server: the write goes out together with the first read, and that
+        reads the whole of a usual answer."""
+        self._expected = answer_bytes(code, message)
 
     def open(self) -> None:
         """TVM has done it."""
 
     def close(self) -> None:
-        self._api.close_transport()
+        """TVM will do it."""
 
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
-        until = None if timeout_sec is None else time.monotonic() + timeout_sec
-        first_want = max(want, self._expected)
-        self._expected = 0
-        while True:
-            left = SLICE_SEC if until is None else min(SLICE_SEC, max(0.0, until - time.monotonic()))
+        def read(seconds: float) -> bytes:
             data, self._held_back = self._held_back, None
-            try:
-                if data is not None:
-                    return self._api.exchange(data, self._write_sec, first_want, left)
-                return self._api.read_transport(first_want, left)
-            except TransportTimeout:
-                self._control.check()
-                if until is not None and time.monotonic() >= until:
-                    raise
-            first_want = want  # a device that restarts sends less than an answer
+            # A device that restarts sends less than an answer, so this much is asked for once.
+            count, self._expected = max(want, self._expected), 0
+            if data is None:
+                return self._api.read_transport(count, seconds)
+            return self._api.exchange(data, self._write_sec, count, seconds)
+
+        return read_in_slices(read, timeout_sec, self._control)
 
     def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
         if self._expected:
@@ -187,6 +221,14 @@ class HandedOverTransport:
             self._write_sec = timeout_sec
         else:
             self._api.write_transport(data, timeout_sec)
+
+
+def reach_device(api: ApiConnection, control: Control) -> Device:
+    """The device of an API server, in the quickest way that this server knows."""
+    try:
+        return LentDevice(borrow(api.lend_transport), api, control)
+    except (PlatformError, AttributeError):  # AttributeError: a system without such sockets
+        return RequestedDevice(api, control)
 
 
 def answer_bytes(code: int, message: bytes) -> int:
@@ -255,7 +297,7 @@ class Caller:
         return b"".join(parts)
 
 
-def relay(caller: Caller, session: Session, transport: HandedOverTransport) -> None:
+def relay(caller: Caller, session: Session, device: Device) -> None:
     """Answer requests until TVM is done with the device (EOFError, too) or the relay is to end (Stopped)."""
     failure = b""
     while True:
@@ -264,7 +306,7 @@ def relay(caller: Caller, session: Session, transport: HandedOverTransport) -> N
             return
         if not failure:
             try:
-                transport.expect(answer_bytes(code, message))
+                device.expect(code, message)
                 session.send(message)
                 caller.send(session.receive())
                 continue
@@ -293,8 +335,9 @@ def serve(control: Control) -> None:
     """Open a session as asked for, say so, and relay."""
     task = control.task()
     api = ApiConnection("the project", task["read_fd"], task["write_fd"])
-    transport = HandedOverTransport(api, control)
-    session = Session(transport, timeouts=Timeouts(*task["timeouts"]), on_log=_show)
+    device = reach_device(api, control)
+    device.open()
+    session = Session(device, timeouts=Timeouts(*task["timeouts"]), on_log=_show)
     try:
         session.open()
     except PlatformError as error:
@@ -305,15 +348,16 @@ def serve(control: Control) -> None:
         with socket.socket(fileno=task["listener_fd"]) as listener:
             caller = accept(listener, task["key"], control)
         with contextlib.suppress(EOFError):
-            relay(caller, session, transport)
+            relay(caller, session, device)
         is_open = True  # TVM has dropped the connection, and may never close its transport
     except Stopped:
         is_open = False
     with contextlib.suppress(PlatformError):  # the device may be in the middle of something, or gone
         session.send(encode_message(SHUTDOWN))
+    device.close()
     if is_open:
         with contextlib.suppress(PlatformError):
-            transport.close()
+            api.close_transport()
 
 
 def _show(text: str) -> None:

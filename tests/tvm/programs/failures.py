@@ -78,6 +78,7 @@ with Case("refused", tvm.error.RPCError) as (session, _):
 with Case("server killed", TransportClosedError, tvm.error.RPCError) as (_, executor):
     (server,) = [process for process in children() if "microtvm_api_server.py" in " ".join(process.cmdline())]
     server.kill()
+    server.wait()  # for as long as the device has not noticed either, it answers
     executor.run()
 
 other = micro.Session(micro.GeneratedProject.from_directory(f"{scratch}/project", {}).transport())
