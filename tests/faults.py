@@ -134,6 +134,7 @@ class FaultyBoard:
         self._lock = threading.Lock()
         self._wake_read, self._wake_write = os.pipe()
         self._ends = self._restarts = False
+        self._restarted = threading.Event()
         self._plug_in()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -163,9 +164,12 @@ class FaultyBoard:
         os.write(self._wake_write, b"x")
 
     def restart(self) -> None:
-        """As a press of the reset button. The thread does it, which may just read what that closes."""
+        """As a press of the reset button; nothing happens while it is unplugged. The thread does it, which
+        may just read what that closes."""
+        self._restarted.clear()
         self._restarts = True
         os.write(self._wake_write, b"x")
+        self._restarted.wait()
 
     def passed(self) -> Tuple[int, int]:
         """Bytes to the device, and to the host, since the faults were set."""
@@ -223,7 +227,9 @@ class FaultyBoard:
                     if self._restarts and self._process is not None:
                         self._power_off()
                         self._power_on()
-                    self._restarts = False
+                    if self._restarts:
+                        self._restarts = False
+                        self._restarted.set()
                 continue
             with self._lock:
                 self._pass_on_late()

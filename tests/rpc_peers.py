@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two that a served board talks to, without TVM: the tracker, and a client."""
+"""A served board and the two that it talks to, without TVM: the tracker, and a client."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import socket
 import socketserver
 import struct
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from runtime.host.rpc import GET_GLOBAL_FUNC, Handle, decode_return, encode_message, encode_sequence
+from runtime.server import child_processes
+from tests.conftest import Platform
 
 DEADLINE_SEC = 60.0
 TRACKER_MAGIC = struct.pack("<i", 0x2F271)
 RPC_MAGIC = 0xFF271
+MODEL = Path(__file__).with_name("data").joinpath("models/mlp_f32_aot.tar").read_bytes()
+SYSTEM_LIB = "runtime.SystemLib"
 
 
 class Offer(NamedTuple):
@@ -126,6 +134,53 @@ class Client:
     def vanish(self) -> None:
         """Be gone without a word."""
         self.connection.close()
+
+
+class ServedBoard:
+    """A running serve, and its tracker. tools: a directory whose programs come before those of PATH."""
+
+    def __init__(self, platform: Platform, tracker: Tracker, *options: str, tools: str = "") -> None:
+        self.tracker = tracker
+        self.scratch = platform.path.parent / "scratch"
+        self.scratch.mkdir(exist_ok=True)
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "runtime.host", "serve"),
+                *("--tracker", tracker.address, "--key", "lab", *options),
+            ],
+            cwd=platform.path,
+            env={
+                **os.environ,
+                "TMPDIR": str(self.scratch),
+                "PATH": os.pathsep.join(filter(None, (tools, os.environ["PATH"]))),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def session(self, *arguments: Any, options: str = "") -> Client:
+        return Client(self.tracker.next_offer(), *arguments, options=options)
+
+    def works(self) -> bool:
+        """Whether a model is built and answers, after all that has happened."""
+        client = self.session(*session_of(MODEL))
+        found = client.finds(SYSTEM_LIB)
+        client.shut_down()
+        return found
+
+    def below(self) -> List[int]:
+        """All processes that it has started."""
+        found = child_processes(self.process.pid)
+        for process_id in found:
+            found += child_processes(process_id)
+        return found
+
+    def end(self) -> str:
+        """What it has printed, after it was asked to end."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.communicate(timeout=DEADLINE_SEC)[0]
 
 
 def session_of(archive: bytes, options: Optional[Dict[str, Any]] = None) -> Tuple[Any, ...]:

@@ -6,10 +6,8 @@ from __future__ import annotations
 import os
 import signal
 import struct
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator
 
 import pytest
 
@@ -21,48 +19,20 @@ from runtime.host.tvm.door import limit_of
 from runtime.host.tvm.request import MAX_ARCHIVE_BYTES, Refused, Served, read_request
 from runtime.host.tvm.tracker import Tracker as OurTracker
 from runtime.host.tvm.tracker import TrackerLost
-from runtime.server import child_processes
 from tests.conftest import Platform
-from tests.rpc_peers import DEADLINE_SEC, RPC_MAGIC, Client, Tracker, session_of
+from tests.rpc_peers import (
+    DEADLINE_SEC,
+    MODEL,
+    RPC_MAGIC,
+    SYSTEM_LIB,
+    Client,
+    ServedBoard,
+    Tracker,
+    session_of,
+)
 
-MODEL = Path(__file__).parents[1].joinpath("data/models/mlp_f32_aot.tar").read_bytes()
-SYSTEM_LIB = "runtime.SystemLib"
 DEV_GET_ATTR = 12
 EXISTS = 0
-
-
-class Board:
-    """A running serve, and its tracker."""
-
-    def __init__(self, platform: Platform, tracker: Tracker, *options: str) -> None:
-        self.tracker = tracker
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "runtime.host", "serve"),
-                *("--tracker", tracker.address, "--key", "lab", *options),
-            ],
-            cwd=platform.path,
-            env={**os.environ, "TMPDIR": str(platform.path.parent)},  # for what a killed one leaves
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def session(self, *arguments: Any, options: str = "") -> Client:
-        return Client(self.tracker.next_offer(), *arguments, options=options)
-
-    def below(self) -> List[int]:
-        """All processes that it has started."""
-        found = child_processes(self.process.pid)
-        for process_id in found:
-            found += child_processes(process_id)
-        return found
-
-    def end(self) -> str:
-        """What it has printed, after it was asked to end."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        return self.process.communicate(timeout=DEADLINE_SEC)[0]
 
 
 @pytest.fixture
@@ -73,34 +43,34 @@ def tracker() -> Iterator[Tracker]:
 
 
 @pytest.fixture
-def served(default_platform: Platform, tracker: Tracker) -> Iterator[Board]:
-    served = Board(default_platform, tracker)
+def served(default_platform: Platform, tracker: Tracker) -> Iterator[ServedBoard]:
+    served = ServedBoard(default_platform, tracker)
     yield served
     served.end()
 
 
 class TestQueue:
-    def test_a_board_is_offered_where_it_listens(self, served: Board, tracker: Tracker) -> None:
+    def test_a_board_is_offered_where_it_listens(self, served: ServedBoard, tracker: Tracker) -> None:
         offer = tracker.next_offer()
         assert tracker.infos == [{"key": "server:lab", "addr": ["127.0.0.1", offer.port]}]
         assert (offer.queue, offer.address) == ("lab", "127.0.0.1")
         assert offer.match_key.rpartition(":")[0] == "lab"  # the tracker finds the queue by it
 
-    def test_whoever_has_no_match_key_is_sent_away(self, served: Board, tracker: Tracker) -> None:
+    def test_whoever_has_no_match_key_is_sent_away(self, served: ServedBoard, tracker: Tracker) -> None:
         offer = tracker.next_offer()
         assert Client(offer, match_key="lab:guessed").magic == RPC_MAGIC + 2
         assert Client(offer).server_key == b"server:lab"
 
     @pytest.mark.slow
     def test_a_board_that_was_taken_and_not_used_is_offered_again(
-        self, served: Board, tracker: Tracker
+        self, served: ServedBoard, tracker: Tracker
     ) -> None:
         first = tracker.next_offer()
         tracker.taken.append(first.match_key)
         second = tracker.next_offer()
         assert second.port == first.port and second.match_key != first.match_key
 
-    def test_a_tracker_that_restarts_is_joined_again(self, served: Board, tracker: Tracker) -> None:
+    def test_a_tracker_that_restarts_is_joined_again(self, served: ServedBoard, tracker: Tracker) -> None:
         first = tracker.next_offer()
         tracker.stop()
         tracker.gone.get(timeout=DEADLINE_SEC)
@@ -122,7 +92,7 @@ class TestQueue:
 
 
 class TestSession:
-    def test_a_client_may_look_whether_there_is_a_board(self, served: Board) -> None:
+    def test_a_client_may_look_whether_there_is_a_board(self, served: ServedBoard) -> None:
         client = served.session()
         assert client.ask(DEV_GET_ATTR, CPU, EXISTS) == 1
         assert client.ask(DEV_GET_ATTR, CPU, 1) is None
@@ -131,7 +101,7 @@ class TestSession:
         served.tracker.next_offer()
 
     @pytest.mark.slow
-    def test_a_model_is_built_and_the_board_answers(self, served: Board) -> None:
+    def test_a_model_is_built_and_the_board_answers(self, served: ServedBoard) -> None:
         for _ in range(2):
             client = served.session(*session_of(MODEL, {"board": "host", "serial_number": "lab"}))
             assert client.finds(SYSTEM_LIB) and not client.finds("no.such.function")
@@ -139,19 +109,19 @@ class TestSession:
         served.tracker.next_offer()
         assert not served.below()
 
-    def test_what_cannot_be_built_is_the_answer_to_the_first_question(self, served: Board) -> None:
+    def test_what_cannot_be_built_is_the_answer_to_the_first_question(self, served: ServedBoard) -> None:
         client = served.session(*session_of(b"no archive"))
         with pytest.raises(DeviceError, match="ArchiveError: "):
             client.finds(SYSTEM_LIB)
         served.tracker.next_offer()  # though the client keeps its connection
 
-    def test_what_is_refused_is_told(self, served: Board) -> None:
+    def test_what_is_refused_is_told(self, served: ServedBoard) -> None:
         client = served.session(*session_of(MODEL, {"extra_files_tar": "/etc/passwd"}))
         with pytest.raises(DeviceError, match="extra_files_tar is about the machine"):
             client.finds(SYSTEM_LIB)
 
     @pytest.mark.slow
-    def test_a_client_that_vanishes_frees_the_board(self, served: Board) -> None:
+    def test_a_client_that_vanishes_frees_the_board(self, served: ServedBoard) -> None:
         served.session(*session_of(MODEL)).vanish()  # while its model is built
         running = served.session(*session_of(MODEL))
         assert running.finds(SYSTEM_LIB)
@@ -160,7 +130,7 @@ class TestSession:
         assert not served.below()
 
     @pytest.mark.slow
-    def test_a_board_that_vanishes_ends_the_session(self, served: Board) -> None:
+    def test_a_board_that_vanishes_ends_the_session(self, served: ServedBoard) -> None:
         client = served.session(*session_of(MODEL))
         assert client.finds(SYSTEM_LIB)
         os.kill(served.below()[-1], signal.SIGKILL)
@@ -169,7 +139,7 @@ class TestSession:
         assert served.session(*session_of(MODEL)).finds(SYSTEM_LIB)
 
     @pytest.mark.slow
-    def test_a_session_ends_when_its_time_is_up(self, served: Board) -> None:
+    def test_a_session_ends_when_its_time_is_up(self, served: ServedBoard) -> None:
         client = served.session(*session_of(MODEL), options=" -timeout=1.5")
         assert client.finds(SYSTEM_LIB)
         with pytest.raises(DeviceError, match=r"RPCSessionTimeoutError: The 1.5 s of this session ended"):
@@ -183,7 +153,7 @@ class TestRack:
     def test_all_its_boards_end_with_it(
         self, default_platform: Platform, tracker: Tracker, number: signal.Signals
     ) -> None:
-        rack = Board(default_platform, tracker, "--boards", "2")
+        rack = ServedBoard(default_platform, tracker, "--boards", "2")
         offers = [tracker.next_offer(), tracker.next_offer()]
         assert offers[0].port != offers[1].port
         clients = [Client(offer, *session_of(MODEL)) for offer in offers]
