@@ -19,12 +19,12 @@ from runtime import server
 from runtime.host.board_rules import broken_rule
 from runtime.host.errors import BoardError
 from runtime.host.fields import Field, WrongField, address, count, flag, number, one_of, read_fields, text
+from runtime.host.transports.resets import RESETS
 
 SCHEMA_VERSION: Final = 1
 
 TRANSPORTS: Final = ("process", "serial", "socket")
 VERIFIED: Final = ("run", "emulated", "built")
-RESETS: Final = ("none", "dtr_rts", "touch_1200", "debug_probe")
 BARE_METAL: Final = ("cortex_m", "riscv")  # ports whose entries must describe the chip
 CUSTOM: Final = "custom"  # the port that an owner writes, in the platform's own port/
 EMULATOR: Final = "qemu"  # the runner that starts an emulated board

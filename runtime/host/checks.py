@@ -14,7 +14,7 @@ from runtime.host.boards import CUSTOM, EMULATOR, Board, choose_board
 from runtime.host.build import build, find_compiler
 from runtime.host.errors import DeviceError, PlatformError, ToolMissing
 from runtime.host.flash import OWN_COMMAND, flash, flash_commands
-from runtime.host.link import run_standalone
+from runtime.host.link import run_standalone, wants_emulator
 from runtime.host.open_items import open_items
 from runtime.host.platform import Platform
 from runtime.host.project import Project, generate, load_project
@@ -170,9 +170,8 @@ class _Bench:
             yield "flash tool", self._flash_tool
 
     def _is_emulated(self) -> bool:
-        runner = self._attached.get("runner") or self.board.runner
-        real = self._attached.get("port") or self._attached.get("serial_number")
-        return runner == EMULATOR and EMULATOR in self.board.runners and not real
+        attached = (self._attached.get(name) for name in ("runner", "port", "serial_number"))
+        return EMULATOR in self.board.runners and wants_emulator(self.board, *attached)
 
     def _compiler(self) -> str:
         cross = str(self._config["CROSS"])

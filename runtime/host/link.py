@@ -64,8 +64,14 @@ def is_emulated(
     **_: Any,
 ) -> bool:
     """Whether the project's device is an emulator that is started for each session."""
-    chosen = runner or project.settings.get("runner") or project.board().runner
-    return chosen == EMULATOR and not port and not serial_number
+    return wants_emulator(project.board(), runner or project.settings.get("runner"), port, serial_number)
+
+
+def wants_emulator(
+    board: Board, runner: Optional[str], port: Optional[str], serial_number: Optional[str]
+) -> bool:
+    """Whether a board that is attached so is an emulated one. runner: None for the board's own."""
+    return (runner or board.runner) == EMULATOR and not port and not serial_number
 
 
 def starts_here(project: Project, **attached: Any) -> bool:

@@ -85,12 +85,7 @@ class Session:
         self._established_sec = self._timeouts.session_established_timeout_sec or None
         self._unframer = Unframer(max_payload)
         self._inbox: Deque[bytes] = deque()
-        self._received = 0
-        self._heard = b""
-        self._packets = 0
-        self._restarts = 0
-        self._echoes = 0
-        self._words = ""
+        self._forget()
         self._nonce = 0
         self._header = b""  # of a normal message; empty while there is no session
         self._broken = ""
@@ -110,12 +105,7 @@ class Session:
         """
         self._unframer = Unframer(self._unframer.max_payload)
         self._inbox.clear()
-        self._received = 0
-        self._heard = b""
-        self._packets = 0
-        self._restarts = 0
-        self._echoes = 0
-        self._words = ""
+        self._forget()
         self._header = b""
         self._broken = ""
         self._establish()
@@ -311,6 +301,15 @@ class Session:
         self._words = body.decode("utf-8", "replace")
         if self._on_log is not None:
             self._on_log(self._words)
+
+    def _forget(self) -> None:
+        """What is told as evidence begins anew."""
+        self._received = 0
+        self._heard = b""
+        self._packets = 0
+        self._restarts = 0
+        self._echoes = 0
+        self._words = ""
 
     def _evidence(self) -> Evidence:
         unframer = self._unframer

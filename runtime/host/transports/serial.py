@@ -28,16 +28,10 @@ from runtime.host.holders import Holder, holders
 from runtime.host.lock import BoardLock, port_lock
 from runtime.host.tools import how_to_install_packages
 from runtime.host.transports.pipe import PipeTransport
+from runtime.host.transports.resets import RESETS
 
 if TYPE_CHECKING:
     import serial
-
-RESETS: Final = {
-    "none": "nothing: the firmware runs on as it is",
-    "dtr_rts": "a pulse on the lines DTR and RTS, as boards take it that are programmed over their port",
-    "touch_1200": "the port is opened and closed at 1200 baud, which USB boards take as a wish to restart",
-    "debug_probe": "nothing here: the tool that flashes the board resets it",
-}
 
 HOLD_SEC: Final = 0.1
 """How long a reset is held: more than the RC circuits of boards need."""
