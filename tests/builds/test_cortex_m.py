@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import tarfile
 import time
 from pathlib import Path
-from struct import pack
 
 import pytest
 
@@ -16,25 +13,32 @@ from runtime.host import link
 from runtime.host.boards import load_boards
 from runtime.host.build import build
 from runtime.host.device import running_model
-from runtime.host.errors import ArchiveError, BuildError, ProtocolError
+from runtime.host.errors import ArchiveError, BuildError
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
-from runtime.host.rpc import CALL_FUNC, RpcClient, decode_return, encode_message, encode_sequence
 from runtime.host.runners.table import find_runner
-from tests.conftest import Baker
-from tests.emulated import DIGITS, ROOM_OF_A_CALL, answers_as_expected, classifies_digits, new_session
+from tests.emulated import (
+    DIGITS,
+    Family,
+    User,
+    answers_as_expected,
+    classifies_digits,
+    nonces,
+    prints_and_allocates,
+    symbols,
+    takes_its_longest_packet_while_it_computes,
+    tar_of,
+    told_of_a_fault,
+)
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data"
-USER_CODE = Path(__file__).with_name("user_code.c")
 BOARDS = load_boards(ROOT / "{{cookiecutter.platform_slug}}/families/cortex_m/boards.json")
 EMULATED = [board.name for board in BOARDS.values() if "qemu" in board.runners]
 REAL = [board.name for board in BOARDS.values() if set(board.runners) != {"qemu"}]
 EVERY_DIGIT = ("mps2_an385", "mps2_an386", "microbit")
-# The functions of user_code.c, by their number.
-RECURSES, READS, JUMPS, RUNS_GARBAGE, GIVES_UP, ABORTS, PRINTS, ALLOCATES, COMPUTES, ADDS_UP = range(10)
 MODELS = [
     *((board, "mlp_f32_aot") for board in EMULATED),
     *((board, "kws_i8_graph") for board in EMULATED if BOARDS[board].ram_bytes >= 128 * 1024),
@@ -42,53 +46,19 @@ MODELS = [
 
 
 @pytest.fixture(scope="module")
-def platforms(tmp_path_factory):
-    baker = Baker(tmp_path_factory.mktemp("cortex_m"))
-    return {
-        name: load_platform(baker(board_family="cortex_m", build_system=name).path)
-        for name in ("make", "cmake")
-    }
+def family(tmp_path_factory):
+    return Family("cortex_m", tmp_path_factory.mktemp("cortex_m"))
 
 
 @pytest.fixture
-def built(platforms, tmp_path):
+def built(family):
     """built(board, archive) is its project. The boards take turns with the build systems."""
 
     def make(board, archive, build_system=None, **options):
         build_system = build_system or ("make", "cmake")[list(BOARDS).index(board) % 2]
-        options = {"board": board, "warning_as_error": True, **options}
-        project = generate(platforms[build_system], archive, tmp_path / "project", options)
-        build(project)
-        return project
+        return family.build(board, archive, build_system, **options)
 
     return make
-
-
-@pytest.fixture(scope="module")
-def with_user_code(platforms, tmp_path_factory):
-    """board -> its project with user_code.c, built when it is first asked for."""
-    scratch = tmp_path_factory.mktemp("user")
-    with tarfile.open(scratch / "user_code.tar", "w") as tar:
-        tar.add(USER_CODE, USER_CODE.name)
-    projects = {}
-
-    def project(board):
-        if board not in projects:
-            options = {"board": board, "extra_files_tar": str(scratch / "user_code.tar")}
-            projects[board] = generate(platforms["make"], DIGITS / "digits_aot.tar", scratch / board, options)
-            build(projects[board])
-        return projects[board]
-
-    return project
-
-
-def symbols(project):
-    listing = subprocess.run(
-        ["arm-none-eabi-nm", str(project.firmware)], capture_output=True, text=True, check=True
-    ).stdout
-    return {
-        name: int(address, 16) for address, name in re.findall(r"^(\w+) \w (\S+)$", listing, re.MULTILINE)
-    }
 
 
 @pytest.mark.parametrize("board", EMULATED)
@@ -140,7 +110,7 @@ def test_objects_that_a_board_cannot_run_are_refused(built, board, name, reason)
 
 @pytest.mark.parametrize("board", REAL)
 def test_a_real_board_is_built_for_its_own_memory(built, board):
-    names = symbols(built(board, DIGITS / "digits_aot.tar"))
+    names = symbols(built(board, DIGITS / "digits_aot.tar"), "arm-none-eabi-nm")
     entry = BOARDS[board]
     assert entry.flash.address <= names["mtvm_reset"] < entry.flash.address + entry.flash.bytes
     assert names["mtvm_stack_bottom"] == entry.ram.address
@@ -166,14 +136,16 @@ def test_a_baud_rate_that_the_clock_cannot_make_is_told_when_compiling(bake, tmp
 
 
 FAULTS = [
-    (READS, 0xFFFFFFF0, r"no such memory; code, address: 0x\w{8} 0xfffffff0"),
-    (JUMPS, 0xE0000001, r"memory fault; code, caller: 0xe0000000 0x\w{8}"),
-    (RUNS_GARBAGE, 0, r"no valid instruction; code, caller: 0x\w{8} 0x\w{8}"),
-    (GIVES_UP, 0x1234, r"the firmware stopped itself; error, caller: 0x00001234 0x\w{8}"),
-    (ABORTS, 0, r"the firmware stopped itself; signal, caller: 0x00000006 0x\w{8}"),
+    (User.READS, 0xFFFFFFF0, r"no such memory; code, address: 0x\w{8} 0xfffffff0"),
+    (User.JUMPS, 0xE0000001, r"memory fault; code, caller: 0xe0000000 0x\w{8}"),
+    (User.RUNS_GARBAGE, 0, r"no valid instruction; code, caller: 0x\w{8} 0x\w{8}"),
+    (User.GIVES_UP, 0x1234, r"the firmware stopped itself; error, caller: 0x00001234 0x\w{8}"),
+    (User.ABORTS, 0, r"the firmware stopped itself; signal, caller: 0x00000006 0x\w{8}"),
+    (User.STORES, 0xFFFFFFF0, r"no such memory; code, address: 0x\w{8} 0xfffffff0"),
+    (User.CALLS_THE_SYSTEM, 0, r"unexpected interrupt; code, caller: 0x\w{8} 0x\w{8}"),
 ]
-OVERFLOW = (RECURSES, 0, r"the stack overflowed; stack, its end: 0x\w{8} 0x\w{8}")
-ON_A_CORTEX_M0 = [(RUNS_GARBAGE, 0, r"hard fault; code, caller: 0x\w{8} 0x\w{8}"), FAULTS[3]]
+OVERFLOW = (User.RECURSES, 0, r"the stack overflowed; stack, its end: 0x\w{8} 0x\w{8}")
+ON_A_CORTEX_M0 = [(User.RUNS_GARBAGE, 0, r"hard fault; code, caller: 0x\w{8} 0x\w{8}"), FAULTS[3]]
 
 
 @pytest.mark.parametrize(
@@ -185,27 +157,15 @@ ON_A_CORTEX_M0 = [(RUNS_GARBAGE, 0, r"hard fault; code, caller: 0x\w{8} 0x\w{8}"
         *((board, *FAULTS[0]) for board in ("mps2_an500", "mps3_an547", "netduinoplus2")),
     ],
 )
-def test_a_fault_is_told_in_words_and_the_board_starts_again(with_user_code, board, what, number, words):
-    transport = link.open_transport(with_user_code(board))
-    try:
-        logs = []
-        session = new_session(transport, logs)
-        with pytest.raises(ProtocolError, match="restarted"):
-            RpcClient(session).get_function("user")(what, number)
-        assert re.fullmatch(f"fault: {words}", logs[-1])
-        again = new_session(transport, logs)
-        assert RpcClient(again).get_function("user")(COMPUTES, 1) >= 1
-        again.close()
-    finally:
-        transport.close()
+def test_a_fault_is_told_in_words_and_the_board_starts_again(family, board, what, number, words):
+    said = told_of_a_fault(family.with_user_code(board), what, number)
+    assert re.fullmatch(f"fault: {words}", said)
 
 
 def test_a_fault_before_the_server_is_there_is_told_as_text(built, tmp_path):
     code = tmp_path / "early.c"
     code.write_text("__attribute__((constructor)) static void early(void) { __builtin_trap(); }\n")
-    with tarfile.open(tmp_path / "early.tar", "w") as tar:
-        tar.add(code, code.name)
-    extra = str(tmp_path / "early.tar")
+    extra = tar_of(code, tmp_path / "early.tar")
     transport = link.open_transport(built("mps2_an385", DIGITS / "digits_aot.tar", extra_files_tar=extra))
     try:
         said = b""
@@ -217,51 +177,27 @@ def test_a_fault_before_the_server_is_there_is_told_as_text(built, tmp_path):
 
 
 @pytest.mark.parametrize("board", ["mps2_an385", "microbit", "mps2_an505"])
-def test_what_is_printed_is_a_log_message_and_memory_is_allocated(with_user_code, board):
-    logs = []
-    with running_model(with_user_code(board), on_log=logs.append) as executor:
-        user = executor.rpc.get_function("user")
-        user(PRINTS, 42)
-        assert user(ALLOCATES, 1000) == 1
-        assert user(ALLOCATES, 100_000_000) == 0
-    assert logs == ["42 and words", "no end of line", "", "last"]
+def test_what_is_printed_is_a_log_message_and_memory_is_allocated(family, board):
+    prints_and_allocates(family.with_user_code(board), 1000)
 
 
 @pytest.mark.parametrize("board", ["mps2_an385", "mps2_an505", "lm3s6965evb", "netduino2", "microbit"])
-def test_a_packet_that_comes_while_a_kernel_runs_waits_whole(with_user_code, board):
-    """The longest packet that the device takes, each byte of which is escaped on the wire."""
-    with running_model(with_user_code(board)) as executor:
-        rpc = executor.rpc
-        user = rpc.get_function("user").handle
-        longest = b"\xff" * (rpc.max_packet_bytes() - ROOM_OF_A_CALL)
-        for arguments in ([COMPUTES, 100_000], [ADDS_UP, longest]):
-            rpc.session.send(encode_message(CALL_FUNC, pack("<Q", user.value) + encode_sequence(arguments)))
-        answers = [decode_return(rpc.session.receive(), "user") for _ in range(2)]
-        assert answers[0][-1] >= 100_000
-        assert answers[1][-1] == 255 * len(longest)
+def test_a_packet_that_comes_while_a_kernel_runs_waits_whole(family, board):
+    takes_its_longest_packet_while_it_computes(family.with_user_code(board))
 
 
 @pytest.mark.parametrize("board", ["mps2_an385", "microbit"])
-def test_the_clock_neither_goes_back_nor_loses_a_period(with_user_code, board):
+def test_the_clock_neither_goes_back_nor_loses_a_period(family, board):
     """The 24 bits of mps2_an385's SysTick wrap twice meanwhile."""
-    with running_model(with_user_code(board)) as executor:
+    with running_model(family.with_user_code(board)) as executor:
         user = executor.rpc.get_function("user")
         started = time.monotonic()
-        took = user(COMPUTES, 1_500_000)
+        took = user(User.COMPUTES, 1_500_000)
         assert 1_500_000 <= took <= (time.monotonic() - started) * 1e6
         assert time.monotonic() - started < 1.5 + 0.6, "a period of SysTick is 0.67 s"
 
 
 @pytest.mark.parametrize("board", ["mps2_an385", "microbit"])
-def test_the_nonce_differs_between_resets(with_user_code, board):
-    transport = link.open_transport(with_user_code(board))
-    try:
-        nonces = set()
-        for _ in range(10):
-            session = new_session(transport, [])
-            nonces.add(session.session_id >> 8)
-            with pytest.raises(ProtocolError, match="restarted"):
-                RpcClient(session).get_function("user")(GIVES_UP, 0)
-        assert len(nonces) > 5, "of 10 out of 255, seven or more differ in all but one of 50,000 cases"
-    finally:
-        transport.close()
+def test_the_nonce_differs_between_resets(family, board):
+    found = nonces(family.with_user_code(board), 10)
+    assert len(found) > 5, "of 10 out of 255, seven or more differ in all but one of 50,000 cases"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an owner may add to a Cortex-M project: device functions, some of which go wrong. */
+/* What an owner may add to a project: device functions, some of which go wrong. */
+#include <assert.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,10 @@ FUNCTION(recurses) { RETURN(recurse((int)args[0].v_int64)); }
 
 FUNCTION(reads) { RETURN(*(volatile int *)(uintptr_t)args[0].v_int64); }
 
+FUNCTION(stores) { RETURN(*(volatile int *)(uintptr_t)args[0].v_int64 = 1); }
+
+FUNCTION(writes_code) { RETURN(*(volatile uint8_t *)(uintptr_t)stores = (uint8_t)args[0].v_int64); }
+
 FUNCTION(jumps) {
   ((void (*)(void))(uintptr_t)args[0].v_int64)();
   RETURN(0);
@@ -31,7 +37,11 @@ FUNCTION(jumps) {
 
 FUNCTION(runs_garbage) {
   (void)args;
+#ifdef __riscv
+  __asm volatile(".word 0");
+#else
   __asm volatile(".short 0xdeff");
+#endif
   RETURN(0);
 }
 
@@ -46,40 +56,66 @@ FUNCTION(aborts) {
   RETURN(0);
 }
 
+FUNCTION(asserts) {
+  assert(args[0].v_int64 != 0);
+  RETURN(0);
+}
+
+FUNCTION(calls_the_system) {
+  (void)args;
+#ifdef __riscv
+  __asm volatile("ecall");
+#else
+  __asm volatile("svc 0");
+#endif
+  RETURN(0);
+}
+
 FUNCTION(prints) {
   printf("%d and %s\n", (int)args[0].v_int64, "words");
   printf("no end");
   printf(" of line\n\nlast\n");
+  puts("one\ntwo");
   RETURN(0);
 }
 
+/* 0, or why not. */
 FUNCTION(allocates) {
   void *block = malloc((size_t)args[0].v_int64);
-  const int found = block != NULL;
+  const int error = block == NULL ? errno : 0;
   free(block);
-  RETURN(found);
+  RETURN(error);
 }
+
+#ifdef __riscv
+#define CSR(words) ".option push\n\t.option arch, +zicsr\n\t" words "\n\t.option pop\n\t"
+#define MASK_INTERRUPTS CSR("csrci mstatus, 8")
+#define UNMASK_INTERRUPTS CSR("csrsi mstatus, 8")
+#else
+#define MASK_INTERRUPTS "cpsid i"
+#define UNMASK_INTERRUPTS "cpsie i"
+#endif
 
 /* The time that it took, in microseconds: at least as many as it is told. -1 when the clock went back. It is
  * read with interrupts masked in turn with interrupts on. */
 FUNCTION(computes) {
   const uint64_t begun = mtvm_timer_ticks();
-  const uint64_t end = begun + (uint64_t)args[0].v_int64 * (mtvm_timer_hz / 1000000);
+  const uint64_t ticks = (uint64_t)args[0].v_int64 * mtvm_timer_hz / 1000000 + 1;
   uint64_t now = begun;
-  for (unsigned turn = 0; now < end; turn++) {
+  for (unsigned turn = 0; now - begun < ticks; turn++) {
     const uint64_t last = now;
     if (turn % 2 == 0) {
-      __asm volatile("cpsid i" ::: "memory");
+      __asm volatile(MASK_INTERRUPTS ::: "memory");
     }
     for (volatile int i = 0; i < 50; i++) {
     }
     now = mtvm_timer_ticks();
-    __asm volatile("cpsie i" ::: "memory");
+    __asm volatile(UNMASK_INTERRUPTS ::: "memory");
     if (now < last) {
       RETURN(-1);
     }
   }
-  RETURN((int64_t)((now - begun) / (mtvm_timer_hz / 1000000)));
+  RETURN((int64_t)((now - begun) * 1000000 / mtvm_timer_hz));
 }
 
 FUNCTION(adds_up) {
@@ -94,7 +130,8 @@ FUNCTION(adds_up) {
 /* user(which, number): as the firmware has room for few names. */
 FUNCTION(user) {
   static int (*const functions[])(TVMValue *, int *, int, TVMValue *, int *, void *) = {
-      recurses, reads, jumps, runs_garbage, gives_up, aborts, prints, allocates, computes, adds_up,
+      recurses, reads,  stores, writes_code, jumps,    runs_garbage,     gives_up,
+      aborts,   asserts, prints, allocates,   computes, calls_the_system, adds_up,
   };
   return functions[args[0].v_int64](args + 1, codes + 1, count - 1, result, result_code, resource);
 }
