@@ -69,6 +69,10 @@ class Tracker:
     def next_offer(self) -> Offer:
         return self.offers.get(timeout=DEADLINE_SEC)
 
+    def say(self, data: bytes) -> None:
+        """Send what nobody has asked for."""
+        self._connections[-1].sendall(data)
+
     def stop(self) -> None:
         self._listener.shutdown()
         self._listener.server_close()

@@ -213,12 +213,17 @@ class TestTrust:
             ((*session_of(MODEL)[:4], None, 1), "name a directory"),
             ((*session_of(MODEL)[:3], "{", None, 0), "not JSON"),
             ((*session_of(MODEL)[:3], "[1]", None, 0), "no table"),
+            ((*session_of(MODEL)[:3], "[" * 60_000, None, 0), "not JSON"),
             (session_of(bytes(MAX_ARCHIVE_BYTES + 1)), "this board takes"),
         ],
     )
     def test_requests_that_are_refused(self, arguments: Any, why: str) -> None:
         with pytest.raises(Refused, match=why):
             read_request(first_message(*arguments), HERE)
+
+    def test_a_message_that_claims_to_be_longer_than_memory(self) -> None:
+        with pytest.raises(Refused, match="cannot be read"):
+            read_request(encode_message(2, struct.pack("<Q", 2**64 - 1)), HERE)
 
     @pytest.mark.parametrize("size", range(8, 60, 3))
     def test_a_message_that_is_cut_off(self, size: int) -> None:
@@ -229,6 +234,7 @@ class TestTrust:
         ("options", "seconds"),
         [
             ("-timeout=10", 10.0),
+            ("-timeout=1e300", 1e6),
             ("", None),
             ("-timeout=x", None),
             ("-timeout=nan", None),
