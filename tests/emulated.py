@@ -153,7 +153,7 @@ def told_of_a_fault(project: Project, what: int, number: int) -> str:
 
 
 def prints_and_allocates(project: Project, nbytes: int) -> None:
-    """What user code prints is a log message; it gets so much memory, and is told when there is too little."""
+    """What user code prints is a log message; it gets so much memory, and no more than there is."""
     logs: List[str] = []
     with running_model(project, on_log=logs.append) as executor:
         user = executor.rpc.get_function("user")
