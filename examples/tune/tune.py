@@ -55,9 +55,12 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         address, key = arguments.tracker, arguments.key
         if address is None:
-            address = stack.enter_context(rack_of_one(arguments.platform, arguments.board))
+            address = stack.enter_context(rack_of_one(arguments.platform, arguments.board, key))
         times = tune(task, address, key, arguments.trials, log)
-    print(curve.in_terminal(times, "us"))
+    if all(time is None for time in times):
+        print(f"error: no candidate ran\nnext:  read in {log} why, and what the board's server printed")
+        return 1
+    print(curve.in_terminal(times))
     curve.as_png(times, arguments.out / "digits.png")
     before, right_before = run(model, weights, arguments.platform, arguments.board)
     with autotvm.apply_history_best(str(log)):
@@ -73,13 +76,35 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Tune a convolution of the digits model on a board.")
-    parser.add_argument("platform", type=Path, help="a baked platform")
+    parser.add_argument("platform", type=baked_platform, help="a baked platform")
     parser.add_argument("--board", help="the board of the platform; its default when not given")
-    parser.add_argument("--trials", type=int, default=24)
-    parser.add_argument("--tracker", metavar="HOST:PORT", help="where boards are served already")
+    parser.add_argument("--trials", type=positive, default=24)
+    parser.add_argument(
+        "--tracker", type=tracker_address, metavar="HOST:PORT", help="where boards are served already"
+    )
     parser.add_argument("--key", default=KEY)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "tune")
     return parser.parse_args()
+
+
+def baked_platform(text: str) -> Path:
+    path = Path(text).resolve()  # TVM wants whole paths
+    if not (path / "microtvm_api_server.py").is_file():
+        raise argparse.ArgumentTypeError(f"{text} is no platform; `cookiecutter {ROOT}` writes one")
+    return path
+
+
+def tracker_address(text: str) -> Tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise argparse.ArgumentTypeError(f"{text} is no address; write HOST:PORT")
+    return host, int(port)
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"want a whole number above 0, got {text}")
+    return int(text)
 
 
 def largest_convolution(model: Any) -> Any:
@@ -90,27 +115,26 @@ def largest_convolution(model: Any) -> Any:
 
 
 @contextlib.contextmanager
-def rack_of_one(platform: Path, board: Optional[str]) -> Iterator[str]:
+def rack_of_one(platform: Path, board: Optional[str], key: str) -> Iterator[Tuple[str, int]]:
     """A tracker and one board in its queue; the tracker's address."""
     tracker = Tracker("127.0.0.1", port=9190, port_end=9290, silent=True)
-    address = f"127.0.0.1:{tracker.port}"
-    command = [sys.executable, "-m", "runtime.host", "serve", "--tracker", address, "--key", KEY]
+    here = f"127.0.0.1:{tracker.port}"
+    command = [sys.executable, "-m", "runtime.host", "serve", "--tracker", here, "--key", key]
     command += ["--board", board] if board else []
     server = subprocess.Popen(command, cwd=platform, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         if not server.stdout.readline():  # it says that it serves, or on stderr why it does not
             sys.exit("error: the board cannot be served")
-        yield address
+        yield "127.0.0.1", tracker.port
     finally:
         server.terminate()
         server.communicate()
         tracker.terminate()
 
 
-def tune(task: Any, address: str, key: str, trials: int, log: Path) -> List[Optional[float]]:
+def tune(task: Any, address: Tuple[str, int], key: str, trials: int, log: Path) -> List[Optional[float]]:
     """Microseconds of each trial, None for those that failed. The log keeps what the best one was."""
-    host, _, port = address.rpartition(":")
     times: List[Optional[float]] = []
 
     def show(_tuner: Any, _inputs: Any, results: Any) -> None:
@@ -130,7 +154,7 @@ def tune(task: Any, address: str, key: str, trials: int, log: Path) -> List[Opti
                 runtime=relay.backend.Runtime("crt", {"system-lib": True}),
             ),
             runner=autotvm.RPCRunner(
-                *(key, host, int(port)),
+                *(key, *address),
                 n_parallel=1,
                 number=20,
                 repeat=3,
