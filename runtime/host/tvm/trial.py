@@ -30,7 +30,7 @@ from runtime.host.build import build
 from runtime.host.cache import Cache
 from runtime.host.checks import explained
 from runtime.host.device import TIMEOUTS
-from runtime.host.errors import PlatformError, ProtocolError, TransportError, TransportTimeout
+from runtime.host.errors import PlatformError, ProtocolError, TransportError
 from runtime.host.flash import flash
 from runtime.host.options import project_options
 from runtime.host.platform import BUILD_FILES, Platform
@@ -48,9 +48,9 @@ from runtime.host.rpc import (
     encode_sequence,
 )
 from runtime.host.session import Session
-from runtime.host.transports.base import Transport, deadline_in, remaining
+from runtime.host.transports.base import Transport
 from runtime.host.tvm.processes import take_signals
-from runtime.host.tvm.relay import HEAD, SLICE_SEC, Caller, Control, Stopped, kind_of
+from runtime.host.tvm.relay import HEAD, Caller, Control, Stopped, kind_of, read_in_slices
 from runtime.host.tvm.request import MAX_REQUEST_BYTES, Refused, Request, Served, read_request, too_large
 
 DEV_GET_ATTR: Final = 12
@@ -139,15 +139,7 @@ class BoardTransport:
         self.write = transport.write
 
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
-        deadline = deadline_in(timeout_sec)
-        while True:
-            left = remaining(deadline)
-            try:
-                return self._transport.read(want, SLICE_SEC if left is None else min(SLICE_SEC, left))
-            except TransportTimeout:
-                self._control.check()
-                if left is not None and left <= SLICE_SEC:
-                    raise
+        return read_in_slices(lambda seconds: self._transport.read(want, seconds), timeout_sec, self._control)
 
 
 def run_in_child(connection: socket.socket, control: socket.socket, place: Path, site: Site) -> NoReturn:
