@@ -33,7 +33,10 @@ from runtime.host.rpc import (
     encode_sequence,
 )
 from runtime.host.session import HEADER
-from runtime.host.tvm import relay
+from runtime.host.tvm.caller import GREETING, MAGIC, MISMATCH
+from runtime.host.tvm.control import Control, Interrupted, Stopped, kind_of
+from runtime.host.tvm.reach import EMPTY_ANSWER, answer_bytes
+from runtime.host.tvm.relay import accept
 from tests.conftest import TEMPLATE
 
 
@@ -103,8 +106,8 @@ POINTER = [Handle(64, OPAQUE)]
 def test_no_answer_is_shorter_than_what_is_asked_for(
     code: int, request_operands: bytes, reply: bytes
 ) -> None:
-    asked_for = relay.answer_bytes(code, encode_message(code, request_operands))
-    assert relay.EMPTY_ANSWER < asked_for <= len(encode_frame(bytes(HEADER.size) + reply))
+    asked_for = answer_bytes(code, encode_message(code, request_operands))
+    assert EMPTY_ANSWER < asked_for <= len(encode_frame(bytes(HEADER.size) + reply))
 
 
 @pytest.mark.parametrize(
@@ -113,11 +116,11 @@ def test_no_answer_is_shorter_than_what_is_asked_for(
         (TransportTimeout("a", "b"), "IoTimeoutError"),
         (TransportClosed("a", "b"), "TransportClosedError"),
         (ProtocolError("a", "b"), "SessionTerminatedError"),
-        (relay.Interrupted(), "SessionTerminatedError"),
+        (Interrupted(), "SessionTerminatedError"),
     ],
 )
 def test_errors_have_the_names_that_tvm_gives_them(error: Exception, kind: str) -> None:
-    assert relay.kind_of(error) == kind
+    assert kind_of(error) == kind
 
 
 class TestWhoMayCall:
@@ -129,10 +132,10 @@ class TestWhoMayCall:
             yield listener
 
     @pytest.fixture
-    def control(self) -> Iterator[Tuple[relay.Control, socket.socket]]:
+    def control(self) -> Iterator[Tuple[Control, socket.socket]]:
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            yield relay.Control(ours), theirs
+            yield Control(ours), theirs
 
     @staticmethod
     def greet(listener: socket.socket, greeting: bytes) -> socket.socket:
@@ -141,15 +144,15 @@ class TestWhoMayCall:
         return caller
 
     @staticmethod
-    def greeting(key: bytes, magic: int = relay.MAGIC) -> bytes:
-        return relay.GREETING.pack(magic, len(key)) + key
+    def greeting(key: bytes, magic: int = MAGIC) -> bytes:
+        return GREETING.pack(magic, len(key)) + key
 
     def test_only_who_knows_the_key_gets_through(self, listener: socket.socket, control) -> None:
         strangers = [
             self.greeting(b"client:other"),
             self.greeting(b""),
             self.greeting(b"client:right", magic=7),
-            struct.pack("<ii", relay.MAGIC, 1 << 30),
+            struct.pack("<ii", MAGIC, 1 << 30),
             b"GET / HTTP/1.1\r\n\r\n",
         ]
         with contextlib.ExitStack() as callers:
@@ -157,19 +160,19 @@ class TestWhoMayCall:
                 callers.enter_context(self.greet(listener, greeting))
                 for greeting in (*strangers, self.greeting(b"client:right"))
             ]
-            relay.accept(listener, "right", control[0])
+            accept(listener, "right", control[0])
             for stranger in connections[:-1]:
                 with contextlib.suppress(ConnectionResetError):  # it had more to say than was read
-                    assert stranger.recv(100) in (struct.pack("<i", relay.MISMATCH), b"")
-            magic, length = relay.GREETING.unpack(connections[-1].recv(relay.GREETING.size))
-            assert magic == relay.MAGIC and connections[-1].recv(length) == b"server:device"
+                    assert stranger.recv(100) in (struct.pack("<i", MISMATCH), b"")
+            magic, length = GREETING.unpack(connections[-1].recv(GREETING.size))
+            assert magic == MAGIC and connections[-1].recv(length) == b"server:device"
 
     def test_a_stranger_who_says_nothing_does_not_hold_it_up(self, listener, control) -> None:
         with self.greet(listener, b""), self.greet(listener, self.greeting(b"client:right")):
-            relay.accept(listener, "right", control[0])
+            accept(listener, "right", control[0])
 
     def test_it_ends_when_nobody_calls_any_more(self, listener, control) -> None:
         relay_side, theirs = control
         theirs.close()
-        with pytest.raises(relay.Stopped):
-            relay.accept(listener, "right", relay_side)
+        with pytest.raises(Stopped):
+            accept(listener, "right", relay_side)

@@ -16,7 +16,7 @@ import struct
 import time
 from typing import Dict, Final, List, NamedTuple, Optional, Sequence
 
-from runtime.host.tvm.relay import GREETING, LONGEST_KEY, MAGIC, MISMATCH
+from runtime.host.tvm.caller import GREETING, LONGEST_KEY, MAGIC, MISMATCH
 
 GREETING_SEC: Final = 2.0  # for a whole greeting, which is one packet
 MOST_STRANGERS: Final = 64  # at a time; the one that came first goes when there are more

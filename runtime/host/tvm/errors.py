@@ -16,7 +16,7 @@ FROM_DEVICE: Final = "Error caught from RPC call:\n"
 
 
 def install() -> None:
-    """Teach TVM to tell the kinds of relay.KINDS apart."""
+    """Teach TVM to tell the kinds of control.KINDS apart."""
     base = importlib.import_module("tvm._ffi.base")
     rpc_error = base.ERROR_TYPE["RPCError"]
     classes = _classes()

@@ -49,8 +49,9 @@ from runtime.host.rpc import (
 )
 from runtime.host.session import Session
 from runtime.host.transports.base import Transport
+from runtime.host.tvm.caller import HEAD, Caller
+from runtime.host.tvm.control import Control, Stopped, kind_of, read_in_slices
 from runtime.host.tvm.processes import take_signals
-from runtime.host.tvm.relay import HEAD, Caller, Control, Stopped, kind_of, read_in_slices
 from runtime.host.tvm.request import MAX_REQUEST_BYTES, Refused, Request, Served, read_request, too_large
 
 DEV_GET_ATTR: Final = 12
