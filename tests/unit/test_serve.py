@@ -140,9 +140,9 @@ class TestSession:
 
     @pytest.mark.slow
     def test_a_session_ends_when_its_time_is_up(self, served: ServedBoard) -> None:
-        client = served.session(*session_of(MODEL), options=" -timeout=1.5")
+        client = served.session(*session_of(MODEL), options=" -timeout=5")
         assert client.finds(SYSTEM_LIB)
-        with pytest.raises(DeviceError, match=r"RPCSessionTimeoutError: The 1.5 s of this session ended"):
+        with pytest.raises(DeviceError, match=r"RPCSessionTimeoutError: The 5 s of this session ended"):
             decode_return(client.receive(), "nothing")
         served.tracker.next_offer()
         assert not served.below()
