@@ -12,6 +12,7 @@ import socketserver
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -145,8 +146,8 @@ class ServedBoard:
 
     def __init__(self, platform: Platform, tracker: Tracker, *options: str, tools: str = "") -> None:
         self.tracker = tracker
-        self.scratch = platform.path.parent / "scratch"
-        self.scratch.mkdir(exist_ok=True)
+        # Its own: one that is killed leaves what it had there.
+        self.scratch = Path(tempfile.mkdtemp(dir=platform.path.parent))
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "runtime.host", "serve"),
