@@ -209,15 +209,23 @@ def verbose_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def option_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """-o of the commands that generate a project."""
-    return click.option(
+    """-o and --board of the commands that generate a project, as one argument: assignments."""
+
+    @click.option(
         "-o",
         "--option",
         "assignments",
         multiple=True,
         metavar="NAME=VALUE",
         help="A project option, listed below, as tvmc's --project-option; repeat it for more.",
-    )(function)
+    )
+    @click.option("--board", metavar="NAME", help="The same as -o board=NAME.")
+    @functools.wraps(function)
+    def command(*args: Any, assignments: Tuple[str, ...], board: Optional[str], **own: Any) -> Any:
+        named = () if board is None else (f"board={board}",)
+        return function(*args, assignments=(*assignments, *named), **own)
+
+    return command
 
 
 def attached_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -73,6 +73,7 @@ def serve(
         )
     boards = platform.boards()
     chosen = choose_board(boards, board)
+    link.check_port(chosen, attached["port"])
     if count > 1:
         _check_many(chosen, attached, listen_port)
     trial.preload()

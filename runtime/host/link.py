@@ -99,6 +99,7 @@ def transport_for(
     if board.transport == "process":
         from runtime.host.transports.process import ProcessTransport
 
+        check_port(board, port)
         _check_built(project)
         return ProcessTransport([str(project.firmware)], cwd=str(project.directory))
     return attached_transport(
@@ -109,6 +110,15 @@ def transport_for(
         baud_rate=baud_rate,
         reset=board.reset,
     )
+
+
+def check_port(board: Board, port: Optional[str]) -> None:
+    """Raises BoardError for a port of a board that has none."""
+    if port and board.transport == "process":
+        raise BoardError(
+            f"The board {board.name} is a process of this machine, and port {port!r} is none of its.",
+            "Leave the port out, or choose a board that is attached.",
+        )
 
 
 def attached_transport(

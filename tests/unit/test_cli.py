@@ -194,6 +194,17 @@ class TestWrongCommandLines:
     def test_an_option_given_twice(self, platform: Place) -> None:
         said = platform.fail("build", DIGITS, "-o", "optimization=O1", "-o", "optimization=O2")
         assert "-o optimization is given twice" in said
+        assert "-o board is given twice" in platform.fail(
+            "build", DIGITS, "--board", "host", "-o", "board=host"
+        )
+
+    def test_a_board_by_name(self, platform: Place) -> None:
+        assert 'want one of host, got str "hots"' in platform.fail("build", DIGITS, "--board", "hots")
+
+    def test_a_port_of_a_board_that_has_none(self, platform: Place, project: Place) -> None:
+        serve = ("serve", "--tracker", "127.0.0.1:9190", "--key", "lab")
+        for said in (project.fail("run", "--port", "9199"), platform.fail(*serve, "--port", "9199")):
+            assert "is a process of this machine, and port '9199' is none of its" in said
 
 
 class TestWhere:

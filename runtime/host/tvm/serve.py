@@ -115,7 +115,7 @@ class Server:
                 if not (self._has_joined or isinstance(error, TrackerLost)):
                     raise  # its address is wrong
                 if not told:
-                    self._say(f"{error.what} Waiting for it.")
+                    self._say(f"{error.what} Waiting for it. {error.next_step}")
                 told = True
                 self._wait([], REJOIN_SEC)
             else:
