@@ -7,7 +7,7 @@ import os
 import signal
 import struct
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict
 
 import pytest
 
@@ -33,20 +33,6 @@ from tests.rpc_peers import (
 
 DEV_GET_ATTR = 12
 EXISTS = 0
-
-
-@pytest.fixture
-def tracker() -> Iterator[Tracker]:
-    tracker = Tracker()
-    yield tracker
-    tracker.stop()
-
-
-@pytest.fixture
-def served(default_platform: Platform, tracker: Tracker) -> Iterator[ServedBoard]:
-    served = ServedBoard(default_platform, tracker)
-    yield served
-    served.end()
 
 
 class TestQueue:

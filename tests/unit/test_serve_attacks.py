@@ -25,7 +25,7 @@ from runtime.host.tvm import door, serve, trial
 from runtime.host.tvm.door import Client as Admitted
 from runtime.host.tvm.door import Door
 from runtime.host.tvm.request import MAX_REQUEST_BYTES, Served
-from tests.conftest import Baker, Platform
+from tests.conftest import Baker
 from tests.rpc_peers import (
     DEADLINE_SEC,
     MODEL,
@@ -40,20 +40,6 @@ from tests.rpc_peers import (
 CROWD = 50
 SOON_SEC = 10.0  # less than what a crowd takes where each of it is waited for
 HALF_GREETINGS = (b"", struct.pack("<i", RPC_MAGIC), struct.pack("<ii", RPC_MAGIC, 100) + b"client:")
-
-
-@pytest.fixture
-def tracker() -> Iterator[Tracker]:
-    tracker = Tracker()
-    yield tracker
-    tracker.stop()
-
-
-@pytest.fixture
-def served(default_platform: Platform, tracker: Tracker) -> Iterator[ServedBoard]:
-    served = ServedBoard(default_platform, tracker)
-    yield served
-    served.end()
 
 
 def crowd(stack: contextlib.ExitStack, port: int) -> None:

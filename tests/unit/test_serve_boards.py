@@ -85,13 +85,6 @@ class Probe:
 
 
 @pytest.fixture
-def tracker() -> Iterator[Tracker]:
-    tracker = Tracker()
-    yield tracker
-    tracker.stop()
-
-
-@pytest.fixture
 def probe(tmp_path: Path) -> Iterator[Probe]:
     probe = Probe(tmp_path)
     yield probe
