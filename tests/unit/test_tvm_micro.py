@@ -35,6 +35,7 @@ from runtime.host.rpc import (
 from runtime.host.session import HEADER
 from runtime.host.tvm.caller import GREETING, MAGIC, MISMATCH
 from runtime.host.tvm.control import Control, Interrupted, Stopped, kind_of
+from runtime.host.tvm.error_kinds import kind_of as kind_of_trial
 from runtime.host.tvm.reach import EMPTY_ANSWER, answer_bytes
 from runtime.host.tvm.relay import accept
 from tests.conftest import TEMPLATE
@@ -121,6 +122,21 @@ def test_no_answer_is_shorter_than_what_is_asked_for(
 )
 def test_errors_have_the_names_that_tvm_gives_them(error: Exception, kind: str) -> None:
     assert kind_of(error) == kind
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        ("tvm.error.RPCError: BuildError: The build failed.\nlib0.c:1: error", "COMPILE_DEVICE"),
+        ("tvm.error.RPCSessionTimeoutError: The 10 s of this session ended.", "RUN_TIMEOUT"),
+        ("runtime.host.tvm.errors.IoTimeoutError: The device did not answer in 1 s.", "RUN_TIMEOUT"),
+        ("tvm.error.RPCError: TransportClosedError: It was ended by SIGKILL.", "RUNTIME_DEVICE"),
+        ("tvm.error.RPCError: no function is called BuildError", "RUNTIME_DEVICE"),
+    ],
+)
+def test_the_error_kind_of_a_trial(raised: str, kind: str) -> None:
+    trace = 'Traceback (most recent call last):\n  File "tvm/measure_methods.py", line 1, in run\n    run()\n'
+    assert kind_of_trial(f"{trace}{raised}\n") == kind
 
 
 class TestWhoMayCall:
