@@ -27,7 +27,10 @@ def become_tvmc(arguments, *streams):
     for number, file in enumerate(streams, start=1):
         os.dup2(file.fileno(), number)
     sys.argv[1:] = ["tvmc", *arguments]
-    runpy.run_module("runtime.host", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("runtime.host", run_name="__main__", alter_sys=True)
+    except SystemExit as end:  # of which multiprocessing of CPython 3.8 makes status 1 when it has no status
+        sys.exit(0 if end.code is None else end.code)
 
 
 for line in sys.stdin:
