@@ -16,6 +16,7 @@ read when it is asked for. The layout of an archive, by file name:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from functools import cached_property
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
 
 from runtime.host.errors import ArchiveError
+from runtime.host.graph import parse_graph
 from runtime.host.model_metadata import (
     CInterface,
     Declared,
@@ -50,6 +52,11 @@ _METADATA_LIMIT = 16 * 1024 * 1024
 # TVM takes any ASCII text as a module's name (mod_name) and writes it, as it is, into names of files and
 # functions. Object files bear dots and dashes; anything else could break out of a C source or a path.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+# How generated C code takes its workspace: an array, where the compiler has planned it, or blocks.
+_STATIC_WORKSPACE = b"static uint8_t global_workspace"
+_ALLOCATES = "TVMBackendAllocWorkspace("
+_ALLOCATION = re.compile(re.escape(_ALLOCATES) + r"\s*\d+,\s*\w+,\s*(?:\(uint64_t\))?(\d+)\s*,")
 
 _EXPORT_AGAIN = "Export the model again with export_model_library_format of TVM 0.8 to 0.18."
 
@@ -144,8 +151,35 @@ class ModelArchive:
 
     @cached_property
     def storage_sizes_bytes(self) -> List[int]:
-        """Every tensor that a graph executor allocates: inputs, outputs, intermediates; none for AOT."""
+        """Every piece of memory that a graph executor allocates: for inputs, outputs, intermediates; none for
+        AOT. By the graph: where tensors share a piece, metadata.json tells the size of one of them."""
+        graph = self.graph_json()
+        if graph is not None:
+            with contextlib.suppress(ArchiveError):
+                return [size for size, _ in parse_graph(graph).storage_bytes().values()]
         return [self._size(entry, "size_bytes") for entry in self._entries(self._memory, "sids")]
+
+    @cached_property
+    def static_workspace_bytes(self) -> int:
+        """The part of the workspace that the generated C code has set aside as an array of its own."""
+        size = 0
+        for name in self.sources:
+            start = self._files.find(name, _STATIC_WORKSPACE)
+            if start >= 0:
+                declared = re.match(r"\w*\[(\d+)\]", self._text(name, start + len(_STATIC_WORKSPACE), 64))
+                size += int(declared[1]) if declared else 0
+        return size
+
+    @cached_property
+    def allocated_bytes(self) -> Optional[List[int]]:
+        """Each block of workspace that the generated C code asks for; None where that cannot be read."""
+        if self.objects:
+            return None
+        code = [self._text(name) for name in self.sources]
+        sizes = [size for text in code for size in _ALLOCATION.findall(text)]
+        if len(sizes) != sum(text.count(_ALLOCATES) for text in code):
+            return None
+        return [int(size) for size in sizes]
 
     @cached_property
     def operators(self) -> Dict[str, List[TensorSpec]]:

@@ -28,21 +28,24 @@ CONFIG_OF_A_PART: Final = {
 def workspace_bytes(archive: ModelArchive, ram_bytes: Optional[int] = None) -> int:
     """What the device runtime's pool must hold for this model, rounded up to 64.
 
-    The executors' need as metadata.json states it: every tensor that lives on the device (parameters that are
-    not linked into the firmware are among them) and the largest workspace at one time, each a block with its
-    header.
+    Every tensor that lives on the device (parameters that are not linked into the firmware are among them)
+    and the largest workspace at one time, less what the generated code has as an array of its own; each a
+    block with its header.
     An eighth and 4 KiB on top, less on a board with little RAM, are for kernels that cut their workspace in
     pieces, and for what a session allocates besides the model.
     """
     if archive.style == "operator":
-        # Its metadata does not tell the workspace of a kernel; one as large as its arguments is generous.
         arguments = [[tensor.size_bytes for tensor in tensors] for tensors in archive.operators.values()]
-        blocks = 2 * max(arguments, key=sum, default=[])
+        largest = max(arguments, key=sum, default=[])
+        # Its metadata does not tell the workspace of a kernel, C code does. Without C code, one as large as
+        # its arguments is generous.
+        blocks = [*largest, *(largest if archive.allocated_bytes is None else archive.allocated_bytes)]
     elif archive.executor == "graph":
         blocks = [*archive.storage_sizes_bytes, archive.operator_workspace_size_bytes]
     else:
         tensors = (*archive.inputs, *archive.outputs)
-        blocks = [*(tensor.size_bytes for tensor in tensors), archive.workspace_size_bytes]
+        planned = max(0, archive.workspace_size_bytes - archive.static_workspace_bytes)
+        blocks = [*(tensor.size_bytes for tensor in tensors), planned]
     need = sum(_round_up(size) + BLOCK_HEADER_BYTES for size in blocks)
     slack = WORKSPACE_SLACK_BYTES
     if ram_bytes is not None:

@@ -129,7 +129,8 @@ def test_what_the_readme_says_tunes(tvm_python: str, bake: Baker) -> None:
             assert ran.returncode == 0, ran.stderr
     log = (tvm.platform.path / "tuning.log").read_text().splitlines()
     assert [json.loads(line)["result"][1] for line in log] == [0] * 8  # no error
-    assert (tvm.platform.path / "models" / "tuned.tar").is_file()
+    ran = tvm.run("-m", "runtime.host", "run", "models/tuned.tar")
+    assert ran.returncode == 0, ran.stderr
 
 
 def free_port(ports: Iterable[int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy
 import pytest
@@ -129,10 +129,21 @@ def test_real_graph_archive() -> None:
     assert archive.inputs == [TensorSpec("input", "int8", (1, 1, 49, 10), 490, "input")]
     assert archive.outputs == [TensorSpec("output", "int8", (1, 12), 12, "output0")]
     assert archive.operator_workspace_size_bytes == 24272
-    assert archive.storage_sizes_bytes == [490, 980, 16000, 16000, 16000, 16000]
+    # Its metadata.json tells 16000 of a piece that two tensors share, one of them with 32000.
+    assert archive.storage_sizes_bytes == [490, 980, 32000, 16000, 128, 12]
+    assert archive.allocated_bytes == [1392, 24192, 24192, 24192, 24192]
     graph = archive.graph_json()
     assert graph is not None and len(json.loads(graph)["nodes"]) == 14
     assert len(archive.params() or b"") == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "static", "allocated"),
+    [("aot_c_planned", 56, []), ("aot_c", 0, [24, 12]), ("aot_llvm", 0, None), ("operator_c", 0, [])],
+)
+def test_workspace_of_the_generated_code(name: str, static: int, allocated: Optional[List[int]]) -> None:
+    archive = ModelArchive.open(ARCHIVES / f"{name}.tar")
+    assert (archive.static_workspace_bytes, archive.allocated_bytes) == (static, allocated)
 
 
 @pytest.mark.parametrize(("mode", "name"), [("w", "m.tar"), ("w", "m.tar.gz"), ("w:gz", "m.tar")])
