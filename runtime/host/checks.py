@@ -12,7 +12,7 @@ from typing import Any, Callable, Final, Iterator, Mapping, NamedTuple, Optional
 from runtime.host.bare_metal import port_config
 from runtime.host.boards import CUSTOM, EMULATOR, Board, choose_board
 from runtime.host.build import build, find_compiler
-from runtime.host.errors import DeviceError, PlatformError, ToolMissing
+from runtime.host.errors import DeviceError, PlatformError, ToolMissing, explained
 from runtime.host.flash import OWN_COMMAND, flash, flash_commands
 from runtime.host.link import run_standalone, wants_emulator
 from runtime.host.open_items import open_items
@@ -98,22 +98,6 @@ def _try(what: str, action: Callable[[], str]) -> CheckResult:
         return CheckResult(what, "", error)
     except OSError as error:
         return CheckResult(what, "", explained(error))
-
-
-def explained(error: OSError) -> PlatformError:
-    """What the operating system refused, with what to look at."""
-    inner = error.args[0] if error.args else ""
-    if isinstance(inner, list) and inner:  # of shutil: one item for each file that could not be copied
-        _, target, why = inner[0]
-        return PlatformError(
-            f"{len(inner)} files could not be copied, the first to {target}: {why}.",
-            "Check that you may write there, and that its disk is not full.",
-        )
-    where = f"{error.filename}: " if error.filename else ""
-    return PlatformError(
-        f"{where}{error.strerror or error}.",
-        "Check that the path is right, that you may read and write there, and that its disk is not full.",
-    )
 
 
 def _packages() -> str:

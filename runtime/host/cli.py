@@ -27,7 +27,7 @@ from runtime.host import flash as flasher
 from runtime.host.about import read_usage
 from runtime.host.cache import Digest
 from runtime.host.crt import chosen_crt
-from runtime.host.errors import PlatformError
+from runtime.host.errors import PlatformError, explained
 from runtime.host.options import project_options
 from runtime.host.platform import BUILD_FILES, PROJECT_FILE, Platform, load_platform
 from runtime.host.project import (
@@ -75,7 +75,7 @@ class Commands(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read our output has gone; click knows what to do
                 raise
-            failure = checks.explained(error)
+            failure = explained(error)
         except KeyboardInterrupt:
             err.print("Stopped.")
             sys.exit(130)

@@ -59,3 +59,19 @@ class ProtocolError(PlatformError):
 
 class DeviceError(PlatformError):
     """The device answered a request with an exception."""
+
+
+def explained(error: OSError) -> PlatformError:
+    """What the operating system refused, with what to look at."""
+    inner = error.args[0] if error.args else ""
+    if isinstance(inner, list) and inner:  # of shutil: one item for each file that could not be copied
+        _, target, why = inner[0]
+        return PlatformError(
+            f"{len(inner)} files could not be copied, the first to {target}: {why}.",
+            "Check that you may write there, and that its disk is not full.",
+        )
+    where = f"{error.filename}: " if error.filename else ""
+    return PlatformError(
+        f"{where}{error.strerror or error}.",
+        "Check that the path is right, that you may read and write there, and that its disk is not full.",
+    )

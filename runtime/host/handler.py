@@ -5,17 +5,35 @@ TVM starts the API server often and waits for its first reply.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+import functools
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, TypeVar, cast
 
 from runtime import server
 from runtime.host import options as option_table
 from runtime.host.platform import Platform
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runtime.host.project import Project
     from runtime.host.transports.base import Transport
+
+
+def _explains(method: Method) -> Method:
+    """The method; what the operating system refuses it becomes an error that says what to do."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **named: Any) -> Any:
+        try:
+            return method(*args, **named)
+        except OSError as error:
+            from runtime.host.errors import explained
+
+            raise explained(error) from error
+
+    return cast("Method", call)
 
 
 class PlatformHandler(server.ProjectAPIHandler):
@@ -44,6 +62,7 @@ class PlatformHandler(server.ProjectAPIHandler):
             project_options=self.project_options,
         )
 
+    @_explains
     def generate_project(
         self,
         model_library_format_path: Path,
@@ -58,11 +77,13 @@ class PlatformHandler(server.ProjectAPIHandler):
             options = {**options, "standalone_crt_dir": str(standalone_crt_dir)}
         generate(self._platform, model_library_format_path, project_dir, options)
 
+    @_explains
     def build(self, options: Dict[str, Any]) -> None:
         from runtime.host.build import build
 
         build(self._project(), verbose=options["verbose"])
 
+    @_explains
     def flash(self, options: Dict[str, Any]) -> None:
         from runtime.host.flash import flash
 
@@ -75,6 +96,7 @@ class PlatformHandler(server.ProjectAPIHandler):
             verbose=options["verbose"],
         )
 
+    @_explains
     def open_transport(self, options: Dict[str, Any]) -> server.TransportTimeouts:
         from runtime.host import link
 

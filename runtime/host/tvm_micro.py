@@ -51,6 +51,7 @@ def enable() -> None:
     from runtime.host.tvm import error_kinds, errors
     from runtime.host.tvm.connect import connect
 
+    _forget_failed_import()
     tvm.register_func(SESSION_FUNCTION, connect)
     # As functions of TVM the arguments would not tell whose methods they are.
     _module("tvm.micro.session")._rpc_connect = connect
@@ -75,6 +76,13 @@ def _import_tvm() -> Any:
             raise ToolMissing("This Python has no TVM.", HOW_TO_INSTALL) from error
         raise ToolMissing(f"This Python's TVM cannot be imported: {error}.", HOW_TO_INSTALL) from error
     return tvm
+
+
+def _forget_failed_import() -> None:
+    """Of a tvm.micro that was imported first, and failed, modules are left that do not work."""
+    if "tvm.micro" not in sys.modules:
+        for name in [name for name in sys.modules if name.startswith("tvm.micro.")]:
+            del sys.modules[name]
 
 
 def _complete_exporter() -> None:

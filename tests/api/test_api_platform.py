@@ -275,6 +275,13 @@ class TestFailures:
             error = server.error("generate_project", **generate_params(project))
             assert f"{project} exists already" in error["message"]
 
+    def test_a_place_where_nothing_can_be_written(self, default_platform: Platform) -> None:
+        with serve(default_platform.path) as server:
+            error = server.error("generate_project", **generate_params(Path("/dev/null/project")))
+            assert error["message"].startswith("/dev/null: ")
+            assert "\nCheck that the path is right" in error["message"]
+            assert "Traceback" not in error["data"]["traceback"]
+
     def test_a_broken_boards_json_is_an_answer(self, own_platform: Path) -> None:
         (own_platform / "boards.json").write_text("{")
         with serve(own_platform) as server:

@@ -44,6 +44,20 @@ def test_failures_are_the_errors_that_tvm_documents(tvm: Tvm, tmp_path: Path) ->
     assert all(case["all kinds"] and case["sockets"] <= 0 for case in found.values() if "sockets" in case)
 
 
+def test_tvm_micro_may_have_been_tried_first(tvm: Tvm) -> None:
+    """As in a notebook, where the process goes on after the error."""
+    program = """
+try:
+    import tvm.micro
+except ImportError:
+    import runtime.host.tvm_micro
+    from tvm import micro
+    print(micro.Session.__name__)
+"""
+    ran = tvm.run("-c", program)
+    assert (ran.returncode, ran.stdout) == (0, "Session\n"), ran.stderr
+
+
 def test_options_as_tvm_sends_them(tvm: Tvm, tmp_path: Path) -> None:
     found = tvm.report("projects.py", tvm.platform.path, tmp_path)
     assert found.pop("left") == 0

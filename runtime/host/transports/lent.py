@@ -98,4 +98,7 @@ class LentTransport(PipeTransport):
             return error
         except PlatformError:  # the lender has not noticed
             pass
-        return super()._gone()
+        return TransportClosed(
+            "The device's link is closed at its other end.",
+            "Check that it still runs, and that no second session was opened on the same project object.",
+        )

@@ -28,9 +28,8 @@ from runtime.host import link
 from runtime.host.about import check_firmware
 from runtime.host.build import build
 from runtime.host.cache import Cache
-from runtime.host.checks import explained
 from runtime.host.device import TIMEOUTS
-from runtime.host.errors import PlatformError, ProtocolError, TransportError
+from runtime.host.errors import PlatformError, ProtocolError, TransportError, explained
 from runtime.host.flash import flash
 from runtime.host.options import project_options
 from runtime.host.platform import BUILD_FILES, Platform
