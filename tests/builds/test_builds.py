@@ -98,6 +98,7 @@ def test_both_build_systems_build_the_same_firmware(default_platforms, tmp_path)
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.slow
 def test_what_was_built_before_comes_from_the_cache(default_platforms, build_system, tmp_path):
     platform = load_platform(default_platforms[build_system].path)
     cache = Cache(tmp_path / "cache")
@@ -118,6 +119,7 @@ def test_what_was_built_before_comes_from_the_cache(default_platforms, build_sys
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.slow
 def test_concurrent_builds_share_an_empty_cache(default_platforms, build_system, tmp_path):
     platform = load_platform(default_platforms[build_system].path)
     cache = Cache(tmp_path / "cache")
@@ -129,6 +131,7 @@ def test_concurrent_builds_share_an_empty_cache(default_platforms, build_system,
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.slow
 def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
     default_platforms, build_system, tmp_path
 ):
@@ -153,6 +156,7 @@ def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.slow
 def test_what_a_broken_off_build_left_is_built_over(default_platforms, build_system, tmp_path):
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
     build(project, cache=Cache(tmp_path / "cache"))
@@ -164,6 +168,7 @@ def test_what_a_broken_off_build_left_is_built_over(default_platforms, build_sys
         assert executor.num_outputs == 1
 
 
+@pytest.mark.slow
 def test_an_edit_is_built_even_when_its_file_looks_older(project, tmp_path):
     cache = Cache(tmp_path / "cache")
     build(project, cache=cache)
@@ -174,6 +179,7 @@ def test_an_edit_is_built_even_when_its_file_looks_older(project, tmp_path):
     assert b"edited" in (project.directory / "build/libmicrotvm_model.a").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_builds_of_one_project_wait_for_each_other(project, tmp_path):
     caches = [Cache(tmp_path / f"cache{n}") for n in range(3)]
     with ThreadPoolExecutor(3) as pool:
@@ -184,6 +190,7 @@ def test_two_builds_of_one_project_wait_for_each_other(project, tmp_path):
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.parametrize("odd", ["cache", "project"])
+@pytest.mark.slow
 def test_odd_letters_in_paths(default_platforms, build_system, odd, tmp_path):
     places = {"cache": tmp_path / "cache", "project": tmp_path / "project"}
     places[odd] = tmp_path / "Jane's $HOME (\u00e9) & co"
@@ -210,6 +217,7 @@ def test_a_compiler_that_is_no_command_is_told(project, monkeypatch, command, wo
         build(project)
 
 
+@pytest.mark.slow
 def test_the_environment_does_not_move_the_build(project, monkeypatch, tmp_path):
     monkeypatch.setenv("BUILD", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("RUNTIME_LIB", "/no/such/library.a")
@@ -235,6 +243,7 @@ def test_flags_of_the_user_win_and_no_other_firmware_is_taken(
     assert sizes["CMAKE_BUILD_TYPE", "Debug"] == sizes["CFLAGS", ""]
 
 
+@pytest.mark.slow
 def test_a_runtime_is_compiled_once_for_both_types_of_project(default_platform, tmp_path):
     cache = Cache(tmp_path / "cache")
     platform = load_platform(default_platform.path)
@@ -248,6 +257,7 @@ def test_a_runtime_is_compiled_once_for_both_types_of_project(default_platform, 
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.slow
 def test_a_hand_edited_configuration_is_built(default_platforms, build_system, tmp_path):
     cache = Cache(tmp_path / "cache")
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
@@ -344,11 +354,13 @@ def test_a_project_has_the_mode_that_the_user_asks_for(default_platform, tmp_pat
     assert project.directory.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_a_compiler_with_arguments(project, monkeypatch):
     monkeypatch.setenv("CC", "cc -DTOLD_TO_THE_COMPILER")
     build(project)
 
 
+@pytest.mark.slow
 def test_a_make_that_started_us_does_not_meddle(project, monkeypatch, tmp_path):
     monkeypatch.setenv("MAKEFLAGS", "n")
     build(project, cache=Cache(tmp_path / "cache"))
@@ -392,6 +404,7 @@ def test_a_build_that_hangs_is_ended(project, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.slow
 def test_a_definition_reaches_c_as_it_was_written(default_platforms, build_system, tmp_path):
     values = ["plain", "with space", "quote's", 'double"quote', "dollar$HOME", "hash#tag", "back\\slash"]
     values += ["$(touch x)", "`touch x`", "[[x]==]y"]

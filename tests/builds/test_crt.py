@@ -90,6 +90,7 @@ class TestRefusals:
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.slow
 def test_the_libraries_that_are_there_are_built_and_cached(
     default_platforms, fabricated, build_system, tmp_path
 ):

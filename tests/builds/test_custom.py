@@ -361,6 +361,7 @@ class TestBuildCommand:
         with pytest.raises(BuildError, match="builds the bundled runtime only"):
             build(Project(project.platform, {**project.settings, "crt": "0.14"}))
 
+    @pytest.mark.slow
     def test_without_a_link_map_size_says_so(self, bake: Baker) -> None:
         path = bake(board_family="custom").path
         server = path / API_SERVER

@@ -56,6 +56,7 @@ class TestQueue:
         second = tracker.next_offer()
         assert second.port == first.port and second.match_key != first.match_key
 
+    @pytest.mark.slow
     def test_a_tracker_that_restarts_is_joined_again(self, served: ServedBoard, tracker: Tracker) -> None:
         first = tracker.next_offer()
         tracker.stop()
@@ -136,6 +137,7 @@ class TestSession:
 
 class TestRack:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    @pytest.mark.slow
     def test_all_its_boards_end_with_it(
         self, default_platform: Platform, tracker: Tracker, number: signal.Signals
     ) -> None:

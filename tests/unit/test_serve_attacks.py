@@ -142,6 +142,7 @@ def ready(house: Door) -> Any:
 
 
 class TestRequests:
+    @pytest.mark.slow
     def test_what_cannot_be_taken_is_told_why(self, served: ServedBoard) -> None:
         for archive, why in (
             (bomb(), "decompresses to more than 256 MiB"),
