@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, Final, List
 
+from runtime.host.boards import USB_ID
 from runtime.host.fields import Field, number
 from runtime.host.runners.base import BUSY, NO_PERMISSION, Failure, Job, Runner
 
-USB_ID: Final = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 VERIFY_AGAIN: Final = "Flash again; when it happens again, suspect the power supply or a worn flash."
 
 
