@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable, Final, NamedTuple, Tuple
 
+from runtime.host.code_rules import first_finding
 from runtime.host.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -65,13 +66,19 @@ RULES: Final[Tuple[Rule, ...]] = (
             archive.c_interface is not None and set(archive.c_interface.arguments) != {"inputs", "outputs"}
         ),
         "has a C interface that wants memory pools or devices from its caller",
-        "Export it without executor options for pools and devices, or with the packed interface.",
+        "Build the model without the executor options for memory pools and devices.",
     ),
 )
 
 
-def check_archive(archive: ModelArchive, project_type: str) -> None:
-    """Raise ArchiveError when the archive cannot become a project of this type."""
+def check_archive(archive: ModelArchive, project_type: str, has_extra_files: bool = False) -> None:
+    """Raise ArchiveError when the archive cannot become a project of this type, or its code cannot be right.
+
+    has_extra_files: the owner adds C files, which may register functions that the model's code looks up.
+    """
     for rule in RULES:
         if rule.project_type == project_type and rule.applies(archive):
             raise ArchiveError(f"The model archive {archive.path} {rule.what}.", rule.next_step)
+    finding = first_finding(archive, has_extra_files)
+    if finding is not None:
+        raise ArchiveError(f"The model archive {archive.path} {finding.what}.", finding.next_step)

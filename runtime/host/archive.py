@@ -21,23 +21,25 @@ import json
 import os
 import re
 from functools import cached_property
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
 
 from runtime.host.errors import ArchiveError
+from runtime.host.generated_c import Fault, find_fault, handles_of_main
 from runtime.host.graph import parse_graph
-from runtime.host.model_metadata import (
+from runtime.host.model_facts import (
     CInterface,
-    Declared,
     Facts,
-    TensorSpec,
+    MainFacts,
+    RelayFacts,
     c_identifier,
     facts_of_c_metadata,
     facts_of_graph,
+    facts_of_main,
     facts_of_relay,
-    join_inputs,
-    join_outputs,
     read_c_interface,
 )
+from runtime.host.model_signature import Contradiction, Texts, inputs_of, outputs_of
+from runtime.host.model_tensors import Declared, TensorSpec, UnknownOrder
 from runtime.host.unpack import MODEL_ARCHIVE, TarFiles, read_tar, write_files
 
 __all__ = ["SUPPORTED_VERSIONS", "CInterface", "ModelArchive", "TensorSpec"]
@@ -160,6 +162,25 @@ class ModelArchive:
         return [self._size(entry, "size_bytes") for entry in self._entries(self._memory, "sids")]
 
     @cached_property
+    def tensors_of_calls(self) -> List[List[int]]:
+        """For each call that a host makes in an inference, the numbers of dimensions of its tensors."""
+        graph = self.graph_json()
+        if graph is not None:
+            with contextlib.suppress(ArchiveError):
+                return [[len(shape) for _, shape in call.arguments] for call in parse_graph(graph).calls]
+        if self.main is not None and self.executor == "aot":
+            ndims = [len(spec.shape or ()) for spec in (*self.inputs, *self.outputs)]
+            return [[*ndims, *(1 for _ in self.main.names[len(ndims) :])]]
+        return []
+
+    @property
+    def most_dimensions(self) -> int:
+        """Of all tensors that a host names: the largest number of dimensions."""
+        named = [len(spec.shape or ()) for spec in (*self.inputs, *self.outputs)]
+        named += [len(spec.shape or ()) for specs in self.operators.values() for spec in specs]
+        return max([*named, *(ndim for call in self.tensors_of_calls for ndim in call)], default=0)
+
+    @cached_property
     def static_workspace_bytes(self) -> int:
         """The part of the workspace that the generated C code has set aside as an array of its own."""
         size = 0
@@ -195,31 +216,59 @@ class ModelArchive:
         }
 
     @cached_property
+    def main(self) -> Optional[MainFacts]:
+        """What the main function of the LLVM code generator takes; None for other code, and where its checks,
+        which tell it, were compiled out."""
+        return facts_of_main(entry_name(self.module), map(self.read, self.objects))
+
+    @cached_property
     def inputs(self) -> List[TensorSpec]:
         """Inputs in the order of the generated code. An operator's are not told apart from its outputs."""
-        if self.style == "operator":
-            return []
-        call = self.c_interface
-        texts = (self._graph_facts, self._c_facts, call.facts if call else None, self._relay_facts)
-        try:
-            return join_inputs(self._declared("inputs"), [facts.inputs for facts in texts if facts])
-        except LookupError as error:
-            self._refuse(f"does not say the type and size of input {error.args[0]!r}")
+        return self._tensors("input", inputs_of)
 
     @cached_property
     def outputs(self) -> List[TensorSpec]:
-        """Outputs in the order of the generated code."""
+        """Outputs in the order of the generated code. Two may have one name."""
+        return self._tensors("output", outputs_of)
+
+    def _tensors(self, kind: str, read: Callable[[Texts], List[TensorSpec]]) -> List[TensorSpec]:
         if self.style == "operator":
             return []
-        call = self.c_interface
-        code = self._graph_facts or self._c_facts
-        listing = code.outputs if code else []
-        named = [facts.outputs for facts in (call.facts if call else None, self._relay_facts) if facts]
-        c_names = call.outputs if call else [tensor.name for tensor in listing]
         try:
-            return join_outputs(self._declared("outputs"), named, listing, c_names)
+            return read(self._texts)
+        except UnknownOrder as error:
+            self._refuse(
+                f"does not tell which of its {kind}s is which: "
+                f"{_some([repr(name) for name in error.names])} may stand at the same place",
+                f"Give the {kind}s names that differ in more than signs and accents, and export it again.",
+            )
+        except Contradiction as error:
+            self._refuse(error.what, f"Give each {kind} a name of its own, and export the model again.")
         except LookupError as error:
-            self._refuse(f"does not say the type and size of output {error.args[0]!r}")
+            self._refuse(f"does not say the type and size of {kind} {error.args[0]!r}")
+
+    @property
+    def names_in_main(self) -> List[str]:
+        """What the main function of C code calls its tensors; empty where it has other arguments."""
+        texts = (self.text(name) for name in self.sources)
+        return [name for text in texts for name in handles_of_main(text, entry_name(self.module))]
+
+    @property
+    def fault(self) -> Optional[Fault]:
+        """What the C of an AOT model forgets to write; None where nothing was found."""
+        return self._followed[1]
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the code of an AOT model is C of the known form, so that `fault` is a verdict."""
+        return self._followed[0]
+
+    @cached_property
+    def _followed(self) -> Tuple[bool, Optional[Fault]]:
+        if self.executor != "aot" or not self.sources:
+            return False, None
+        sizes = [spec.size_bytes for spec in self.outputs]
+        return find_fault(map(self.text, self.sources), entry_name(self.module), len(self.inputs), sizes)
 
     def graph_json(self) -> Optional[str]:
         """The graph that a graph executor runs; None for AOT."""
@@ -242,6 +291,14 @@ class ModelArchive:
     def read(self, name: str) -> bytes:
         """The content of one of its files, such as an object."""
         return self._files.read(name)
+
+    def text(self, name: str) -> str:
+        """The same as text; bytes that are not UTF-8 are replaced."""
+        return self._text(name)
+
+    def holds(self, name: str, pattern: bytes) -> bool:
+        """Whether one of its files has these bytes in it."""
+        return self._files.find(name, pattern) >= 0
 
     # What open() checks.
 
@@ -367,12 +424,16 @@ class ModelArchive:
     def _functions(self) -> Mapping[str, Any]:
         return self._mapping(self._memory.get("functions", {}), "functions")
 
-    def _declared(self, key: str) -> Dict[str, Declared]:
+    def _declared(self, key: str) -> Optional[Dict[str, Declared]]:
+        """What metadata.json says about the inputs or the outputs; None where it says nothing (version 5)."""
+        found = None
         for entry in self._entries(self._functions, "main"):
-            tensors = self._mapping(entry.get(key, {}), key)
-            if tensors:
-                return {name: self._declaration(name, tensor) for name, tensor in tensors.items()}
-        return {}
+            if key in entry:
+                tensors = self._mapping(entry[key], key)
+                found = {name: self._declaration(name, tensor) for name, tensor in tensors.items()}
+            if found:
+                break
+        return found
 
     def _declaration(self, name: str, value: Any) -> Declared:
         tensor = self._mapping(value, name)
@@ -396,13 +457,25 @@ class ModelArchive:
     # The texts that know order and shapes.
 
     @cached_property
+    def _texts(self) -> Texts:
+        return Texts(
+            inputs=self._declared("inputs"),
+            outputs=self._declared("outputs"),
+            graph=self._graph_facts,
+            code=self._c_facts,
+            main=self.main,
+            c_interface=self.c_interface,
+            relay=self._relay_facts,
+        )
+
+    @cached_property
     def _graph_facts(self) -> Optional[Facts]:
         name = self._graph_name()
         if name is None:
             return None
         params = self.params()
         names = set()
-        if params and not self._declared("inputs"):
+        if params:
             from runtime.host.params import parse_params
 
             names = set(parse_params(params))
@@ -418,12 +491,22 @@ class ModelArchive:
         return None
 
     @cached_property
-    def _relay_facts(self) -> Optional[Facts]:
+    def _relay_facts(self) -> Optional[RelayFacts]:
         for name in (f"src/{self.module}.relay", "src/relay.txt"):
             start = self._files.find(name, b"def @main(") if name in self._files else -1
             if start >= 0:
                 return facts_of_relay(self._text(name, start, _TEXT_WINDOW))
         return None
+
+
+def entry_name(module: str) -> str:
+    """The main function of a module, in the system library. TVM puts the module's name in as it is."""
+    return f"tvmgen_{module}___tvm_main__"
+
+
+def metadata_name(module: str) -> str:
+    """The function that describes a module, which the C code generator writes beside the main function."""
+    return f"tvmgen_{module}_get_c_metadata"
 
 
 def _natural(name: str) -> List[Tuple[int, str]]:

@@ -382,8 +382,9 @@ def flash(project: Project, verbose: bool, attached: Attached, dry_run: bool) ->
     multiple=True,
     metavar="[NAME=]FILE",
     help="An input tensor: an .npy file, or an .npz with an array for each input, by its name. "
-    "Without it the inputs count from 0 to 99, again and again.",
+    "Without any the inputs count from 0 to 99, again and again.",
 )
+@click.option("--fill", is_flag=True, help="Run although inputs have no file: those count from 0 to 99.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -392,7 +393,12 @@ def flash(project: Project, verbose: bool, attached: Attached, dry_run: bool) ->
 )
 @attached_options
 def run(
-    project: Project, verbose: bool, attached: Attached, inputs: Tuple[str, ...], output: Optional[Path]
+    project: Project,
+    verbose: bool,
+    attached: Attached,
+    inputs: Tuple[str, ...],
+    fill: bool,
+    output: Optional[Path],
 ) -> None:
     """Build, flash and run a model once, and print its outputs."""
     if project.project_type == "standalone":
@@ -410,7 +416,10 @@ def run(
     tensors.check_readable(inputs)
     _bring_up(project, verbose, attached)
     with running_model(project, on_log=_print_log, **attached) as executor:
-        outputs = executor.infer(tensors.read_inputs(inputs, executor.inputs))
+        arrays = tensors.read_inputs(inputs, executor.inputs, fill=fill)
+        if not inputs and arrays:
+            out.print(f"no --input: {', '.join(arrays)} count{'s' if len(arrays) == 1 else ''} from 0 to 99")
+        outputs = executor.infer(arrays)
         usage = read_usage(executor.rpc)
     for index, array in enumerate(outputs):
         out.print(f"output {index}: {array.dtype} {list(array.shape)}")

@@ -15,12 +15,13 @@ from typing import Any, Dict, Final, Iterator, List, Mapping, NamedTuple, Sequen
 
 import numpy
 
-from runtime.host.archive import ModelArchive, TensorSpec
-from runtime.host.entry import Argument, entry_name, metadata_name, read_entry
+from runtime.host.archive import ModelArchive, TensorSpec, entry_name, metadata_name
+from runtime.host.code_rules import llvm_arguments
 from runtime.host.errors import ArchiveError, DeviceError, PlatformError, ProtocolError
 from runtime.host.graph import Graph, parse_graph
 from runtime.host.params import parse_params
 from runtime.host.rpc import CopyFrom, CopyTo, Handle, PreparedCall, RemoteFunction, RpcClient, Value
+from runtime.host.stored_call import prepare
 from runtime.host.tensor import CPU, DType, RemoteTensor, describe
 
 Array = Any  # numpy.ndarray of any data type: the model decides
@@ -49,18 +50,37 @@ class Executor:
     """
 
     def __init__(
-        self, rpc: RpcClient, inputs: Sequence[Placed], outputs: Sequence[Placed], steps: Sequence[Step]
+        self,
+        rpc: RpcClient,
+        memory: _Memory,
+        inputs: Sequence[Placed],
+        outputs: Sequence[Placed],
+        steps: Sequence[Step],
     ) -> None:
         self.rpc = rpc
         self.inputs = [place.spec for place in inputs]
         self.outputs = [place.spec for place in outputs]
+        self._memory = memory
         self._steps = steps
-        self._calls: List[PreparedCall] = [step.function.prepare(*step.arguments) for step in steps]
+        self._calls: List[PreparedCall] = [
+            prepare(rpc, step.function, step.arguments, memory.vector) for step in steps
+        ]
         self._setters: Dict[Union[int, str], _Setter] = {}
         for index, place in enumerate(inputs):
             setter = _Setter(place.spec, CopyTo(rpc, place.tensor))
             self._setters.update({index: setter, place.spec.name: setter})
         self._getters = [_Getter(place.spec, CopyFrom(rpc, place.tensor)) for place in outputs]
+        self._doubted: Sequence[RemoteTensor] = ()
+        self._scratch_bytes = 0
+
+    def doubt(self, tensors: Sequence[RemoteTensor], scratch_bytes: int) -> None:
+        """Let the first run prove that the answer does not depend on what was in memory before.
+
+        For code whose text does not tell that it writes its outputs. tensors: outputs, and memory that the
+        host gives to the code. scratch_bytes: of the workspace that the code takes itself, at most.
+        """
+        self._doubted = tensors
+        self._scratch_bytes = scratch_bytes
 
     @property
     def num_inputs(self) -> int:
@@ -105,9 +125,42 @@ class Executor:
         setter(value)
 
     def run(self) -> None:
-        """Runs the model on the inputs that are set. An input that never was is undefined."""
+        """Runs the model on the inputs that are set. An input that never was is undefined.
+
+        Raises ArchiveError at the first run of code that leaves an output, or reads memory, unwritten.
+        """
+        if self._doubted:
+            self._prove()
         for call in self._calls:
             call()
+
+    def _prove(self) -> None:
+        """Run the model in memory that holds one pattern, and again in memory that holds another."""
+        doubted, self._doubted = self._doubted, ()
+        answers = []
+        for pattern in (b"\xa5", b"\x5a"):
+            for tensor in doubted:
+                self.rpc.copy_to(tensor, pattern * tensor.nbytes)
+            self._fill_scratch(pattern)
+            for call in self._calls:
+                call()
+            answers.append([self.get_output(index).tobytes() for index in range(self.num_outputs)])
+        for index, (one, other) in enumerate(zip(*answers)):
+            if one != other:
+                raise ArchiveError(
+                    f"The model's code does not compute output {index} ({self.outputs[index].name!r}): it "
+                    "depends on what was in memory before.",
+                    "Export it for the graph executor, or with opt_level=3 and each tensor returned once.",
+                )
+
+    def _fill_scratch(self, pattern: bytes) -> None:
+        """Fill the memory that the code will take as its workspace, as far as there is so much."""
+        try:
+            scratch = self._memory.vector(DType.parse("uint8"), max(1, self._scratch_bytes))
+        except DeviceError:
+            return
+        self.rpc.copy_to(scratch, pattern * scratch.nbytes)
+        self._memory.free_last()
 
     def get_output(self, index: int = 0) -> Array:
         """An output of the last run, as a new array."""
@@ -128,11 +181,15 @@ class Executor:
         for step in self._steps:
             arguments = (step.module, step.function.name, *CPU, number, repeat, min_repeat_ms)
             timed = create_time_evaluator(evaluator, arguments)
+            stored = _Memory(self.rpc)
             try:
-                seconds = self.rpc.call(timed, *step.arguments)
+                function = RemoteFunction(self.rpc, timed, step.function.name)
+                seconds = prepare(self.rpc, function, step.arguments, stored.vector)()
             except DeviceError:
+                stored.free()
                 self.rpc.free(timed)
                 raise  # after anything else there is no session left to free it in
+            stored.free()
             self.rpc.free(timed)
             if not isinstance(seconds, bytes) or len(seconds) != 8 * repeat:
                 raise _odd_answer("a time evaluator")
@@ -141,6 +198,7 @@ class Executor:
 
     def close(self) -> None:
         """Gives back what the executor holds on the device. A new session frees it too."""
+        self._memory.free()
 
 
 class AotExecutor(Executor):
@@ -152,14 +210,19 @@ class AotExecutor(Executor):
         if not isinstance(module, Handle):
             raise _odd_answer("tvm.aot_executor.create")
         self._module = module
+        outputs = self._places(rpc, "get_output", "get_num_outputs", archive.outputs)
         super().__init__(
             rpc,
+            _Memory(rpc),
             self._places(rpc, "get_input", "get_num_inputs", archive.inputs),
-            self._places(rpc, "get_output", "get_num_outputs", archive.outputs),
+            outputs,
             [Step(module, self._function(rpc, "run"))],
         )
+        if not archive.is_followed:
+            self.doubt([place.tensor for place in outputs], archive.workspace_size_bytes)
 
     def close(self) -> None:
+        super().close()
         self.rpc.free(self._module)
 
     def _function(self, rpc: RpcClient, name: str) -> RemoteFunction:
@@ -197,37 +260,24 @@ class MainExecutor(Executor):
     """
 
     def __init__(self, rpc: RpcClient, archive: ModelArchive, main: RemoteFunction) -> None:
+        finding = llvm_arguments(archive)
+        if finding is not None:
+            raise ArchiveError(f"The model archive {archive.path} {finding.what}.", finding.next_step)
         memory = _Memory(rpc)
-        arguments = read_entry(archive)
         specs = [*archive.inputs, *archive.outputs]
-        shapes = [_shape(spec, arguments[index : index + 1]) for index, spec in enumerate(specs)]
-        self._memory = memory
         with memory.freed_on_error():
-            tensors = [memory.tensor(DType.parse(spec.dtype), shape) for spec, shape in zip(specs, shapes)]
-            scratch = [
+            tensors = [memory.tensor(DType.parse(spec.dtype), spec.shape or ()) for spec in specs]
+            pools = [
                 memory.tensor(DType.parse("uint8"), (_pool_bytes(archive.workspace_size_bytes),))
-                for argument in arguments[len(specs) :]
-                if self._may_be_allocated(argument)
+                for _ in (archive.main.names if archive.main else ())[
+                    len(specs) :
+                ]  # code_rules.py: workspace
             ]
             places = [Placed(spec, tensor) for spec, tensor in zip(specs, tensors)]
             split = len(archive.inputs)
-            step = Step(rpc.system_lib(), main, (*tensors, *scratch))
-            super().__init__(rpc, places[:split], places[split:], [step])
-
-    def close(self) -> None:
-        self._memory.free()
-
-    @staticmethod
-    def _may_be_allocated(argument: Argument) -> bool:
-        """Whether an argument beyond inputs and outputs is mere scratch memory. ArchiveError when it is
-        data."""
-        if argument.is_workspace:
-            return True
-        what = "its constants" if argument.is_constants else f"its argument {argument.name}"
-        raise ArchiveError(
-            f"The model's code expects {what} from outside, and the model archive does not hold them.",
-            "Export the model again without tir.usmp.enable, or with the c code generator.",
-        )
+            step = Step(rpc.system_lib(), main, (*tensors, *pools))
+            super().__init__(rpc, memory, places[:split], places[split:], [step])
+        self.doubt([*tensors[split:], *pools], archive.workspace_size_bytes)
 
 
 class GraphExecutor(Executor):
@@ -238,11 +288,11 @@ class GraphExecutor(Executor):
         if text is None:
             raise ArchiveError("The model archive has no graph.", "Export it again for the graph executor.")
         graph = parse_graph(text)
-        self._memory = _Memory(rpc)
-        with self._memory.freed_on_error():
+        memory = _Memory(rpc)
+        with memory.freed_on_error():
             linked = self._linked_params(rpc, graph)
             addresses = {
-                storage: linked[storage] if storage in linked else self._memory.allocate(size, dtype)
+                storage: linked[storage] if storage in linked else memory.allocate(size, dtype)
                 for storage, (size, dtype) in graph.storage_bytes().items()
             }
             tensors = [
@@ -262,10 +312,7 @@ class GraphExecutor(Executor):
                 )
                 for index, entry in enumerate(graph.outputs)
             ]
-            super().__init__(rpc, inputs, outputs, self._steps_of(rpc, graph, tensors))
-
-    def close(self) -> None:
-        self._memory.free()
+            super().__init__(rpc, memory, inputs, outputs, self._steps_of(rpc, graph, tensors))
 
     @staticmethod
     def _linked_params(rpc: RpcClient, graph: Graph) -> Dict[int, int]:
@@ -353,6 +400,13 @@ class _Memory:
     def tensor(self, dtype: DType, shape: Tuple[int, ...]) -> RemoteTensor:
         return RemoteTensor(self.allocate(dtype.itemsize * prod(shape), dtype), dtype, shape)
 
+    def vector(self, dtype: DType, count: int) -> RemoteTensor:
+        """A new tensor of one dimension."""
+        return self.tensor(dtype, (count,))
+
+    def free_last(self) -> None:
+        self.rpc.free(self._addresses.pop())
+
     def free(self) -> None:
         """Last allocated first: the device's memory is a stack at heart."""
         while self._addresses:
@@ -407,18 +461,6 @@ class _Getter:
 
 def _spec(name: str, tensor: RemoteTensor) -> TensorSpec:
     return TensorSpec(name, str(tensor.dtype), tensor.shape, tensor.nbytes, name)
-
-
-def _shape(spec: TensorSpec, argument: Sequence[Argument]) -> Tuple[int, ...]:
-    """The shape to allocate. Where the archive gives none, one of the right size and number of dimensions:
-    the code checks no more than that."""
-    if spec.shape is not None:
-        return spec.shape
-    ndim = argument[0].ndim if argument else None
-    if ndim == 0:
-        return ()
-    count = spec.size_bytes // DType.parse(spec.dtype).itemsize
-    return (1,) * ((ndim or 1) - 1) + (count,)
 
 
 def _pool_bytes(declared: int) -> int:

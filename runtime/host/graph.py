@@ -112,9 +112,16 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
                 ),
             )
         )
+    names = [nodes[number]["name"] for number in graph["arg_nodes"]]
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        raise ArchiveError(
+            f"The graph of the model archive has two tensors called {doubled!r}: they cannot be told apart.",
+            "Give that input another name (TVM calls constants p0, p1 and so on), and export it again.",
+        )
     return Graph(
         entries,
-        {nodes[number]["name"]: entry_of([number, 0]) for number in graph["arg_nodes"]},
+        {name: entry_of([number, 0]) for name, number in zip(names, graph["arg_nodes"])},
         [entry_of(reference) for reference in graph["heads"]],
         calls,
     )

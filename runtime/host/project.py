@@ -43,6 +43,8 @@ SETTINGS: Final = {
     "config",
 }  # keys of project.json
 DEFINITION: Final = re.compile(r"(-D)?[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.ASCII)
+MAX_NDIM: Final = 8  # MTVM_MAX_NDIM of runtime/device/include/microtvm/config.h
+RAISES_NDIM: Final = re.compile(r"(-D)?MTVM_MAX_NDIM=")
 MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
 MAX_WORKSPACE_BYTES: Final = 1 << 30
 BUILD_DIRECTORY: Final = "build"  # TVM refuses to build where it exists and to flash where it does not
@@ -125,7 +127,7 @@ def generate(
     project_type = options.get("project_type") or "host_driven"
     _check_place(platform, project_dir)
     archive = ModelArchive.open(archive_path)
-    check_archive(archive, project_type)
+    check_archive(archive, project_type, has_extra_files=bool(options.get("extra_files_tar")))
     crt = chosen_crt(options.get("crt"), options.get("standalone_crt_dir"))
     if crt is not None:
         _check_crt(platform, archive, project_type, crt)
@@ -144,7 +146,10 @@ def generate(
             **({} if crt is None else _crt_config(port_config)),
             "OPTIMIZATION": f"-{options.get('optimization') or 'O2'}",
             "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
-            "DEFINITIONS": _definitions(options.get("compile_definitions"), platform.build_system),
+            "DEFINITIONS": [
+                *_definitions(options.get("compile_definitions"), platform.build_system),
+                *_limits(archive, options.get("compile_definitions")),
+            ],
         },
     }
     settings["firmware_id"] = zlib.crc32(
@@ -191,7 +196,9 @@ def _texts(
             settings, platform.build_system, platform.build_command is not None
         ),
         ".gitignore": "build/\n.build.lock\n__pycache__/\n",
-        "src/model_config.c": sources.model_config(settings["workspace_size_bytes"], settings["firmware_id"]),
+        "src/model_config.c": sources.model_config(
+            archive, settings["workspace_size_bytes"], settings["firmware_id"]
+        ),
         **bare_metal.board_files(board),
     }
     if settings["project_type"] == "standalone":
@@ -317,6 +324,14 @@ def _samples(archive: ModelArchive, file: Optional[str]) -> Dict[str, bytes]:
     from runtime.host.tensors import read_inputs
 
     return {name: array.tobytes() for name, array in read_inputs((file,), archive.inputs).items()}
+
+
+def _limits(archive: ModelArchive, definitions: Optional[List[str]]) -> List[str]:
+    """Compiler arguments that raise limits of the device runtime to what the model needs."""
+    most = archive.most_dimensions
+    if most <= MAX_NDIM or any(RAISES_NDIM.match(text) for text in definitions or []):
+        return []
+    return [f"-DMTVM_MAX_NDIM={most}"]
 
 
 def _definitions(definitions: Optional[List[str]], build_system: str) -> List[str]:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Optional, Sequence, Tuple
+
+from runtime.host.packet_size import PACKET_BYTES, device_blocks
 
 if TYPE_CHECKING:
-    from runtime.host.archive import ModelArchive
+    from runtime.host.archive import ModelArchive, TensorSpec
 
 CONFIG_HEADER: Final = "# Written when the project was generated. Generate it again to change it."
 
@@ -46,6 +48,7 @@ def workspace_bytes(archive: ModelArchive, ram_bytes: Optional[int] = None) -> i
         tensors = (*archive.inputs, *archive.outputs)
         planned = max(0, archive.workspace_size_bytes - archive.static_workspace_bytes)
         blocks = [*(tensor.size_bytes for tensor in tensors), planned]
+    blocks += device_blocks(archive.tensors_of_calls, PACKET_BYTES)
     need = sum(_round_up(size) + BLOCK_HEADER_BYTES for size in blocks)
     slack = WORKSPACE_SLACK_BYTES
     if ram_bytes is not None:
@@ -94,10 +97,26 @@ def _bracket(text: str) -> str:
     return f"[{equals}[{text}]{equals}]"
 
 
-def model_config(workspace: int, firmware_id: int) -> str:
-    """C that defines the memory of a project's firmware, workspace in bytes, and its 32-bit name."""
+def c_string(text: str) -> str:
+    """Return a string literal of C; what is not plain ASCII becomes octal escapes of its UTF-8."""
+    data = text.encode("utf-8", "surrogatepass")
+    # "?": two of them begin a trigraph of old compilers.
+    return (
+        '"' + "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in data) + '"'
+    )
+
+
+def _name_list(variable: str, specs: Sequence[TensorSpec]) -> str:
+    names = ", ".join([*(c_string(spec.name) for spec in specs), "NULL"])
+    return f"const char *const {variable}[] = {{{names}}};"
+
+
+def model_config(archive: ModelArchive, workspace: int, firmware_id: int) -> str:
+    """C that defines the memory of a project's firmware, workspace in bytes, its 32-bit id, and the names
+    of its inputs and outputs."""
     return f"""/* SPDX-License-Identifier: Apache-2.0
- * Memory of this project's firmware, sized for its model when the project was generated. */
+ * Memory of this project's firmware, sized for its model when the project was generated, and the model's
+   names. */
 #include "microtvm/app.h"
 #include "microtvm/config.h"
 
@@ -108,6 +127,9 @@ uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES] __attribute__((aligned(8)))
 const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
 
 const uint32_t mtvm_firmware_id = {firmware_id:#010x}u;
+
+{_name_list("mtvm_input_names", archive.inputs)}
+{_name_list("mtvm_output_names", archive.outputs)}
 """
 
 

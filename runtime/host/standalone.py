@@ -10,7 +10,7 @@ import struct
 from typing import Dict, Final, List, Mapping
 
 from runtime.host.archive import ModelArchive, TensorSpec
-from runtime.host.errors import ArchiveError
+from runtime.host.sources import c_string
 from runtime.host.tensor import DType
 
 BYTES_A_LINE: Final = 16
@@ -45,7 +45,7 @@ def _model_input(archive: ModelArchive, samples: Mapping[str, bytes]) -> str:
         "/* What the model is run on: little-endian, one array for each input. Put your own data here. */",
         '#include "microtvm/app.h"',
         "",
-        f"const char mtvm_model_name[] = {_c_string(archive.module)};",
+        f"const char mtvm_model_name[] = {c_string(archive.module)};",
         "",
     ]
     rows = []
@@ -54,7 +54,7 @@ def _model_input(archive: ModelArchive, samples: Mapping[str, bytes]) -> str:
         lines.append(f"static const uint8_t sample_{index}[{len(data)}] = {{ /* {spec.dtype} */")
         lines += _byte_lines(data)
         lines += ["};", ""]
-        rows.append(f"    {{{_c_string(_device_name(spec))}, sample_{index}, sizeof sample_{index}}},")
+        rows.append(f"    {{{c_string(spec.name)}, sample_{index}, sizeof sample_{index}}},")
     lines += ["const mtvm_sample_t mtvm_samples[] = {", *rows, "};"]
     lines += [f"const size_t mtvm_sample_count = {len(rows)};", ""]
     return "\n".join(lines)
@@ -77,7 +77,7 @@ def _model_io(archive: ModelArchive) -> str:
             dtype = DType.parse(spec.dtype)
             lines.append(f"static uint8_t {name}[{spec.size_bytes}] __attribute__((aligned(16)));")
             kind_of = f"{{{dtype.code}, {dtype.bits}, {dtype.lanes}}}"
-            rows.append(f"    {{{_c_string(_device_name(spec))}, {kind_of}, sizeof {name}, {name}}},")
+            rows.append(f"    {{{kind_of}, sizeof {name}, {name}}},")
         members = ", ".join(f".{spec.c_name} = {kind}_{index}" for index, spec in enumerate(specs))
         lines += [f"static const mtvm_model_tensor_t {kind}_table[] = {{", *rows, "};"]
         lines += [f"static struct {interface.prefix}_{kind}s {kind}s = {{{members}}};", ""]
@@ -105,21 +105,6 @@ def _table_reader(kind: str) -> List[str]:
         "}",
         "",
     ]
-
-
-def _device_name(spec: TensorSpec) -> str:
-    """What the device calls a tensor: the name in the generated code, where that differs."""
-    return spec.c_name or spec.name
-
-
-def _c_string(text: str) -> str:
-    # "??": of old compilers' trigraphs, one of which is a backslash.
-    if not text.isprintable() or any(part in text for part in ('"', "\\", "??")):
-        raise ArchiveError(
-            f"The model archive has something called {text!r}, which cannot be written into C.",
-            "Name the model, its inputs and its outputs with plain letters, and export it again.",
-        )
-    return f'"{text}"'
 
 
 def _byte_lines(data: bytes) -> List[str]:

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 
-def read_inputs(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str, Array]:
-    """One array for each input of the model, from FILE.npy, NAME=FILE.npy or FILE.npz texts.
+def read_inputs(
+    files: Sequence[str], inputs: Sequence[TensorSpec], *, fill: bool = False
+) -> Dict[str, Array]:
+    """Return one array for each input of the model, from FILE.npy, NAME=FILE.npy or FILE.npz texts.
 
-    An input that no file names counts from 0 to 99, again and again. Raises PlatformError for a file that
-    cannot be read, a name that the model does not have, or an array of another type or size.
+    fill: an input that no file names gets a pattern, as all do where there are no files; else it is an error.
+    Raises PlatformError for a file that cannot be read, a name that the model does not have, or an array of
+    another type or shape.
     """
     names: List[str] = [spec.name for spec in inputs]
     arrays: Dict[str, Array] = {}
@@ -41,7 +44,16 @@ def read_inputs(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str,
             if name in arrays:
                 raise PlatformError(f"Input {name!r} is given twice.", "Give one file for each input.")
             arrays[name] = array
-    return {spec.name: _fitting(spec, arrays.get(spec.name)) for spec in inputs}
+    left_out = [name for name in names if name not in arrays]
+    if files and left_out and not fill:
+        raise PlatformError(
+            f"No file has input {', '.join(map(repr, left_out))} of the model.",
+            "Give each input a file, or add --fill to run with a pattern in place of the missing ones.",
+        )
+    return {
+        spec.name: _fitting(spec, arrays[spec.name]) if spec.name in arrays else pattern(spec)
+        for spec in inputs
+    }
 
 
 def check_readable(files: Sequence[str]) -> None:
@@ -83,8 +95,8 @@ def write_outputs(path: Path, outputs: Sequence[Array]) -> None:
 def _named_arrays(text: str, names: Sequence[str]) -> Dict[str, Array]:
     """Input name -> array of one FILE.npy, NAME=FILE.npy or FILE.npz.
 
-    In an .npz a leading "input_" of a name does not count, and arrays called "output_..." are left out: so
-    are the files that come with the examples.
+    In an .npz, names that the model does not have lose a leading "input_", and arrays called "output_..." are
+    left out: so are the files that come with the examples.
     """
     name, separator, path_text = text.partition("=")
     if not separator:
@@ -92,9 +104,9 @@ def _named_arrays(text: str, names: Sequence[str]) -> Dict[str, Array]:
     loaded = read_arrays(Path(path_text))
     if isinstance(loaded, dict):
         return {
-            key[len("input_") :] if key.startswith("input_") else key: array
+            _without_prefix(key, names): array
             for key, array in loaded.items()
-            if not key.startswith("output_")
+            if key in names or not key.startswith("output_")
         }
     if name:
         return {name: loaded}
@@ -106,17 +118,25 @@ def _named_arrays(text: str, names: Sequence[str]) -> Dict[str, Array]:
     )
 
 
-def _fitting(spec: TensorSpec, array: Any) -> Array:
-    """The array, which must have the input's type and size; one that counts up where it is None."""
-    if array is None:
-        count = spec.size_bytes // numpy.dtype(spec.dtype).itemsize
-        array = (numpy.arange(count) % 100).astype(spec.dtype)
-        return array if spec.shape is None else array.reshape(spec.shape)  # type: ignore[no-any-return]
-    if array.dtype != spec.dtype or array.nbytes != spec.size_bytes:
+def _without_prefix(key: str, names: Sequence[str]) -> str:
+    return key[len("input_") :] if key not in names and key.startswith("input_") else key
+
+
+def pattern(spec: TensorSpec) -> Array:
+    """Return an array for an input: its elements count from 0 to 99, again and again."""
+    count = spec.size_bytes // numpy.dtype(spec.dtype).itemsize
+    array: Array = (numpy.arange(count) % 100).astype(spec.dtype)
+    return array if spec.shape is None else array.reshape(spec.shape)
+
+
+def _fitting(spec: TensorSpec, array: Array) -> Array:
+    """The array, which must have the input's type and shape; where that is not known, its size."""
+    fits = array.shape == spec.shape if spec.shape is not None else array.nbytes == spec.size_bytes
+    if array.dtype != spec.dtype or not fits:
         shape = f" {list(spec.shape)}" if spec.shape is not None else ""
         raise PlatformError(
-            f"Input {spec.name!r}: want {spec.dtype}{shape}, {spec.size_bytes} bytes, "
+            f"Input {spec.name!r}: expected {spec.dtype}{shape}, {spec.size_bytes} bytes, "
             f"got {array.dtype} {list(array.shape)}, {array.nbytes} bytes.",
-            "Convert the array (numpy's astype and reshape) and save it again.",
+            "Convert the array (numpy's astype, reshape and transpose) and save it again.",
         )
-    return array  # type: ignore[no-any-return]
+    return array

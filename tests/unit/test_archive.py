@@ -115,7 +115,7 @@ def test_real_aot_archive() -> None:
     )
     assert archive.module == "default"
     assert archive.inputs == [TensorSpec("input", "float32", (1, 64), 256, "input")]
-    assert archive.outputs == [TensorSpec("output", "float32", (1, 10), 40, "output0")]
+    assert archive.outputs == [TensorSpec("output", "float32", (1, 10), 40, "output")]
     assert archive.workspace_size_bytes == 288
     assert archive.sources == [f"codegen/host/src/default_lib{index}.c" for index in range(3)]
     assert archive.objects == archive.headers == []
@@ -127,7 +127,7 @@ def test_real_graph_archive() -> None:
     archive = ModelArchive.open(MODELS / "kws_i8_graph.tar")
     assert archive.executors == ["graph"]
     assert archive.inputs == [TensorSpec("input", "int8", (1, 1, 49, 10), 490, "input")]
-    assert archive.outputs == [TensorSpec("output", "int8", (1, 12), 12, "output0")]
+    assert archive.outputs == [TensorSpec("output", "int8", (1, 12), 12, "output")]
     assert archive.operator_workspace_size_bytes == 24272
     # Its metadata.json tells 16000 of a piece that two tensors share, one of them with 32000.
     assert archive.storage_sizes_bytes == [490, 980, 32000, 16000, 128, 12]
@@ -233,8 +233,8 @@ def test_tensors_stand_in_the_order_of_the_code_and_not_of_metadata_json(
         TensorSpec("ask", "bool", (), 1, "ask"),
     ]
     assert archive.outputs == [
-        TensorSpec("probs", "float32", (1, 3), 12, "output0"),
-        TensorSpec("labels", "int8", (12,), 12, "output1"),
+        TensorSpec("probs", "float32", (1, 3), 12, "probs"),
+        TensorSpec("labels", "int8", (12,), 12, "labels"),
     ]
 
 

@@ -14,7 +14,6 @@ import numpy
 import pytest
 
 from runtime.host.archive import ModelArchive
-from runtime.host.entry import read_entry
 from runtime.host.errors import ArchiveError, DeviceError, PlatformError, ProtocolError
 from runtime.host.executor import (
     AotExecutor,
@@ -25,6 +24,7 @@ from runtime.host.executor import (
     create_time_evaluator,
 )
 from runtime.host.graph import parse_graph
+from runtime.host.model_facts import is_constants, is_workspace
 from runtime.host.rpc import Handle, RemoteFunction, RpcClient, encode_sequence
 from runtime.host.session import NORMAL, Session
 from runtime.host.tensor import CPU, DType
@@ -416,9 +416,12 @@ class TestMainFunction:
     """What an object of the LLVM code generator says about its main function."""
 
     def test_arguments(self) -> None:
-        arguments = read_entry(ModelArchive.open(DATA / "archives" / "aot_llvm_many.tar"))
-        assert [argument.ndim for argument in arguments] == [2, 1, 1, 2, 2, 1, 0]
-        assert not any(argument.is_workspace or argument.is_constants for argument in arguments)
+        archive = ModelArchive.open(DATA / "archives" / "aot_llvm_many.tar")
+        assert archive.main is not None
+        strides = [archive.main.argument(index).strides for index in range(7)]
+        assert strides == [(3, 1), (1,), (1,), (3, 1), (3, 1), (1,), ()]
+        assert [tensor.shape for tensor in archive.outputs] == [(2, 3), (2, 3), (4,), ()]
+        assert not any(is_workspace(name) or is_constants(name) for name in archive.main.names)
 
     def test_a_module_name_stands_in_the_code_as_it_is(self, tmp_path: Path) -> None:
         """Seen in objects of a model that was built with mod_name="my-net"."""
@@ -426,15 +429,16 @@ class TestMainFunction:
         text = b"x_code == 3 || x_code == 7, tvmgen_my-net___tvm_main__: Expect arg[0] to be pointer\0"
         files = {"metadata.json": json.dumps(main), "codegen/host/lib/my-net_lib0.o": b"\x7fELF\0" + text}
         archive = ModelArchive.open(write_archive(tmp_path / "model.tar", files))
-        assert [argument.name for argument in read_entry(archive)] == ["x"]
+        assert archive.main is not None and archive.main.names == ["x"]
 
     def test_objects_that_say_nothing(self) -> None:
-        assert read_entry(ModelArchive.open(MLP)) == []
+        assert ModelArchive.open(MLP).main is None
 
     def test_a_planned_workspace_is_one_more_argument(self) -> None:
-        *others, last = read_entry(ModelArchive.open(DATA / "archives" / "aot_llvm_planned.tar"))
-        assert last.is_workspace
-        assert [argument.name for argument in others] == ["x", "y", "output"]
+        main = ModelArchive.open(DATA / "archives" / "aot_llvm_planned.tar").main
+        assert main is not None
+        *others, last = main.names
+        assert others == ["x", "y", "output"] and is_workspace(last)
 
     def test_a_planned_workspace_has_room_for_what_vector_code_writes_beyond_it(
         self, build: Build, monkeypatch: pytest.MonkeyPatch
@@ -452,8 +456,9 @@ class TestMainFunction:
         example = examples(path)
         with connected(build(path)) as rpc:
             assert_as_expected(infer(create_executor(rpc, archive), example), example)
-        assert sizes[-1] % 64 == 0
-        assert sizes[-1] >= archive.workspace_size_bytes + 64
+        pool = sizes[3]  # after two inputs and the output
+        assert pool % 64 == 0
+        assert pool >= archive.workspace_size_bytes + 64
 
     def test_weights_that_the_archive_lacks_are_refused(self, build: Build) -> None:
         """The planner takes the weights out of the code, and the LLVM code generator then drops them."""

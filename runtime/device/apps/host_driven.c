@@ -28,7 +28,8 @@ void mtvm_app_say(const char *text) {
 int main(void) {
   static mtvm_server_t server;
   const mtvm_server_config_t config = {
-      mtvm_packet_buffer, mtvm_packet_buffer_size, mtvm_workspace, mtvm_workspace_size, send, NULL,
+      mtvm_packet_buffer, mtvm_packet_buffer_size, mtvm_workspace,   mtvm_workspace_size,
+      send,               NULL,                    mtvm_input_names, mtvm_output_names,
   };
   uint8_t bytes[MTVM_RECEIVE_BYTES];
   size_t n;

@@ -10,11 +10,10 @@ int mtvm_model_open(void) {
   return aot == NULL ? -1 : 0;
 }
 
-static bool describe(const DLTensor *from, const char *name, mtvm_model_tensor_t *tensor) {
+static bool describe(const DLTensor *from, mtvm_model_tensor_t *tensor) {
   if (from == NULL) {
     return false;
   }
-  tensor->name = name;
   tensor->dtype = from->dtype;
   tensor->data = from->data;
   tensor->nbytes = ((size_t)from->dtype.bits * from->dtype.lanes + 7) / 8;
@@ -25,11 +24,11 @@ static bool describe(const DLTensor *from, const char *name, mtvm_model_tensor_t
 }
 
 bool mtvm_model_input(size_t index, mtvm_model_tensor_t *tensor) {
-  return describe(mtvm_aot_input(aot, index), mtvm_aot_input_name(aot, index), tensor);
+  return describe(mtvm_aot_input(aot, index), tensor);
 }
 
 bool mtvm_model_output(size_t index, mtvm_model_tensor_t *tensor) {
-  return describe(mtvm_aot_output(aot, index), mtvm_aot_output_name(aot, index), tensor);
+  return describe(mtvm_aot_output(aot, index), tensor);
 }
 
 int mtvm_model_run(void) { return mtvm_aot_run(aot); }

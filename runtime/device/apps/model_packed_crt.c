@@ -18,8 +18,7 @@ int mtvm_model_open(void) {
   return TVMAotExecutor_Create(library, cpu, &executor, mtvm_model_name) == 0 ? 0 : -1;
 }
 
-static bool describe(const DLTensor *from, const char *name, mtvm_model_tensor_t *tensor) {
-  tensor->name = name;
+static bool describe(const DLTensor *from, mtvm_model_tensor_t *tensor) {
   tensor->dtype = from->dtype;
   tensor->data = from->data;
   tensor->nbytes = ((size_t)from->dtype.bits * from->dtype.lanes + 7) / 8;
@@ -32,13 +31,13 @@ static bool describe(const DLTensor *from, const char *name, mtvm_model_tensor_t
 /* The executor has its inputs first, then its outputs. */
 bool mtvm_model_input(size_t index, mtvm_model_tensor_t *tensor) {
   return index < (size_t)executor->metadata->num_inputs &&
-         describe(&executor->args[index].dl_tensor, executor->metadata->inputs[index].name, tensor);
+         describe(&executor->args[index].dl_tensor, tensor);
 }
 
 bool mtvm_model_output(size_t index, mtvm_model_tensor_t *tensor) {
   const size_t inputs = (size_t)executor->metadata->num_inputs;
   return index < (size_t)executor->metadata->num_outputs &&
-         describe(&executor->args[inputs + index].dl_tensor, executor->metadata->outputs[index].name, tensor);
+         describe(&executor->args[inputs + index].dl_tensor, tensor);
 }
 
 int mtvm_model_run(void) { return TVMAotExecutor_Run(executor) == 0 ? 0 : -1; }

@@ -141,10 +141,10 @@ static void put_type(DLDataType dtype) {
   put_unsigned(dtype.bits);
 }
 
-static void put_tensor(const mtvm_model_tensor_t *tensor) {
+static void put_tensor(const char *name, const mtvm_model_tensor_t *tensor) {
   const size_t bytes = (tensor->dtype.bits + 7u) / 8u;
   put("output ");
-  put(tensor->name);
+  put(name);
   put(" ");
   put_type(tensor->dtype);
   put(" ");
@@ -165,15 +165,6 @@ static int fail(const char *what, const char *detail) {
   return 1;
 }
 
-static const mtvm_sample_t *find_sample(const mtvm_model_tensor_t *input) {
-  for (size_t i = 0; i < mtvm_sample_count; i++) {
-    if (strcmp(mtvm_samples[i].name, input->name) == 0 && mtvm_samples[i].nbytes == input->nbytes) {
-      return &mtvm_samples[i];
-    }
-  }
-  return NULL;
-}
-
 int main(void) {
   mtvm_model_tensor_t tensor;
   double seconds = 0;
@@ -185,11 +176,16 @@ int main(void) {
     return fail("the model cannot be made ready: ", mtvm_error_text());
   }
   for (size_t i = 0; mtvm_model_input(i, &tensor); i++) {
-    const mtvm_sample_t *sample = find_sample(&tensor);
-    if (sample == NULL) {
-      return fail("model_input.c has no data of the right size for input ", tensor.name);
+    if (i >= mtvm_sample_count) {
+      return fail("model_input.c has too few inputs", "");
     }
-    memcpy(tensor.data, sample->data, sample->nbytes);
+    if (strcmp(mtvm_samples[i].name, mtvm_input_names[i]) != 0) {
+      return fail("model_input.c has another order of inputs than the model, which takes here ", mtvm_input_names[i]);
+    }
+    if (mtvm_samples[i].nbytes != tensor.nbytes) {
+      return fail("model_input.c has no data of the right size for input ", mtvm_input_names[i]);
+    }
+    memcpy(tensor.data, mtvm_samples[i].data, tensor.nbytes);
   }
   (void)TVMPlatformTimerStart();
   failed = mtvm_model_run();
@@ -198,7 +194,7 @@ int main(void) {
     return fail("the model failed: ", mtvm_error_text());
   }
   for (size_t i = 0; mtvm_model_output(i, &tensor); i++) {
-    put_tensor(&tensor);
+    put_tensor(mtvm_output_names[i], &tensor);
   }
   put("microseconds: ");
   put_unsigned((uint64_t)(seconds * 1e6));

@@ -27,6 +27,8 @@ static void add_text(const char *text) {
   }
 }
 
+void mtvm_error_add(const char *text) { add_text(text); }
+
 static void add_number(uintptr_t number, unsigned base) {
   char digits[sizeof number * 3]; /* enough in base 10 and in base 16 */
   size_t first = sizeof digits;

@@ -10,6 +10,9 @@
 /* The text, with `name` in the place of its %s. */
 int mtvm_error(const char *text, const char *name);
 
+/* One more piece of the text that was set last. */
+void mtvm_error_add(const char *text);
+
 /* "<text> 0x<value>" */
 int mtvm_error_hex(const char *text, uintptr_t value);
 

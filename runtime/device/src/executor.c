@@ -2,6 +2,7 @@
 #include "executor.h"
 
 #include <microtvm/aot.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "error.h"
@@ -30,33 +31,87 @@ int mtvm_executor_create(mtvm_call_t *call) {
   return mtvm_return_handle(call, kTVMModuleHandle, mtvm_handle(MTVM_MODULE, (uint32_t)owner, 0));
 }
 
-typedef const char *(*name_fn)(const mtvm_aot_t *aot, size_t index);
+/* Inputs or outputs. */
+typedef struct {
+  const char *what;
+  const char *const *names; /* of the trained model; NULL where they are not known */
+  size_t name_count;
+  const char *(*c_name)(const mtvm_aot_t *aot, size_t index);
+} side_t;
 
-/* Index of the input or output of that name; their number when there is none. */
-static size_t index_of(const mtvm_aot_t *aot, name_fn name_of, const char *name) {
-  size_t index = 0;
-  while (name_of(aot, index) != NULL && strcmp(name_of(aot, index), name) != 0) {
-    index++;
+static side_t inputs = {"input", NULL, 0, mtvm_aot_input_name};
+static side_t outputs = {"output", NULL, 0, mtvm_aot_output_name};
+
+static void set_names(side_t *side, const char *const *names) {
+  side->names = names;
+  side->name_count = 0;
+  while (names != NULL && names[side->name_count] != NULL) {
+    side->name_count++;
   }
-  return index;
+}
+
+void mtvm_executor_set_names(const char *const *input_names, const char *const *output_names) {
+  set_names(&inputs, input_names);
+  set_names(&outputs, output_names);
+}
+
+static size_t count_of(const mtvm_aot_t *aot, const side_t *side) {
+  size_t count = 0;
+  while (side->c_name(aot, count) != NULL) {
+    count++;
+  }
+  return count;
+}
+
+/* What a tensor is called: by the trained model, or by the generated code. */
+static const char *name_of(const mtvm_aot_t *aot, const side_t *side, size_t index) {
+  return index < side->name_count ? side->names[index] : side->c_name(aot, index);
+}
+
+/* The number of tensors so called, and the index of the first one. */
+static size_t find(const mtvm_aot_t *aot, const side_t *side, const char *name, bool in_c, size_t *index) {
+  size_t found = 0;
+  for (size_t i = count_of(aot, side); i-- > 0;) {
+    if (strcmp(in_c ? side->c_name(aot, i) : name_of(aot, side, i), name) == 0) {
+      *index = i;
+      found++;
+    }
+  }
+  return found;
+}
+
+/* 0 with the index of the tensor of that name: as the trained model has it, else as the generated code does. -1 for
+ * none and for several, with an error that lists them. */
+static int index_of(const mtvm_aot_t *aot, const side_t *side, const char *name, size_t *index) {
+  size_t found = find(aot, side, name, false, index);
+  if (found == 0) {
+    found = find(aot, side, name, true, index);
+  }
+  if (found == 1) {
+    return 0;
+  }
+  (void)mtvm_error(found == 0 ? "no %s " : "more than one %s ", side->what);
+  mtvm_error_add(name);
+  mtvm_error_add("; there are, by number from 0:");
+  for (size_t i = 0; i < count_of(aot, side); i++) {
+    mtvm_error_add(" ");
+    mtvm_error_add(name_of(aot, side, i));
+  }
+  return -1;
 }
 
 /* The input or output that the first argument numbers or names. */
-static int pick(const mtvm_call_t *call, name_fn name_of, size_t *index) {
+static int pick(const mtvm_call_t *call, const side_t *side, size_t *index) {
   TVMValue first;
   if (mtvm_want_arguments(call, "k") != 0) {
     return -1;
   }
   first = call->values[0];
   if (call->codes[0] == kTVMStr) {
-    *index = index_of(executor(call), name_of, first.v_str);
-    return name_of(executor(call), *index) != NULL ? 0 : mtvm_error("no tensor %s", first.v_str);
+    return index_of(executor(call), side, first.v_str, index);
   }
   *index = first.v_int64 < 0 ? SIZE_MAX : (size_t)mtvm_clip(first.v_int64);
-  if (name_of(executor(call), *index) != NULL) {
-    return 0;
-  }
-  return mtvm_error_hex("no input or output number", *index);
+  return *index < count_of(executor(call), side) ? 0 : mtvm_error_hex("no input or output number", *index);
 }
 
 static int return_tensor(mtvm_call_t *call, DLTensor *tensor, size_t member) {
@@ -67,7 +122,7 @@ static int return_tensor(mtvm_call_t *call, DLTensor *tensor, size_t member) {
 
 static int get_input(mtvm_call_t *call) {
   size_t index;
-  if (pick(call, mtvm_aot_input_name, &index) != 0) {
+  if (pick(call, &inputs, &index) != 0) {
     return -1;
   }
   return return_tensor(call, mtvm_aot_input(executor(call), index), index);
@@ -76,7 +131,7 @@ static int get_input(mtvm_call_t *call) {
 static int get_output(mtvm_call_t *call) {
   mtvm_aot_t *aot = executor(call);
   size_t index;
-  if (pick(call, mtvm_aot_output_name, &index) != 0) {
+  if (pick(call, &outputs, &index) != 0) {
     return -1;
   }
   return return_tensor(call, mtvm_aot_output(aot, index), mtvm_aot_num_inputs(aot) + index);
@@ -88,7 +143,7 @@ static int set_input(mtvm_call_t *call) {
   size_t want;
   size_t got;
   size_t index;
-  if (mtvm_want_arguments(call, "kt") != 0 || pick(call, mtvm_aot_input_name, &index) != 0) {
+  if (mtvm_want_arguments(call, "kt") != 0 || pick(call, &inputs, &index) != 0) {
     return -1;
   }
   to = mtvm_aot_input(executor(call), index);
@@ -103,21 +158,24 @@ static int set_input(mtvm_call_t *call) {
   return 0;
 }
 
+/* -1 when there is no such input. */
 static int get_input_index(mtvm_call_t *call) {
   size_t index;
   if (mtvm_want_arguments(call, "s") != 0) {
     return -1;
   }
-  index = index_of(executor(call), mtvm_aot_input_name, call->values[0].v_str);
-  return mtvm_return_int(call, index < mtvm_aot_num_inputs(executor(call)) ? (int64_t)index : -1);
+  if (index_of(executor(call), &inputs, call->values[0].v_str, &index) != 0) {
+    return mtvm_return_int(call, -1);
+  }
+  return mtvm_return_int(call, (int64_t)index);
 }
 
 static int get_input_name(mtvm_call_t *call) {
   size_t index;
-  if (pick(call, mtvm_aot_input_name, &index) != 0) {
+  if (pick(call, &inputs, &index) != 0) {
     return -1;
   }
-  call->result.v_str = mtvm_aot_input_name(executor(call), index);
+  call->result.v_str = name_of(executor(call), &inputs, index);
   call->result_code = kTVMStr;
   return 0;
 }

@@ -9,6 +9,10 @@
 extern const mtvm_named_fn_t mtvm_executor_functions[];
 extern const size_t mtvm_executor_function_count;
 
+/* What the host may call inputs and outputs: lists that end with NULL and live as long as the program. Without them,
+ * only what the generated code calls them. */
+void mtvm_executor_set_names(const char *const *inputs, const char *const *outputs);
+
 /* tvm.aot_executor.create(module, device, name) */
 int mtvm_executor_create(mtvm_call_t *call);
 

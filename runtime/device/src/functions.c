@@ -12,6 +12,7 @@
 #include "random.h"
 #include "registry.h"
 #include "session.h"
+#include "stored.h"
 
 static int system_lib(mtvm_call_t *call) {
   return mtvm_return_handle(call, kTVMModuleHandle, mtvm_handle(MTVM_MODULE, MTVM_OWNER_SYSTEM_LIB, 0));
@@ -38,6 +39,7 @@ static const mtvm_named_fn_t natives[] = {
     {"runtime.RPCTimeEvaluator", mtvm_evaluator_create},
     {"tvm.aot_executor.create", mtvm_executor_create},
     {"tvm.contrib.random.random_fill", mtvm_random_fill},
+    {"mtvm.call_stored", mtvm_stored_call},
 };
 #define NATIVES (sizeof natives / sizeof natives[0])
 

@@ -190,6 +190,8 @@ static int code_of(char kind) {
       return kTVMDataType;
     case 'm':
       return kTVMModuleHandle;
+    case 'f':
+      return kTVMPackedFuncHandle;
     default:
       return kTVMOpaqueHandle;
   }

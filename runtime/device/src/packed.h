@@ -55,7 +55,7 @@ typedef struct {
 int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call);
 
 /* One character for each argument that must be there: i int, s string, t tensor, d device, y data type,
- * h handle (opaque, or null as 0), m module (or null as 0), k int or string. More may follow. */
+ * h handle (opaque, or null as 0), m module (or null as 0), f function, k int or string. More may follow. */
 int mtvm_want_arguments(const mtvm_call_t *call, const char *kinds);
 
 int mtvm_return_int(mtvm_call_t *call, int64_t value);

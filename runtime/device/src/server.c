@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "executor.h"
 #include "framing.h"
 #include "rpc.h"
 #include "session.h"
@@ -20,6 +21,7 @@ int mtvm_server_init(mtvm_server_t *server, const mtvm_server_config_t *config) 
       mtvm_session_init(&server->session, size, config->write, config->context) != 0) {
     return -1;
   }
+  mtvm_executor_set_names(config->input_names, config->output_names);
   mtvm_rpc_reset(&server->session);
   mtvm_session_announce(&server->session);
   return 0;

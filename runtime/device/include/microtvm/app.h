@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a project adds to the device runtime: generated files that define these symbols.
  *
- * Every project: model_config.c, with the memory below.
+ * Every project: model_config.c, with the memory and the names below.
  * A standalone project: model_input.c, with the input below, and one file that implements mtvm_model_open,
  * mtvm_model_input, mtvm_model_output and mtvm_model_run. For an archive with the packed interface that is
  * apps/model_packed.c as it stands. For one with the C interface it is a generated model_io.c, which has a
@@ -27,10 +27,15 @@ extern const size_t mtvm_packet_buffer_size;
 /* Tells this firmware from others: a digest of its model and its options. */
 extern const uint32_t mtvm_firmware_id;
 
+/* Names of the model's inputs and outputs, in the order of its code, as the trained model has them; each list ends
+ * with NULL. Generated code has names of its own, in which two may be the same. */
+extern const char *const mtvm_input_names[];
+extern const char *const mtvm_output_names[];
+
 /* The application: show a line of text to whoever listens. For ports: printf, faults. */
 void mtvm_app_say(const char *text);
 
-/* model_input.c: what the model is run on, an entry for every input. Names are those of the model. */
+/* model_input.c: what the model is run on, an entry for every input, in the order of mtvm_input_names. */
 typedef struct {
   const char *name;
   const void *data;
@@ -43,7 +48,6 @@ extern const size_t mtvm_sample_count;
 
 /* An input or output of the model. */
 typedef struct {
-  const char *name;
   DLDataType dtype;
   size_t nbytes;
   void *data;

@@ -49,9 +49,9 @@
 #define MTVM_MAX_NDIM 8
 #endif
 
-/* Arguments of one call. They are decoded in the packet buffer, so a larger number costs nothing. */
+/* Arguments of one call in a packet. They are decoded in the packet buffer, so a larger number costs nothing. */
 #ifndef MTVM_MAX_ARGS
-#define MTVM_MAX_ARGS 64
+#define MTVM_MAX_ARGS 256
 #endif
 
 /* AOT executors and time evaluators that exist at once. */

@@ -58,6 +58,8 @@ typedef struct {
   size_t workspace_size;
   mtvm_write_fn write;
   void *context; /* handed to write */
+  const char *const *input_names;  /* of the trained model, the last one NULL; or NULL: see microtvm/app.h */
+  const char *const *output_names;
 } mtvm_server_config_t;
 
 /* Say to the host that the device was reset. 0, or -1 when a buffer is too small or no random nonce is to

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Known mistakes in the code of a model archive, found before it is built: a table of rules.
+
+Each rule looks at one archive and returns what is wrong with it and what to do, or None. They read what
+TVM's code generators write; what other code has in it is for the compiler to say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Callable, Final, Iterable, NamedTuple, Optional, Tuple
+
+from runtime.host.c_names import is_identifier, is_taken
+from runtime.host.model_facts import c_identifier, is_constants, is_workspace
+
+if TYPE_CHECKING:
+    from runtime.host.archive import ModelArchive
+
+
+class Finding(NamedTuple):
+    """What is wrong with an archive, as the end of a sentence about it, and the next step."""
+
+    what: str
+    next_step: str
+
+
+CodeRule = Callable[["ModelArchive"], Optional[Finding]]
+
+# In a cast, a constructor call or a declaration, so that a tensor may have such a name.
+VECTOR: Final = re.compile(
+    rb"\((?P<cast>(?:half|float|double|u?int(?:8|16|32|64)_t)(?:[2-9]|1[0-6]))\*?\)"
+    rb"|\b(?P<made>(?:half|float|double|u?int(?:8|16|32|64)_t)(?:[2-9]|1[0-6])) v_"
+)
+HALF: Final = re.compile(rb"\(half\*?\)|\bhalf \w+\[|\bhalf\* \w+[,)]")
+LOOKED_UP: Final = re.compile(rb'TVMBackendGetFuncFromEnv\([^,\n]*, "([^"\n]*)"')
+LOOKED_UP_BY_OBJECT: Final = re.compile(rb"\.tvm_func\.([\w.]+)\0")
+WRAPPER: Final = re.compile(rb"TVMValue tensors\[(?P<count>\d{1,6})\];(?P<body>.*?)\nreturn ", re.DOTALL)
+SET_ARGUMENT: Final = re.compile(rb"^ *tensors\[\d+\] = ", re.MULTILINE)
+TAKES_DATA: Final = re.compile(rb"___tvm_main__\(void\* \w+(?:,void\*|\))")
+MEMBER: Final = re.compile(r"\b(inputs|outputs)->([^\W\d]\w*)")
+INCLUDED: Final = re.compile(r"#include [<\"](tvmgen_[^>\"\n]*\.h)[>\"]")
+
+RENAME: Final = "Rename it in the model, or export for the graph executor, which takes every name."
+
+
+def module_name(archive: ModelArchive) -> Optional[Finding]:
+    if archive.sources and c_identifier(archive.module) != archive.module:
+        return Finding(
+            f"holds C functions of a module called {archive.module!r}, which is no name in C",
+            f"Build the model with mod_name={c_identifier(archive.module)!r}, and export it again.",
+        )
+    return None
+
+
+def vector_types(archive: ModelArchive) -> Optional[Finding]:
+    found = _first(archive, VECTOR)
+    if found is None:
+        return None
+    name = (found["cast"] or found["made"]).decode()
+    return Finding(
+        f"holds C code with the vector type {name}, which C does not have",
+        'Build the model with PassContext(opt_level=3, config={"tir.disable_vectorize": True}).',
+    )
+
+
+def half_floats(archive: ModelArchive) -> Optional[Finding]:
+    if _first(archive, HALF) is None:
+        return None
+    return Finding(
+        "holds C code with the type half (float16), which C does not have",
+        "Convert the model to float32 before it is built, or use the llvm code generator.",
+    )
+
+
+def unpacked_main(archive: ModelArchive) -> Optional[Finding]:
+    """The system library then declares the main function otherwise than its caller does."""
+    clashes = archive.interface == "packed" and archive.executor == "aot" and archive.has_system_library
+    if clashes and _first(archive, TAKES_DATA) is not None:
+        return Finding(
+            "has the packed interface and unpacked-api, which TVM turns into C that does not compile",
+            "Build the model with Executor('aot', {'interface-api': 'packed', 'unpacked-api': False}).",
+        )
+    return None
+
+
+def memory_pools(archive: ModelArchive) -> Optional[Finding]:
+    """The function that a platform calls then leaves arguments of the main function unset."""
+    wrapper = _first(archive, WRAPPER)
+    if wrapper is None or len(SET_ARGUMENT.findall(wrapper["body"])) >= int(wrapper["count"]):
+        return None
+    return Finding(
+        "wants memory pools of its caller, which a platform does not hand over",
+        "Build the model without workspace_memory_pools and constant_memory_pools.",
+    )
+
+
+def missing_functions(archive: ModelArchive) -> Optional[Finding]:
+    """Functions of TVM's C++ library that code asks for by name when it runs."""
+    found = [name for name in archive.sources for name in LOOKED_UP.findall(archive.read(name))]
+    for name in archive.objects:
+        found += [
+            text
+            for text in LOOKED_UP_BY_OBJECT.findall(archive.read(name))
+            if not text.startswith(b"tvmgen_")
+        ]
+    names = sorted({name.decode("utf-8", "replace") for name in found})
+    if not names:
+        return None
+    return Finding(
+        f"calls {', '.join(names)}, which exists in TVM's C++ runtime only",
+        "Take the operator out of the model (argsort, topk and sort are such), and compute it on the host.",
+    )
+
+
+def names_in_c(archive: ModelArchive) -> Optional[Finding]:
+    """TVM writes names of inputs and outputs into the C of a main function."""
+    if archive.executor != "aot" or not archive.sources:
+        return None
+    interface = archive.c_interface
+    for kind, specs in (("input", archive.inputs), ("output", archive.outputs)):
+        for spec in specs:
+            # Inputs are spelled for C; outputs are written as they are.
+            written = c_identifier(spec.name) if kind == "input" else spec.name
+            if not is_identifier(written):
+                return Finding(
+                    f"has an {kind} called {spec.name!r}, which TVM turns into C that does not compile",
+                    RENAME,
+                )
+    members = [*interface.inputs, *interface.outputs] if interface else archive.names_in_main
+    for name in members:
+        if is_taken(name):
+            return Finding(f"has a tensor called {name!r}, which means something else in C", RENAME)
+    return None
+
+
+def c_interface_header(archive: ModelArchive) -> Optional[Finding]:
+    """TVM 0.16 writes some of these headers otherwise than the code that includes them."""
+    interface = archive.c_interface
+    if interface is None:
+        return None
+    for name in archive.sources:
+        text = archive.text(name)
+        included = INCLUDED.search(text)
+        if included is None:
+            continue
+        if included[1] != interface.header:
+            return Finding(
+                f"includes {included[1]} and holds {interface.header}",
+                "Build the model with a mod_name without capital letters, and export it again.",
+            )
+        for kind, member in MEMBER.findall(text):
+            if member not in interface.members.get(kind, ()):
+                return Finding(
+                    f"uses {kind}->{member}, which its C interface {interface.header} does not have",
+                    "Return the only output by itself, not in a tuple, or use the packed interface.",
+                )
+    return None
+
+
+def llvm_arguments(archive: ModelArchive) -> Optional[Finding]:
+    """What the main function of the LLVM code generator takes must be known: it is called by position."""
+    if archive.executor != "aot" or not archive.objects or archive.sources:
+        return None
+    if archive.main is None:
+        return Finding(
+            "holds a main function that does not tell what it takes",
+            "Build the model without tir.disable_assert, or with the c code generator.",
+        )
+    arguments = archive.main.names
+    more = arguments[len(archive.inputs) + len(archive.outputs) :]
+    if any(map(is_constants, arguments)):
+        return Finding(
+            "expects its constants from outside, and does not hold them: TVM's memory planner took them out",
+            'Build it with PassContext(config={"tir.usmp.enable": False}), or with the c code generator.',
+        )
+    if not all(map(is_workspace, more)) or len(arguments) < len(archive.inputs) + len(archive.outputs):
+        return Finding(
+            f"has a main function of {len(arguments)} arguments, which do not fit its "
+            f"{len(archive.inputs)} inputs and {len(archive.outputs)} outputs",
+            "Give each input and output a name of its own, and export the model again.",
+        )
+    shapeless = [spec.name for spec in (*archive.inputs, *archive.outputs) if spec.shape is None]
+    if shapeless:
+        return Finding(
+            f"does not tell the shape of {shapeless[0]!r}",
+            "Export the model with the c code generator, or for the graph executor.",
+        )
+    return None
+
+
+def memory_that_nothing_writes(archive: ModelArchive) -> Optional[Finding]:
+    fault = archive.fault
+    if fault is None:
+        return None
+    if fault.output is None:
+        return Finding(
+            f"has code in which {fault.reader} reads a tensor that nothing wrote: its answers would be wrong",
+            "Build the model with opt_level=3, or export it for the graph executor.",
+        )
+    return Finding(
+        f"has code that never writes output {fault.output} ({archive.outputs[fault.output].name!r}): TVM's "
+        "AOT executor forgets an output that is another tensor under a new name or shape",
+        "Export the model for the graph executor, or return that tensor once and reshape it on the host.",
+    )
+
+
+RULES: Final[Tuple[CodeRule, ...]] = (
+    module_name,
+    vector_types,
+    half_floats,
+    unpacked_main,
+    memory_pools,
+    missing_functions,
+    names_in_c,
+    c_interface_header,
+    llvm_arguments,
+    memory_that_nothing_writes,
+)
+
+
+def first_finding(archive: ModelArchive, has_extra_files: bool = False) -> Optional[Finding]:
+    """Return what the first rule says that finds something; None for code without a known mistake.
+
+    has_extra_files: the owner adds C files, which may register functions that the model's code looks up.
+    """
+    rules = (rule for rule in RULES if not (has_extra_files and rule is missing_functions))
+    return next(filter(None, (rule(archive) for rule in rules)), None)
+
+
+def _first(archive: ModelArchive, pattern: re.Pattern[bytes]) -> Optional[re.Match[bytes]]:
+    """The first match in the C sources."""
+    matches: Iterable[Optional[re.Match[bytes]]] = (
+        pattern.search(archive.read(name)) for name in archive.sources
+    )
+    return next(filter(None, matches), None)

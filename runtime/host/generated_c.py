@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tensors the generated C of an AOT model writes before it reads them.
+
+TVM's AOT executor gives each tensor one piece of memory and forgets some: of two outputs that are one
+tensor, or a reshape of each other, only the first is written; at optimization level 0 an operator may read
+a copy of its inputs that nothing made. The firmware then answers zeros and reports success. So the main
+function is followed here, call by call, with what each kernel does with its arguments.
+
+The C is read by its fixed form (CodeGenCHost of TVM 0.9 to 0.18), in time linear in its length. Code of
+another form gives no verdict; nothing is concluded from it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+_FUNCTION = re.compile(r"^(?:TVM_DLL )?int32_t (\w+)\(([^\n]*)\) \{$", re.MULTILINE)
+_END = "\n}\n"
+_HANDLE = re.compile(r"^  void\* ([^\n=;]+?) = \(\(\(TVMValue\*\)\w+\)\[(\d+)\]\.v_handle\);$", re.MULTILINE)
+_DATA = re.compile(r"^  void\* ([^\n=;]+?) = \(\(\(DLTensor\*\)([^\n=;]+?)\)\[0\]\.data\);$", re.MULTILINE)
+_HEAD = re.compile(r"^  (?:void\*|int32_t) [^\n=;]+ = |^  if \(!\([^\n]*_strides == NULL\)\) \{$")
+_WORD = re.compile(r"\w+")
+_BRACKET = re.compile(r"[\[\]\n]")
+_ADDRESS_OF = re.compile(r"&\((?:\(\(\w[\w ]*\*\))?$")
+
+# What main does, statement by statement. A slot is one DLTensor of an array on the stack.
+_STEP = re.compile(
+    r"^ *(?:"
+    r"void\* (?P<local>\w+) = (?P<made>(?:\(&\(|TVMBackendAllocWorkspace\()[^\n]*);"
+    r"|\(\(\(DLTensor\*\)\w+\)\[(?P<slot>\d+)\]\.data\) = (?P<data>[^\n]+);"
+    r"|\(\(\(TVMValue\*\)\w+\)\[(?P<argument>\d+)\]\.v_handle\) = (?P<handle>[^\n]+);"
+    r"|if \((?P<packed>\w+)\( \(TVMValue\*\) [^\n]*"
+    r"|if \((?P<called>\w+)\((?P<with>[^\n]*)\) != 0 \) return -1;"
+    r")$",
+    re.MULTILINE,
+)
+_SLOT = re.compile(r"\(\(\(DLTensor\*\)\w+\) \+ (\d+)\)")
+_POOL = re.compile(r"\(&\((?:\(\(uint8_t\*\))?(\w+?)(?:_\d+)?\)?\[(\d+)\]\)\)")
+
+
+class Use(NamedTuple):
+    """What a kernel may do with the memory of one argument. only_read: that it certainly does nothing
+    else."""
+
+    may_write: bool
+    only_read: bool
+
+
+class Main(NamedTuple):
+    """A main function as text. parameters: the names of its data, in order, inputs first."""
+
+    parameters: List[str]
+    body: str
+
+
+class Fault(NamedTuple):
+    """A tensor that the model's code reads or returns, and never writes.
+
+    output: its position among the outputs; None for an intermediate tensor that kernel `reader` reads.
+    """
+
+    output: Optional[int]
+    reader: str = ""
+
+
+def find_fault(
+    sources: Iterable[str], entry: str, inputs: int, output_sizes: Sequence[int]
+) -> Tuple[bool, Optional[Fault]]:
+    """Follow the main function `entry` through the C sources of a model.
+
+    inputs: their number. output_sizes: bytes of each output. Returns whether the code was understood, and the
+    first fault in it, if there is one.
+    """
+    functions: Dict[str, Main] = {}
+    for text in sources:
+        functions.update(_functions_of(text))
+    main = functions.get(entry)
+    if main is None or len(main.parameters) < inputs + len(output_sizes):
+        return False, None
+    outputs = main.parameters[inputs : inputs + len(output_sizes)]
+    written = {name for name in main.parameters if name not in outputs}
+    places: Dict[str, str] = {}  # variable of main -> the memory that it stands for
+    slots: Dict[int, str] = {}
+    arguments: Dict[int, str] = {}
+    written |= _touched_otherwise(main.body)
+    for step in _STEP.finditer(main.body):
+        if step["local"]:
+            pool = _POOL.fullmatch(step["made"])
+            places[step["local"]] = f"{pool[1]}[{pool[2]}]" if pool else step["local"]
+            continue
+        if step["slot"]:
+            slots[int(step["slot"])] = step["data"]
+            continue
+        if step["argument"]:
+            slot = _SLOT.fullmatch(step["handle"])
+            arguments[int(step["argument"])] = slots.get(int(slot[1]), "") if slot else ""
+            continue
+        name = step["packed"] or step["called"]
+        given = _split(step["with"]) if step["called"] else [arguments[at] for at in sorted(arguments)]
+        arguments = {}
+        uses = _uses(functions[name]) if name in functions else []
+        for index, argument in enumerate(given):
+            place = places.get(argument, argument)
+            use = uses[index] if index < len(uses) else Use(True, False)
+            is_known = argument in places or argument in outputs
+            if use.only_read and is_known and place not in written:
+                return True, Fault(None, name)
+            if use.may_write or not is_known:
+                written.add(place)
+    for index, (name, size) in enumerate(zip(outputs, output_sizes)):
+        if size and name not in written:
+            return True, Fault(index)
+    return True, None
+
+
+def handles_of_main(text: str, entry: str) -> List[str]:
+    """Return what the packed main function in a C source calls its tensors, in order."""
+    head = next((head for head in _FUNCTION.finditer(text) if head[1] == entry), None)
+    return [] if head is None else [name for name, _ in _HANDLE.findall(text, head.end())]
+
+
+def _touched_otherwise(body: str) -> Set[str]:
+    """Every word of main outside of the statements that are followed, such as a copy in a loop: what has a
+    name there may be written."""
+    words: Set[str] = set()
+    for line in body.splitlines():
+        if not (_STEP.match(line) or _DATA.match(line) or _HANDLE.match(line) or _HEAD.match(line)):
+            words.update(_WORD.findall(line))
+    return words
+
+
+def _functions_of(text: str) -> Iterable[Tuple[str, Main]]:
+    """The functions that a C source defines."""
+    for head in _FUNCTION.finditer(text):
+        end = text.find(_END, head.end())
+        if end >= 0:
+            body = text[head.end() : end]
+            yield head[1], Main(_data_of(head[2], body), body)
+
+
+def _data_of(parameters: str, body: str) -> List[str]:
+    """The variables that hold the data of a function's tensors, in the order of its arguments."""
+    handles = {name: int(index) for name, index in _HANDLE.findall(body)}
+    if not handles:
+        return [parameter.split()[-1].lstrip("*") for parameter in _split(parameters) if parameter.split()]
+    found = {handles[handle]: data for data, handle in _DATA.findall(body) if handle in handles}
+    return [found.get(index, "") for index in range(max(handles.values()) + 1)]
+
+
+def _split(arguments: str) -> List[str]:
+    return [argument.strip() for argument in arguments.split(",")]
+
+
+def _uses(kernel: Main) -> List[Use]:
+    """What a kernel does with each of its arguments."""
+    stored: Set[str] = set()
+    loaded: Set[str] = set()
+    other: Set[str] = set()
+    wanted = set(kernel.parameters)
+    for word in _WORD.finditer(kernel.body):
+        name = word[0]
+        if name not in wanted:
+            continue
+        at = word.end()
+        line_start = kernel.body.rfind("\n", 0, at) + 1
+        if _DATA.match(kernel.body[line_start : _end_of_line(kernel.body, at)]):
+            continue  # its declaration
+        at += kernel.body.startswith(")", at)
+        if not kernel.body.startswith("[", at):
+            other.add(name)
+            continue
+        end = _after_brackets(kernel.body, at)
+        (stored if kernel.body.startswith(" = ", end) else loaded).add(name)
+        if _ADDRESS_OF.search(kernel.body, max(0, word.start() - 40), word.start()):
+            other.add(name)
+    return [
+        Use(name in stored or name in other or name not in loaded, name in loaded - stored - other)
+        for name in kernel.parameters
+    ]
+
+
+def _end_of_line(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
+def _after_brackets(text: str, at: int) -> int:
+    """The place after the bracket that closes the one at `at`."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text, at):
+        if bracket[0] == "\n":
+            break
+        depth += 1 if bracket[0] == "[" else -1
+        if depth == 0:
+            return bracket.end()
+    return at

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which input and output of a model is which: the order of the generated code, and the names of the trained
+model.
+
+The code takes its tensors by position, people give them by name, and no text of an archive has both for
+certain: names in C are shared ("x.1" and "x_1" are both x_1), the Relay text changes them, and
+metadata.json is sorted. A swapped input is a wrong answer that nobody sees. So each text narrows down which
+name may stand at which position, and only an order that is the last one left is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from math import prod
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
+
+from runtime.host.model_facts import Shape, TensorFacts, shape_of_strides
+from runtime.host.tensor import DType
+
+
+class TensorSpec(NamedTuple):
+    """One input or output of a model.
+
+    name: as in the trained model, for example "serving_default_x:0".
+    dtype: as NumPy spells it, for example "float32". shape: None when the archive does not tell.
+    size_bytes: of the whole tensor.
+    c_name: as the generated C spells it, for example as a member of the C interface's struct.
+    """
+
+    name: str
+    dtype: str
+    shape: Optional[Shape]
+    size_bytes: int
+    c_name: str
+
+
+class Declared(NamedTuple):
+    """What metadata.json says about one tensor."""
+
+    dtype: str
+    size_bytes: int
+
+
+class Listing(NamedTuple):
+    """Tensors in the order of the generated code, as one text of the archive lists them.
+
+    tensors: one without a name may have any. spell: a name of the trained model -> as this text spells it; a
+    number may follow where that is taken.
+    has_more: the text also lists what is no input, such as weights.
+    """
+
+    tensors: Sequence[TensorFacts]
+    spell: Callable[[str], str]
+    has_more: bool = False
+
+
+class UnknownOrder(Exception):
+    """The archive does not tell which tensor is which. names: those that cannot be told apart."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(*names)
+        self.names = list(names)
+
+
+def size_in_bytes(dtype: Optional[str], shape: Optional[Shape]) -> Optional[int]:
+    """Bytes of a tensor, rounded up to whole ones; None when the type or the shape is not known."""
+    if dtype is None or shape is None or len(dtype) > 16:
+        return None
+    try:
+        _, bits, lanes = DType.parse(dtype)
+    except ValueError:
+        return None
+    return ((8 if dtype == "bool" else bits * lanes) * prod(shape) + 7) // 8
+
+
+def order_of(declared: Mapping[str, Declared], listings: Sequence[Listing]) -> List[str]:
+    """Return the declared names in the order of the generated code.
+
+    listings: by trust, the most trusted first. Raises UnknownOrder where more than one order remains.
+    """
+    places = [set(declared) for _ in declared]
+    for listing in listings:
+        tensors = tensors_of(declared, listing)
+        for fits in (_is_spelled, _may_be_spelled):
+            narrowed = [
+                {name for name in place if fits(declared, name, facts, listing.spell)}
+                for place, facts in zip(places, tensors)
+            ]
+            if len(narrowed) == len(places) and _can_be_filled(narrowed):
+                places = narrowed
+                break
+    return _only_order(places)
+
+
+def _is_spelled(
+    declared: Mapping[str, Declared], name: str, facts: TensorFacts, spell: Callable[[str], str]
+) -> bool:
+    return facts.name in ("", spell(name)) and _agrees(declared[name], facts)
+
+
+def _may_be_spelled(
+    declared: Mapping[str, Declared], name: str, facts: TensorFacts, spell: Callable[[str], str]
+) -> bool:
+    """Like _is_spelled, where a number may follow that keeps the text's names apart."""
+    start = spell(name)
+    rest = facts.name[len(start) :]
+    is_numbered = facts.name.startswith(start) and re.fullmatch(r"(_?[0-9]+)?", rest) is not None
+    return is_numbered and _agrees(declared[name], facts)
+
+
+def shape_in(facts: TensorFacts, dtype: str, size_bytes: int) -> Optional[Shape]:
+    """Return the shape that a text gives a tensor of this type and size; None where it gives none that
+    fits."""
+    shape = facts.shape
+    if facts.strides is not None:
+        shape = shape_of_strides(facts.strides, size_bytes // max(1, size_in_bytes(dtype, ()) or 1))
+    return shape if size_in_bytes(dtype, shape) == size_bytes else None
+
+
+def _agrees(tensor: Declared, facts: TensorFacts) -> bool:
+    """Whether type and size of a declared tensor are those that a text says, as far as it says them."""
+    if facts.dtype is not None and facts.dtype != tensor.dtype:
+        return False
+    says_nothing = facts.shape is None and facts.strides is None
+    return says_nothing or shape_in(facts, tensor.dtype, tensor.size_bytes) is not None
+
+
+def tensors_of(declared: Mapping[str, Declared], listing: Listing) -> Sequence[TensorFacts]:
+    """Return the tensors of a listing, less those that are not declared; in order."""
+    if not listing.has_more:
+        return listing.tensors
+    tensors: Sequence[TensorFacts] = []
+    for fits in (_is_spelled, _may_be_spelled):
+        tensors = [
+            facts
+            for facts in listing.tensors
+            if any(fits(declared, name, facts, listing.spell) for name in declared)
+        ]
+        if len(tensors) >= len(declared):
+            break
+    return tensors
+
+
+def _can_be_filled(places: Sequence[Set[str]]) -> bool:
+    """Whether each place can get a name of its own out of those that it may have."""
+    owner: Dict[str, int] = {}
+
+    def place(index: int, tried: Set[str]) -> bool:
+        for name in places[index] - tried:
+            tried.add(name)
+            if name not in owner or place(owner[name], tried):
+                owner[name] = index
+                return True
+        return False
+
+    return len(places) <= MOST_TENSORS and all(place(index, set()) for index in range(len(places)))
+
+
+MOST_TENSORS = 500
+"""More inputs than this are not matched by name: the search above calls itself once for each."""
+
+
+def _only_order(places: Sequence[Set[str]]) -> List[str]:
+    """The one way to fill the places. Where there is just one, some place or some name has only one choice,
+    and without these two again, to the end. Raises UnknownOrder."""
+    left = {index: set(place) for index, place in enumerate(places)}
+    order: Dict[int, str] = {}
+    while left:
+        homes: Dict[str, List[int]] = {}
+        for index, place in left.items():
+            for name in place:
+                homes.setdefault(name, []).append(index)
+        sure = [(index, next(iter(place))) for index, place in left.items() if len(place) == 1]
+        sure += [(indices[0], name) for name, indices in homes.items() if len(indices) == 1]
+        if not sure:
+            raise UnknownOrder(sorted(homes))
+        index, name = sure[0]
+        order[index] = name
+        del left[index]
+        for place in left.values():
+            place.discard(name)
+    return [order[index] for index in range(len(places))]
+
+
+def _own_shape(facts: TensorFacts) -> Optional[Shape]:
+    """The shape that a text tells without the size of the tensor."""
+    if facts.strides is not None and not any(facts.strides):
+        return (1,) * len(facts.strides)
+    return facts.shape
+
+
+def specify(name: str, declared: Optional[Declared], known: Sequence[TensorFacts], c_name: str) -> TensorSpec:
+    """One tensor from what metadata.json declares and what other texts know about it, the most trusted first.
+
+    Raises LookupError with its name where its type or size is in none of them.
+    """
+    dtype = declared.dtype if declared else next((facts.dtype for facts in known if facts.dtype), None)
+    sizes = (
+        [declared.size_bytes] if declared else [size_in_bytes(dtype, _own_shape(facts)) for facts in known]
+    )
+    size = next((size for size in sizes if size is not None), None)
+    if dtype is None or size is None:
+        raise LookupError(name)
+    shapes = [shape for shape in (shape_in(facts, dtype, size) for facts in known) if shape is not None]
+    return TensorSpec(name, dtype, shapes[0] if shapes else None, size, c_name)
+
+
+MADE_UP_NAME = re.compile(r"output([0-9]{0,9})")
+"""What TVM calls the outputs of a model that does not name them."""
+
+
+def output_names(
+    declared: Mapping[str, Declared],
+    true_names: Optional[Sequence[str]],
+    tensors: Optional[Sequence[TensorFacts]],
+    listings: Sequence[Listing],
+) -> List[str]:
+    """Return the names of the outputs in the order of the generated code.
+
+    declared: by name, so that of two outputs of one name one is missing. true_names: from the Relay text;
+    None where the model names no outputs. tensors: the outputs of the code by position, None where no text
+    lists them. Where nothing tells two names apart, they are called by their positions ("output0"): what
+    stands where is certain then, and only the names are lost. Raises UnknownOrder where not even that is.
+    """
+    count = len(declared) if tensors is None else len(tensors)
+    fits = true_names is not None and (tensors is None or len(true_names) == count)
+    if true_names is not None and fits and set(declared) <= set(true_names):
+        return list(true_names)
+    if not declared:
+        return [f"output{index}" for index in range(count)]
+    numbers = [MADE_UP_NAME.fullmatch(name) for name in declared]
+    if true_names is None and all(numbers) and len(declared) == count:
+        by_number = sorted(declared, key=lambda name: int(name[len("output") :] or 0))
+        if tensors is None or all(_agrees(declared[name], facts) for name, facts in zip(by_number, tensors)):
+            return by_number
+    with contextlib.suppress(UnknownOrder):
+        if len(declared) == count:
+            return order_of(declared, listings)
+    if tensors is None or any(numbers):
+        raise UnknownOrder(sorted(declared))
+    return [f"output{index}" for index in range(count)]
