@@ -416,9 +416,11 @@ def run(
     tensors.check_readable(inputs)
     _bring_up(project, verbose, attached)
     with running_model(project, on_log=_print_log, **attached) as executor:
-        arrays = tensors.read_inputs(inputs, executor.inputs, fill=fill)
-        if not inputs and arrays:
-            out.print(f"no --input: {', '.join(arrays)} count{'s' if len(arrays) == 1 else ''} from 0 to 99")
+        given = tensors.read_given(inputs, executor.inputs)
+        arrays = tensors.complete(given, executor.inputs, fill=fill or not inputs)
+        for name in arrays:
+            if name not in given:
+                out.print(f"input {name}: no file, so it counts from 0 to 99 again and again")
         outputs = executor.infer(arrays)
         usage = read_usage(executor.rpc)
     for index, array in enumerate(outputs):

@@ -185,9 +185,8 @@ def facts_of_relay(text: str) -> Optional[RelayFacts]:
             TensorFacts(name, scalar, ()) if scalar else TensorFacts(name, dtype, _relay_shape(extents))
         )
         at = kind.end() + (2 if signature.startswith(", %", kind.end()) else 0)
-    attributes, _, result = signature[at:].rpartition(") -> ")
-    if not attributes:  # there is no result type: all of it is attributes
-        attributes, result = signature[at:], ""
+    arrow = signature.rfind(") -> ", at)
+    attributes, result = (signature[at:], "") if arrow < 0 else (signature[at:arrow], signature[arrow:])
     types = [
         TensorFacts("", scalar, ()) if scalar else TensorFacts("", dtype, _relay_shape(extents))
         for extents, dtype, scalar in re.findall(_TENSOR_TYPE, result)

@@ -24,36 +24,46 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 
-def read_inputs(
-    files: Sequence[str], inputs: Sequence[TensorSpec], *, fill: bool = False
-) -> Dict[str, Array]:
-    """Return one array for each input of the model, from FILE.npy, NAME=FILE.npy or FILE.npz texts.
+def read_inputs(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str, Array]:
+    """Return an array for each input of the model: from files, or a pattern for all of them without any.
 
-    fill: an input that no file names gets a pattern, as all do where there are no files; else it is an error.
+    Raises PlatformError as read_given does, and where files leave an input out.
+    """
+    return complete(read_given(files, inputs), inputs, fill=not files)
+
+
+def read_given(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str, Array]:
+    """Return arrays by input name, from FILE.npy, NAME=FILE.npy or FILE.npz texts.
+
     Raises PlatformError for a file that cannot be read, a name that the model does not have, or an array of
     another type or shape.
     """
-    names: List[str] = [spec.name for spec in inputs]
+    specs = {spec.name: spec for spec in inputs}
     arrays: Dict[str, Array] = {}
     for text in files:
-        for name, array in _named_arrays(text, names).items():
-            if name not in names:
+        for name, array in _named_arrays(text, list(specs)).items():
+            if name not in specs:
                 raise PlatformError(
-                    f"The model has no input {name!r}.", f"Inputs of this model: {', '.join(names)}."
+                    f"The model has no input {name!r}.", f"Inputs of this model: {', '.join(specs)}."
                 )
             if name in arrays:
                 raise PlatformError(f"Input {name!r} is given twice.", "Give one file for each input.")
-            arrays[name] = array
-    left_out = [name for name in names if name not in arrays]
-    if files and left_out and not fill:
+            arrays[name] = _fitting(specs[name], array)
+    return arrays
+
+
+def complete(given: Dict[str, Array], inputs: Sequence[TensorSpec], *, fill: bool) -> Dict[str, Array]:
+    """Return an array for each input: the given one, or a pattern where fill is set.
+
+    Raises PlatformError for an input without an array where it is not set.
+    """
+    left_out = [spec.name for spec in inputs if spec.name not in given]
+    if left_out and not fill:
         raise PlatformError(
             f"No file has input {', '.join(map(repr, left_out))} of the model.",
             "Give each input a file, or add --fill to run with a pattern in place of the missing ones.",
         )
-    return {
-        spec.name: _fitting(spec, arrays[spec.name]) if spec.name in arrays else pattern(spec)
-        for spec in inputs
-    }
+    return {spec.name: given[spec.name] if spec.name in given else pattern(spec) for spec in inputs}
 
 
 def check_readable(files: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from runtime.host.checks import run_standalone
 from runtime.host.errors import ArchiveError, PlatformError
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
-from runtime.host.standalone import generated
+from runtime.host.sources import c_string
 from tests.archives import write_archive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,18 +136,20 @@ def test_a_packed_archive_without_a_system_library_is_refused_and_not_left_to_th
     assert "system-lib" in caught.value.next_step
 
 
-@pytest.mark.parametrize("name", ['a"b', "a\\", 'x"; int y; char z[] = "', "a\nb", "a??/"])
-def test_no_name_of_an_archive_breaks_out_of_the_c_that_is_written(name):
-    archive = ModelArchive.open(MODELS / "mlp_f32_aot.tar")
-    archive.module = name  # as if it had come past the check of module names
-    with pytest.raises(ArchiveError, match="cannot be written into C"):
-        generated(archive, {})
+def test_any_name_becomes_a_string_of_c_that_is_it(tmp_path):
+    names = ['a"b', "a\\", 'x"; int y; char z[] = "', "a\nb", "a??/", "caf\u00e9", "%s", "\u4e2d1", ""]
+    lines = "".join(f"    fwrite({c_string(name)}, 1, sizeof {c_string(name)}, stdout);\n" for name in names)
+    (tmp_path / "names.c").write_text(f"#include <stdio.h>\nint main(void) {{\n{lines}    return 0;\n}}\n")
+    command = ["cc", "-std=c99", "-trigraphs", "-Wall", "-Wextra", "-Werror", "names.c", "-o", "names"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    printed = subprocess.run([tmp_path / "names"], capture_output=True, check=True).stdout
+    assert printed.split(b"\0")[:-1] == [name.encode() for name in names]
 
 
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (np.zeros((1, 64), "float64"), "want float32 [1, 64], 256 bytes, got float64 [1, 64], 512 bytes"),
+        (np.zeros((1, 64), "float64"), "expected float32 [1, 64], 256 bytes, got float64 [1, 64], 512 bytes"),
         (np.zeros((1, 63), "float32"), "got float32 [1, 63], 252 bytes"),
     ],
 )

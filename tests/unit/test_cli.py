@@ -20,6 +20,7 @@ import pytest
 from runtime.host.boards import load_boards
 from runtime.host.options import project_options
 from tests.api.driving import read_some, wait_for_end
+from tests.cases import CASES
 from tests.conftest import Platform
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -421,12 +422,25 @@ class TestRun:
         said = platform.fail("run", str(archive), "-i", by_name[0].partition("=")[2])
         assert "does not say which input it is for" in said and ", ".join(inputs) in said
 
+    def test_an_input_that_is_left_out_is_named(self, platform: Place, tmp_path: Path) -> None:
+        """Of the two inputs z:0 and a:0; the answer is z - 2a."""
+        archive = str(CASES / "input_left_out_is_counted" / "model.tar")
+        given = saved(tmp_path / "z.npy", np.zeros(4, "float32"))
+        said = platform.fail("run", archive, "-i", f"z:0={given}")
+        assert "No file has input 'a:0' of the model." in said and "--fill" in said
+        said = platform.run("run", archive, "-i", f"z:0={given}", "--fill")
+        assert "[ 0. -2. -4. -6.]" in said
+        assert "input a:0: no file" in said and "input z:0: no file" not in said
+        said = platform.run("run", archive)
+        assert "[ 0. -1. -2. -3.]" in said
+        assert "input a:0: no file" in said and "input z:0: no file" in said
+
     @pytest.mark.parametrize(
         ("array", "words"),
         [
-            (np.zeros((1, 1, 8, 8), "float32"), "want int8 [1, 1, 8, 8], 64 bytes, got float32"),
+            (np.zeros((1, 1, 8, 8), "float32"), "expected int8 [1, 1, 8, 8], 64 bytes, got float32"),
             (np.zeros((1, 1, 8, 9), "int8"), "got int8 [1, 1, 8, 9], 72 bytes"),
-            (np.zeros((8, 8), "int8"), "takes int8"),
+            (np.zeros((8, 8), "int8"), "got int8 [8, 8], 64 bytes"),
             (np.array([{}]), "no .npy or .npz file"),
         ],
         ids=["type", "size", "shape", "object"],

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Archives of kinds that public bug reports describe: each runs right, or is refused with the way out."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from runtime.host import link
+from runtime.host.build import build
+from runtime.host.device import running_model
+from runtime.host.errors import ArchiveError, PlatformError
+from runtime.host.platform import load_platform
+from runtime.host.project import generate
+from tests.cases import CASES, assert_same, case
+
+HOST_DRIVEN = [
+    "colliding_input_names_swapped/model",
+    "colliding_input_names_swapped/utf8",
+    "duplicate_output_names/model",
+    "graph_kernel_many_tensors/llvm_args20__graph",
+    "graph_kernel_many_tensors/model",
+    "graph_kernel_many_tensors/split64__graphp",
+    "input_left_out_is_counted/model",
+    "llvm_aot_input_names/model",
+    "llvm_aot_input_names/name_colon2__llvm",
+    "llvm_aot_input_names/name_digit__llvm",
+    "llvm_aot_input_names/name_percent__llvm",
+    "llvm_aot_input_names/name_space__llvm",
+    "llvm_aot_many_tensors/model",
+    "llvm_aot_output_shape/model",
+    "llvm_aot_output_shape/scalar_io__llvm",
+    "nine_dimensions/model",
+    "standalone_input_layout/model",
+    "tflite_name_in_tvm_session/model",
+]
+STANDALONE = {
+    "colliding_input_names_swapped/model": ["output"],
+    "colliding_input_names_swapped/utf8": ["output"],
+    "duplicate_output_names/model": ["Identity", "Identity"],
+    "input_left_out_is_counted/model": ["output"],
+    "nine_dimensions/model": ["output"],
+    "standalone_input_layout/model": ["output"],
+    "tflite_name_in_tvm_session/model": ["StatefulPartitionedCall_0"],
+}
+IN_THE_FAST_RING = ("colliding_input_names_swapped/model", "llvm_aot_input_names/model")
+# Archive, project type, what is said, and what to do.
+REFUSED = [
+    ("aot_output_never_written/model", "host_driven", r"never writes output 1", "graph executor"),
+    ("aot_output_never_written/model", "standalone", r"never writes output 1", "graph executor"),
+    (
+        "aot_output_never_written/feat_reshape__aotp",
+        "host_driven",
+        r"never writes output 1",
+        "graph executor",
+    ),
+    ("aot_output_never_written/dup_output__aotcu", "standalone", r"never writes output 1", "graph executor"),
+    ("argsort_no_function/model", "host_driven", r"calls tvm\.contrib\.sort\.argsort", "on the host"),
+    ("dashed_module_name_message/model", "host_driven", r"module called 'my-model\.v2'", "'my_model_v2'"),
+    ("duplicate_output_names/c_interface", "standalone", r"two outputs of one name", "a name of its own"),
+    ("llvm_default_usmp_message/model", "host_driven", r"expects its constants", '"tir.usmp.enable": False'),
+    (
+        "memory_pools_packed_segv/model",
+        "host_driven",
+        r"wants memory pools",
+        "without workspace_memory_pools",
+    ),
+    ("memory_pools_packed_segv/model", "standalone", r"wants memory pools", "without workspace_memory_pools"),
+    (
+        "memory_pools_packed_segv/c_interface",
+        "standalone",
+        r"wants memory pools",
+        "without the executor options",
+    ),
+    (
+        "vectorized_archive_message/model",
+        "host_driven",
+        r"vector type float5",
+        '"tir.disable_vectorize": True',
+    ),
+]
+
+
+def marked(names):
+    return [
+        name if name in IN_THE_FAST_RING else pytest.param(name, marks=pytest.mark.slow) for name in names
+    ]
+
+
+@pytest.mark.parametrize("name", marked(HOST_DRIVEN))
+def test_the_answers_are_those_of_tvm(default_platform, name, tmp_path):
+    archive, inputs, outputs = case(name)
+    project = generate(load_platform(default_platform.path), archive, tmp_path / "project", {})
+    build(project)
+    with running_model(project) as executor:
+        assert sorted(executor.input_names) == sorted(inputs)
+        assert_same(executor.infer(inputs), outputs)
+
+
+@pytest.mark.parametrize("name", marked(STANDALONE))
+def test_a_standalone_firmware_reports_them_under_their_names(default_platform, name, tmp_path):
+    archive, inputs, outputs = case(name)
+    np.savez(tmp_path / "in.npz", **{f"input_{key}": value for key, value in inputs.items()})
+    options = {"project_type": "standalone", "standalone_input": str(tmp_path / "in.npz")}
+    project = generate(load_platform(default_platform.path), archive, tmp_path / "project", options)
+    build(project)
+    report = link.run_standalone(project)
+    found = re.findall(r"^output (.*) \w+ \d+: (.*)$", report, re.MULTILINE)
+    assert [name for name, _ in found] == STANDALONE[name]
+    for (_, values), wanted in zip(found, outputs):
+        got = np.array(values.split(), dtype="float64").reshape(wanted.shape)
+        np.testing.assert_allclose(got, wanted.astype("float64"), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "project_type", "words", "way_out"), REFUSED)
+def test_what_cannot_be_right_is_refused_before_it_is_built(
+    default_platform, name, project_type, words, way_out, tmp_path
+):
+    platform = load_platform(default_platform.path)
+    with pytest.raises(ArchiveError, match=words) as caught:
+        generate(platform, CASES / f"{name}.tar", tmp_path / "project", {"project_type": project_type})
+    assert way_out in caught.value.next_step
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize("name", ["c.npy", "nchw.npy"])
+def test_a_file_in_another_layout_is_refused_for_a_standalone_firmware_too(default_platform, name, tmp_path):
+    folder = CASES / "standalone_input_layout"
+    options = {"project_type": "standalone", "standalone_input": str(folder / name)}
+    platform = load_platform(default_platform.path)
+    if np.load(folder / name).shape == (1, 16, 16, 3):
+        generate(platform, folder / "model.tar", tmp_path / "project", options)
+        return
+    with pytest.raises(PlatformError, match=r"expected float32 \[1, 16, 16, 3\]"):
+        generate(platform, folder / "model.tar", tmp_path / "project", options)
+
+
+def test_a_function_that_the_owners_files_register_may_be_looked_up(default_platform, tmp_path):
+    """Only extra files can bring what TVM's C++ runtime would."""
+    import tarfile
+
+    (tmp_path / "sort.c").write_text("/* registers tvm.contrib.sort.argsort */\n")
+    with tarfile.open(tmp_path / "extra.tar", "w") as tar:
+        tar.add(tmp_path / "sort.c", "sort.c")
+    archive = CASES / "argsort_no_function" / "model.tar"
+    options = {"extra_files_tar": str(tmp_path / "extra.tar")}
+    generate(load_platform(default_platform.path), archive, tmp_path / "project", options)
