@@ -7,7 +7,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, Sequence, Union
 
 from runtime.host.archive import TensorSpec
 from runtime.host.errors import PlatformError, ToolMissing
