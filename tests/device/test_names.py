@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every name that TVM's generated C takes from a runtime's headers is in ours, with TVM's numbers.
 
-A row of the table is a name, C that compiles only with it, and the file of TVM that writes it. Rows of one unit
-are compiled together, below the #include lines of that file.
+A row of the table is a name, C that compiles only with it, and the file of TVM that writes it. Rows of one
+unit are compiled together, below the #include lines of that file.
 """
 
 from __future__ import annotations
@@ -177,7 +177,6 @@ def names() -> List[Name]:
             "kernel",
             "src/target/llvm/codegen_cpu.cc",
         ),
-        Name("TVMBackendRegisterEnvCAPI", '(void)TVMBackendRegisterEnvCAPI("n", p);', "kernel", BACKEND_API),
         Name("TVMBackendRunOnce", "(void)TVMBackendRunOnce(&p, 0, 0, 0);", "kernel", BACKEND_API),
         Name("tvm_index_t", '_Static_assert(sizeof(tvm_index_t) == 8, "");', "kernel", RUNTIME_API),
         Name(
@@ -430,7 +429,7 @@ int main(void) {
   results[1] = TVMBackendRunOnce(&handle, counted, &works, 0);
   results[2] = TVMBackendRunOnce(&handle, counted, &fails, 0);
   printf("%d %d %d, %d calls\\n", results[0], results[1], results[2], calls);
-  printf("%d %s\\n", TVMBackendRegisterEnvCAPI("hook", NULL), TVMGetLastError());
+  printf("%d %s\\n", TVMBackendRegisterSystemLibSymbol("hook", NULL), TVMGetLastError());
   return 0;
 }
 """
@@ -452,5 +451,5 @@ def test_constants_and_functions_do_what_tvm_expects(command: str, tmp_path: Pat
         "1 1 1 1",
         "1 1 1",
         "-1 0 0, 2 calls",
-        "-1 no use for function hook",
+        "-1 no use for symbol hook",
     ]

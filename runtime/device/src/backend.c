@@ -35,11 +35,6 @@ int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol) {
   return mtvm_error("no use for symbol %s", name);
 }
 
-int TVMBackendRegisterEnvCAPI(const char *name, void *function) {
-  (void)function;
-  return mtvm_error("no use for function %s", name);
-}
-
 int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args, TVMValue *ret_value,
                 int *ret_type_code) {
   const TVMBackendPackedCFunc packed = (TVMBackendPackedCFunc)(uintptr_t)function;

@@ -26,7 +26,7 @@ TARGETS = {
     "m4": "c -keys=arm_cpu,cpu -mcpu=cortex-m4",
     "m7": "c -keys=arm_cpu,cpu -mcpu=cortex-m7",
     "m33": "c -keys=arm_cpu,cpu -mcpu=cortex-m33",
-    "stm32f746xx": "c -keys=arm_cpu,cpu -march=armv7e-m -mcpu=cortex-m7 -model=stm32f746xx",
+    "stm32f746xx": str(tvm.target.target.micro("stm32f746xx")),
     "plain": "c -keys=cpu -model=host",
 }
 MICRO_KERNELS = r"(?:gemm|gemm16|max8|sum16|tensordot|kernel_convolve|multi_channel_convolve)_\w+"

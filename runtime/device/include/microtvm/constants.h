@@ -32,6 +32,7 @@ MTVM_CONSTANT double inf = INFINITY;
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wbuiltin-declaration-mismatch"
+#pragma GCC diagnostic ignored "-Wshadow"
 #endif
 MTVM_CONSTANT float nanf = NAN;
 MTVM_CONSTANT double nan = NAN;

@@ -21,9 +21,8 @@ typedef int (*FTVMParallelLambda)(int task_id, TVMParallelGroupEnv *env, void *d
 
 TVM_DLL int TVMBackendGetFuncFromEnv(void *module, const char *name, TVMFunctionHandle *out);
 
-/* Both return -1 with the last error set: this runtime finds functions in the table of the system library. */
+/* Returns -1 with the last error set: this runtime finds functions in the table of the system library. */
 TVM_DLL int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol);
-TVM_DLL int TVMBackendRegisterEnvCAPI(const char *name, void *function);
 
 /* A stack: freed in the reverse order. NULL when memory is short, with the last error set. */
 TVM_DLL void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t nbytes, int dtype_code_hint,
