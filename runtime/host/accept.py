@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable, Final, NamedTuple, Tuple
 
 from runtime.host.errors import ArchiveError
+from runtime.host.kernel_rules import wrong_kernel
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive
@@ -71,7 +72,10 @@ RULES: Final[Tuple[Rule, ...]] = (
 
 
 def check_archive(archive: ModelArchive, project_type: str) -> None:
-    """Raise ArchiveError when the archive cannot become a project of this type."""
+    """Raise ArchiveError when the archive cannot become a project of this type, or answers wrong."""
     for rule in RULES:
         if rule.project_type == project_type and rule.applies(archive):
             raise ArchiveError(f"The model archive {archive.path} {rule.what}.", rule.next_step)
+    wrong = wrong_kernel(archive)
+    if wrong is not None:
+        raise ArchiveError(f"The model archive {archive.path} {wrong.what}.", wrong.next_step)

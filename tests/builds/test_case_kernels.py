@@ -12,6 +12,7 @@ import pytest
 
 from runtime.host.build import build
 from runtime.host.device import running_model
+from runtime.host.errors import ArchiveError
 from runtime.host.platform import load_platform
 from runtime.host.project import Project, generate
 from tests.builds.fabricated_crt import fabricate_crt
@@ -26,9 +27,8 @@ WITH_INFINITY = {
     "model": ("inputs", "expected"),
     "infnan__aotp": ("infnan.ins", "infnan.exp"),
 }
+WRONG = CASES / "kernels_that_tvm_gets_wrong"
 CORES = ["mps2_an386", "mps2_an500", "mps2_an505"]
-
-pytestmark = pytest.mark.slow
 
 
 def answers(project: Project, inputs: Path, outputs: Path) -> None:
@@ -43,6 +43,7 @@ def answers(project: Project, inputs: Path, outputs: Path) -> None:
             np.testing.assert_allclose(got, want, rtol=1e-5 if want.dtype.kind == "f" else 0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_INFINITY)
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 def test_infinities_and_not_a_number_on_the_host(
@@ -54,6 +55,7 @@ def test_infinities_and_not_a_number_on_the_host(
     answers(project, *(INFINITY / f"{file}.npz" for file in WITH_INFINITY[name]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "board"),
     [("cortex_m", "mps2_an385"), ("riscv", "qemu_virt_rv32"), ("riscv", "qemu_virt_rv64")],
@@ -68,6 +70,7 @@ def test_infinities_and_not_a_number_on_emulated_boards(
         answers(project, INFINITY / f"{inputs}.npz", INFINITY / f"{outputs}.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 def test_infinities_compile_with_the_headers_of_another_runtime(
     default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
@@ -79,6 +82,7 @@ def test_infinities_compile_with_the_headers_of_another_runtime(
         build(generate(platform, INFINITY / f"{name}.tar", tmp_path / name, options))
 
 
+@pytest.mark.slow
 def test_kernels_of_arm_are_exact(bake: Baker, tmp_path: Path) -> None:
     platform = load_platform(bake(board_family="cortex_m").path)
     for board in CORES:
@@ -87,6 +91,7 @@ def test_kernels_of_arm_are_exact(bake: Baker, tmp_path: Path) -> None:
         answers(project, ARM / "inputs.npz", ARM / "expected.npz")
 
 
+@pytest.mark.slow
 def test_a_net_of_such_kernels_runs_on_every_core_with_their_instructions(
     bake: Baker, tmp_path: Path
 ) -> None:
@@ -102,3 +107,32 @@ def test_a_net_of_such_kernels_runs_on_every_core_with_their_instructions(
     assert np.ptp(found[0]) > 0
     for other in found[1:]:
         np.testing.assert_array_equal(found[0], other)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "next_step"),
+    [
+        ("strided_depthwise_aot", "a depthwise convolution with strides", "`c -keys=cpu`"),
+        ("strided_depthwise_graph", "a depthwise convolution with strides", "`c -keys=cpu`"),
+        (
+            "average_of_int8",
+            "an nn.avg_pool of 8- or 16-bit integers",
+            "cast the input of the pooling to int32",
+        ),
+        (
+            "average_of_int16_graph",
+            "an nn.avg_pool of 8- or 16-bit",
+            "cast the input of the pooling to int32",
+        ),
+        ("average_then_relu", "an nn.avg_pool of 8- or 16-bit", "cast the input of the pooling to int32"),
+        ("average_c_interface", "an nn.avg_pool of 8- or 16-bit", "cast the input of the pooling to int32"),
+    ],
+)
+def test_kernels_that_tvm_gets_wrong_are_refused(
+    default_platform: Platform, name: str, words: str, next_step: str, tmp_path: Path
+) -> None:
+    """Each answered wrongly on a board where another way to build its model answered right."""
+    options = {"project_type": "standalone" if name == "average_c_interface" else "host_driven"}
+    with pytest.raises(ArchiveError, match=words) as caught:
+        generate(load_platform(default_platform.path), WRONG / f"{name}.tar", tmp_path / "project", options)
+    assert next_step in caught.value.next_step
