@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels that TVM compiles to C with wrong answers, found before anything is built.
 
-Both were seen with TVM 0.16 on emulated boards, next to right answers of other targets for the same model.
+STRIDED and AVERAGED were seen with TVM 0.16 on emulated boards, next to right answers of other targets.
 Each rule reads the fixed form of generated C. Code of another form gives no verdict.
 """
 
@@ -34,6 +34,14 @@ AVERAGED: Final = WrongKernel(
     "In the model, cast the input of the pooling to int32, and its result back.",
 )
 
+HIDING: Final = WrongKernel(
+    "has a variable of the name inf, inff, nan or nanf, which TVM also writes for infinity and not-a-number",
+    "Give the variable another name in the model.",
+)
+
+# A number, not a tensor: in place of a constant the name of a tensor does not compile.
+_HIDES: Final = re.compile(rb"\b(?:bool|float|double|u?int\d{1,2}_t) (?:inff?|nanf?)(?= ?[=;,)])")
+
 # A call of the kernel: its output, then its input at the row of `i` and the column of `j`. The kernel's name
 # has the width of a row in pixels and the number of channels.
 _CONVOLVES: Final = re.compile(
@@ -64,6 +72,8 @@ def wrong_kernel(archive: ModelArchive) -> Optional[WrongKernel]:
         code = archive.read(name)
         if b"kernel_convolve_int" in code and any(map(_skips_pixels, _CONVOLVES.finditer(code))):
             return STRIDED
+        if _HIDES.search(code):
+            return HIDING
         if b"avg_pool" in code and any(map(_writes_past_its_output, _AVERAGE.finditer(code))):
             return AVERAGED
     return None

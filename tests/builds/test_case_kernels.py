@@ -15,6 +15,7 @@ from runtime.host.device import running_model
 from runtime.host.errors import ArchiveError
 from runtime.host.platform import load_platform
 from runtime.host.project import Project, generate
+from tests.archives import full_model, write_archive
 from tests.builds.fabricated_crt import fabricate_crt
 from tests.conftest import Baker, Platform
 
@@ -136,3 +137,14 @@ def test_kernels_that_tvm_gets_wrong_are_refused(
     with pytest.raises(ArchiveError, match=words) as caught:
         generate(load_platform(default_platform.path), WRONG / f"{name}.tar", tmp_path / "project", options)
     assert next_step in caught.value.next_step
+
+
+@pytest.mark.parametrize("declaration", ["float inff = 2.0f;", "int32_t nan;"])
+def test_a_number_that_would_hide_a_constant_is_refused(
+    default_platform: Platform, declaration: str, tmp_path: Path
+) -> None:
+    code = f"int32_t tvmgen_default_run(void) {{\n  {declaration}\n  return -inff < 0;\n}}\n"
+    files = {**full_model(), "codegen/host/src/default_lib1.c": code + "/* TVMSystemLibEntryPoint */\n"}
+    archive = write_archive(tmp_path / "model.tar", files)
+    with pytest.raises(ArchiveError, match="a variable of the name inf, inff, nan or nanf"):
+        generate(load_platform(default_platform.path), archive, tmp_path / "project", {})
