@@ -8,20 +8,15 @@ TVM's code generators write; what other code has in it is for the compiler to sa
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Callable, Final, Iterable, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Final, Iterable, Optional, Tuple
 
 from runtime.host.c_names import is_identifier, is_taken
+from runtime.host.finding import Finding
+from runtime.host.kernel_rules import wrong_kernel
 from runtime.host.model_facts import c_identifier, is_constants, is_workspace
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive
-
-
-class Finding(NamedTuple):
-    """What is wrong with an archive, as the end of a sentence about it, and the next step."""
-
-    what: str
-    next_step: str
 
 
 CodeRule = Callable[["ModelArchive"], Optional[Finding]]
@@ -215,6 +210,7 @@ RULES: Final[Tuple[CodeRule, ...]] = (
     c_interface_header,
     llvm_arguments,
     memory_that_nothing_writes,
+    wrong_kernel,
 )
 
 

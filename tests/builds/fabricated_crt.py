@@ -41,11 +41,6 @@ tvm_crt_error_t TVMPlatformMemoryFree(void *data, DLDevice device);
 }
 #endif
 """
-MORE_ERROR_CODES_H = """
-#define kTvmErrorPlatformMemoryManagerInitialized ((tvm_crt_error_t)0x0501)
-#define kTvmErrorPlatformShutdown ((tvm_crt_error_t)0x0502)
-#define kTvmErrorPlatformNoMemory ((tvm_crt_error_t)0x0503)
-"""
 COMMON_C = """
 #include <crt_config.h>
 #include <inttypes.h>
@@ -96,9 +91,15 @@ def fabricate_crt(directory: Path, aot: bool = True) -> Path:
     crt_headers = directory / "include/tvm/runtime/crt"
     (crt_headers / "microtvm_rpc_server.h").write_text(SERVER_H)
     (crt_headers / "logging.h").write_text(LOGGING_H)
-    for name, more in (("platform.h", MORE_OF_PLATFORM_H), ("error_codes.h", MORE_ERROR_CODES_H)):
-        with (crt_headers / name).open("a") as header:
-            header.write(more)
+    with (crt_headers / "platform.h").open("a") as header:
+        header.write(MORE_OF_PLATFORM_H)
+    # TVM's own header has neither the constants of its code generator nor those of math.h.
+    api = directory / "include/tvm/runtime/c_runtime_api.h"
+    text = api.read_text()
+    for guard in ("#ifdef TVM_EXPORTS\n", "#if defined(__GNUC__)\n#ifndef INFINITY\n"):
+        assert guard in text
+        text = text.replace(guard, "#if 0\n" + "#if 0\n" * (guard.count("\n") - 1))
+    api.write_text(text.replace("#else\n#include <math.h>\n", "#else\n"))
     files = {
         "runtime/crt/common/common.c": COMMON_C,
         "runtime/crt/memory/memory.c": "int of_memory;",

@@ -18,6 +18,17 @@ int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *env) {
   return 0;
 }
 
+int TVMBackendRunOnce(void **handle, int (*function)(void *), void *data, int nbytes) {
+  int result = 0;
+  (void)nbytes;
+  if (*handle == NULL) {
+    result = function(data);
+    /* A failure is reported again by the next call, which runs the function again. */
+    *handle = result == 0 ? handle : NULL;
+  }
+  return result;
+}
+
 /* Registers symbols while a C++ program starts; here the system library brings its table along. */
 int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol) {
   (void)symbol;

@@ -10,8 +10,19 @@
 extern "C" {
 #endif
 
+/* Generated code runs on kDLCPU. Devices whose numbers differ from version to version of TVM have no name here. */
 typedef enum {
   kDLCPU = 1,
+  kDLCUDA = 2,
+  kDLCUDAHost = 3,
+  kDLOpenCL = 4,
+  kDLVulkan = 7,
+  kDLMetal = 8,
+  kDLVPI = 9,
+  kDLROCM = 10,
+  kDLROCMHost = 11,
+  kDLExtDev = 12,
+  kDLCUDAManaged = 13,
 } DLDeviceType;
 
 typedef enum {
@@ -20,6 +31,8 @@ typedef enum {
   kDLFloat = 2,
   kDLOpaqueHandle = 3,
   kDLBfloat = 4,
+  kDLComplex = 5,
+  kDLBool = 6,
 } DLDataTypeCode;
 
 typedef struct {

@@ -20,6 +20,8 @@ typedef struct {
 typedef int (*FTVMParallelLambda)(int task_id, TVMParallelGroupEnv *env, void *data);
 
 TVM_DLL int TVMBackendGetFuncFromEnv(void *module, const char *name, TVMFunctionHandle *out);
+
+/* Returns -1 with the last error set: this runtime finds functions in the table of the system library. */
 TVM_DLL int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol);
 
 /* A stack: freed in the reverse order. NULL when memory is short, with the last error set. */
@@ -30,6 +32,10 @@ TVM_DLL int TVMBackendFreeWorkspace(int device_type, int device_id, void *data);
 /* The device has one core to give: the lambda runs once, as the only task of its group. */
 TVM_DLL int TVMBackendParallelLaunch(FTVMParallelLambda lambda, void *data, int num_task);
 TVM_DLL int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *env);
+
+/* Call function(data) unless an earlier call through this handle succeeded. The handle starts as NULL; data is
+ * not kept, so nbytes, its size, does not matter. Returns what the function returns, or 0. */
+TVM_DLL int TVMBackendRunOnce(void **handle, int (*function)(void *), void *data, int nbytes);
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,13 @@
 #ifndef MTVM_C_RUNTIME_API_H
 #define MTVM_C_RUNTIME_API_H
 
+/* The C code generator marks its files with TVM_EXPORTS. They write constants in a way that needs declarations. */
+#ifdef TVM_EXPORTS
+#include <microtvm/constants.h>
+#endif
+
 #include <dlpack/dlpack.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,9 +17,41 @@
 #define TVM_DLL
 #endif
 
+#ifndef TVM_WEAK
+#if defined(__GNUC__)
+#define TVM_WEAK __attribute__((weak))
+#else
+#define TVM_WEAK
+#endif
+#endif
+
+#ifndef TVM_ATTRIBUTE_UNUSED
+#if defined(__GNUC__)
+#define TVM_ATTRIBUTE_UNUSED __attribute__((unused))
+#else
+#define TVM_ATTRIBUTE_UNUSED
+#endif
+#endif
+
+/* Files with the constants of a planned memory name these two and do not include math.h. All of math.h would
+ * bring names such as y0 and gamma into the code of owners. */
+#if defined(__GNUC__)
+#ifndef INFINITY
+#define INFINITY (__builtin_inff())
+#endif
+#ifndef NAN
+#define NAN (__builtin_nanf(""))
+#endif
+#else
+#include <math.h>
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Shapes and strides. */
+typedef int64_t tvm_index_t;
 
 /* How the eight bytes of a TVMValue are to be read; also the type codes on the wire. */
 typedef enum {
@@ -54,6 +92,10 @@ typedef void *TVMRetValueHandle;
 typedef void *TVMStreamHandle;
 typedef void *TVMObjectHandle;
 typedef DLTensor *TVMArrayHandle;
+
+typedef int (*TVMPackedCFunc)(TVMValue *args, int *type_codes, int num_args, TVMRetValueHandle ret,
+                              void *resource_handle);
+typedef void (*TVMPackedCFuncFinalizer)(void *resource_handle);
 
 /* The text is copied; it travels in the exception that answers the call in progress. */
 TVM_DLL void TVMAPISetLastError(const char *text);

@@ -3,6 +3,7 @@
 #ifndef MTVM_METADATA_TYPES_H
 #define MTVM_METADATA_TYPES_H
 
+#include <inttypes.h>
 #include <stdint.h>
 #include <tvm/runtime/c_runtime_api.h>
 
@@ -19,7 +20,7 @@ struct TVMTensorInfo {
 
 struct TVMConstantInfo {
   const char *name_hint;
-  uint64_t byte_offset;
+  int64_t byte_offset;
   int64_t data_len;
   const void *data_bytes;
 };

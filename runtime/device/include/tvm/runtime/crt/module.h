@@ -4,6 +4,7 @@
 #define MTVM_CRT_MODULE_H
 
 #include <tvm/runtime/c_backend_api.h>
+#include <tvm/runtime/crt/error_codes.h>
 
 #ifdef __cplusplus
 extern "C" {
