@@ -33,6 +33,7 @@ WRAPPER: Final = re.compile(rb"TVMValue tensors\[(?P<count>\d{1,6})\];(?P<body>.
 SET_ARGUMENT: Final = re.compile(rb"^ *tensors\[\d+\] = ", re.MULTILINE)
 TAKES_DATA: Final = re.compile(rb"___tvm_main__\(void\* \w+(?:,void\*|\))")
 MEMBER: Final = re.compile(r"\b(inputs|outputs)->([^\W\d]\w*)")
+PARAMETERS: Final = re.compile(r"___tvm_main__\(([^()\n]*)\);")
 INCLUDED: Final = re.compile(r"#include [<\"](tvmgen_[^>\"\n]*\.h)[>\"]")
 
 RENAME: Final = "Rename it in the model, or export for the graph executor, which takes every name."
@@ -142,6 +143,12 @@ def c_interface_header(archive: ModelArchive) -> Optional[Finding]:
             return Finding(
                 f"includes {included[1]} and holds {interface.header}",
                 "Build the model with a mod_name without capital letters, and export it again.",
+            )
+        parameters = [name.split("*")[-1].strip() for found in PARAMETERS.findall(text) for name in found.split(",")]
+        doubled = [name for name in parameters if parameters.count(name) > 1]
+        if doubled:
+            return Finding(
+                f"has a tensor called {doubled[0]!r}, which its C interface calls another tensor too", RENAME
             )
         for kind, member in MEMBER.findall(text):
             if member not in interface.members.get(kind, ()):

@@ -31,7 +31,10 @@ static void collect(void *context, const uint8_t *data, size_t n) {
 
 /* The buffers are exactly as large as said, so that a sanitizer sees the first byte beyond. */
 int harness_reset(size_t packet_buffer_size, size_t workspace_size) {
+  static const char *const input_names[64] = {"data:0", "factor"};
   mtvm_server_config_t config;
+  memset(&config, 0, sizeof config);
+  config.input_names = input_names;
   free(packet_buffer);
   free(workspace);
   packet_buffer = malloc(packet_buffer_size);

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any, List, Tuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from tests.device.wire import (
     STR,
     TENSOR,
     DeviceException,
+    Tensor,
 )
 
 
@@ -54,6 +56,16 @@ def test_an_executor_describes_and_runs_its_model(device: MemoryDevice) -> None:
     assert device.copy_from(count, 1) == b"\x06"
 
 
+def test_an_input_has_the_name_of_the_trained_model_and_that_of_the_code(device: MemoryDevice) -> None:
+    module = device.aot("scale")
+    assert device.call(member(device, module, "get_input_name"), (INT, 0))[1] == (STR, "data:0")
+    get_input = member(device, module, "get_input")
+    by_number, by_name, by_c_name = (
+        device.tensor(get_input, argument)[0] for argument in ((INT, 0), (STR, "data:0"), (STR, "data"))
+    )
+    assert by_number == by_name == by_c_name
+
+
 def test_inputs_are_set_from_tensors_of_the_device(device: MemoryDevice) -> None:
     module = device.aot("scale")
     set_input = member(device, module, "set_input")
@@ -69,14 +81,14 @@ def test_inputs_are_set_from_tensors_of_the_device(device: MemoryDevice) -> None
 @pytest.mark.parametrize(
     ("name", "arguments", "text"),
     [
-        ("get_input", [(INT, 2)], "no input or output number 0x2"),
-        ("get_input", [(INT, -1)], "no input or output number"),
-        ("get_input", [(INT, 2**62)], "no input or output number"),
-        ("get_input", [(STR, "nobody")], "no tensor nobody"),
+        ("get_input", [(INT, 2)], "no tensor 0x2"),
+        ("get_input", [(INT, -1)], "no tensor"),
+        ("get_input", [(INT, 2**62)], "no tensor"),
+        ("get_input", [(STR, "nobody")], "no unique tensor nobody among: data:0 factor"),
         ("get_input", [], "arguments: want 1, got 0"),
         ("get_input", [(NULL, None)], "type code of an argument: want 11, got 4"),
-        ("get_output", [(INT, 2)], "no input or output number 0x2"),
-        ("get_input_name", [(INT, 9)], "no input or output number 0x9"),
+        ("get_output", [(INT, 2)], "no tensor 0x2"),
+        ("get_input_name", [(INT, 9)], "no tensor 0x9"),
         ("get_input_index", [(INT, 0)], "type code of an argument: want 11, got 0"),
         ("set_input", [(INT, 0)], "arguments: want 2, got 1"),
     ],
@@ -86,6 +98,70 @@ def test_wrong_arguments_of_an_executor(
 ) -> None:
     with pytest.raises(DeviceException, match=text):
         device.call(member(device, device.aot("scale"), name), *arguments)
+
+
+# Calls whose arguments are stored on the device
+
+
+def stored(device: MemoryDevice, *tensors: Tensor) -> Tensor:
+    """A block of the device's memory that holds these tensors as the wire does."""
+    data = b"".join(tensor.encode() for tensor in tensors)
+    block = device.alloc((len(data),), (1, 8, 1))
+    device.copy_to(block, data)
+    return block
+
+
+def test_a_stored_call_is_the_call(device: MemoryDevice) -> None:
+    function = device.function("mtvm.call_stored")
+    data, factor = device.alloc((2, 3)), device.alloc(())
+    scaled, count = device.alloc((2, 3)), device.alloc((1,), (0, 8, 1))
+    device.copy_to(data, struct.pack("<6f", *range(6)))
+    device.copy_to(factor, struct.pack("<f", 2))
+    kernel = device.module_function(device.system_lib(), "tvmgen_scale_run")
+    block = stored(device, data, factor, scaled, count)
+    for _ in range(3):
+        assert device.call(function, (FUNCTION, kernel), (TENSOR, block), (INT, 4)) == [
+            (INT, NULL),
+            (NULL, None),
+        ]
+    assert struct.unpack("<6f", device.copy_from(scaled, 24)) == (0, 2, 4, 6, 8, 10)
+
+
+@pytest.mark.parametrize(
+    ("count", "shift", "text"),
+    [
+        (-1, 0, "no block of tensors"),
+        (2**62, 0, "no block of tensors"),
+        (5, 0, "no block of tensors"),
+        (1, 0, "bytes after the last operand"),
+        (2, 4, "no block of tensors"),
+        (3, 0, "the message ends before its last operand"),
+    ],
+    ids=["negative", "huge", "too-many", "too-few", "not-aligned", "cut"],
+)
+def test_stored_arguments_that_are_none(device: MemoryDevice, count: int, shift: int, text: str) -> None:
+    function = device.function("mtvm.call_stored")
+    kernel = device.module_function(device.system_lib(), "tvmgen_scale_run")
+    block = stored(device, device.alloc((2, 3)), device.alloc((2, 3)))
+    block = replace(block, shape=(block.shape[0] - shift,), byte_offset=shift)
+    with pytest.raises(DeviceException, match=text):
+        device.call(function, (FUNCTION, kernel), (TENSOR, block), (INT, count))
+    assert device.alloc((1,)).data, "the session goes on"
+
+
+def test_stored_arguments_lie_in_memory_of_the_host(device: MemoryDevice) -> None:
+    function = device.function("mtvm.call_stored")
+    kernel = device.module_function(device.system_lib(), "tvmgen_scale_run")
+    outside = replace(device.alloc((2, 3)), data=64)
+    with pytest.raises(DeviceException, match="no allocation holds the tensor"):
+        device.call(function, (FUNCTION, kernel), (TENSOR, stored(device, outside)), (INT, 1))
+
+
+def test_a_stored_call_does_not_call_itself(device: MemoryDevice) -> None:
+    function = device.function("mtvm.call_stored")
+    block = stored(device, device.alloc((2, 3)))
+    with pytest.raises(DeviceException, match="arguments: want 3, got 1"):
+        device.call(function, (FUNCTION, function), (TENSOR, block), (INT, 1))
 
 
 def test_functions_an_executor_does_not_have(device: MemoryDevice) -> None:

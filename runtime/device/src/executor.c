@@ -2,7 +2,6 @@
 #include "executor.h"
 
 #include <microtvm/aot.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "error.h"
@@ -31,48 +30,33 @@ int mtvm_executor_create(mtvm_call_t *call) {
   return mtvm_return_handle(call, kTVMModuleHandle, mtvm_handle(MTVM_MODULE, (uint32_t)owner, 0));
 }
 
-/* Inputs or outputs. */
-typedef struct {
-  const char *what;
-  const char *const *names; /* of the trained model; NULL where they are not known */
-  size_t name_count;
-  const char *(*c_name)(const mtvm_aot_t *aot, size_t index);
-} side_t;
+enum { INPUT, OUTPUT };
 
-static side_t inputs = {"input", NULL, 0, mtvm_aot_input_name};
-static side_t outputs = {"output", NULL, 0, mtvm_aot_output_name};
+/* What the trained model calls its inputs and outputs; NULL where that is not known. */
+static const char *const *true_names[2];
 
-static void set_names(side_t *side, const char *const *names) {
-  side->names = names;
-  side->name_count = 0;
-  while (names != NULL && names[side->name_count] != NULL) {
-    side->name_count++;
-  }
+void mtvm_executor_set_names(const char *const *inputs, const char *const *outputs) {
+  true_names[INPUT] = inputs;
+  true_names[OUTPUT] = outputs;
 }
 
-void mtvm_executor_set_names(const char *const *input_names, const char *const *output_names) {
-  set_names(&inputs, input_names);
-  set_names(&outputs, output_names);
+/* What the generated code calls a tensor; NULL past the last one. */
+static const char *c_name(const mtvm_aot_t *aot, int side, size_t index) {
+  return side == INPUT ? mtvm_aot_input_name(aot, index) : mtvm_aot_output_name(aot, index);
 }
 
-static size_t count_of(const mtvm_aot_t *aot, const side_t *side) {
-  size_t count = 0;
-  while (side->c_name(aot, count) != NULL) {
-    count++;
-  }
-  return count;
+static const char *name_of(const mtvm_aot_t *aot, int side, size_t index) {
+  const char *name = true_names[side] != NULL ? true_names[side][index] : NULL;
+  return name != NULL ? name : c_name(aot, side, index);
 }
 
-/* What a tensor is called: by the trained model, or by the generated code. */
-static const char *name_of(const mtvm_aot_t *aot, const side_t *side, size_t index) {
-  return index < side->name_count ? side->names[index] : side->c_name(aot, index);
-}
+typedef const char *(*name_fn)(const mtvm_aot_t *aot, int side, size_t index);
 
-/* The number of tensors so called, and the index of the first one. */
-static size_t find(const mtvm_aot_t *aot, const side_t *side, const char *name, bool in_c, size_t *index) {
+/* The number of tensors so called, and the index of one. */
+static size_t find(const mtvm_aot_t *aot, int side, name_fn called, const char *name, size_t *index) {
   size_t found = 0;
-  for (size_t i = count_of(aot, side); i-- > 0;) {
-    if (strcmp(in_c ? side->c_name(aot, i) : name_of(aot, side, i), name) == 0) {
+  for (size_t i = 0; c_name(aot, side, i) != NULL; i++) {
+    if (strcmp(called(aot, side, i), name) == 0) {
       *index = i;
       found++;
     }
@@ -82,18 +66,13 @@ static size_t find(const mtvm_aot_t *aot, const side_t *side, const char *name, 
 
 /* 0 with the index of the tensor of that name: as the trained model has it, else as the generated code does. -1 for
  * none and for several, with an error that lists them. */
-static int index_of(const mtvm_aot_t *aot, const side_t *side, const char *name, size_t *index) {
-  size_t found = find(aot, side, name, false, index);
-  if (found == 0) {
-    found = find(aot, side, name, true, index);
-  }
-  if (found == 1) {
+static int index_of(const mtvm_aot_t *aot, int side, const char *name, size_t *index) {
+  const size_t found = find(aot, side, name_of, name, index);
+  if (found == 1 || (found == 0 && find(aot, side, c_name, name, index) == 1)) {
     return 0;
   }
-  (void)mtvm_error(found == 0 ? "no %s " : "more than one %s ", side->what);
-  mtvm_error_add(name);
-  mtvm_error_add("; there are, by number from 0:");
-  for (size_t i = 0; i < count_of(aot, side); i++) {
+  (void)mtvm_error("no unique tensor %s among:", name);
+  for (size_t i = 0; c_name(aot, side, i) != NULL; i++) {
     mtvm_error_add(" ");
     mtvm_error_add(name_of(aot, side, i));
   }
@@ -101,7 +80,7 @@ static int index_of(const mtvm_aot_t *aot, const side_t *side, const char *name,
 }
 
 /* The input or output that the first argument numbers or names. */
-static int pick(const mtvm_call_t *call, const side_t *side, size_t *index) {
+static int pick(const mtvm_call_t *call, int side, size_t *index) {
   TVMValue first;
   if (mtvm_want_arguments(call, "k") != 0) {
     return -1;
@@ -111,7 +90,7 @@ static int pick(const mtvm_call_t *call, const side_t *side, size_t *index) {
     return index_of(executor(call), side, first.v_str, index);
   }
   *index = first.v_int64 < 0 ? SIZE_MAX : (size_t)mtvm_clip(first.v_int64);
-  return *index < count_of(executor(call), side) ? 0 : mtvm_error_hex("no input or output number", *index);
+  return c_name(executor(call), side, *index) != NULL ? 0 : mtvm_error_hex("no tensor", *index);
 }
 
 static int return_tensor(mtvm_call_t *call, DLTensor *tensor, size_t member) {
@@ -122,7 +101,7 @@ static int return_tensor(mtvm_call_t *call, DLTensor *tensor, size_t member) {
 
 static int get_input(mtvm_call_t *call) {
   size_t index;
-  if (pick(call, &inputs, &index) != 0) {
+  if (pick(call, INPUT, &index) != 0) {
     return -1;
   }
   return return_tensor(call, mtvm_aot_input(executor(call), index), index);
@@ -131,7 +110,7 @@ static int get_input(mtvm_call_t *call) {
 static int get_output(mtvm_call_t *call) {
   mtvm_aot_t *aot = executor(call);
   size_t index;
-  if (pick(call, &outputs, &index) != 0) {
+  if (pick(call, OUTPUT, &index) != 0) {
     return -1;
   }
   return return_tensor(call, mtvm_aot_output(aot, index), mtvm_aot_num_inputs(aot) + index);
@@ -143,7 +122,7 @@ static int set_input(mtvm_call_t *call) {
   size_t want;
   size_t got;
   size_t index;
-  if (mtvm_want_arguments(call, "kt") != 0 || pick(call, &inputs, &index) != 0) {
+  if (mtvm_want_arguments(call, "kt") != 0 || pick(call, INPUT, &index) != 0) {
     return -1;
   }
   to = mtvm_aot_input(executor(call), index);
@@ -164,7 +143,7 @@ static int get_input_index(mtvm_call_t *call) {
   if (mtvm_want_arguments(call, "s") != 0) {
     return -1;
   }
-  if (index_of(executor(call), &inputs, call->values[0].v_str, &index) != 0) {
+  if (index_of(executor(call), INPUT, call->values[0].v_str, &index) != 0) {
     return mtvm_return_int(call, -1);
   }
   return mtvm_return_int(call, (int64_t)index);
@@ -172,10 +151,10 @@ static int get_input_index(mtvm_call_t *call) {
 
 static int get_input_name(mtvm_call_t *call) {
   size_t index;
-  if (pick(call, &inputs, &index) != 0) {
+  if (pick(call, INPUT, &index) != 0) {
     return -1;
   }
-  call->result.v_str = name_of(executor(call), &inputs, index);
+  call->result.v_str = name_of(executor(call), INPUT, index);
   call->result_code = kTVMStr;
   return 0;
 }

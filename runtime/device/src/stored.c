@@ -63,20 +63,14 @@ int mtvm_stored_call(mtvm_call_t *call) {
       mtvm_function_of((uint64_t)call->values[0].v_int64, &function) != 0) {
     return -1;
   }
-  if (function.native == mtvm_stored_call) {
-    return mtvm_error("a stored call of a stored call", "");
-  }
   reader.at = mtvm_tensor_elements(call->values[1].v_handle, &nbytes);
   if (reader.at == NULL) {
     return -1;
   }
-  if (((uintptr_t)reader.at & 7u) != 0) { /* shapes are used where they lie */
-    return mtvm_error("stored arguments that are not aligned to 8 bytes", "");
-  }
   reader.end = reader.at + nbytes;
-  count = call->values[2].v_int64 < 0 ? SIZE_MAX : (size_t)mtvm_clip(call->values[2].v_int64);
-  if (count > nbytes / LEAST_TENSOR_BYTES) {
-    return mtvm_at_most("stored arguments", (intptr_t)(nbytes / LEAST_TENSOR_BYTES), mtvm_clip(call->values[2].v_int64));
+  count = (size_t)mtvm_clip(call->values[2].v_int64); /* of a negative number: too large */
+  if (count > nbytes / LEAST_TENSOR_BYTES || ((uintptr_t)reader.at & 7u) != 0) { /* shapes are used where they lie */
+    return mtvm_error("no block of tensors", "");
   }
   return call_on(call, &function, &reader, count);
 }
