@@ -50,6 +50,7 @@ def build(
     name: str = "default",
     system_library: bool = True,
     plan_memory: bool = False,
+    opt_level: int = 3,
 ) -> Any:
     """Return relay's build of `mod` for the C runtime as the module `name`.
 
@@ -59,7 +60,7 @@ def build(
     """
     scalar = plan_memory or target.startswith("c ")
     config = {"tir.disable_vectorize": scalar, "tir.usmp.enable": plan_memory}
-    with tvm.transform.PassContext(opt_level=3, config=config):
+    with tvm.transform.PassContext(opt_level=opt_level, config=config):
         return relay.build(
             mod,
             tvm.target.Target(target),

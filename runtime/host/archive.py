@@ -24,7 +24,7 @@ from functools import cached_property
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
 
 from runtime.host.errors import ArchiveError
-from runtime.host.generated_c import Fault, find_fault, handles_of_main
+from runtime.host.generated_c import Fault, Function, find_fault, functions_of
 from runtime.host.graph import parse_graph
 from runtime.host.model_facts import (
     CInterface,
@@ -247,11 +247,16 @@ class ModelArchive:
         except LookupError as error:
             self._refuse(f"does not say the type and size of {kind} {error.args[0]!r}")
 
+    @cached_property
+    def functions(self) -> Dict[str, Function]:
+        """The functions that its C sources define, by name."""
+        return functions_of(map(self.text, self.sources))
+
     @property
     def names_in_main(self) -> List[str]:
         """What the main function of C code calls its tensors; empty where it has other arguments."""
-        texts = (self.text(name) for name in self.sources)
-        return [name for text in texts for name in handles_of_main(text, entry_name(self.module))]
+        main = self.functions.get(entry_name(self.module))
+        return [] if main is None else main.handles
 
     @property
     def fault(self) -> Optional[Fault]:
@@ -268,7 +273,7 @@ class ModelArchive:
         if self.executor != "aot" or not self.sources:
             return False, None
         sizes = [spec.size_bytes for spec in self.outputs]
-        return find_fault(map(self.text, self.sources), entry_name(self.module), len(self.inputs), sizes)
+        return find_fault(self.functions, entry_name(self.module), len(self.inputs), sizes)
 
     def graph_json(self) -> Optional[str]:
         """The graph that a graph executor runs; None for AOT."""

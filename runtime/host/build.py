@@ -59,6 +59,13 @@ STAGE_WORDS: Final = {
 # The first line that says what is wrong: a compiler's, or else the linker's or make's.
 COMPILER_ERROR: Final = re.compile(r"^.+?:\d+:(?:\d+:)? (?:fatal )?error: .+$", re.MULTILINE)
 OWNERS_FILES: Final = ("src/", "extra/")  # what an owner edits in a project
+# Code for another processor: its headers, instructions, registers or object files.
+FOREIGN: Final = re.compile(
+    r"arm_acle|arm_mve|__builtin_arm|impossible constraint in .?asm|inconsistent operand constraints"
+    r"|selected processor|unrecognized opcode|wrong format|not recognized|[Ii]ncompatible with"
+    r"|Relocations in generic|uses VFP register|target specific option mismatch|bad instruction"
+)
+UNDEFINED: Final = re.compile(r"undefined reference to [`'\"]([^'`\"\n]+)")
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*[mK]")
 OTHER_ERROR: Final = re.compile(
     r"^.*(?:undefined reference to .+|multiple definition of .+|overflowed by .+|CMake Error.*|"
@@ -313,11 +320,24 @@ def _build_error(stage: str, result: ToolResult) -> BuildError:
     first = found.group(0).strip() if found else f"{result.command} ended with exit code {result.exit_code}"
     next_step = "The log below has the failing command; the first error is the one to mend."
     if stage in ("model", "link") and not first.startswith(OWNERS_FILES):
-        next_step = (
-            "Check that the model archive was made for this board (its target and its interface); "
-            "the log below has the failing command."
-        )
+        next_step = _about_the_model(plain)
     return BuildError(f"The build failed while {STAGE_WORDS[stage]}: {first}", next_step, log)
+
+
+def _about_the_model(output: str) -> str:
+    """What to do about a model's code that does not compile or link, by what the compiler printed."""
+    missing = UNDEFINED.search(output)
+    if FOREIGN.search(output):
+        return (
+            "Check that the model archive was made for this board (its target); the log below has the "
+            "failing command."
+        )
+    if missing:
+        return f"Add a C file that defines {missing[1]}, with -o extra_files_tar=FILES.tar."
+    return (
+        "Export the model again for the target `c` with the packed interface and without further options, or "
+        "for the graph executor; the log below has the failing command."
+    )
 
 
 def _cache_names(project: Project, compiler: str) -> Dict[str, str]:

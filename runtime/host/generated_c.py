@@ -13,9 +13,10 @@ another form gives no verdict; nothing is concluded from it.
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-_FUNCTION = re.compile(r"^(?:TVM_DLL )?int32_t (\w+)\(([^\n]*)\) \{$", re.MULTILINE)
+_HEADS = ("\nTVM_DLL int32_t ", "\nint32_t ")
+_FUNCTION = re.compile(r"\n(?:TVM_DLL )?int32_t (\w+)\(([^\n]*)\) \{\n")
 _END = "\n}\n"
 _HANDLE = re.compile(r"^  void\* ([^\n=;]+?) = \(\(\(TVMValue\*\)\w+\)\[(\d+)\]\.v_handle\);$", re.MULTILINE)
 _DATA = re.compile(r"^  void\* ([^\n=;]+?) = \(\(\(DLTensor\*\)([^\n=;]+?)\)\[0\]\.data\);$", re.MULTILINE)
@@ -47,11 +48,19 @@ class Use(NamedTuple):
     only_read: bool
 
 
-class Main(NamedTuple):
-    """A main function as text. parameters: the names of its data, in order, inputs first."""
+class Function(NamedTuple):
+    """A function that generated C defines, as text.
 
-    parameters: List[str]
+    data: the variables that hold the data of its tensors, in the order of its arguments.
+    """
+
     body: str
+    data: List[str]
+
+    @property
+    def handles(self) -> List[str]:
+        """What a function with the packed interface calls its tensors, in order."""
+        return [name for name, _ in _HANDLE.findall(self.body)]
 
 
 class Fault(NamedTuple):
@@ -64,22 +73,39 @@ class Fault(NamedTuple):
     reader: str = ""
 
 
+def functions_of(sources: Iterable[str]) -> Dict[str, Function]:
+    """Return the functions that the C sources of a model define, by name."""
+    functions = {}
+    for text in sources:
+        for start in (at for head in _HEADS for at in _places(text, head)):
+            head = _FUNCTION.match(text, start)
+            end = text.find(_END, head.end() - 1) if head else -1
+            if head and end >= 0:
+                body = text[head.end() : end + 1]
+                functions[head[1]] = Function(body, _data_of(head[2], body))
+    return functions
+
+
+def _places(text: str, literal: str) -> Iterable[int]:
+    at = text.find(literal)
+    while at >= 0:
+        yield at
+        at = text.find(literal, at + 1)
+
+
 def find_fault(
-    sources: Iterable[str], entry: str, inputs: int, output_sizes: Sequence[int]
+    functions: Mapping[str, Function], entry: str, inputs: int, output_sizes: Sequence[int]
 ) -> Tuple[bool, Optional[Fault]]:
-    """Follow the main function `entry` through the C sources of a model.
+    """Follow the main function `entry` through the functions of a model.
 
     inputs: their number. output_sizes: bytes of each output. Returns whether the code was understood, and the
     first fault in it, if there is one.
     """
-    functions: Dict[str, Main] = {}
-    for text in sources:
-        functions.update(_functions_of(text))
     main = functions.get(entry)
-    if main is None or len(main.parameters) < inputs + len(output_sizes):
+    if main is None or len(main.data) < inputs + len(output_sizes):
         return False, None
-    outputs = main.parameters[inputs : inputs + len(output_sizes)]
-    written = {name for name in main.parameters if name not in outputs}
+    outputs = main.data[inputs : inputs + len(output_sizes)]
+    written = {name for name in main.data if name not in outputs}
     places: Dict[str, str] = {}  # variable of main -> the memory that it stands for
     slots: Dict[int, str] = {}
     arguments: Dict[int, str] = {}
@@ -114,12 +140,6 @@ def find_fault(
     return True, None
 
 
-def handles_of_main(text: str, entry: str) -> List[str]:
-    """Return what the packed main function in a C source calls its tensors, in order."""
-    head = next((head for head in _FUNCTION.finditer(text) if head[1] == entry), None)
-    return [] if head is None else [name for name, _ in _HANDLE.findall(text, head.end())]
-
-
 def _touched_otherwise(body: str) -> Set[str]:
     """Every word of main outside of the statements that are followed, such as a copy in a loop: what has a
     name there may be written."""
@@ -128,15 +148,6 @@ def _touched_otherwise(body: str) -> Set[str]:
         if not (_STEP.match(line) or _DATA.match(line) or _HANDLE.match(line) or _HEAD.match(line)):
             words.update(_WORD.findall(line))
     return words
-
-
-def _functions_of(text: str) -> Iterable[Tuple[str, Main]]:
-    """The functions that a C source defines."""
-    for head in _FUNCTION.finditer(text):
-        end = text.find(_END, head.end())
-        if end >= 0:
-            body = text[head.end() : end]
-            yield head[1], Main(_data_of(head[2], body), body)
 
 
 def _data_of(parameters: str, body: str) -> List[str]:
@@ -152,12 +163,12 @@ def _split(arguments: str) -> List[str]:
     return [argument.strip() for argument in arguments.split(",")]
 
 
-def _uses(kernel: Main) -> List[Use]:
+def _uses(kernel: Function) -> List[Use]:
     """What a kernel does with each of its arguments."""
     stored: Set[str] = set()
     loaded: Set[str] = set()
     other: Set[str] = set()
-    wanted = set(kernel.parameters)
+    wanted = set(kernel.data)
     for word in _WORD.finditer(kernel.body):
         name = word[0]
         if name not in wanted:
@@ -176,7 +187,7 @@ def _uses(kernel: Main) -> List[Use]:
             other.add(name)
     return [
         Use(name in stored or name in other or name not in loaded, name in loaded - stored - other)
-        for name in kernel.parameters
+        for name in kernel.data
     ]
 
 

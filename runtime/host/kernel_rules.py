@@ -65,7 +65,7 @@ def wrong_kernel(archive: ModelArchive) -> Optional[Finding]:
         code = archive.read(name)
         if b"kernel_convolve_int" in code and any(map(_skips_pixels, _CONVOLVES.finditer(code))):
             return STRIDED
-        if _HIDES.search(code):
+        if (b" inf" in code or b" nan" in code) and _HIDES.search(code):
             return HIDING
         if b"avg_pool" in code and any(map(_writes_past_its_output, _AVERAGE.finditer(code))):
             return AVERAGED

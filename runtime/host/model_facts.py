@@ -19,7 +19,7 @@ archives of TVM 0.16.
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple, TypeVar
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, TypeVar
 
 from runtime.host.tensor import DType
 
@@ -300,7 +300,7 @@ def facts_of_main(entry: str, objects: Iterable[bytes]) -> Optional[MainFacts]:
     dtypes: Dict[str, Set[str]] = {}
     ndims: Dict[str, Set[int]] = {}
     strides: Dict[str, Set[Tuple[Tuple[int, int], ...]]] = {}
-    for text in (text for data in objects for text in data.split(b"\0")):
+    for text in (text for data in objects for text in _texts_with(entry.encode(), data)):
         condition, found, conclusion = text.rpartition(b", " + entry.encode())
         if not found:
             continue
@@ -327,6 +327,16 @@ def facts_of_main(entry: str, objects: Iterable[bytes]) -> Optional[MainFacts]:
         for key in ndims
     }
     return MainFacts([names[index] for index in range(len(names))], checks)
+
+
+def _texts_with(part: bytes, data: bytes) -> Iterator[bytes]:
+    """Each text between NUL bytes that has a part in it."""
+    at = data.find(part)
+    while at >= 0:
+        end = data.find(b"\0", at)
+        end = len(data) if end < 0 else end
+        yield data[data.rfind(b"\0", 0, at) + 1 : end]
+        at = data.find(part, end)
 
 
 _LONGEST_NAME = 1000

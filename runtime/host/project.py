@@ -33,6 +33,7 @@ from runtime.host.crt import (
     chosen_crt,
 )
 from runtime.host.errors import PlatformError
+from runtime.host.packet_size import PACKET_BYTES, fits_packet
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
 
 SETTINGS: Final = {
@@ -241,6 +242,12 @@ def _check_crt(platform: Platform, archive: ModelArchive, project_type: str, crt
         raise PlatformError(
             f"TVM's own runtime in {crt.directory} has no AOT executor for a standalone project.",
             "Use that of TVM 0.9 to 0.18, or crt=bundled.",
+        )
+    if not all(fits_packet(ndims, PACKET_BYTES) for ndims in archive.tensors_of_calls):
+        raise PlatformError(
+            "A kernel of the model takes more tensors than fit into a packet, and TVM's own runtime has no "
+            "other way to receive them.",
+            "Use crt=bundled.",
         )
     if platform.build_command is not None:
         raise PlatformError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import CASES
 from tests.tvm.conftest import PROGRAMS, Tvm
 
 pytestmark = pytest.mark.slow
@@ -94,3 +95,18 @@ def test_models_answer_on_an_emulated_board(tvm_with_cortex_m: Tvm, tmp_path: Pa
 def test_autotvm_tunes_with_a_local_runner(tvm: Tvm) -> None:
     found = tvm.report("local_runner.py", tvm.platform.path, 2)
     assert found["errors"] == [0, 0], found["costs"]
+
+
+def test_inputs_have_the_names_of_the_trained_model(tvm: Tvm, tmp_path: Path) -> None:
+    archive = CASES / "tflite_name_in_tvm_session" / "model.tar"
+    names = ("serving_default_input:0", "serving_default_input_0", "input")
+    found = tvm.report("input_names.py", tvm.platform.path, tmp_path, archive, *names)
+    assert found["serving_default_input:0"] == found["serving_default_input_0"] == [1, 1, 12, 10]
+    assert found["input"].endswith("no unique tensor input among: serving_default_input:0")
+
+
+def test_an_input_whose_identifier_is_shared_is_found_by_its_name(tvm: Tvm, tmp_path: Path) -> None:
+    archive = CASES / "colliding_input_names_swapped" / "model.tar"
+    found = tvm.report("input_names.py", tvm.platform.path, tmp_path, archive, "x_1", "x.1", "x")
+    assert found["x_1"] == found["x.1"] == [4]
+    assert found["x"].endswith("no unique tensor x among: x_1 x.1")

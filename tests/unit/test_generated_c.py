@@ -10,7 +10,7 @@ from typing import Optional
 import pytest
 
 from runtime.host.archive import ModelArchive
-from runtime.host.generated_c import Fault, find_fault
+from runtime.host.generated_c import Fault, find_fault, functions_of
 from tests.cases import CASES
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -69,18 +69,18 @@ X, Y, SID = "x_buffer_var", "output_buffer_var", "sid_1_let"
          "both", "address", "unknown-kernel", "copy"],
 )  # fmt: skip
 def test_what_a_main_function_forgets(body: str, fault: Optional[Fault]) -> None:
-    assert find_fault([main(body)], "main_", 1, [16]) == (True, fault)
+    assert find_fault(functions_of([main(body)]), "main_", 1, [16]) == (True, fault)
 
 
 def test_an_output_without_elements_need_not_be_written() -> None:
-    assert find_fault([main("")], "main_", 1, [0]) == (True, None)
+    assert find_fault(functions_of([main("")]), "main_", 1, [0]) == (True, None)
 
 
 @pytest.mark.parametrize(
     "source", ["", "int32_t main_(", main("").replace("main_", "other"), main("", "float* x_buffer_var")]
 )
 def test_code_of_another_form_gives_no_verdict(source: str) -> None:
-    assert find_fault([source], "main_", 1, [16]) == (False, None)
+    assert find_fault(functions_of([source]), "main_", 1, [16]) == (False, None)
 
 
 @pytest.mark.parametrize("path", AOT_IN_C, ids=lambda path: path.stem)
@@ -111,5 +111,5 @@ def test_archives_with_a_forgotten_output(name: str) -> None:
 def test_hostile_code_takes_no_time(text: str) -> None:
     started = time.monotonic()
     hostile_kernel = KERNELS.replace("  joined[0] = p0[0];", text)
-    find_fault([main(text), hostile_kernel, text], "main_", 1, [16])
+    find_fault(functions_of([main(text), hostile_kernel, text]), "main_", 1, [16])
     assert time.monotonic() - started < 5.0

@@ -40,6 +40,7 @@ KINDS = {
     "graph": (C_TARGET, "graph", {}, {}, "host_driven"),
     "graph_linked": (C_TARGET, "graph", {"link-params": True}, {}, "host_driven"),
     "aot_llvm": (LLVM_TARGET, "aot", PACKED, {}, "host_driven"),
+    "aot_llvm_usmp": (LLVM_TARGET, "aot", PACKED, {"plan_memory": True}, "host_driven"),
     "graph_llvm": (LLVM_TARGET, "graph", {"link-params": True}, {}, "host_driven"),
 }
 INPUTS_A_MODEL = 3
@@ -97,7 +98,10 @@ def run_pair(platform, scratch, kind, model, drawn, board):
     shutil.rmtree(directory, ignore_errors=True)
     archive = scratch / f"{kind}.tar"
     try:
-        archive.write_bytes(tarred(exported(build(model.mod, target, executor, attributes, **more))))
+        built = build(
+            model.mod, target, executor, attributes, opt_level=model.opt_level, name=model.name, **more
+        )
+        archive.write_bytes(tarred(exported(built)))
     except Exception:  # whatever TVM raises: it has no such archive
         return None
     options = {"project_type": project_type, "board": board}

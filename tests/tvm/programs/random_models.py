@@ -77,11 +77,16 @@ OUTPUTS = (
 
 @dataclass
 class Model:
-    """A relay module, names of its inputs in order, and what may be given to them."""
+    """A relay module, names of its inputs in order, and what may be given to them.
+
+    opt_level, name: what it is to be built with.
+    """
 
     mod: object
     inputs: dict  # name -> (shape, dtype)
     text: str
+    opt_level: int
+    name: str
 
     def draw_inputs(self, draw):
         """Random arrays for the inputs, small numbers of either sign."""
@@ -397,4 +402,6 @@ def random_model(seed):
         function = function.with_attr("output_tensor_names", names)
     mod = tvm.IRModule.from_expr(function)
     inputs = {variable.name_hint: entry[1:] for variable, entry in zip(builder.variables, builder.pool)}
-    return Model(mod, inputs, str(mod))
+    opt_level = int(draw.integers(4)) if not draw.integers(3) else 3
+    name = ("default", "default", "net_2", "MyNet", "my-net", "9")[int(draw.integers(6))]
+    return Model(mod, inputs, str(mod), opt_level, name)

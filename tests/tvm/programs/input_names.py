@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""usage: input_names.py PLATFORM SCRATCH ARCHIVE NAME...: TVM's session finds inputs by their names.
+
+Reports for each NAME the shape of the input, or what the device says.
+"""
+
+import sys
+from pathlib import Path
+
+import tvm
+from common import micro, report
+
+from runtime.host.build import build
+from runtime.host.platform import load_platform
+from runtime.host.project import generate
+
+platform, scratch, archive, *names = sys.argv[1:]
+build(generate(load_platform(Path(platform)), Path(archive), Path(scratch) / "project", {}))
+project = micro.GeneratedProject.from_directory(f"{scratch}/project", {})
+found = {}
+with micro.Session(project.transport()) as session:
+    executor = micro.create_local_aot_executor(session)
+    for name in names:
+        try:
+            found[name] = list(executor.get_input(name).shape)
+        except tvm.TVMError as error:
+            found[name] = str(error).strip().splitlines()[-1]
+report(**found)
