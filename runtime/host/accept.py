@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Final, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Callable, Final, NamedTuple, Optional, Tuple
 
-from runtime.host.code_rules import first_finding
+from runtime.host.code_rules import first_finding, module_name
 from runtime.host.errors import ArchiveError
+from runtime.host.finding import Finding
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive
@@ -76,9 +77,13 @@ def check_archive(archive: ModelArchive, project_type: str, has_extra_files: boo
 
     has_extra_files: the owner adds C files, which may register functions that the model's code looks up.
     """
-    for rule in RULES:
-        if rule.project_type == project_type and rule.applies(archive):
-            raise ArchiveError(f"The model archive {archive.path} {rule.what}.", rule.next_step)
-    finding = first_finding(archive, has_extra_files)
+    finding = (
+        module_name(archive) or _misfit(archive, project_type) or first_finding(archive, has_extra_files)
+    )
     if finding is not None:
         raise ArchiveError(f"The model archive {archive.path} {finding.what}.", finding.next_step)
+
+
+def _misfit(archive: ModelArchive, project_type: str) -> Optional[Finding]:
+    rules = (rule for rule in RULES if rule.project_type == project_type and rule.applies(archive))
+    return next((Finding(rule.what, rule.next_step) for rule in rules), None)

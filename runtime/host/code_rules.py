@@ -208,7 +208,6 @@ def memory_that_nothing_writes(archive: ModelArchive) -> Optional[Finding]:
 
 
 RULES: Final[Tuple[CodeRule, ...]] = (
-    module_name,
     vector_types,
     half_floats,
     unpacked_main,
