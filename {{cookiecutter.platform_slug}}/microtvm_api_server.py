@@ -21,9 +21,9 @@ PLATFORM = Platform(
     # What builds the firmware, as a list of arguments in which {firmware}, {project}, {sources} and {flags} are
     # filled in; README.md explains them. None: the {{ "Makefile" if cookiecutter.build_system == "make" else "CMakeLists.txt" }} of the project builds it.
     build_command=None,
-    # What puts the firmware on the board, as a list of arguments in which {firmware}, {hex}, {bin}, {project},
-    # {port}, {baud_rate} and {serial_number} are filled in. None: the runner of the board's entry in boards.json
-    # does; where it has none, nothing is flashed.
+    # What puts the firmware on a real board, as a list of arguments in which {firmware}, {hex}, {bin}, {project},
+    # {port}, {baud_rate} and {serial_number} are filled in; for one board alone: {"its_name": [...]}. None: the
+    # runner of the board's entry in boards.json does; where it has none, nothing is flashed.
     flash_command=None,
     # Where the board is when nobody says: a serial port such as "/dev/ttyUSB0" or "COM3", or "HOST:PORT".
     # None: the board's entry in boards.json tells, by its usb id or its address.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, Final, List, Mapping
 
 from runtime import server
-from runtime.host.boards import BARE_METAL, CUSTOM, Board, RegisterWrite
+from runtime.host.boards import BARE_METAL, CUSTOM, PROCESS, Board, RegisterWrite
 from runtime.host.cpus import ARM, find_cpu
 from runtime.host.errors import BoardError
 from runtime.host.object_abi import flags_for
@@ -40,7 +40,7 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
     """
     if board.port not in BARE_METAL:
         return {
-            "FIRMWARE": "firmware" if board.transport == "process" else "firmware.elf",
+            "FIRMWARE": "firmware" if board.transport == PROCESS else "firmware.elf",
             "CROSS": "",
             "CPU_FLAGS": [],
             "LINKER_SCRIPT": "",

@@ -27,6 +27,7 @@ TRANSPORTS: Final = ("process", "serial", "socket")
 VERIFIED: Final = ("run", "emulated", "built")
 BARE_METAL: Final = ("cortex_m", "riscv")  # ports whose entries must describe the chip
 CUSTOM: Final = "custom"  # the port that an owner writes, in the platform's own port/
+PROCESS: Final = "process"  # the transport of a board that is a program of this machine
 EMULATOR: Final = "qemu"  # the runner that starts an emulated board
 USB_ID: Final = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 FEWEST_STACK_BYTES: Final = 2048

@@ -7,16 +7,16 @@ import importlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Final, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Final, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from runtime.host.bare_metal import port_config
-from runtime.host.boards import CUSTOM, EMULATOR, Board, choose_board
+from runtime.host.boards import CUSTOM, EMULATOR, PROCESS, Board, choose_board
 from runtime.host.build import build, find_compiler
 from runtime.host.errors import DeviceError, PlatformError, ToolMissing, explained
 from runtime.host.flash import OWN_COMMAND, flash, flash_commands
 from runtime.host.link import run_standalone, wants_emulator
 from runtime.host.open_items import open_items
-from runtime.host.platform import Platform
+from runtime.host.platform import API_SERVER, Platform
 from runtime.host.project import Project, generate, load_project
 from runtime.host.runners.table import find_runner
 from runtime.host.tools import find_tool, how_to_install_packages, run_tool
@@ -35,13 +35,17 @@ C_LIBRARIES: Final = {
 
 
 class CheckResult(NamedTuple):
-    """One step of a check: what it found, or the error that it ended with. is_open: no step, but a place that
-    the owner still has to fill in; found says with what."""
+    """One step of a check: what it found, or the error that it ended with.
+
+    is_open: no step, but a place that the owner still has to fill in; found says with what. is_missed: no
+    step, but what is configured for a real board and was not reached.
+    """
 
     what: str
     found: str
     error: Optional[PlatformError] = None
     is_open: bool = False
+    is_missed: bool = False
 
 
 def run_checks(
@@ -80,13 +84,18 @@ def run_checks(
             ("flash", trial.flash),
             ("answers", trial.answers),
         ]
-        if still_open and bench.board.transport != "process":
+        if still_open and bench.board.transport != PROCESS:
             steps = steps[:2] if bench.can_build else []
         for what, action in steps:
             result = _try(what, action)
             yield result
             if result.error is not None:
                 break
+        else:
+            if steps and steps[-1][0] == "answers":
+                yield CheckResult("reached", bench.reached())
+                for missed in bench.not_reached():
+                    yield CheckResult("not reached", missed, is_missed=True)
     for item in still_open:
         yield CheckResult(item.where, item.what, is_open=True)
 
@@ -142,20 +151,46 @@ class _Bench:
         platform, board = self._platform, self.board
         if platform.build_command is not None:
             yield "build_command", lambda: self._find_own(platform.build_command, "build the firmware")
-        elif self.can_build or board.transport == "process":
+        elif self.can_build or board.transport == PROCESS:
             yield "C compiler", self._compiler
             yield "build system", lambda: find_tool(platform.build_system, "build the firmware")
+        own = platform.flash_command_of(board.name) if self._is_flashed_by_owner() else None
         if self._is_emulated():
             program = str(board.runners[EMULATOR].get("program"))
             yield "emulator", lambda: find_tool(program, "run the firmware in an emulator")
-        elif platform.flash_command is not None and self._attached.get("runner") in (None, OWN_COMMAND):
-            yield "flash_command", lambda: self._find_own(platform.flash_command, "flash the board")
+        elif own is not None:
+            yield "flash_command", lambda: self._find_own(own, "flash the board")
         elif self._attached.get("runner") or board.runner:
             yield "flash tool", self._flash_tool
 
     def _is_emulated(self) -> bool:
         attached = (self._attached.get(name) for name in ("runner", "port", "serial_number"))
-        return EMULATOR in self.board.runners and wants_emulator(self.board, *attached)
+        is_own = not self._attached.get("runner") and self._platform.is_flashed_by_owner(self.board.name)
+        return EMULATOR in self.board.runners and wants_emulator(self.board, *attached) and not is_own
+
+    def _is_flashed_by_owner(self) -> bool:
+        """Whether flash_command is run for this board."""
+        runner = self._attached.get("runner")
+        if self._platform.is_flashed_by_owner(self.board.name) or runner == OWN_COMMAND:
+            return runner in (None, OWN_COMMAND)
+        return not runner and self.board.transport != PROCESS and not self._is_emulated()
+
+    def reached(self) -> str:
+        """What a check that passed has reached, in words."""
+        if self.board.transport == PROCESS:
+            return f"{self.board.name}, a process of this machine"
+        if self._is_emulated():
+            return f"{self.board.name} in its emulator"
+        return f"{self.board.name}, the real board"
+
+    def not_reached(self) -> List[str]:
+        """What the owner has configured for a real board, and this check did not touch."""
+        found = []
+        if self._platform.flash_command and not self._is_flashed_by_owner():
+            found.append(f"flash_command of {API_SERVER} (not run)")
+        if self._platform.port and (self.board.transport == PROCESS or self._is_emulated()):
+            found.append(f"port {self._platform.port} of {API_SERVER} (not opened)")
+        return found
 
     def _compiler(self) -> str:
         cross = str(self._config["CROSS"])
@@ -233,7 +268,7 @@ class _Trial:
         flash(self._project, **self._attached, verbose=self._verbose)
         if commands:
             return f"done with {Path(commands[-1][0]).name}"
-        if self._project.board().transport == "process":
+        if self._project.board().transport == PROCESS:
             return "not needed, the firmware is a process here"
         return "not needed, the emulator takes the firmware when it starts"
 

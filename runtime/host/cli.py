@@ -294,9 +294,15 @@ def check(assignments: Tuple[str, ...], attached: Attached, verbose: bool) -> No
     if any(result.error for result in results):
         sys.exit(1)
     still_open = [result for result in results if result.is_open]
-    if not still_open:
-        out.print("Everything works.")
+    missed = [result for result in results if result.is_missed]
+    is_named = platform.is_project or bool(assignments) or any(attached.values())
+    if not still_open and (not missed or is_named):
+        out.print("Everything works." if not missed else "The board that was named works.")
         return
+    if not still_open:
+        out.print("The real board was not checked.")
+        out.print("next: name it with --board, or make it the default in boards.json")
+        sys.exit(1)
     works_here = any(result.what == "answers" for result in results)
     out.print("Everything works on this machine." if works_here else "The board is not ready yet.")
     out.print(f"open: {len(still_open)}, from the top; README.md says how")
@@ -326,7 +332,9 @@ def _shown(results: Iterable[checks.CheckResult]) -> Iterator[checks.CheckResult
             if result.error.log:
                 out.print(Text(result.error.log.rstrip(), "dim"))
         else:
-            word, style = ("open   ", "yellow") if result.is_open else ("ok     ", "green")
+            word, style = ("ok     ", "green")
+            if result.is_open or result.is_missed:
+                word, style = ("open   " if result.is_open else "       ", "yellow")
             out.print(Text.assemble((word, style), f"{result.what}: {result.found}"))
         yield result
 
@@ -521,6 +529,15 @@ def _bring_up(project: Project, verbose: bool, attached: Attached) -> None:
     for argv in flasher.flash_commands(project, **attached)[-1:] if err.is_terminal else ():
         err.print(Text(f"Flashing {project.board().name} with {Path(argv[0]).name}.", "dim"))
     flasher.flash(project, **attached, verbose=verbose)
+    _note_unopened_port(project, attached)
+
+
+def _note_unopened_port(project: Project, attached: Attached) -> None:
+    """Say that the port of the platform is not opened, where the firmware runs on this machine."""
+    port = project.platform.port
+    if port and not attached["port"] and link.starts_here(project, **attached):
+        board = project.board().name
+        err.print(Text(f"Port {port} is not opened: the board {board} runs on this machine.", "dim"))
 
 
 def _number_table(what: str, *numbers: str) -> Table:

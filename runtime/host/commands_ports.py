@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from runtime.host import link
-from runtime.host.boards import Board, choose_board
+from runtime.host.boards import PROCESS, Board, choose_board
 from runtime.host.build import build
 from runtime.host.cli import Attached, attached_options, err, main, out, platform_here, project_for
 from runtime.host.errors import PlatformError
@@ -111,7 +111,7 @@ def printable(text: str) -> str:
 def _attached_board(platform: Platform, board: Board, attached: Attached) -> Transport:
     """The way to a board beside this machine, not opened yet, which leaves the board as it is."""
     port, serial_number = attached["port"], attached["serial_number"]
-    if not (port or serial_number) and (board.transport == "process" or board.is_emulated):
+    if not (port or serial_number) and (board.transport == PROCESS or board.is_emulated):
         raise PlatformError(
             f"{board.name} is not attached to this machine but started on it, with a firmware.",
             "Name a model archive (monitor MODEL.tar), run this in a project, or name a board's --port.",

@@ -12,7 +12,7 @@ from typing import Callable, Iterator, Optional
 import click
 
 from runtime.host import link
-from runtime.host.boards import EMULATOR, Board, choose_board
+from runtime.host.boards import EMULATOR, PROCESS, Board, choose_board
 from runtime.host.checks import BUNDLED_MODEL
 from runtime.host.cli import Attached, attached_options, main, out, platform_here, show_error
 from runtime.host.errors import PlatformError
@@ -137,7 +137,7 @@ def _check_key(key: str) -> None:
 
 def _check_many(board: Board, attached: Attached, listen_port: int) -> None:
     emulated = (attached["runner"] or board.runner) == EMULATOR
-    if attached["port"] or attached["serial_number"] or not (board.transport == "process" or emulated):
+    if attached["port"] or attached["serial_number"] or not (board.transport == PROCESS or emulated):
         raise PlatformError(
             f"--boards is for boards that are started here, and {board.name} is attached.",
             "Start one serve for each board, with its --port or --serial-number.",

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Iterator, List, NamedTuple, Optional
 
 from runtime import server
-from runtime.host.boards import EMULATOR, Board
+from runtime.host.boards import EMULATOR, PROCESS, Board
 from runtime.host.errors import FlashError, ToolMissing, TransportError
 from runtime.host.lock import BoardLock, port_lock, serial_number_lock
-from runtime.host.platform import API_SERVER
+from runtime.host.platform import API_SERVER, Platform
 from runtime.host.project import Project
 from runtime.host.tools import find_tool, run_tool
 
@@ -107,7 +107,7 @@ def _plan(
     from runtime.host.runners.custom import Custom
     from runtime.host.runners.table import find_runner
 
-    own_command = project.platform.flash_command
+    own_command = project.platform.flash_command_of(board.name)
     runner = Custom(own_command) if own_command and chosen == OWN_COMMAND else find_runner(board, str(chosen))
     params = {}
     if chosen == OWN_COMMAND:
@@ -124,14 +124,21 @@ def _plan(
 def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> Optional[str]:
     """The name of the runner; None where nothing is to be flashed. real: whether a port or serial number says
     that the board is a real one."""
-    if project.platform.flash_command and name in (None, "", OWN_COMMAND):
-        return OWN_COMMAND
-    if name == OWN_COMMAND:
+    platform = project.platform
+    own = platform.flash_command_of(board.name)
+    if name == OWN_COMMAND and not own:
         raise FlashError(
-            f"There is no flash command in {API_SERVER}.",
+            f"There is no flash command in {API_SERVER} for the board {board.name}.",
             "Write it there as flash_command, a list of arguments, or name another runner.",
         )
+    if name == OWN_COMMAND and board.transport == PROCESS and not platform.is_flashed_by_owner(board.name):
+        raise FlashError(
+            f"The board {board.name} is a process of this machine, and flash_command is for a real board.",
+            "Name the real board with --board, or give boards.json an entry for it.",
+        )
     chosen = name or project.settings.get("runner") or board.runner
+    if own and (name == OWN_COMMAND or (not name and _is_for(platform, board, chosen))):
+        return OWN_COMMAND
     if not chosen:
         return None
     if chosen not in board.runners:
@@ -141,7 +148,7 @@ def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> 
             if board.runners
             else f"It has no runner in boards.json; write flash_command in {API_SERVER}.",
         )
-    others = [other for other in board.runners if other != EMULATOR]
+    others = [*([OWN_COMMAND] if own else []), *(other for other in board.runners if other != EMULATOR)]
     if chosen == EMULATOR and not name and real:
         raise FlashError(
             f"The board {board.name} is emulated unless a runner is named, and a port or serial number was.",
@@ -150,6 +157,12 @@ def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> 
             else "Leave the port and the serial number out: it exists in the emulator only.",
         )
     return str(chosen)
+
+
+def _is_for(platform: Platform, board: Board, runner: Optional[str]) -> bool:
+    """Whether flash_command flashes this board without being asked for: it names the board, or the board is
+    no process and no emulated one."""
+    return platform.is_flashed_by_owner(board.name) or not (board.transport == PROCESS or runner == EMULATOR)
 
 
 def _find(plan: _Plan) -> str:

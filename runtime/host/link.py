@@ -9,7 +9,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Final, Optional
 
-from runtime.host.boards import EMULATOR
+from runtime.host.boards import EMULATOR, PROCESS
 from runtime.host.errors import BoardError, TransportClosed, TransportError, TransportTimeout
 from runtime.host.project import Project
 
@@ -64,7 +64,10 @@ def is_emulated(
     **_: Any,
 ) -> bool:
     """Whether the project's device is an emulator that is started for each session."""
-    return wants_emulator(project.board(), runner or project.settings.get("runner"), port, serial_number)
+    board = project.board()
+    if not runner and project.platform.is_flashed_by_owner(board.name):
+        return False
+    return wants_emulator(board, runner or project.settings.get("runner"), port, serial_number)
 
 
 def wants_emulator(
@@ -76,7 +79,7 @@ def wants_emulator(
 
 def starts_here(project: Project, **attached: Any) -> bool:
     """Whether the device is a process of this machine, started with the project's firmware."""
-    return project.board().transport == "process" or is_emulated(project, **attached)
+    return project.board().transport == PROCESS or is_emulated(project, **attached)
 
 
 def transport_for(
@@ -96,7 +99,7 @@ def transport_for(
         _check_built(project)
         firmware = str(project.firmware)
         return EmulatorTransport(lambda uart: qemu.argv(firmware, board, uart), cwd=str(project.directory))
-    if board.transport == "process":
+    if board.transport == PROCESS:
         from runtime.host.transports.process import ProcessTransport
 
         check_port(board, port)
@@ -114,7 +117,7 @@ def transport_for(
 
 def check_port(board: Board, port: Optional[str]) -> None:
     """Raises BoardError for a port of a board that has none."""
-    if port and board.transport == "process":
+    if port and board.transport == PROCESS:
         raise BoardError(
             f"The board {board.name} is a process of this machine, and port {port!r} is none of its.",
             "Leave the port out, or choose a board that is attached.",

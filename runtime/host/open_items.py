@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Iterator, List, NamedTuple, Optional, Pattern
 
 from runtime.host.bare_metal import OWN_PORT
-from runtime.host.boards import CUSTOM, EMULATOR, Board
+from runtime.host.boards import CUSTOM, EMULATOR, PROCESS, Board
 from runtime.host.platform import API_SERVER, Platform
 
 BOARDS: Final = "boards.json"
@@ -39,7 +39,7 @@ def _items(
 ) -> Iterator[OpenItem]:
     here = _Places(platform.directory, board)
     own = board.port == CUSTOM
-    if own and board.transport == "process":
+    if own and board.transport == PROCESS:
         yield OpenItem(
             here.in_entry("transport"),
             f'{board.name} is this machine: describe yours, and how it is reached ("serial").',
@@ -52,9 +52,9 @@ def _items(
         for path in sorted((platform.directory / OWN_PORT).glob("*.c")):
             yield from _markers(path, f"{OWN_PORT}/{path.name}")
     runner = runner or board.runner
-    if (runner == EMULATOR and not port) or (board.transport == "process" and not own):
+    if (runner == EMULATOR and not port) or (board.transport == PROCESS and not own):
         return
-    if platform.flash_command is None and not runner:
+    if platform.flash_command_of(board.name) is None and not runner:
         yield OpenItem(
             here.of_setting("flash_command"), "Give the command that puts the firmware on your board."
         )

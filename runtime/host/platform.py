@@ -8,7 +8,7 @@ API server needs for its first reply comes without pathlib, whose import costs a
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Dict, Final, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Dict, Final, Mapping, Optional, Sequence, Tuple, Union
 
 from runtime.host.boards import Board, load_boards
 from runtime.host.errors import PlatformError
@@ -27,7 +27,8 @@ class Platform:
 
     directory: where that file lies. name: what TVM shows. build_system: make or cmake.
     build_command, flash_command: the owner's own commands as argv, with fields to be filled in (see build.py
-    and runners/), or None for those that the board's entry and the build system lead to.
+    and runners/), or None for those that the board's entry and the build system lead to. flash_command as
+    argv is for boards that are real; as a mapping, from a board's name to argv, it is for these boards.
     port: the serial port or HOST:PORT of the board when none is named; baud_rate: its speed.
     """
 
@@ -36,7 +37,7 @@ class Platform:
         directory: Union[str, os.PathLike[str]],
         name: str,
         build_system: str,
-        flash_command: Optional[Sequence[str]] = None,
+        flash_command: Union[Sequence[str], Mapping[str, Sequence[str]], None] = None,
         build_command: Optional[Sequence[str]] = None,
         port: Optional[str] = None,
         baud_rate: Optional[int] = None,
@@ -46,7 +47,12 @@ class Platform:
                 f"build_system in {API_SERVER} is {build_system!r}.",
                 f"want one of: {', '.join(BUILD_FILES)}.",
             )
-        for setting, command in (("flash_command", flash_command), ("build_command", build_command)):
+        commands = [("build_command", build_command)]
+        if isinstance(flash_command, Mapping):
+            commands += [(f"flash_command[{board!r}]", command) for board, command in flash_command.items()]
+        else:
+            commands.append(("flash_command", flash_command))
+        for setting, command in commands:
             if isinstance(command, str):
                 raise PlatformError(
                     f"{setting} in {API_SERVER} is one text: {command!r}.",
@@ -55,10 +61,19 @@ class Platform:
         self._directory = os.fspath(directory)
         self.name = name
         self.build_system = build_system
-        self.flash_command = _argv(flash_command)
+        self.flash_command = flash_command
         self.build_command = _argv(build_command)
         self.port = port
         self.baud_rate = baud_rate
+
+    def flash_command_of(self, board: str) -> Optional[Tuple[str, ...]]:
+        """The owner's command that flashes a board: the board's own, or that for all; None without one."""
+        command = self.flash_command
+        return _argv(command.get(board) if isinstance(command, Mapping) else command)
+
+    def is_flashed_by_owner(self, board: str) -> bool:
+        """Whether flash_command names this board, which is a real one then, whatever boards.json says."""
+        return isinstance(self.flash_command, Mapping) and board in self.flash_command
 
     def at(self, directory: Union[str, os.PathLike[str]]) -> Platform:
         """The same declarations for another directory: that of a project."""
@@ -91,7 +106,14 @@ class Platform:
 
     def boards(self) -> Dict[str, Board]:
         """The boards of boards.json, in its order."""
-        return load_boards(os.path.join(self._directory, "boards.json"))  # noqa: PTH118
+        boards = load_boards(os.path.join(self._directory, "boards.json"))  # noqa: PTH118
+        unknown = set(self.flash_command if isinstance(self.flash_command, Mapping) else ()) - set(boards)
+        if unknown:
+            raise PlatformError(
+                f"flash_command in {API_SERVER} is for {min(unknown)!r}, which is no board of boards.json.",
+                f"Name one of its boards: {', '.join(boards)}.",
+            )
+        return boards
 
 
 def _argv(command: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:

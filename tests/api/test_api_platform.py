@@ -320,7 +320,7 @@ class TestFlashCommand:
         text = server_file.read_text()
         assert "flash_command=None" in text
         argv = [*command, "{firmware}", "{serial_number}"]
-        server_file.write_text(text.replace("flash_command=None", f"flash_command={argv!r}"))
+        server_file.write_text(text.replace("flash_command=None", f"flash_command={{'host': {argv!r}}}"))
         project = generated(own_platform, tmp_path / "project")
         with serve(project) as server:
             server.ask("build", options={})

@@ -56,7 +56,7 @@ def failure(platform: HostPlatform, step: str) -> PlatformError:
 
 
 def flash_with(platform: HostPlatform, *command: str) -> HostPlatform:
-    return HostPlatform(platform.directory, platform.name, platform.build_system, command)
+    return HostPlatform(platform.directory, platform.name, platform.build_system, {"host": command})
 
 
 def tamper(platform: HostPlatform, **arrays: object) -> None:
@@ -72,16 +72,35 @@ class TestWholePlatform:
         self, default_platforms: Dict[str, Platform], build_system: str, temporary_directory: Path
     ) -> None:
         results = results_of(load_platform(default_platforms[build_system].path))
-        assert [result.what for result in results] == TOOLS + TRIAL
-        assert [result.error for result in results] == [None] * 8
-        assert results[-1].found.startswith("32 of 32 bundled images")
+        assert [result.what for result in results] == [*TOOLS, *TRIAL, "reached"]
+        assert [result.error for result in results] == [None] * 9
+        assert results[-2].found.startswith("32 of 32 bundled images")
+        assert results[-1].found == "host, a process of this machine"
         assert list(temporary_directory.iterdir()) == []
 
     def test_flashes_where_the_owner_says_how(self, platform: HostPlatform, tmp_path: Path) -> None:
         results = results_of(flash_with(platform, "cp", "{firmware}", str(tmp_path / "flashed")))
-        assert results[-2].found == "done with cp"
+        assert "done with cp" in [result.found for result in results]
         assert "flash_command" in [result.what for result in results]
         assert (tmp_path / "flashed").stat().st_size > 0
+
+    def test_a_process_does_not_vouch_for_the_real_board(
+        self, platform: HostPlatform, tmp_path: Path
+    ) -> None:
+        """A flash command and a port are there, and the board is none that they belong to."""
+        command = ("cp", "{firmware}", str(tmp_path / "flashed"))
+        configured = HostPlatform(platform.directory, "p", "make", command, port="/dev/nosuch")
+        results = results_of(configured)
+        assert [result.what for result in results] == [*TOOLS, *TRIAL, "reached", *["not reached"] * 2]
+        assert [result.found for result in results if result.is_missed] == [
+            "flash_command of microtvm_api_server.py (not run)",
+            "port /dev/nosuch of microtvm_api_server.py (not opened)",
+        ]
+        assert not (tmp_path / "flashed").exists()
+
+    def test_a_flash_command_of_a_board_that_is_none(self, platform: HostPlatform) -> None:
+        configured = HostPlatform(platform.directory, "p", "make", {"hots": ["true"]})
+        assert "'hots', which is no board of boards.json" in str(failure(configured, "board"))
 
 
 class TestMissingTools:
@@ -174,9 +193,9 @@ class TestOtherFamilies:
     @pytest.mark.slow
     def test_an_emulated_board_passes_every_step(self, cortex_m: HostPlatform) -> None:
         results = results_of(cortex_m)
-        assert [result.what for result in results] == [*TOOLS, "emulator", *TRIAL]
-        assert [result.error for result in results] == [None] * 9
-        assert results[-2].found == "not needed, the emulator takes the firmware when it starts"
+        assert [result.what for result in results] == [*TOOLS, "emulator", *TRIAL, "reached"]
+        assert [result.error for result in results] == [None] * 10
+        assert results[-3].found == "not needed, the emulator takes the firmware when it starts"
 
 
 class TestOpenItems:
@@ -212,8 +231,8 @@ class TestOpenItems:
 
     def test_a_fresh_one_works_here_and_ends_with_them(self, custom: HostPlatform) -> None:
         results = results_of(custom)
-        assert [result.what for result in results if not result.is_open] == TOOLS + TRIAL
-        assert [result.is_open for result in results] == [False] * 8 + [True] * 9
+        assert [result.what for result in results if not result.is_open] == [*TOOLS, *TRIAL, "reached"]
+        assert [result.is_open for result in results] == [False] * 9 + [True] * 9
 
     def test_a_board_that_nothing_builds_for_is_not_built_here(self, custom: HostPlatform) -> None:
         self.change(custom, '"process"', '"serial"')
@@ -318,8 +337,8 @@ class TestProjects:
     ) -> None:
         generate(platform, ARCHIVES / "aot_c.tar", tmp_path / "project", {"project_type": project_type})
         results = results_of(load_platform(tmp_path / "project"))
-        assert [result.what for result in results] == TOOLS + TRIAL
-        assert results[-1].error is None and found in results[-1].found
+        assert [result.what for result in results] == [*TOOLS, *TRIAL, "reached"]
+        assert results[-2].error is None and found in results[-2].found
 
     def test_a_standalone_firmware_that_fails_shows_its_report(
         self, platform: HostPlatform, tmp_path: Path

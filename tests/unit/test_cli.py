@@ -126,7 +126,9 @@ def saved(path: Path, array: object) -> str:
 
 
 def flash_with(platform: Place, *command: str) -> None:
-    platform.edit("microtvm_api_server.py", "flash_command=None", f"flash_command={list(command)!r}")
+    platform.edit(
+        "microtvm_api_server.py", "flash_command=None", f"flash_command={{'host': {list(command)!r}}}"
+    )
 
 
 class TestHelp:
@@ -506,6 +508,17 @@ class TestFlash:
             f"openocd -c 'program {firmware} verify' -s 'E0 1'",
         ]
         assert not firmware.parent.exists()
+
+    def test_check_fails_where_only_a_process_answered_for_a_real_board(self, own_platform: Place) -> None:
+        own_platform.edit("microtvm_api_server.py", "flash_command=None", "flash_command=['true']")
+        own_platform.edit("microtvm_api_server.py", "port=None", "port='/dev/nosuch'")
+        said = own_platform.fail("check")
+        assert "reached: host, a process of this machine" in said
+        assert "not reached: flash_command of microtvm_api_server.py (not run)" in said
+        assert "not reached: port /dev/nosuch of microtvm_api_server.py (not opened)" in said
+        assert "The real board was not checked." in said and "Everything works" not in said
+        said = own_platform.run("check", "--board", "host")
+        assert said.endswith("The board that was named works.\n")
 
     def test_the_command_is_run_before_the_model_is(self, own_platform: Place, tmp_path: Path) -> None:
         note = tmp_path / "flashed"

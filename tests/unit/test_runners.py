@@ -22,6 +22,7 @@ from runtime.host.boards import Board, load_boards
 from runtime.host.cpus import find_cpu
 from runtime.host.errors import BoardError, FlashError, ToolMissing
 from runtime.host.flash import flash, flash_commands
+from runtime.host.link import is_emulated
 from runtime.host.lock import BoardLock, serial_number_lock
 from runtime.host.platform import Platform
 from runtime.host.project import Project
@@ -79,7 +80,7 @@ def make_project(tmp_path: Path) -> MakeProject:
 
     def make(
         runners: Optional[Dict[str, Any]] = None,
-        flash_command: Optional[Sequence[str]] = None,
+        flash_command: Any = None,
         settings: Optional[Dict[str, Any]] = None,
         built: bool = True,
         name: str = "nucleo",
@@ -405,6 +406,37 @@ class TestChoice:
         project = make_project(None, flash_command, {"runner": generated_with}, built=False)
         commands = flash_commands(project, runner=named)
         assert program in {command[0] for command in commands}
+
+    @pytest.mark.parametrize(
+        ("flash_command", "named", "generated_with", "programs"),
+        [
+            (["own"], None, None, []),
+            (["own"], "custom", None, ["own"]),
+            (["own"], None, "st-flash", ["own"]),
+            (["own"], "qemu", "st-flash", []),
+            ({"nucleo": ["own"]}, None, None, ["own"]),
+            ({"nucleo": ["own"]}, "qemu", None, []),
+        ],
+    )
+    def test_a_flash_command_is_not_run_for_an_emulated_board_unless_it_names_it(
+        self,
+        make_project: MakeProject,
+        no_tools: None,
+        flash_command: Any,
+        named: Optional[str],
+        generated_with: Optional[str],
+        programs: List[str],
+    ) -> None:
+        runners = {"qemu": NUCLEO_RUNNERS["qemu"], "st-flash": {}}
+        project = make_project(runners, flash_command, {"runner": generated_with}, built=False, runner="qemu")
+        assert [command[0] for command in flash_commands(project, runner=named)] == programs
+        assert is_emulated(project, runner=named) == (not programs)
+
+    def test_a_flash_command_is_not_run_for_a_process(self, make_project: MakeProject) -> None:
+        project = make_project({}, ["own"], transport="process", runner=None)
+        assert flash_commands(project) == []
+        with pytest.raises(FlashError, match="is a process of this machine"):
+            flash_commands(project, runner="custom")
 
     def test_a_board_without_a_runner_is_not_flashed(self, make_project: MakeProject) -> None:
         project = make_project({}, runner=None)

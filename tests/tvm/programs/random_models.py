@@ -403,5 +403,5 @@ def random_model(seed):
     mod = tvm.IRModule.from_expr(function)
     inputs = {variable.name_hint: entry[1:] for variable, entry in zip(builder.variables, builder.pool)}
     opt_level = int(draw.integers(4)) if not draw.integers(3) else 3
-    name = ("default", "default", "net_2", "MyNet", "my-net", "9")[int(draw.integers(6))]
+    name = ("MyNet", "my-net", "9", "net_2", *["default"] * 8)[int(draw.integers(12))]
     return Model(mod, inputs, str(mod), opt_level, name)
