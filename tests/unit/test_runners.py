@@ -11,8 +11,8 @@ import os
 import re
 import socket
 import subprocess
-import time
 import sys
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
