@@ -8,6 +8,7 @@ TVM's code generators write; what other code has in it is for the compiler to sa
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Callable, Final, Iterable, Optional, Tuple
 
 from runtime.host.c_names import is_identifier, is_taken
@@ -146,10 +147,10 @@ def c_interface_header(archive: ModelArchive) -> Optional[Finding]:
             )
         declared = ",".join(PARAMETERS.findall(text)).split(",")
         parameters = [parameter.split("*")[-1].strip() for parameter in declared]
-        doubled = [name for name in parameters if parameters.count(name) > 1]
-        if doubled:
+        doubled = next((name for name, count in Counter(parameters).items() if count > 1), None)
+        if doubled is not None:
             return Finding(
-                f"has a tensor called {doubled[0]!r}, which its C interface calls another tensor too", RENAME
+                f"has a tensor called {doubled!r}, which its C interface calls another tensor too", RENAME
             )
         for kind, member in MEMBER.findall(text):
             if member not in interface.members.get(kind, ()):

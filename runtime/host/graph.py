@@ -10,6 +10,7 @@ at the same time.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from math import prod
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
@@ -113,7 +114,7 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
             )
         )
     names = [nodes[number]["name"] for number in graph["arg_nodes"]]
-    doubled = next((name for name in names if names.count(name) > 1), None)
+    doubled = next((name for name, count in Counter(names).items() if count > 1), None)
     if doubled is not None:
         raise ArchiveError(
             f"The graph of the model archive has two tensors called {doubled!r}: they cannot be told apart.",

@@ -55,6 +55,10 @@ class Listing(NamedTuple):
     has_more: bool = False
 
 
+MOST_TENSORS = 500
+"""More inputs or outputs than this are not matched by name: the search calls itself once for each."""
+
+
 class UnknownOrder(Exception):
     """The archive does not tell which tensor is which. names: those that cannot be told apart."""
 
@@ -77,20 +81,36 @@ def size_in_bytes(dtype: Optional[str], shape: Optional[Shape]) -> Optional[int]
 def order_of(declared: Mapping[str, Declared], listings: Sequence[Listing]) -> List[str]:
     """Return the declared names in the order of the generated code.
 
-    listings: by trust, the most trusted first. Raises UnknownOrder where more than one order remains.
+    listings: by trust, the most trusted first. Raises UnknownOrder where more than one order remains, and
+    where a listing of inputs or outputs alone fits none.
     """
+    if len(declared) > MOST_TENSORS:
+        raise UnknownOrder(list(declared))
     places = [set(declared) for _ in declared]
     for listing in listings:
-        tensors = tensors_of(declared, listing)
-        for fits in (_is_spelled, _may_be_spelled):
-            narrowed = [
-                {name for name in place if fits(declared, name, facts, listing.spell)}
-                for place, facts in zip(places, tensors)
-            ]
-            if len(narrowed) == len(places) and _can_be_filled(narrowed):
-                places = narrowed
-                break
+        narrowed = _narrowed(places, declared, listing)
+        if narrowed is not None:
+            places = narrowed
+        elif not listing.has_more:
+            raise UnknownOrder(list(declared))
     return _only_order(places)
+
+
+def _narrowed(
+    places: Sequence[Set[str]], declared: Mapping[str, Declared], listing: Listing
+) -> Optional[List[Set[str]]]:
+    """The names that a listing leaves at each place; None where it has no way to fill them all."""
+    tensors = tensors_of(declared, listing)
+    if len(tensors) != len(places):
+        return None
+    for fits in (_is_spelled, _may_be_spelled):
+        narrowed = [
+            {name for name in place if fits(declared, name, facts, listing.spell)}
+            for place, facts in zip(places, tensors)
+        ]
+        if _can_be_filled(narrowed):
+            return narrowed
+    return None
 
 
 def _is_spelled(
@@ -154,11 +174,7 @@ def _can_be_filled(places: Sequence[Set[str]]) -> bool:
                 return True
         return False
 
-    return len(places) <= MOST_TENSORS and all(place(index, set()) for index in range(len(places)))
-
-
-MOST_TENSORS = 500
-"""More inputs than this are not matched by name: the search above calls itself once for each."""
+    return all(place(index, set()) for index in range(len(places)))
 
 
 def _only_order(places: Sequence[Set[str]]) -> List[str]:

@@ -81,6 +81,8 @@ UNCERTAIN = [
     ("one identifier, no relay", texts(["x_1", "x.1"], code=["x_1", "x_1"])),
     ("one spelling", texts(["0", "v0"], relay=floats("v0", "v01"))),
     ("taken by another", texts(["0", "v0", "v01"], relay=floats("v0", "v01", "v011"))),
+    ("numbers of two", texts(["x", "y"], relay=floats("x1", "x2", "y"))),
+    ("code of other names", texts(["a", "b"], code=["c", "d"], relay=floats("a", "b"))),
     ("relay lacks one", texts(["a", "b"], relay=floats("a"))),
     ("relay of other types", texts(["a", "b"], relay="%a: Tensor[(4), int8], %b: Tensor[(4), int8]")),
 ]
