@@ -26,6 +26,7 @@ from runtime.host import checks, link
 from runtime.host import flash as flasher
 from runtime.host.about import read_usage
 from runtime.host.cache import Digest
+from runtime.host.cmsis import tree_key
 from runtime.host.crt import chosen_crt
 from runtime.host.errors import PlatformError, explained
 from runtime.host.options import project_options
@@ -191,6 +192,8 @@ def _project_name(platform: Platform, model: Path, options: Dict[str, Any]) -> s
     crt = chosen_crt(options["crt"], options["standalone_crt_dir"])
     if crt is not None:
         digest.add(crt.key())
+    if options["cmsis_path"]:
+        digest.add(tree_key(options["cmsis_path"]))
     for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
         path = platform.directory / name
         files = path.rglob("*") if path.is_dir() else [path]

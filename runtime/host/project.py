@@ -2,6 +2,7 @@
 """A project: what generate writes from a platform and a model archive.
 
     microtvm_api_server.py, boards.json, Makefile or CMakeLists.txt, runtime/, extra/    from the platform
+    cmsis/                       what the model needs of CMSIS, if anything (see cmsis.py)
     model.tar, model/            the archive, and its unpacked parts
     src/model_config.c ...       memory sized for this model (see sources.py)
     config.mk or config.cmake    what was chosen, for the build system
@@ -24,6 +25,7 @@ from runtime.host import bare_metal, sources, standalone
 from runtime.host.accept import check_archive
 from runtime.host.archive import ModelArchive
 from runtime.host.boards import Board, choose_board
+from runtime.host.cmsis import needed_cmsis
 from runtime.host.crt import (
     CRT_DIRECTORY,
     CRT_SOURCES,
@@ -33,6 +35,7 @@ from runtime.host.crt import (
     chosen_crt,
 )
 from runtime.host.errors import PlatformError
+from runtime.host.extra_files import EXTRA_DIRECTORY, ExtraFiles
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
 
 SETTINGS: Final = {
@@ -56,7 +59,7 @@ FROM_PLATFORM: Final = (
     "requirements.txt",
     "runtime",
     bare_metal.OWN_PORT,
-    "extra",
+    EXTRA_DIRECTORY,
 )
 
 
@@ -130,6 +133,10 @@ def generate(
     if crt is not None:
         _check_crt(platform, archive, project_type, crt)
         board = board._replace(stack_bytes=max(board.stack_bytes, STACK_BYTES))
+    extra = ExtraFiles(platform.directory / EXTRA_DIRECTORY, options.get("extra_files_tar"))
+    cmsis = needed_cmsis(
+        archive, extra.code(), options.get("cmsis_path"), own_build=platform.build_command is not None
+    )
     objects = {name: archive.read(name) for name in archive.objects}
     port_config = bare_metal.port_config(platform.directory, board, objects)
     settings: Dict[str, Any] = {
@@ -142,6 +149,7 @@ def generate(
             "APPS": _apps(archive, project_type, crt),
             **port_config,
             **({} if crt is None else _crt_config(port_config)),
+            **({} if cmsis is None else cmsis.config()),
             "OPTIMIZATION": f"-{options.get('optimization') or 'O2'}",
             "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
             "DEFINITIONS": _definitions(options.get("compile_definitions"), platform.build_system),
@@ -154,8 +162,10 @@ def generate(
     staging = project_dir.parent / f".{project_dir.name}.{os.urandom(6).hex()}"
     staging.mkdir()
     try:
-        _unpack_extra_files(options.get("extra_files_tar"), staging / "extra")
+        extra.unpack(staging / EXTRA_DIRECTORY)
         _copy_platform(platform, staging)
+        if cmsis is not None:
+            cmsis.copy(staging)
         if crt is not None:
             _exchange_runtime(crt, staging)
         archive.unpack(staging / "model")
@@ -285,20 +295,6 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, dirs_exist_ok=True)
     else:
         shutil.copy(source, target)
-
-
-def _unpack_extra_files(tar: Optional[str], target: Path) -> None:
-    if tar is None:
-        return
-    from runtime.host.unpack import unpack_tar
-
-    unpack_tar(Path(tar), target)
-    for path in target.rglob("*"):
-        if any(letter.isspace() for letter in path.name):
-            raise PlatformError(
-                f"extra_files_tar has a file {path.name!r}, and Make cannot build a name with a space.",
-                "Rename it.",
-            )
 
 
 def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]) -> List[str]:
