@@ -133,6 +133,7 @@ def generate(
     if crt is not None:
         _check_crt(platform, archive, project_type, crt)
         board = board._replace(stack_bytes=max(board.stack_bytes, STACK_BYTES))
+    project_dir.parent.mkdir(parents=True, exist_ok=True)
     extra = ExtraFiles(platform.directory / EXTRA_DIRECTORY, options.get("extra_files_tar"))
     cmsis = needed_cmsis(
         archive, extra.code(), options.get("cmsis_path"), own_build=platform.build_command is not None
@@ -158,7 +159,6 @@ def generate(
     settings["firmware_id"] = zlib.crc32(
         repr(settings).encode("utf-8"), zlib.crc32(archive_path.read_bytes())
     )
-    project_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = project_dir.parent / f".{project_dir.name}.{os.urandom(6).hex()}"
     staging.mkdir()
     try:
