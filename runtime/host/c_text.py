@@ -8,7 +8,7 @@ too many costs the time of its compilation, a file too few costs the link.
 from __future__ import annotations
 
 import re
-from typing import Final, List, NamedTuple, Set
+from typing import Final, List, Match, NamedTuple, Set
 
 _COMMENT_OR_STRING: Final = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL
@@ -22,6 +22,8 @@ _EXTERN_C: Final = re.compile(r'\bextern\s*"C"\s*\{')
 _FUNCTION: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\((?:[^(){};]|\([^(){};]*\))*\)\s*\{")
 # At the left margin: a type, a name, and a value.
 _VARIABLE: Final = re.compile(r"^[A-Za-z_][\w \t*]*?\b([A-Za-z_]\w*)\s*(?:\[[^\]\n]*\]\s*)*=", re.MULTILINE)
+_STATIC: Final = re.compile(r"\bstatic\b|\b__STATIC_\w+")
+_STATEMENTS: Final = frozenset(("if", "while", "for", "switch", "return", "sizeof"))
 _CALL: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _BODY: Final = re.compile(r"[{}]")
 
@@ -54,9 +56,22 @@ def includes_of(text: str) -> List[Include]:
 
 
 def defined_names(text: str) -> Set[str]:
-    """Functions with a body, and variables with a value, that a file defines."""
+    """Functions with a body, and variables with a value, that a file defines, those for itself alone too."""
     text = _DIRECTIVE.sub("", _without_comments(text))
-    return {*_FUNCTION.findall(text), *_VARIABLE.findall(text)}
+    return {*_FUNCTION.findall(text), *_VARIABLE.findall(text)} - _STATEMENTS
+
+
+def shared_names(text: str) -> Set[str]:
+    """Functions with a body, and variables with a value, that a file defines for other files."""
+    text = _DIRECTIVE.sub("", _without_comments(text))
+    found = [*_FUNCTION.finditer(text), *_VARIABLE.finditer(text)]
+    return {match[1] for match in found if not _is_static(text, match)} - _STATEMENTS
+
+
+def _is_static(text: str, match: Match[str]) -> bool:
+    """Whether "static" stands before a definition, after whatever ends before it."""
+    start = max(text.rfind(end, 0, match.start(1)) for end in ";{}")
+    return _STATIC.search(text, start + 1, match.start(1)) is not None
 
 
 def macro_names(text: str) -> Set[str]:

@@ -51,6 +51,8 @@ _NAME: Final = (
 )
 _HEADER: Final = re.compile(_NAME)
 _INCLUDE: Final = re.compile(rb'#[ \t]*include[ \t]*[<"][ \t]*(' + _NAME.encode() + rb")")
+# The branch of GCC in a release that includes it.
+_NEEDED_BY_GCC: Final = ("cmsis_compiler.h",)
 _FUNCTION: Final = re.compile(r"arm_\w+")
 
 _NAME_IT: Final = (
@@ -377,7 +379,7 @@ class _Selection:
                 self._add(tree, beside)
             elif (
                 self._resolve(include.name) is None
-                and include.always
+                and (include.always or include.name in _NEEDED_BY_GCC)
                 and _HEADER.fullmatch(include.name)
                 and not _is_among(include.name, self._own)
             ):
@@ -395,7 +397,7 @@ class _Selection:
             for source in found.sources if found is not None else ():
                 assert found is not None
                 stem = source.rpartition("/")[2][: -len(SOURCE)]
-                for name in {stem, *c_text.defined_names(self._text(found.root / source))}:
+                for name in {stem, *c_text.shared_names(self._text(found.root / source))}:
                     definers.setdefault(name, []).append(source)
             self._definers[tree.name] = definers
         return self._definers[tree.name]
