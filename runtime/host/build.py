@@ -313,11 +313,11 @@ def _run_stage(stage: str, argv: List[str], directory: Path, verbose: bool, **va
     if verbose:
         print(f"$ {result.command}\n{result.output}", end="", file=sys.stderr)
     if result.exit_code != 0 or result.timed_out:
-        raise _build_error(stage, result)
+        raise _build_error(stage, result, directory)
     return result.seconds
 
 
-def _build_error(stage: str, result: ToolResult) -> BuildError:
+def _build_error(stage: str, result: ToolResult, directory: Path) -> BuildError:
     tail = "\n".join(result.output.splitlines()[-LOG_TAIL_LINES:])
     log = f"$ {result.command}\n{tail}"
     if result.timed_out:
@@ -326,7 +326,7 @@ def _build_error(stage: str, result: ToolResult) -> BuildError:
             "Run the command below by hand to see where it waits.",
             log,
         )
-    plain = COLOUR.sub("", result.output)
+    plain = COLOUR.sub("", result.output).replace(f"{directory}/", "")  # CMake names whole paths
     found = COMPILER_ERROR.search(plain) or OTHER_ERROR.search(plain)
     first = found.group(0).strip() if found else f"{result.command} ended with exit code {result.exit_code}"
     next_step = "The log below has the failing command; the first error is the one to mend."

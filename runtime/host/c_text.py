@@ -18,10 +18,12 @@ _DIRECTIVE: Final = re.compile(r"^[ \t]*#[ \t]*(\w+)((?:\\\n|[^\n])*)", re.MULTI
 _GUARD: Final = re.compile(r"\s*#[ \t]*ifndef[ \t]+(\w+)\s*#[ \t]*define[ \t]+\1\b")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _EXTERN_C: Final = re.compile(r'\bextern\s*"C"\s*\{')
-# A name, arguments that hold parentheses of one level more, and a body.
-_FUNCTION: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\((?:[^(){};]|\([^(){};]*\))*\)\s*\{")
+# A name, arguments that hold parentheses of one level more, perhaps an attribute, and a body.
+_FUNCTION: Final = re.compile(
+    r"\b([A-Za-z_]\w*)\s*\((?:[^(){};]|\([^(){};]*\))*\)\s*(?:__attribute__\s*\(\([^{};]*?\)\)\s*)?\{"
+)
 # At the left margin: a type, a name, and a value.
-_VARIABLE: Final = re.compile(r"^[A-Za-z_][\w \t*]*?\b([A-Za-z_]\w*)\s*(?:\[[^\]\n]*\]\s*)*=", re.MULTILINE)
+_VARIABLE: Final = re.compile(r"^[A-Za-z_][\w \t*()]*?\b([A-Za-z_]\w*)\s*(?:\[[^\]\n]*\]\s*)*=", re.MULTILINE)
 _STATIC: Final = re.compile(r"\bstatic\b|\b__STATIC_\w+")
 _STATEMENTS: Final = frozenset(("if", "while", "for", "switch", "return", "sizeof"))
 _CALL: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(")

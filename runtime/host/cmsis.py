@@ -164,7 +164,7 @@ def _undefined(
     if unknown:
         for text in map(_decoded, (*map(archive.read, archive.sources), *extra.values())):
             unknown -= c_text.defined_names(text)
-    return sorted(unknown)
+    return [name for name in sorted(unknown) if not selection.add_mentions(name)]
 
 
 def tree_key(path: str) -> str:
@@ -334,6 +334,20 @@ class _Selection:
                     for name in sorted(names & definers.keys()):
                         for source in definers[name]:
                             self._add(tree, source)
+
+    def add_mentions(self, name: str) -> bool:
+        """Add each source in which a name occurs, of which one may define it by a macro. False where there is
+        none."""
+        found = False
+        for tree in _TREES:
+            files = self._folder.tree(tree) if tree.name in self._definers else None
+            for source in files.sources if files is not None else ():
+                assert files is not None
+                if name in c_text.used_names(self._text(files.root / source)):
+                    self._add(tree, source)
+                    found = True
+        self.follow(())
+        return found
 
     def has(self, name: str) -> bool:
         """Whether a header or a source that was found defines this name."""
