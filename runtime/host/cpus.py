@@ -12,6 +12,7 @@ ARM: Final = "arm-none-eabi-"
 RISCV: Final = "riscv64-unknown-elf-"
 # -mfpu -> version of the floating point unit.
 FPU_VERSIONS: Final = {"": 0, "fpv4-sp-d16": 4, "fpv5-sp-d16": 5, "auto": 5}
+WITHOUT_FPU: Final = " -mattr=-fpregs"  # LLVM takes these cores to have the unit that most of them have
 LEVEL_WITH_DSP: Final = 2  # Armv7E-M; a Cortex-M33 and a Cortex-M55 have it unless a chip leaves it out
 
 
@@ -64,11 +65,11 @@ CPUS: Final[Dict[str, Cpu]] = {
     "cortex-m0": _arm(0, "cortex-m0"),
     "cortex-m0plus": _arm(0, "cortex-m0plus"),
     "cortex-m3": _arm(1, "cortex-m3"),
-    "cortex-m4": _arm(2, "cortex-m4"),
+    "cortex-m4": _arm(2, "cortex-m4", llvm=WITHOUT_FPU),
     "cortex-m4f": _arm(2, "cortex-m4", "fpv4-sp-d16"),
-    "cortex-m7": _arm(2, "cortex-m7"),
-    "cortex-m7f": _arm(2, "cortex-m7", "fpv5-sp-d16"),
-    "cortex-m33": _arm(3, "cortex-m33"),
+    "cortex-m7": _arm(2, "cortex-m7", llvm=WITHOUT_FPU),
+    "cortex-m7f": _arm(2, "cortex-m7", "fpv5-sp-d16", " -mattr=-fp64"),
+    "cortex-m33": _arm(3, "cortex-m33", llvm=WITHOUT_FPU),
     "cortex-m33f": _arm(3, "cortex-m33", "fpv5-sp-d16"),
     "cortex-m55": _arm(4, "cortex-m55", "auto"),
     "rv32imac": _riscv("rv32imac", "ilp32"),

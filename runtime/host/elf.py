@@ -46,8 +46,8 @@ def sections(data: bytes) -> List[Section]:
     return found
 
 
-def symbols(data: bytes) -> Iterator[Tuple[bytes, int, int]]:
-    """Name, section and value of each symbol of a 32-bit file."""
+def symbols(data: bytes, length: int) -> Iterator[Tuple[bytes, int, int]]:
+    """The first bytes of the name, so many, the section and the value of each symbol of a 32-bit file."""
     all_sections = sections(data)
     for table in all_sections:
         if table.kind == SYMBOL_TABLE:
@@ -55,7 +55,8 @@ def symbols(data: bytes) -> Iterator[Tuple[bytes, int, int]]:
             entries = table.content(data)
             for at in range(0, len(entries) - 15, 16):
                 name, value, _, _, section = struct.unpack_from("<IIIHH", entries, at)
-                yield names[name : names.index(b"\0", name)], section, value
+                yield names[name : name + length].split(b"\0")[0], section, value
+            return
 
 
 def attributes(data: bytes, vendor: bytes, texts: Tuple[int, ...]) -> Iterator[Tuple[int, Union[int, bytes]]]:

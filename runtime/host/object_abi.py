@@ -141,7 +141,7 @@ def _lack(cpu: Cpu, abi: Abi, needs: Needs) -> str:
         (needs.neon or needs.wide_fpu, "has no Neon and no 32 floating point registers, which they use"),
         (
             needs.fpu > cpu.fpu and bool(cpu.fpu),
-            f"has a floating point unit of version {cpu.fpu}, and they use version {needs.fpu}",
+            f"has a floating point unit FPv{cpu.fpu}, and they use FPv{needs.fpu}",
         ),
         (needs.double and not cpu.double, "has no floating point unit for double precision, which they use"),
         (needs.mve > cpu.mve, "has no vector extension (MVE, also called Helium), which they use"),

@@ -28,13 +28,17 @@ def computes_in_double(data: bytes) -> bool:
     or ValueError where the file is damaged.
     """
     marks: Dict[int, List[Tuple[int, bytes]]] = {}
-    for name, owner, value in elf.symbols(data):
-        kind = name.split(b".")[0]
+    for name, owner, value in elf.symbols(data, len(CODE) + 1):
+        kind = name.split(b".")[0]  # "$t", "$t.0"
         if kind in (CODE, DATA):
             marks.setdefault(owner, []).append((value, kind))
+    seen = 0
     for index, section in enumerate(elf.sections(data)):
         if section.flags & elf.EXECUTABLE:
             code = section.content(data)
+            seen += len(code)
+            if seen > len(data):
+                raise ValueError("its sections overlap")
             # Without a mark a section is taken for code: more is found, and not less.
             ranges = sorted(marks.get(index, [])) or [(0, CODE)]
             ends = [start for start, _ in ranges[1:]] + [len(code)]
