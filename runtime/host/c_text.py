@@ -11,7 +11,7 @@ import re
 from typing import Final, List, Match, NamedTuple, Set
 
 _COMMENT_OR_STRING: Final = re.compile(
-    r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL
+    r'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL
 )
 _INCLUDE: Final = re.compile(r'[<"]([^<>"\n]+)[>"]')
 _DIRECTIVE: Final = re.compile(r"^[ \t]*#[ \t]*(\w+)((?:\\\n|[^\n])*)", re.MULTILINE)

@@ -23,12 +23,15 @@ IMPLIED: Final[Mapping[str, Tuple[str, ...]]] = {
 }
 # Control registers and fence.i, which every core here has; -march of older compilers does not name them.
 ALWAYS: Final = frozenset(("zicsr", "zifencei", "zicntr"))
+LONGEST_TEXT: Final = 2000  # all extensions of today take a quarter of that
 _VERSION: Final = re.compile(r"(?<=[a-z])\d+p\d+$|(?<=[a-z])\d+$")
 _BASE: Final = re.compile(r"rv(?:32|64)")
 
 
 def extensions(text: str) -> FrozenSet[str]:
     """The extensions in "rv32imac_zicsr" or "rv32i2p1_m2p0", the base i or e too, and what they imply."""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"its architecture is a text of {len(text):,} letters")
     names: Set[str] = set()
     first, *more = text.lower().split("_")
     letters = _BASE.sub("", first)
