@@ -22,10 +22,9 @@ from typing import Dict, Final, Iterable, Iterator, List, NamedTuple, Optional, 
 from runtime.host import sources
 from runtime.host.bare_metal import BOARD_DIRECTORY, OWN_PORT
 from runtime.host.cache import Cache, Digest
-from runtime.host.cmsis import CMSIS_DIRECTORY
 from runtime.host.crt import CRT_DIRECTORY
 from runtime.host.errors import BuildError, PlatformError
-from runtime.host.extra_files import EXTRA_DIRECTORY, SOURCE, check_names, code_files
+from runtime.host.extra_files import CMSIS_DIRECTORY, EXTRA_DIRECTORY, SOURCE, check_names, code_files
 from runtime.host.lock import exclusive
 from runtime.host.own_build import own_build_argv
 from runtime.host.platform import API_SERVER, BUILD_FILES

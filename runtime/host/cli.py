@@ -26,7 +26,6 @@ from runtime.host import checks, link
 from runtime.host import flash as flasher
 from runtime.host.about import read_usage
 from runtime.host.cache import Digest
-from runtime.host.cmsis import tree_key
 from runtime.host.crt import chosen_crt
 from runtime.host.errors import PlatformError, explained
 from runtime.host.options import project_options
@@ -193,6 +192,8 @@ def _project_name(platform: Platform, model: Path, options: Dict[str, Any]) -> s
     if crt is not None:
         digest.add(crt.key())
     if options["cmsis_path"]:
+        from runtime.host.cmsis import tree_key
+
         digest.add(tree_key(options["cmsis_path"]))
     for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
         path = platform.directory / name

@@ -36,12 +36,11 @@ from typing import (
 
 from runtime.host import c_text
 from runtime.host.errors import PlatformError
-from runtime.host.extra_files import HEADER, SOURCE, check_names
+from runtime.host.extra_files import CMSIS_DIRECTORY, HEADER, SOURCE, check_names
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive
 
-CMSIS_DIRECTORY: Final = "cmsis"  # of a project
 MAX_FOLDERS: Final = 20_000  # that a search looks into; all of CMSIS_5 has some 1,000
 
 # Headers of CMSIS. The compiler has arm_acle.h, arm_mve.h and others of its own.

@@ -16,6 +16,7 @@ from typing import Dict, Final, Iterable, List, Optional
 from runtime.host.errors import PlatformError
 
 EXTRA_DIRECTORY: Final = "extra"  # of a platform and of a project
+CMSIS_DIRECTORY: Final = "cmsis"  # of a project: what it has of CMSIS, see cmsis.py
 SOURCE: Final = ".c"
 HEADER: Final = ".h"
 NAME_RULE: Final = "names in a build have letters, digits and ._+- only, and do not begin with . or -"

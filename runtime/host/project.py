@@ -19,13 +19,12 @@ import re
 import shutil
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Final, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Optional
 
 from runtime.host import bare_metal, sources, standalone
 from runtime.host.accept import check_archive
 from runtime.host.archive import ModelArchive
 from runtime.host.boards import Board, choose_board
-from runtime.host.cmsis import needed_cmsis
 from runtime.host.crt import (
     CRT_DIRECTORY,
     CRT_SOURCES,
@@ -38,6 +37,9 @@ from runtime.host.errors import PlatformError
 from runtime.host.extra_files import EXTRA_DIRECTORY, ExtraFiles
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
 
+if TYPE_CHECKING:
+    from runtime.host.cmsis import Cmsis
+
 SETTINGS: Final = {
     "board",
     "project_type",
@@ -46,6 +48,7 @@ SETTINGS: Final = {
     "config",
 }  # keys of project.json
 DEFINITION: Final = re.compile(r"(-D)?[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.ASCII)
+WORDS_OF_CMSIS: Final = (b"arm_", b"cmsis_", b"core_")  # the name of each of its headers has one
 MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
 MAX_WORKSPACE_BYTES: Final = 1 << 30
 BUILD_DIRECTORY: Final = "build"  # TVM refuses to build where it exists and to flash where it does not
@@ -135,9 +138,7 @@ def generate(
         board = board._replace(stack_bytes=max(board.stack_bytes, STACK_BYTES))
     project_dir.parent.mkdir(parents=True, exist_ok=True)
     extra = ExtraFiles(platform.directory / EXTRA_DIRECTORY, options.get("extra_files_tar"))
-    cmsis = needed_cmsis(
-        archive, extra.code(), options.get("cmsis_path"), own_build=platform.build_command is not None
-    )
+    cmsis = _cmsis(platform, archive, extra.code(), options.get("cmsis_path"))
     objects = {name: archive.read(name) for name in archive.objects}
     port_config = bare_metal.port_config(platform.directory, board, objects)
     settings: Dict[str, Any] = {
@@ -295,6 +296,18 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, dirs_exist_ok=True)
     else:
         shutil.copy(source, target)
+
+
+def _cmsis(
+    platform: Platform, archive: ModelArchive, extra: Mapping[str, bytes], path: Optional[str]
+) -> Optional[Cmsis]:
+    """What the project takes of CMSIS; None for nothing."""
+    code = (archive.read(name) for name in (*archive.sources, *archive.headers))
+    if not extra and not any(word in text for text in code for word in WORDS_OF_CMSIS):
+        return None
+    from runtime.host.cmsis import needed_cmsis
+
+    return needed_cmsis(archive, extra, path, own_build=platform.build_command is not None)
 
 
 def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]) -> List[str]:
