@@ -8,7 +8,7 @@ too many costs the time of its compilation, a file too few costs the link.
 from __future__ import annotations
 
 import re
-from typing import Final, List, Match, NamedTuple, Set
+from typing import Final, List, NamedTuple, Set
 
 _COMMENT_OR_STRING: Final = re.compile(
     r'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL
@@ -70,7 +70,7 @@ def shared_names(text: str) -> Set[str]:
     return {match[1] for match in found if not _is_static(text, match)} - _STATEMENTS
 
 
-def _is_static(text: str, match: Match[str]) -> bool:
+def _is_static(text: str, match: re.Match[str]) -> bool:
     """Whether "static" stands before a definition, after whatever ends before it."""
     start = max(text.rfind(end, 0, match.start(1)) for end in ";{}")
     return _STATIC.search(text, start + 1, match.start(1)) is not None

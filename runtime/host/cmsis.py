@@ -15,6 +15,7 @@ since then, whose first releases still include headers of CMSIS-Core.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -57,6 +58,7 @@ _FUNCTION: Final = re.compile(r"arm_\w+")
 _NAME_IT: Final = (
     "Name the folder of CMSIS-NN (it has Include/arm_nnfunctions.h) or of CMSIS 5 (it has CMSIS/NN)."
 )
+_NAME_CMSIS_5: Final = "Name the folder of CMSIS 5: it has CMSIS/DSP and CMSIS/Core besides CMSIS/NN."
 
 
 class _Tree(NamedTuple):
@@ -171,9 +173,10 @@ def tree_key(path: str) -> str:
     folder = _Folder(Path(path).absolute())
     entries = []
     for tree in _TREES:
-        found = folder.tree(tree)
-        if found is not None:
-            for name in (*found.headers, *found.sources):
+        with contextlib.suppress(PlatformError):  # which a model that needs CMSIS meets later
+            found = folder.tree(tree)
+            for name in (*found.headers, *found.sources) if found is not None else ():
+                assert found is not None
                 status = (found.root / name).stat()
                 entries.append((tree.name, name, status.st_size, status.st_mtime_ns))
     return repr(entries)
@@ -232,7 +235,14 @@ class _Folder:
             for place in tree.places:
                 if (base / place / tree.marker).is_file():
                     return base / place
-        return next((folder for folder, files in self._walk if tree.marker in files), None)
+        found = [folder for folder, files in self._walk if tree.marker in files]
+        outermost = [folder for folder in found if len(folder.parts) == len(found[0].parts)]
+        if len(outermost) > 1 and tree.name == "NN":
+            raise PlatformError(
+                f"cmsis_path={self.directory} holds several copies of CMSIS-NN: {found[0]}, {found[1]}.",
+                "Name the folder of one of them.",
+            )
+        return found[0] if found else None
 
     @cached_property
     def _is_inner(self) -> bool:
@@ -312,7 +322,8 @@ class _Selection:
         """Add a header and what it includes. Raises PlatformError where there is none."""
         if self._resolve(header) is None:
             raise PlatformError(
-                f"cmsis_path={self._folder.directory} has no {header}, which {by} includes.", _NAME_IT
+                f"cmsis_path={self._folder.directory} has no {header}, which {by} includes.",
+                _NAME_IT if header.startswith("arm_nn") else _NAME_CMSIS_5,
             )
 
     def follow(self, texts: Iterable[str]) -> None:

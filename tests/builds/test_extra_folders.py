@@ -263,6 +263,13 @@ class TestRefusals:
         words = self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "empty"))
         assert f"cmsis_path={tmp_path / 'empty'} has no arm_nnfunctions.h" in words
 
+    def test_of_several_copies(self, platform, tmp_path):
+        for copy in ("one/old", "two/new"):
+            stand_in(tmp_path / "cmsis" / copy)
+        words = self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "cmsis"))
+        assert "one/old/Include" in words
+        assert "two/new/Include" in words
+
     def test_of_no_folder(self, platform, tmp_path):
         assert "is not a folder" in self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "nowhere"))
 
