@@ -75,10 +75,13 @@ def is_plain(name: str) -> bool:
 
 def code_files(directory: Path, prefix: str) -> List[str]:
     """The C sources and headers below a directory, sorted: their names below it, each after prefix. What is
-    hidden does not count."""
+    hidden does not count. Links to folders are followed, as a copy of the directory follows them."""
     found = []
-    for folder, folders, files in os.walk(directory):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    seen = set()
+    for folder, folders, files in os.walk(directory, followlinks=True):
+        place = os.path.realpath(folder)
+        folders[:] = [name for name in folders if not name.startswith(".") and place not in seen]
+        seen.add(place)
         below = Path(folder).relative_to(directory)
         found += [
             f"{prefix}{(below / name).as_posix()}"

@@ -349,6 +349,16 @@ def test_files_of_one_name_in_several_folders_are_all_there(default_platforms, b
     )
 
 
+def test_a_folder_of_the_platform_that_is_a_link_counts(bake, tmp_path):
+    stand_in(tmp_path / "elsewhere")
+    path = bake().path
+    (path / "extra").mkdir()
+    (path / "extra/nn").symlink_to(tmp_path / "elsewhere")
+    project = generate(load_platform(path), MODEL, tmp_path / "project", {})
+    assert (project.directory / "extra/nn/Include/arm_nnfunctions.h").is_file()
+    build(project)
+
+
 @pytest.mark.slow
 def test_both_build_systems_search_folders_in_one_order(default_platforms, tmp_path):
     files = {
