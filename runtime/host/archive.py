@@ -24,6 +24,7 @@ from functools import cached_property
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
 
 from runtime.host.errors import ArchiveError
+from runtime.host.extra_files import NAME_RULE, is_plain
 from runtime.host.generated_c import Fault, Function, find_fault, functions_of
 from runtime.host.graph import parse_graph
 from runtime.host.model_facts import (
@@ -373,6 +374,11 @@ class ModelArchive:
         return sorted(names, key=_natural)
 
     def _check_code(self) -> None:
+        for name in self._files.names():
+            if name.startswith("codegen/") and not is_plain(name):
+                self._refuse(
+                    f"has a file {name[:120]!r}: {NAME_RULE}", "Rename it, or export the model again."
+                )
         foreign = self._code("src", ".cc", ".cpp")
         if foreign:
             self._refuse(

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Building a project's firmware: three libraries (device runtime, platform, model), then the link.
+"""Building a project's firmware: its libraries (device runtime, platform, CMSIS, model), then the link.
 
 Each library, and the firmware itself, comes from the cache when one with the same compiler, flags and sources
 is there, and goes into it when it is not; so the device runtime is compiled once, and a model again only when
-it changed. The build system is the owner's choice; both are driven the same way, one target after another, so
-that a failure and its time belong to a stage with a name.
+it changed. A model that needs nothing of CMSIS has no such library. The build system is the owner's choice;
+both are driven the same way, one target after another, so that a failure and its time belong to a stage with
+a name.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from runtime.host.bare_metal import BOARD_DIRECTORY, OWN_PORT
 from runtime.host.cache import Cache, Digest
 from runtime.host.crt import CRT_DIRECTORY
 from runtime.host.errors import BuildError, PlatformError
+from runtime.host.extra_files import CMSIS_DIRECTORY, EXTRA_DIRECTORY, SOURCE, check_names, code_files
 from runtime.host.lock import exclusive
 from runtime.host.own_build import own_build_argv
 from runtime.host.platform import API_SERVER, BUILD_FILES
@@ -35,8 +37,7 @@ LOG_TAIL_LINES: Final = 60
 LARGEST_PIECES: Final = 3  # so many are named when a firmware does not fit
 REPORT_FILE: Final = "build.json"
 # Stage -> the libraries that it makes, at once: runtime and platform do not depend on the model.
-COMPILE_STAGES: Final = {"runtime": ("runtime", "platform"), "model": ("model",)}
-LIBRARIES: Final = tuple(part for parts in COMPILE_STAGES.values() for part in parts)
+COMPILE_STAGES: Final = {"runtime": ("runtime", "platform"), "cmsis": ("cmsis",), "model": ("model",)}
 PREBUILT: Final = "prebuilt"  # in <project>/build: libraries that came from the cache
 LOCK_FILE: Final = ".build.lock"
 CMAKE_CANNOT: Final = '#:;[]"\\'  # letters in a path on which its makefiles fail
@@ -52,6 +53,7 @@ TOO_LARGE: Final = "overflowed by"  # says GNU ld, and writes the link map all t
 STAGE_WORDS: Final = {
     "configure": "configuring the build",
     "runtime": "compiling the device runtime and the platform",
+    "cmsis": "compiling CMSIS",
     "model": "compiling the model",
     "link": "linking the firmware",
     "build_command": f"running build_command of {API_SERVER}",
@@ -99,6 +101,7 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
     with exclusive(
         project.directory / LOCK_FILE, TIMEOUT_SEC, "Another build of this project has been running"
     ):
+        check_names(code_files(project.directory / EXTRA_DIRECTORY, f"{EXTRA_DIRECTORY}/"), "The project")
         if project.platform.build_command is not None:
             return _build_their_way(project, verbose)
         compiler = find_compiler(project.cross)
@@ -194,7 +197,7 @@ def _run_stages(
     directory = project.directory / BUILD_DIRECTORY
     (directory / PREBUILT).mkdir()
     prebuilt = {}
-    for part in LIBRARIES:
+    for part in _parts(project):
         library = f"{PREBUILT}/libmicrotvm_{part}.a"
         if cache.take(names[part], directory / library):
             # Below the project and relative to it, so that no letter of the cache's own path can do harm.
@@ -203,7 +206,10 @@ def _run_stages(
     seconds = builder.configure(prebuilt)
     if seconds is not None:
         yield Stage("configure", seconds, False)
-    for stage, parts in COMPILE_STAGES.items():
+    for stage, of_stage in COMPILE_STAGES.items():
+        parts = [part for part in of_stage if part in _parts(project)]
+        if not parts:
+            continue
         missing = [part for part in parts if part not in prebuilt]
         seconds = builder.make(stage, missing) if missing else 0.0
         yield Stage(stage, seconds, not missing)
@@ -218,6 +224,16 @@ def _run_stages(
                 "The build file of the project puts it elsewhere: let it write to the build directory.",
             )
         cache.publish(names[file], directory / file)
+
+
+def _parts(project: Project) -> List[str]:
+    """The libraries that a firmware is linked from."""
+    return [
+        part
+        for parts in COMPILE_STAGES.values()
+        for part in parts
+        if part != "cmsis" or project.settings["config"].get("CMSIS_SOURCES")
+    ]
 
 
 def _link(project: Project, builder: Union[_Make, _CMake]) -> Stage:
@@ -260,6 +276,7 @@ class _CMake:
 
     def __init__(self, project: Project, compiler: str, verbose: bool) -> None:
         self._directory = project.directory
+        self._parts = _parts(project)
         self._verbose = verbose
         self._compilers = {"CC": compiler}
         if project.has_own_crt:
@@ -278,7 +295,7 @@ class _CMake:
         # CMake's own trial builds cost more than ours; a compiler that does not work fails in the next stage.
         argv += [f"-DCMAKE_{language}_COMPILER_FORCED=1" for language in ("C", "CXX")]
         argv.append("-DCMAKE_BUILD_TYPE=")
-        argv += [f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in LIBRARIES]
+        argv += [f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in self._parts]
         return _run_stage("configure", argv, self._directory, self._verbose, **self._compilers)
 
     def make(self, stage: str, targets: List[str]) -> float:
@@ -302,11 +319,11 @@ def _run_stage(stage: str, argv: List[str], directory: Path, verbose: bool, **va
     if verbose:
         print(f"$ {result.command}\n{result.output}", end="", file=sys.stderr)
     if result.exit_code != 0 or result.timed_out:
-        raise _build_error(stage, result)
+        raise _build_error(stage, result, directory)
     return result.seconds
 
 
-def _build_error(stage: str, result: ToolResult) -> BuildError:
+def _build_error(stage: str, result: ToolResult, directory: Path) -> BuildError:
     tail = "\n".join(result.output.splitlines()[-LOG_TAIL_LINES:])
     log = f"$ {result.command}\n{tail}"
     if result.timed_out:
@@ -315,7 +332,7 @@ def _build_error(stage: str, result: ToolResult) -> BuildError:
             "Run the command below by hand to see where it waits.",
             log,
         )
-    plain = COLOUR.sub("", result.output)
+    plain = COLOUR.sub("", result.output).replace(f"{directory}/", "")  # CMake names whole paths
     found = COMPILER_ERROR.search(plain) or OTHER_ERROR.search(plain)
     first = found.group(0).strip() if found else f"{result.command} ended with exit code {result.exit_code}"
     next_step = "The log below has the failing command; the first error is the one to mend."
@@ -358,6 +375,8 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
     common.add(build_system, *settings.pop("all"))
     common.add_files(root, [root / BUILD_FILES[build_system]])
     common.add_files(root, [*_files(device / "include"), *_files(root / CRT_DIRECTORY / "include")])
+    extra = _files(root / EXTRA_DIRECTORY)
+    cmsis = _files(root / CMSIS_DIRECTORY)
     inputs = {
         "runtime": [*_files(device / "src"), *_files(root / CRT_DIRECTORY), *_files(device / "crt")],
         "platform": [
@@ -367,13 +386,20 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
             *_files(root / BOARD_DIRECTORY),
             *_files(root / OWN_PORT),
         ],
-        "model": [*_files(root / "model" / "codegen"), *_files(root / "src"), *_files(root / "extra")],
+        "cmsis": [*cmsis, *(file for file in extra if file.suffix != SOURCE)],
+        "model": [
+            *_files(root / "model" / "codegen"),
+            *_files(root / "src"),
+            *extra,
+            *(file for file in cmsis if file.suffix != SOURCE),
+        ],
     }
     names = {}
-    for part, files in inputs.items():
+    for part in _parts(project):
         digest = Digest()
-        digest.add(part, common.key(), *settings.get(part, ()))
-        digest.add_files(root, files)
+        concerned = (part, "cmsis") if part == "model" else (part,)  # its headers
+        digest.add(part, common.key(), *(line for name in concerned for line in settings.get(name, ())))
+        digest.add_files(root, inputs[part])
         names[part] = f"libmicrotvm_{part}-{digest.key()}.a"  # a link map then tells the part
     firmware = Digest()
     firmware.add(os.environ.get("LDFLAGS", ""), *names.values(), *settings["link"])

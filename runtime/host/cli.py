@@ -191,6 +191,10 @@ def _project_name(platform: Platform, model: Path, options: Dict[str, Any]) -> s
     crt = chosen_crt(options["crt"], options["standalone_crt_dir"])
     if crt is not None:
         digest.add(crt.key())
+    if options["cmsis_path"]:
+        from runtime.host.cmsis import tree_key
+
+        digest.add(tree_key(options["cmsis_path"]))
     for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
         path = platform.directory / name
         files = path.rglob("*") if path.is_dir() else [path]

@@ -10,39 +10,66 @@ from runtime.host.errors import BoardError
 
 ARM: Final = "arm-none-eabi-"
 RISCV: Final = "riscv64-unknown-elf-"
+# -mfpu -> version of the floating point unit.
+FPU_VERSIONS: Final = {"": 0, "fpv4-sp-d16": 4, "fpv5-sp-d16": 5, "auto": 5}
+WITHOUT_FPU: Final = " -mattr=-fpregs"  # LLVM takes these cores to have the unit that most of them have
+LEVEL_WITH_DSP: Final = 2  # Armv7E-M; a Cortex-M33 and a Cortex-M55 have it unless a chip leaves it out
 
 
 class Cpu(NamedTuple):
     """cross: prefix of its compiler. flags: what compiler and linker are told. bits: of an address.
     hard_float: whether floats travel between functions in the registers of a floating point unit, which all
-    of a firmware must agree on. level: of an Arm's instruction set, as in object_abi.ARM_ARCHITECTURES."""
+    of a firmware must agree on. llvm: options of TVM's target llvm that make code for it.
+
+    Of an Arm: level of its instruction set, as in object_abi.ARM_ARCHITECTURES; fpu: version of its floating
+    point unit (4 for FPv4, 5 for FPv5, 0 without one); double: that unit has double precision; mve: vectors,
+    1 of integers, 2 of floats too; dsp: the DSP extension."""
 
     cross: str
     flags: Tuple[str, ...]
     bits: int = 32
     hard_float: bool = False
+    llvm: str = ""
     level: int = 0
+    fpu: int = 0
+    double: bool = False
+    mve: int = 0
+    dsp: bool = False
 
 
-def _arm(level: int, core: str, fpu: str = "") -> Cpu:
+def _arm(level: int, core: str, fpu: str = "", llvm: str = "") -> Cpu:
     unit = (f"-mfpu={fpu}", "-mfloat-abi=hard") if fpu else ("-mfloat-abi=soft",)
-    return Cpu(ARM, (f"-mcpu={core}", "-mthumb", *unit), hard_float=bool(fpu), level=level)
+    has_all = fpu == "auto"  # of the units that its core may have
+    return Cpu(
+        ARM,
+        (f"-mcpu={core}", "-mthumb", *unit),
+        hard_float=bool(fpu),
+        llvm=f"-mcpu={core}{llvm}",
+        level=level,
+        fpu=FPU_VERSIONS[fpu],
+        double=has_all,
+        mve=2 if has_all else 0,
+        dsp=level >= LEVEL_WITH_DSP,
+    )
 
 
 def _riscv(arch: str, abi: str) -> Cpu:
     flags = (f"-march={arch}", f"-mabi={abi}", "-mcmodel=medany")
-    return Cpu(RISCV, flags, bits=int(arch[2:4]), hard_float=abi[-1] in "fd")
+    bits = int(arch[2:4])
+    extensions = ",".join(f"+{letter}" for letter in arch[5:])
+    llvm = f"-mtriple=riscv{bits}-unknown-elf -mcpu=generic-rv{bits} -mattr={extensions} -mabi={abi}"
+    return Cpu(RISCV, flags, bits=bits, hard_float=abi[-1] in "fd", llvm=llvm)
 
 
 CPUS: Final[Dict[str, Cpu]] = {
     "cortex-m0": _arm(0, "cortex-m0"),
     "cortex-m0plus": _arm(0, "cortex-m0plus"),
     "cortex-m3": _arm(1, "cortex-m3"),
-    "cortex-m4": _arm(2, "cortex-m4"),
+    "cortex-m4": _arm(2, "cortex-m4", llvm=WITHOUT_FPU),
     "cortex-m4f": _arm(2, "cortex-m4", "fpv4-sp-d16"),
-    "cortex-m7": _arm(2, "cortex-m7"),
-    "cortex-m7f": _arm(2, "cortex-m7", "fpv5-sp-d16"),
-    "cortex-m33": _arm(3, "cortex-m33"),
+    "cortex-m7": _arm(2, "cortex-m7", llvm=WITHOUT_FPU),
+    "cortex-m7f": _arm(2, "cortex-m7", "fpv5-sp-d16", " -mattr=-fp64"),
+    "cortex-m33": _arm(3, "cortex-m33", llvm=WITHOUT_FPU),
     "cortex-m33f": _arm(3, "cortex-m33", "fpv5-sp-d16"),
     "cortex-m55": _arm(4, "cortex-m55", "auto"),
     "rv32imac": _riscv("rv32imac", "ilp32"),

@@ -39,7 +39,8 @@ def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
                 "help": "Print every command of a build or a flash with its output.",
             },
             cmsis_path={
-                "help": "Path to a CMSIS folder. Boards of this platform do not need it.",
+                "help": "The folder of Arm's CMSIS-NN or CMSIS 5, for a model whose code calls CMSIS-NN. The "
+                "project gets copies of the headers and sources that the model needs.",
             },
             warning_as_error={
                 "help": "Stop the build at a compiler warning in the device runtime or the platform.",
@@ -49,7 +50,8 @@ def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
                 "help": "Macros for every file of the firmware, for example NAME=1,OTHER.",
             },
             extra_files_tar={
-                "help": "A tar unpacked into the project's extra/: its *.c are compiled, its *.h are found.",
+                "help": "A tar unpacked into the project's extra/: its *.c are compiled, its *.h are found, "
+                "whatever folder they are in.",
             },
         ),
         server.ProjectOption(

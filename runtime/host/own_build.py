@@ -16,6 +16,7 @@ import os
 from typing import Dict, Final, List
 
 from runtime.host.errors import BuildError
+from runtime.host.extra_files import EXTRA_DIRECTORY, SOURCE, code_files, include_folders
 from runtime.host.platform import API_SERVER
 from runtime.host.project import Project
 from runtime.host.tools import find_tool
@@ -24,12 +25,11 @@ DEVICE: Final = "runtime/device"
 # Below a project: what is compiled and linked besides the port and the applications.
 SOURCES: Final = (
     f"{DEVICE}/src/*.c",
-    "model/codegen/host/src/*.c",
-    "model/codegen/host/lib/*.o",
+    "model/codegen/*/src/**/*.c",
+    "model/codegen/*/lib/**/*.o",
     "src/*.c",
-    "extra/*.c",
 )
-INCLUDES: Final = (f"{DEVICE}/include", "src", "model/codegen/host/include", "extra")
+INCLUDES: Final = (f"{DEVICE}/include", "src", "model/codegen/*/include")
 # Generated code has casts that break the aliasing rules; unused functions are for the linker to drop.
 ALWAYS: Final = ("-fno-strict-aliasing", "-ffunction-sections", "-fdata-sections")
 
@@ -76,10 +76,23 @@ def _sources(project: Project) -> List[str]:
     for pattern in SOURCES:
         paths = sorted(project.directory.glob(pattern))
         found += [path.relative_to(project.directory).as_posix() for path in paths]
-    return found
+    return [
+        *found,
+        *(name for name in _extra(project) if name.endswith(SOURCE)),
+        *config.get("CMSIS_SOURCES", ()),
+    ]
+
+
+def _extra(project: Project) -> List[str]:
+    return code_files(project.directory / EXTRA_DIRECTORY, f"{EXTRA_DIRECTORY}/")
 
 
 def _flags(project: Project) -> List[str]:
     config = project.settings["config"]
-    folders = [f"-I{folder}" for folder in INCLUDES if (project.directory / folder).is_dir()]
-    return [config["OPTIMIZATION"], *ALWAYS, *config["CPU_FLAGS"], *folders, *config["DEFINITIONS"]]
+    found = [path for pattern in INCLUDES for path in sorted(project.directory.glob(pattern))]
+    folders = [path.relative_to(project.directory).as_posix() for path in found]
+    if (project.directory / EXTRA_DIRECTORY).is_dir():
+        folders += include_folders(_extra(project))
+    folders += config.get("CMSIS_FOLDERS", ())
+    includes = [f"-I{folder}" for folder in folders]
+    return [config["OPTIMIZATION"], *ALWAYS, *config["CPU_FLAGS"], *includes, *config["DEFINITIONS"]]

@@ -2,6 +2,7 @@
 """A project: what generate writes from a platform and a model archive.
 
     microtvm_api_server.py, boards.json, Makefile or CMakeLists.txt, runtime/, extra/    from the platform
+    cmsis/                       what the model needs of CMSIS, if anything (see cmsis.py)
     model.tar, model/            the archive, and its unpacked parts
     src/model_config.c ...       memory sized for this model (see sources.py)
     config.mk or config.cmake    what was chosen, for the build system
@@ -18,7 +19,7 @@ import re
 import shutil
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Final, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Optional
 
 from runtime.host import bare_metal, sources, standalone
 from runtime.host.accept import check_archive
@@ -33,8 +34,12 @@ from runtime.host.crt import (
     chosen_crt,
 )
 from runtime.host.errors import PlatformError
+from runtime.host.extra_files import EXTRA_DIRECTORY, ExtraFiles
 from runtime.host.packet_size import PACKET_BYTES, fits_packet
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
+
+if TYPE_CHECKING:
+    from runtime.host.cmsis import Cmsis
 
 SETTINGS: Final = {
     "board",
@@ -46,6 +51,7 @@ SETTINGS: Final = {
 DEFINITION: Final = re.compile(r"(-D)?[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.ASCII)
 MAX_NDIM: Final = 8  # MTVM_MAX_NDIM of runtime/device/include/microtvm/config.h
 RAISES_NDIM: Final = re.compile(r"(-D)?MTVM_MAX_NDIM=")
+WORDS_OF_CMSIS: Final = (b"arm_", b"cmsis_", b"core_")  # the name of each of its headers has one
 MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
 MAX_WORKSPACE_BYTES: Final = 1 << 30
 BUILD_DIRECTORY: Final = "build"  # TVM refuses to build where it exists and to flash where it does not
@@ -59,7 +65,7 @@ FROM_PLATFORM: Final = (
     "requirements.txt",
     "runtime",
     bare_metal.OWN_PORT,
-    "extra",
+    EXTRA_DIRECTORY,
 )
 
 
@@ -133,6 +139,9 @@ def generate(
     if crt is not None:
         _check_crt(platform, archive, project_type, crt)
         board = board._replace(stack_bytes=max(board.stack_bytes, STACK_BYTES))
+    project_dir.parent.mkdir(parents=True, exist_ok=True)
+    extra = ExtraFiles(platform.directory / EXTRA_DIRECTORY, options.get("extra_files_tar"))
+    cmsis = _cmsis(platform, archive, extra.code(), options.get("cmsis_path"))
     objects = {name: archive.read(name) for name in archive.objects}
     port_config = bare_metal.port_config(platform.directory, board, objects)
     settings: Dict[str, Any] = {
@@ -145,6 +154,7 @@ def generate(
             "APPS": _apps(archive, project_type, crt),
             **port_config,
             **({} if crt is None else _crt_config(port_config)),
+            **({} if cmsis is None else cmsis.config()),
             "OPTIMIZATION": f"-{options.get('optimization') or 'O2'}",
             "WARNING_AS_ERROR": 1 if options.get("warning_as_error") else 0,
             "DEFINITIONS": [
@@ -156,12 +166,13 @@ def generate(
     settings["firmware_id"] = zlib.crc32(
         repr(settings).encode("utf-8"), zlib.crc32(archive_path.read_bytes())
     )
-    project_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = project_dir.parent / f".{project_dir.name}.{os.urandom(6).hex()}"
     staging.mkdir()
     try:
-        _unpack_extra_files(options.get("extra_files_tar"), staging / "extra")
+        extra.unpack(staging / EXTRA_DIRECTORY)
         _copy_platform(platform, staging)
+        if cmsis is not None:
+            cmsis.copy(staging)
         if crt is not None:
             _exchange_runtime(crt, staging)
         archive.unpack(staging / "model")
@@ -301,18 +312,16 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def _unpack_extra_files(tar: Optional[str], target: Path) -> None:
-    if tar is None:
-        return
-    from runtime.host.unpack import unpack_tar
+def _cmsis(
+    platform: Platform, archive: ModelArchive, extra: Mapping[str, bytes], path: Optional[str]
+) -> Optional[Cmsis]:
+    """What the project takes of CMSIS; None for nothing."""
+    code = (archive.read(name) for name in (*archive.sources, *archive.headers))
+    if not extra and not any(word in text for text in code for word in WORDS_OF_CMSIS):
+        return None
+    from runtime.host.cmsis import needed_cmsis
 
-    unpack_tar(Path(tar), target)
-    for path in target.rglob("*"):
-        if any(letter.isspace() for letter in path.name):
-            raise PlatformError(
-                f"extra_files_tar has a file {path.name!r}, and Make cannot build a name with a space.",
-                "Rename it.",
-            )
+    return needed_cmsis(archive, extra, path, own_build=platform.build_command is not None)
 
 
 def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]) -> List[str]:

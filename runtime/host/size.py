@@ -27,7 +27,7 @@ STACK: Final = "stack"
 """The part of what the linker script sets aside for the stack, where it does."""
 
 PARTS: Final[Mapping[str, Sequence[str]]] = {
-    "model": ("libmicrotvm_model*.a", "*model/codegen/*.o"),
+    "model": ("libmicrotvm_model*.a", "libmicrotvm_cmsis*.a", "*model/codegen/*.o"),
     "runtime": ("libmicrotvm_runtime*.a",),
     "platform": ("libmicrotvm_platform*.a",),
 }

@@ -22,6 +22,8 @@ BLOCK_HEADER_BYTES: Final = ALIGNMENT
 CONFIG_OF_A_PART: Final = {
     "APPS": "platform",
     "PORT_SOURCES": "platform",
+    "CMSIS_SOURCES": "cmsis",
+    "CMSIS_FOLDERS": "cmsis",
     "LINKER_SCRIPT": "link",
     "FIRMWARE": "link",
 }
@@ -85,7 +87,7 @@ def _words(value: Any) -> List[str]:
 
 
 def concerns(line: str) -> str:
-    """What a line of a configuration is for: "platform", "link", or "all" of the firmware."""
+    """What a line of a configuration is for: "platform", "cmsis", "link", or "all" of the firmware."""
     name = line.replace("set(", "", 1).partition(" ")[0]
     return CONFIG_OF_A_PART.get(name, "all")
 
@@ -137,6 +139,7 @@ def project_readme(settings: Mapping[str, Any], build_system: str, has_build_com
     """README.md of a project. settings: of project.json. has_build_command: it is built the owner's way."""
     config = settings["config"]
     main = " and ".join(f"`{app}.c`" for app in config["APPS"])
+    cmsis = "| `cmsis/` | the part of CMSIS that the model needs |\n" if config.get("CMSIS_FOLDERS") else ""
     own_crt = "| `crt/` | TVM's own runtime, in place of the platform's |\n" if settings["crt"] else ""
     board = (
         "| `board/` | what the compiler and the linker are told of the board |\n"
@@ -164,8 +167,8 @@ python -m runtime.host run      # build, flash and run; build, flash, size, benc
 | `src/model_config.c` | the memory that the firmware gives to the model |
 | `src/model_input.c` | of a standalone project: its input; the option `standalone_input=FILE.npy` writes it |
 | `{config_file}` | what was chosen when the project was generated |
-| `extra/` | your own C files, if there are any: they are compiled and linked too |
-{own_crt}{board}| `runtime/device/apps/` | {main}: `main` and what it does |
+| `extra/` | your own C files, if there are any, in any folders: they are compiled and linked too |
+{cmsis}{own_crt}{board}| `runtime/device/apps/` | {main}: `main` and what it does |
 
 A standalone firmware ends its report with `outcome: 0` when the model ran.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from runtime.host.archive import ModelArchive
 from runtime.host.cpus import CPUS
 from runtime.host.errors import ArchiveError
-from runtime.host.object_abi import HARD_FLAG, SOFT_FLAG, Abi, flags_for, read_abi
+from runtime.host.object_abi import HARD_FLAG, SOFT_FLAG, Abi, flags_for, read_abi, read_needs
+from runtime.host.riscv_isa import extensions
 
-ARCHIVES = Path(__file__).resolve().parents[1] / "data/archives"
+DATA = Path(__file__).resolve().parents[1] / "data"
+ARCHIVES = DATA / "archives"
 CORTEX_M4 = Abi(machine=40, bits=32, architecture=13, uses_fpu=True)
 
 
@@ -98,5 +101,133 @@ def test_no_bytes_of_an_object_hang_the_reader_or_raise_anything_else():
     for position in (*range(32, 52), *range(at - 5, at + 80)):
         for value in (0, 1, 0x7F, 0x80, 0xFF):
             changed = data[:position] + bytes([value]) + data[position + 1 :]
-            with contextlib.suppress(ArchiveError):
-                read_abi("lib0.o", changed)
+            for read in (read_abi, read_needs):
+                with contextlib.suppress(ArchiveError):
+                    read("lib0.o", changed)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "reason"),
+    [
+        ("cortex-m3", "a_board has an older core"),
+        ("cortex-m4f", "a_board has a floating point unit FPv4, and they use FPv5"),
+        ("cortex-m7", "a_board has no floating point unit, which they use"),
+        ("cortex-m7f", "a_board has no floating point unit for double precision, which they use"),
+        ("cortex-m33f", "a_board has no floating point unit for double precision, which they use"),
+        ("cortex-m55", None),
+    ],
+)
+def test_a_model_for_a_double_precision_unit_needs_one(cpu, reason):
+    archive = ModelArchive.open(DATA / "cases/llvm_m7_double_on_m4/model.tar")
+    objects = {path: archive.read(path) for path in archive.objects}
+    if reason is None:
+        flags_for("a_board", CPUS[cpu], objects)
+    else:
+        with pytest.raises(ArchiveError, match=reason) as caught:
+            flags_for("a_board", CPUS[cpu], objects)
+        assert CPUS[cpu].llvm in caught.value.next_step
+
+
+FLOAT = "float f(float x, float y) { return x * y; }\n"
+DOUBLE = "double f(double x, double y) { return x * y; }\n"
+WIDENING = "double f(float x) { return x; }\n"
+MOVING = "double f(double *x, int i) { return x[i]; }\n"
+WORDS = "int f(int x) { return x * 3; }\n"
+
+
+def compiled(tmp_path, compiler, text, *flags):
+    source = tmp_path / "model.c"
+    source.write_text(text)
+    argv = [compiler, "-O2", "-c", *flags, str(source), "-o", str(tmp_path / "model.o")]
+    subprocess.run(argv, check=True)
+    return {"model.o": (tmp_path / "model.o").read_bytes()}
+
+
+def runs_on(cpu, objects):
+    try:
+        flags_for("a_board", CPUS[cpu], objects)
+    except ArchiveError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("core", "fpu", "text", "cores"),
+    [
+        ("cortex-m0", None, WORDS, [cpu for cpu in CPUS if cpu.startswith("cortex")]),
+        ("cortex-m3", None, FLOAT, [cpu for cpu in CPUS if cpu.startswith("cortex") and "m0" not in cpu]),
+        ("cortex-m4", "fpv4-sp-d16", FLOAT, ["cortex-m4f", "cortex-m7f", "cortex-m33f", "cortex-m55"]),
+        ("cortex-m7", "fpv5-sp-d16", FLOAT, ["cortex-m7f", "cortex-m33f", "cortex-m55"]),
+        ("cortex-m7", "fpv5-d16", FLOAT, ["cortex-m7f", "cortex-m33f", "cortex-m55"]),
+        ("cortex-m7", "fpv5-d16", MOVING, ["cortex-m7f", "cortex-m33f", "cortex-m55"]),
+        ("cortex-m7", "fpv5-d16", DOUBLE, ["cortex-m55"]),
+        ("cortex-m7", "fpv5-d16", WIDENING, ["cortex-m55"]),
+        ("cortex-m33", "fpv5-sp-d16", FLOAT, ["cortex-m33f", "cortex-m55"]),
+        ("cortex-m33", None, WORDS, ["cortex-m33", "cortex-m33f", "cortex-m55"]),
+        ("cortex-m55", "auto", FLOAT, ["cortex-m55"]),
+        ("cortex-m55", "auto", WORDS, ["cortex-m55"]),
+    ],
+)
+def test_an_arm_core_runs_what_it_has_instructions_for(tmp_path, core, fpu, text, cores):
+    abi = (f"-mfpu={fpu}", "-mfloat-abi=hard") if fpu else ("-mfloat-abi=soft",)
+    objects = compiled(tmp_path, "arm-none-eabi-gcc", text, f"-mcpu={core}", "-mthumb", *abi)
+    assert [cpu for cpu in CPUS if runs_on(cpu, objects)] == cores
+
+
+def test_literals_between_instructions_are_no_instructions(tmp_path):
+    flags = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard")
+    asm = ".syntax unified\n.thumb\nf:\n nop\n bx lr\n.p2align 2\n.word 0x0b00ee20, 0x0b00ee20\n"
+    text = f"__asm__({asm!r});\n".replace("'", '"')
+    objects = compiled(tmp_path, "arm-none-eabi-gcc", text, *flags)
+    assert not read_needs("model.o", objects["model.o"]).double
+    code = compiled(tmp_path, "arm-none-eabi-gcc", text.replace(".word", ".inst.w 0xee200b00 @"), *flags)
+    assert read_needs("model.o", code["model.o"]).double
+
+
+def test_code_for_other_arm_cores_is_refused(tmp_path):
+    flags = ("-mcpu=cortex-a9", "-marm", "-mfloat-abi=soft")
+    objects = compiled(tmp_path, "arm-none-eabi-gcc", WORDS, *flags)
+    with pytest.raises(ArchiveError, match="does not run code for other Arm cores"):
+        flags_for("a_board", CPUS["cortex-m7f"], objects)
+
+
+@pytest.mark.parametrize(
+    ("arch", "abi", "cores"),
+    [
+        ("rv32i", "ilp32", ["rv32imac"]),
+        ("rv32imac", "ilp32", ["rv32imac"]),
+        ("rv32imafc", "ilp32f", ["rv32imafc"]),
+        ("rv32if", "ilp32f", ["rv32imafc"]),
+        ("rv32imafdc", "ilp32f", []),
+        ("rv32imac_zba", "ilp32", []),
+        ("rv32e", "ilp32e", []),
+        ("rv64imac", "lp64", ["rv64imac"]),
+        ("rv64imafdc", "lp64", []),
+        ("rv64imafc", "lp64f", []),
+        ("rv64imafdc", "lp64d", ["rv64imafdc"]),
+        ("rv64gc", "lp64d", ["rv64imafdc"]),
+    ],
+)
+def test_a_riscv_core_runs_what_it_has_extensions_for(tmp_path, arch, abi, cores):
+    flags = (f"-march={arch}", f"-mabi={abi}", "-mcmodel=medany")
+    objects = compiled(tmp_path, "riscv64-unknown-elf-gcc", WORDS, *flags)
+    assert [cpu for cpu in CPUS if runs_on(cpu, objects)] == cores
+
+
+def test_the_lacking_extensions_are_named(tmp_path):
+    objects = compiled(tmp_path, "riscv64-unknown-elf-gcc", WORDS, "-march=rv32imafdc", "-mabi=ilp32")
+    with pytest.raises(ArchiveError, match="a_board is an rv32imac and lacks the extensions d, f") as caught:
+        flags_for("a_board", CPUS["rv32imac"], objects)
+    assert "-mattr=+m,+a,+c -mabi=ilp32" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("rv32i2p1_m2p0_zicsr2p0", {"i", "m", "zmmul", "zicsr"}),
+        ("rv64i2p1_zve32f1p0_zvl128b1p0", {"i", "zve32f", "zvl128b"}),
+        ("rv32ec", {"e", "c", "zca"}),
+    ],
+)
+def test_names_of_riscv_extensions(text, names):
+    assert extensions(text) == names

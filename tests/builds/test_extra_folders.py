@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Extra files in folders, and the part of CMSIS that a model needs, become part of the firmware.
+
+The case's model calls one function of a small stand-in for CMSIS-NN, which is there in two layouts.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Dict, List
+
+import pytest
+
+from runtime.host.build import build
+from runtime.host.cache import Cache
+from runtime.host.device import running_model
+from runtime.host.errors import ArchiveError, PlatformError
+from runtime.host.platform import Platform, load_platform
+from runtime.host.project import Project, generate, load_project
+from tests.archives import archive_bytes, member
+from tests.builds.fabricated_crt import fabricate_crt
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = ROOT / "examples/digits/digits_aot.tar"
+CASE = ROOT / "tests/data/cases/cmsis_path_ignored"
+MODEL = CASE / "cmsisnn.tar"
+LAYOUTS = ("extra", "flat")
+BUILD_SYSTEMS = ["make", "cmake"]
+BY_HAND = {"make": [["make"]], "cmake": [["cmake", "-S", ".", "-B", "build"], ["cmake", "--build", "build"]]}
+
+
+def tar_of(path: Path, files: Dict[str, str]) -> str:
+    with tarfile.open(path, "w") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return str(path)
+
+
+def stand_in(folder: Path, layout: str = "extra") -> str:
+    """The stand-in for CMSIS-NN as a folder."""
+    with tarfile.open(CASE / f"{layout}.tar") as tar:
+        for info in tar.getmembers():
+            file = tar.extractfile(info)
+            if file is not None:
+                place = folder / info.name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(file.read())
+    return str(folder)
+
+
+def write(folder: Path, files: Dict[str, str]) -> None:
+    for name, text in files.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+
+def copied(project: Project) -> List[str]:
+    """The files of CMSIS that a project has."""
+    files = (project.directory / "cmsis").rglob("*")
+    return sorted(path.relative_to(project.directory).as_posix() for path in files if path.is_file())
+
+
+def defines(project: Project, name: str) -> bool:
+    """Whether a firmware, or a library that it was linked from, defines a function: the linker drops what the
+    model's entry does not reach."""
+    files = [project.firmware, *project.directory.glob("build/**/*.a")]
+    listings = (
+        subprocess.run(["nm", "-A", str(file)], capture_output=True, text=True, check=True).stdout
+        for file in files
+    )
+    return any(re.search(rf" T {name}$", listing, re.MULTILINE) for listing in listings)
+
+
+def build_by_hand(project: Project, build_system: str) -> subprocess.CompletedProcess[str]:
+    shutil.rmtree(project.directory / "build", ignore_errors=True)
+    for command in BY_HAND[build_system]:
+        done = subprocess.run(command, cwd=project.directory, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            break
+    return done
+
+
+@pytest.fixture
+def platform(default_platform):
+    return load_platform(default_platform.path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("option", ["extra_files_tar", "cmsis_path"])
+def test_a_model_that_calls_cmsis_runs(default_platforms, build_system, layout, option, tmp_path):
+    value = str(CASE / f"{layout}.tar")
+    if option == "cmsis_path":
+        value = stand_in(tmp_path / "cmsis", layout)
+    platform = load_platform(default_platforms[build_system].path)
+    project = generate(platform, MODEL, tmp_path / "here", {option: value})
+    shutil.rmtree(tmp_path / "cmsis", ignore_errors=True)  # a project has all that it needs
+    project.directory.rename(tmp_path / "there")
+    project = load_project(load_platform(tmp_path / "there"))
+    build(project, cache=Cache(tmp_path / "cache"))
+    assert defines(project, "arm_fake")
+    with running_model(project) as executor:
+        assert executor.num_outputs == 1
+    assert build_by_hand(project, build_system).returncode == 0
+    assert defines(project, "arm_fake")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+@pytest.mark.parametrize("family", ["cortex_m", "riscv", "custom"])
+def test_every_family_builds_both_ways(bake, build_system, family, tmp_path):
+    platform = load_platform(bake(board_family=family, build_system=build_system).path)
+    ways = {"extra_files_tar": str(CASE / "extra.tar"), "cmsis_path": stand_in(tmp_path / "cmsis")}
+    for option, value in ways.items():
+        project = generate(platform, MODEL, tmp_path / option, {option: value, "warning_as_error": True})
+        build(project, cache=Cache(tmp_path / f"{option}_cache"))
+        assert defines(project, "arm_fake")
+        with running_model(project) as executor:
+            assert executor.num_outputs == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", ["make", "cmake"])
+def test_the_runtime_of_tvm_builds_both_ways(default_platforms, build_system, tmp_path):
+    platform = load_platform(default_platforms[build_system].path)
+    crt = {"crt": "standalone", "standalone_crt_dir": str(fabricate_crt(tmp_path / "crt"))}
+    ways = {"extra_files_tar": str(CASE / "extra.tar"), "cmsis_path": stand_in(tmp_path / "cmsis")}
+    for option, value in ways.items():
+        project = generate(platform, MODEL, tmp_path / option, {option: value, **crt})
+        build(project, cache=Cache(tmp_path / f"{option}_cache"))
+        assert defines(project, "arm_fake")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("option", ["extra_files_tar", "cmsis_path"])
+def test_a_build_command_gets_sources_and_folders(bake, layout, option, tmp_path):
+    custom = load_platform(bake(board_family="custom").path)
+    command = ("cc", "-w", "{flags}", "{sources}", "-lm", "-o", "{firmware}")
+    platform = Platform(custom.directory, custom.name, custom.build_system, build_command=command)
+    value = str(CASE / f"{layout}.tar")
+    if option == "cmsis_path":
+        value = stand_in(tmp_path / "cmsis", layout)
+    project = generate(platform, MODEL, tmp_path / "project", {option: value})
+    build(project)
+    assert defines(project, "arm_fake")
+
+
+@pytest.mark.slow
+def test_a_build_command_may_have_a_cmsis_of_its_own(bake, tmp_path):
+    custom = load_platform(bake(board_family="custom").path)
+    sdk = stand_in(tmp_path / "sdk")
+    command = ("cc", "-w", "{flags}", f"-I{sdk}/Include", "{sources}", f"{sdk}/Source/Deep/arm_fake.c")
+    command = (*command, "-lm", "-o", "{firmware}")
+    platform = Platform(custom.directory, custom.name, custom.build_system, build_command=command)
+    project = generate(platform, MODEL, tmp_path / "project", {})
+    build(project)
+    assert defines(project, "arm_fake")
+
+
+class TestTheProjectTakes:
+    @pytest.mark.parametrize("above", ["", "CMSIS/NN/", "NN/", "CMSIS-NN/", "modules/hal/deep/cmsis-nn/"])
+    def test_the_needed_files_wherever_a_user_points(self, platform, above, tmp_path):
+        stand_in(tmp_path / "cmsis" / above)
+        project = generate(platform, MODEL, tmp_path / "project", {"cmsis_path": str(tmp_path / "cmsis")})
+        assert copied(project) == [
+            "cmsis/NN/Include/Internal/arm_nn_types.h",
+            "cmsis/NN/Include/arm_nnfunctions.h",
+            "cmsis/NN/Source/Deep/arm_fake.c",
+        ]
+
+    def test_the_needed_files_of_a_folder_inside(self, platform, tmp_path):
+        stand_in(tmp_path / "CMSIS/NN")
+        write(
+            tmp_path / "CMSIS",
+            {
+                "Core/Include/cmsis_compiler.h": "#define TWO 2\n",
+                "NN/Include/Internal/arm_nn_types.h": "#include <cmsis_compiler.h>\ntypedef int arm_t;\n",
+            },
+        )
+        for folder in ("CMSIS/NN", "CMSIS/NN/Include"):
+            options = {"cmsis_path": str(tmp_path / folder)}
+            project = generate(platform, MODEL, tmp_path / f"{folder}_project", options)
+            assert "cmsis/Core/Include/cmsis_compiler.h" in copied(project)
+
+    def test_what_its_sources_call_and_nothing_else(self, platform, tmp_path):
+        folder = stand_in(tmp_path / "cmsis")
+        write(
+            tmp_path / "cmsis",
+            {
+                "Include/arm_nnsupportfunctions.h": "int arm_inner(int);\nint arm_unused(int);\n"
+                "extern const int arm_table[2];\n"
+                "static inline int twice(int x) { return arm_table[x] + arm_inner(x); }\n",
+                "Source/Deep/arm_fake.c": '#include "arm_nnfunctions.h"\n'
+                '#include "arm_nnsupportfunctions.h"\n'
+                "static int compute(int x) { return x; }\n"
+                "int arm_fake(arm_t x)\n{\n    return twice(compute(x)); /* arm_unused(x) */\n}\n",
+                "Source/inner.c": "int arm_inner(int x)\n{\n    if (x) {\n        return x;\n    }\n"
+                "    return 1;\n}\n",
+                "Source/tables.c": "const int arm_table[2] = {1, 2};\n",
+                "Source/unused.c": "#error not needed\nint arm_unused(int x) { if (x) { return x; } }\n",
+                "Source/other.c": "#error not needed\nstatic int compute(int x) { return x; }\n",
+                "Tests/arm_fake.c": "#error not needed\nint arm_fake(int x) { return x; }\n",
+                "Include/unused.h": "#error not needed\n",
+            },
+        )
+        project = generate(platform, MODEL, tmp_path / "project", {"cmsis_path": folder})
+        assert copied(project) == [
+            "cmsis/NN/Include/Internal/arm_nn_types.h",
+            "cmsis/NN/Include/arm_nnfunctions.h",
+            "cmsis/NN/Include/arm_nnsupportfunctions.h",
+            "cmsis/NN/Source/Deep/arm_fake.c",
+            "cmsis/NN/Source/inner.c",
+            "cmsis/NN/Source/tables.c",
+        ]
+        build(project)
+
+    def test_a_source_whose_macro_defines_the_function(self, platform, tmp_path):
+        folder = stand_in(tmp_path / "cmsis")
+        write(
+            tmp_path / "cmsis",
+            {
+                "Source/Deep/arm_fake.c": "",
+                "Source/made.c": '#include "arm_nnfunctions.h"\n'
+                "#define MAKE(name) int name(arm_t x) { return x; }\nMAKE(arm_fake)\n",
+            },
+        )
+        build(generate(platform, MODEL, tmp_path / "project", {"cmsis_path": folder}))
+
+    def test_nothing_for_a_model_that_needs_nothing(self, platform, tmp_path):
+        for path in (stand_in(tmp_path / "cmsis"), str(tmp_path / "nowhere")):
+            place = tmp_path / f"{Path(path).name}_project"
+            project = generate(platform, DIGITS, place, {"cmsis_path": path})
+            assert copied(project) == []
+            assert not any("CMSIS" in name for name in project.settings["config"])
+
+
+class TestRefusals:
+    def refused(self, platform, tmp_path, **options):
+        with pytest.raises(PlatformError) as caught:
+            generate(platform, MODEL, tmp_path / "project", options)
+        assert not (tmp_path / "project").exists()
+        return f"{caught.value} {caught.value.next_step}"
+
+    def test_of_a_model_without_cmsis_name_the_options(self, platform, tmp_path):
+        words = self.refused(platform, tmp_path)
+        assert "includes arm_nnfunctions.h" in words
+        assert "-o cmsis_path=DIRECTORY" in words
+        assert "-o extra_files_tar=FILE.tar" in words
+
+    def test_of_a_folder_without_the_header(self, platform, tmp_path):
+        (tmp_path / "empty").mkdir()
+        words = self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "empty"))
+        assert f"cmsis_path={tmp_path / 'empty'} has no arm_nnfunctions.h" in words
+
+    def test_of_several_copies(self, platform, tmp_path):
+        for copy in ("one/old", "two/new"):
+            stand_in(tmp_path / "cmsis" / copy)
+        words = self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "cmsis"))
+        assert "one/old/Include" in words
+        assert "two/new/Include" in words
+
+    def test_of_no_folder(self, platform, tmp_path):
+        assert "is not a folder" in self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "nowhere"))
+
+    def test_of_extra_files_without_the_header(self, platform, tmp_path):
+        tar = tar_of(tmp_path / "other.tar", {"a/b.h": "", "a/b.c": "int b;\n"})
+        assert "includes arm_nnfunctions.h" in self.refused(platform, tmp_path, extra_files_tar=tar)
+
+    def test_of_a_function_that_is_not_there(self, platform, tmp_path):
+        folder = stand_in(tmp_path / "cmsis")
+        shutil.rmtree(tmp_path / "cmsis/Source")
+        words = self.refused(platform, tmp_path, cmsis_path=folder)
+        assert "calls arm_fake" in words
+        assert "Use the release of CMSIS-NN" in words
+
+    def test_of_cmsis_nn_without_the_core_that_it_needs(self, platform, tmp_path):
+        folder = stand_in(tmp_path / "cmsis")
+        types = "#if defined(_MSC_VER)\n#else\n#include <cmsis_compiler.h>\n#endif\ntypedef int arm_t;\n"
+        write(tmp_path / "cmsis", {"Include/Internal/arm_nn_types.h": types})
+        words = self.refused(platform, tmp_path, cmsis_path=folder)
+        assert "includes cmsis_compiler.h" in words
+        core = {"core/cmsis_compiler.h": "#define CORE 1\n"}  # or with the extra files
+        tar = tar_of(tmp_path / "core.tar", core)
+        build(generate(platform, MODEL, tmp_path / "b", {"cmsis_path": folder, "extra_files_tar": tar}))
+
+    def test_of_a_file_of_cmsis_that_a_shell_would_run(self, platform, tmp_path):
+        folder = stand_in(tmp_path / "cmsis")
+        inner = tmp_path / "cmsis/Source/Deep"
+        (inner / "arm_fake.c").rename(inner / "a$(touch OWNED).c")
+        words = self.refused(platform, tmp_path, cmsis_path=folder)
+        assert "cmsis/NN/Source/Deep/a$(touch OWNED).c" in words
+        assert "Rename it." in words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+def test_cmsis_is_compiled_once_for_a_model_that_changes(default_platforms, build_system, tmp_path):
+    platform = load_platform(default_platforms[build_system].path)
+    cache = Cache(tmp_path / "cache")
+    options = {"cmsis_path": stand_in(tmp_path / "cmsis")}
+    first = build(generate(platform, MODEL, tmp_path / "first", options), cache=cache)
+    assert "cmsis" in [stage.name for stage in first.stages]
+    changed = generate(platform, MODEL, tmp_path / "changed", options)
+    source = next((changed.directory / "model/codegen/host/src").glob("*lib2.c"))
+    source.write_text(f"{source.read_text()}\nint changed;\n")
+    again = build(changed, cache=cache)
+    assert [stage.name for stage in again.stages if stage.cached] == ["runtime", "cmsis"]
+    header = changed.directory / "cmsis/NN/Include/Internal/arm_nn_types.h"
+    header.write_text("#pragma once\ntypedef long arm_t;\n")
+    last = build(changed, cache=cache)
+    assert [stage.name for stage in last.stages if stage.cached] == ["runtime"]
+
+
+TWINS = {
+    "one/twin.c": '#include "where.h"\nint first_twin = WHERE;\n',
+    "one/where.h": "#define WHERE 1\n",
+    "two/deep/twin.c": '#include "deep/only.h"\n#include <inner/far.h>\nint second_twin = ONLY + FAR;\n',
+    "two/deep/only.h": "#define ONLY 2\n",
+    "three/outer/inner/far.h": "#define FAR 3\n",
+    "twin.c": "int third_twin = 3;\n",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+def test_files_of_one_name_in_several_folders_are_all_there(default_platforms, build_system, tmp_path):
+    platform = load_platform(default_platforms[build_system].path)
+    options = {"extra_files_tar": tar_of(tmp_path / "twins.tar", TWINS)}
+    project = generate(platform, DIGITS, tmp_path / "project", options)
+    write(project.directory / "extra", {"by/hand/twin.c": '#include "mine.h"\nint fourth_twin = MINE;\n'})
+    write(project.directory / "extra", {"by/mine.h": "#define MINE 4\n", ".hidden/no.c": "#error hidden\n"})
+    build(project, cache=Cache(tmp_path / "cache"))
+    assert build_by_hand(project, build_system).returncode == 0
+    library = project.directory / "build/libmicrotvm_model.a"
+    done = subprocess.run(["nm", str(library)], capture_output=True, text=True, check=True)
+    assert {f"{count}_twin" for count in ("first", "second", "third", "fourth")} <= set(
+        re.findall(r"\w+_twin", done.stdout)
+    )
+
+
+def test_a_folder_of_the_platform_that_is_a_link_counts(bake, tmp_path):
+    stand_in(tmp_path / "elsewhere")
+    path = bake().path
+    (path / "extra").mkdir()
+    (path / "extra/nn").symlink_to(tmp_path / "elsewhere")
+    project = generate(load_platform(path), MODEL, tmp_path / "project", {})
+    assert (project.directory / "extra/nn/Include/arm_nnfunctions.h").is_file()
+    build(project)
+
+
+@pytest.mark.slow
+def test_both_build_systems_search_folders_in_one_order(default_platforms, tmp_path):
+    files = {
+        f"{folder}/same.h": f'#define SAME "from {folder}"\n' for folder in ("b", "a-b", "a/z", "a+", "B")
+    }
+    files["c.c"] = "#include <same.h>\nconst char which[] = SAME;\n"
+    options = {"extra_files_tar": tar_of(tmp_path / "order.tar", files)}
+    for build_system, platform in default_platforms.items():
+        project = generate(load_platform(platform.path), DIGITS, tmp_path / build_system, options)
+        build(project)
+        assert b"from B\0" in (project.directory / "build/libmicrotvm_model.a").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+def test_code_of_every_target_of_an_archive_is_built(default_platforms, build_system, tmp_path):
+    with tarfile.open(DIGITS) as tar:
+        files = {
+            info.name[2:]: tar.extractfile(info).read()  # type: ignore[union-attr]
+            for info in tar.getmembers()
+            if info.isfile()
+        }
+    moved = {
+        name.replace("codegen/host/src/default_lib1.c", "codegen/other/src/deep/default_lib0.c"): data
+        for name, data in files.items()
+    }
+    assert moved.keys() != files.keys()
+    path = tmp_path / "moved.tar"
+    path.write_bytes(archive_bytes(moved))
+    platform = load_platform(default_platforms[build_system].path)
+    project = generate(platform, path, tmp_path / "project", {})
+    build(project)
+    with running_model(project) as executor:
+        assert executor.num_outputs == 1
+
+
+ODD_NAMES = [
+    "a$(touch OWNED).c",
+    "a$(touch${IFS}OWNED).c",
+    "a`touch OWNED`.c",
+    "a b.c",
+    "a;b.c",
+    "-a.c",
+    "x/.a.c",
+]
+ODD_NAMES += [
+    "$(shell touch OWNED)/a.c",
+    "a'b.c",
+    'a"b.c',
+    "\u00e9.c",
+    "a#b.h",
+    "a,b.h",
+    "a&b/c.h",
+    "notes (1).txt",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+class TestAName:
+    def test_of_an_extra_file_is_refused(self, platform, name, tmp_path):
+        tar = tar_of(tmp_path / "odd.tar", {f"folder/{name}": "int x;\n"})
+        with pytest.raises(PlatformError, match="letters, digits") as caught:
+            generate(platform, DIGITS, tmp_path / "project", {"extra_files_tar": tar})
+        assert f"folder/{name}" in str(caught.value)
+        assert caught.value.next_step == "Rename it."
+        assert not (tmp_path / "project").exists()
+
+    def test_of_a_model_archives_code_is_refused(self, name, platform, tmp_path):
+        path = tmp_path / "odd.tar"
+        with tarfile.open(DIGITS) as tar:
+            files = {
+                info.name: tar.extractfile(info).read()  # type: ignore[union-attr]
+                for info in tar.getmembers()
+                if info.isfile()
+            }
+        path.write_bytes(archive_bytes(files, member(f"./codegen/host/src/{name}", "int x;\n")))
+        with pytest.raises(ArchiveError, match="letters, digits"):
+            generate(platform, path, tmp_path / "project", {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
+@pytest.mark.parametrize("name", [name for name in ODD_NAMES if name.endswith(".c")])
+def test_no_name_that_was_added_by_hand_runs_a_command(default_platforms, build_system, name, tmp_path):
+    platform = load_platform(default_platforms[build_system].path)
+    project = generate(platform, DIGITS, tmp_path / "project", {})
+    write(project.directory / "extra", {f"folder/{name}": "int x;\n"})
+    if name != "x/.a.c":
+        with pytest.raises(PlatformError, match="letters, digits"):
+            build(project)
+    build_by_hand(project, build_system)
+    found = [file for _, _, files in os.walk(tmp_path) for file in files]
+    assert "OWNED" not in found
