@@ -93,14 +93,10 @@ def memory_pools(archive: ModelArchive) -> Optional[Finding]:
 
 def missing_functions(archive: ModelArchive) -> Optional[Finding]:
     """Functions of TVM's C++ library that code asks for by name when it runs."""
-    found = [name for name in archive.sources for name in LOOKED_UP.findall(archive.read(name))]
+    found = {name for source in archive.sources for name in LOOKED_UP.findall(archive.read(source))}
     for name in archive.objects:
-        found += [
-            text
-            for text in LOOKED_UP_BY_OBJECT.findall(archive.read(name))
-            if not text.startswith(b"tvmgen_")
-        ]
-    names = sorted({name.decode("utf-8", "replace") for name in found})
+        found.update(LOOKED_UP_BY_OBJECT.findall(archive.read(name)))
+    names = sorted(name.decode("utf-8", "replace") for name in found if not name.startswith(b"tvmgen_"))
     if not names:
         return None
     return Finding(

@@ -9,7 +9,8 @@ from tvm import relay
 
 FLOATS = ("float32", "float32", "float32", "float64")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64")
-TYPES = ("float32", "float32", "float32", *INTEGERS, "int8", "bool", "float64")
+RARE = ("float16", "uint16", "uint32", "uint64")
+TYPES = (*["float32"] * 9, *INTEGERS * 3, *["int8"] * 3, *["bool"] * 3, *["float64"] * 3, *RARE)
 
 PLAIN = ("x", "y", "input", "input_1", "image", "data", "state", "b", "a", "z", "mask")
 # As PyTorch, ONNX, TensorFlow, Keras and people write them; many share a C identifier with another.
@@ -96,6 +97,8 @@ class Model:
 def numbers(draw, shape, dtype):
     if dtype == "bool":
         return np.asarray(draw.integers(0, 2, shape)).astype("bool")
+    if dtype == "float16":  # small whole numbers, which it holds exactly
+        return np.asarray(draw.integers(-9, 10, shape)).astype(dtype)
     if dtype.startswith("float"):
         return np.asarray(draw.normal(size=shape)).astype(dtype)
     return np.asarray(draw.integers(0 if dtype.startswith("u") else -9, 10, shape)).astype(dtype)
