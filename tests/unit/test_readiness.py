@@ -27,12 +27,13 @@ Start = Callable[[str], PipeTransport]
 def emulator(program: str) -> PipeTransport:
     """A program that sends with send(data)."""
     start = "import socket, sys, time\nuart = socket.socket(fileno={})\nsend = uart.sendall\n"
+    start += "rest = lambda: time.sleep(60)\n"
     return EmulatorTransport(lambda uart: [sys.executable, "-S", "-c", start.format(uart) + program])
 
 
 def process(program: str) -> PipeTransport:
     """The same as a process whose link is its standard output."""
-    start = "import os, sys, time\nsend = lambda data: os.write(1, data)\n"
+    start = "import os, sys, time\nsend = lambda data: os.write(1, data)\nrest = sys.stdin.read\n"
     return ProcessTransport([sys.executable, "-S", "-c", start + program])
 
 
@@ -51,7 +52,7 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 
 
 def test_a_device_that_takes_its_time_is_waited_for(start: Start) -> None:
-    transport = start(f"time.sleep(0.3); send({ANNOUNCEMENT!r}); time.sleep(60)")
+    transport = start(f"time.sleep(0.3); send({ANNOUNCEMENT!r}); rest()")
     open_when_ready(transport, 30.0)
     assert transport.read(1, 0.0) == ANNOUNCEMENT  # it is there, and it is the client's
 
@@ -59,7 +60,7 @@ def test_a_device_that_takes_its_time_is_waited_for(start: Start) -> None:
 @pytest.mark.parametrize("cut", [1, 5, len(ANNOUNCEMENT) - 1])
 def test_the_packet_must_be_whole(start: Start, cut: int) -> None:
     first, rest = ANNOUNCEMENT[:cut], ANNOUNCEMENT[cut:]
-    transport = start(f"send({first!r}); time.sleep(0.2); send({rest!r}); time.sleep(60)")
+    transport = start(f"send({first!r}); time.sleep(0.2); send({rest!r}); rest()")
     open_when_ready(transport, 30.0)
     assert transport.read(1, 0.0) == ANNOUNCEMENT
 
@@ -67,7 +68,7 @@ def test_the_packet_must_be_whole(start: Start, cut: int) -> None:
 def test_a_boot_message_is_not_the_firmware(start: Start) -> None:
     transport = start(
         f"send({BOOT_MESSAGE!r}); time.sleep(0.2); send({ANNOUNCEMENT!r}); time.sleep(0.2); send(b'later');"
-        "time.sleep(60)"
+        "rest()"
     )
     open_when_ready(transport, 30.0)
     assert transport.read(1, 0.0) == BOOT_MESSAGE + ANNOUNCEMENT
@@ -75,7 +76,7 @@ def test_a_boot_message_is_not_the_firmware(start: Start) -> None:
 
 
 def test_a_silent_device_is_opened_in_bounded_time(start: Start) -> None:
-    transport = start("time.sleep(60)")
+    transport = start("rest()")
     began = time.monotonic()
     open_when_ready(transport)
     assert READY_SEC <= time.monotonic() - began < READY_SEC + 5.0
@@ -98,7 +99,7 @@ def test_a_device_that_ends_is_an_error_of_opening(start: Start) -> None:
 
 
 def test_what_was_held_is_not_for_the_next_opening(start: Start) -> None:
-    transport = start(f"send({ANNOUNCEMENT!r}); time.sleep(60)")
+    transport = start(f"send({ANNOUNCEMENT!r}); rest()")
     open_when_ready(transport, 30.0)
     transport.close()
     open_when_ready(transport, 30.0)
