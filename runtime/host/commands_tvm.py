@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import sys
 from typing import Any, Final, NoReturn, Tuple
 
@@ -30,6 +31,9 @@ EXPLAINED: Final = {
 }
 
 
+INSTALL_ONNX: Final = 'Install it in the environment of TVM: python -m pip install "onnx>=1.13,<1.19"'
+
+
 @main.command(
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
     short_help="Run TVM's own tvmc, in a Python that has TVM.",
@@ -39,6 +43,10 @@ def tvmc(arguments: Tuple[str, ...]) -> None:
     """Run TVM's own tvmc; its arguments are tvmc's, also -h."""
     from runtime.host import tvm_micro
 
+    if any(word.endswith(".onnx") for word in arguments) and importlib.util.find_spec("onnx") is None:
+        raise PlatformError(
+            "TVM reads ONNX models with the Python package onnx, which is not installed.", INSTALL_ONNX
+        )
     tvm_micro.enable()
     driver: Any = importlib.import_module("tvm.driver.tvmc.main")
     _say_why_no_session()
@@ -70,6 +78,8 @@ def _explain(error: Exception) -> NoReturn:
     name = type(error).__name__
     if name in EXPLAINED:
         raise PlatformError(*EXPLAINED[name]) from error
+    if isinstance(error, ImportError) and "onnx" in str(error):
+        raise PlatformError(f"TVM cannot use the Python package onnx: {error}.", INSTALL_ONNX) from error
     session: Any = importlib.import_module("tvm.micro.project_api.server")
     tvm_error: Any = importlib.import_module("tvm").TVMError
     if isinstance(error, (session.JSONRPCError, tvm_error)):

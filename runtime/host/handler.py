@@ -160,7 +160,8 @@ class PlatformHandler(server.ProjectAPIHandler):
                 "This platform reads and writes its device in a way of its own.",
                 "Use read_transport and write_transport.",
             )
-        lend(self._transport.descriptors, socket)
+        lend(self._transport.descriptors, socket, self._transport.held)
+        self._transport.held = b""
 
     def _project(self) -> Project:
         from runtime.host.project import load_project

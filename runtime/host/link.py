@@ -37,7 +37,7 @@ def open_transport(
     serial_number: Optional[str] = None,
     baud_rate: Optional[int] = None,
 ) -> Transport:
-    """An open transport to the project's device.
+    """An open transport to the project's device, which can receive when this opening has started it.
 
     runner: qemu for the emulated board; as a default what the project was generated with, else the board's.
     port: a serial port or HOST:PORT; it and serial_number mean a real board. Raises TransportError where
@@ -48,10 +48,12 @@ def open_transport(
             "This project is standalone: its firmware runs the model by itself and holds no session.",
             "Generate it with project_type=host_driven to drive it from here.",
         )
+    from runtime.host.readiness import open_when_ready
+
     transport = transport_for(
         project, runner=runner, port=port, serial_number=serial_number, baud_rate=baud_rate
     )
-    transport.open()
+    open_when_ready(transport)
     return transport
 
 

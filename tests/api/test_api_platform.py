@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import signal
 import struct
 import sys
 from pathlib import Path
@@ -288,13 +289,22 @@ class TestFailures:
             message = server.error("server_info_query", tvm_version="0.18.0")["message"]
             assert "boards.json is not JSON" in message
 
-    def test_a_device_that_dies_is_noticed_at_once(self, project: Path) -> None:
+    def test_a_device_that_dies_when_it_starts_is_not_opened(self, project: Path) -> None:
         config = project / "src" / "model_config.c"
         config.write_text(config.read_text() + ABORTS)
         with serve(project) as server:
             server.ask("build", options={})
-            server.ask("open_transport", options={})
+            assert "was ended by SIGABRT.\n" in server.error("open_transport", options={})["message"]
             error = server.error("read_transport", n=1, timeout_sec=60.0)
+            assert error["message"] == "TransportClosedError"
+
+    def test_a_device_that_dies_later_is_noticed_at_once(self, project: Path) -> None:
+        with serve(project) as server:
+            server.ask("build", options={})
+            server.ask("open_transport", options={})
+            (device,) = child_processes(server.process.pid)
+            os.kill(device, signal.SIGABRT)
+            error = server.error("read_transport", n=1000, timeout_sec=60.0)
             assert error["message"] == "TransportClosedError"
             assert "SIGABRT" in error["data"]["traceback"]
 

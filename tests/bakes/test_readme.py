@@ -172,6 +172,26 @@ def test_requirements_are_those_of_the_tests(default_platform: Platform) -> None
         assert metadata.version(each.name) in each.specifier, each
 
 
+def test_the_packages_beside_tvm_are_those_of_the_tests(default_platform: Platform) -> None:
+    (line,) = re.findall(
+        r'^python -m pip install "hhb-tvm.*$', default_platform.text("README.md"), re.MULTILINE
+    )
+    words = shlex.split(line)[4:]
+    assert words[-2:] == ["-r", "requirements.txt"]
+    named = [Requirement(word) for word in words[:-2]]
+    pins = {
+        name: pin
+        for name, _, pin in (
+            entry.split(";")[0].strip().partition("==")
+            for entry in (TEMPLATE / "requirements-tvm.txt").read_text(encoding="utf-8").splitlines()
+        )
+    }
+    assert {each.name for each in named} >= {"hhb-tvm", "numpy", "onnx"}
+    for each in (*named, *requirements(default_platform)):
+        if not each.marker or each.marker.evaluate({"python_version": "3.10"}):
+            assert pins[each.name] in each.specifier, each
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_requirements_name_each_package_once_for_every_python(
     default_platform: Platform, python: str

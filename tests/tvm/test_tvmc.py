@@ -21,11 +21,6 @@ from tests.tvm.conftest import PROGRAMS, Tvm
 pytestmark = pytest.mark.slow
 
 ARCHIVES = TEMPLATE / "tests" / "data" / "archives"
-MODEL = """#[version = "0.0.5"]
-def @main(%x: Tensor[(1, 4), float32], %w: Tensor[(3, 4), float32]) {
-  nn.softmax(nn.dense(%x, %w, units=3))
-}
-"""
 Tvmc = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -56,22 +51,56 @@ def make_project(tvm: Tvm, directory: Path) -> Path:
 def test_what_the_readme_says_works(tvm_python: str, bake: Baker) -> None:
     tvm = Tvm(tvm_python, bake())
     section = tvm.platform.text("README.md").split("\n## With TVM\n")[1].split("\n## ")[0]
-    commands = re.findall(r"^(?:python -m runtime\.host )?tvmc ((?:.*\\\n)*.*)", section, re.MULTILINE)
+    commands = re.findall(r"^(python -m runtime\.host (?:.*\\\n)*.*)", section, re.MULTILINE)
     programs = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    assert [command.split()[0] for command in commands] == ["micro", "micro", "micro", "run", "compile"]
-    # The environment of the tests has no onnx.
-    (tvm.platform.path / "model.relay").write_text(MODEL)
-    for command in commands:
-        ran = tvm.tvmc(*shlex.split(command.replace("\\\n", " ").replace("model.onnx", "model.relay")))
+    lines = [shlex.split(command.replace("\\\n", " "))[1:] for command in commands]
+    assert [line[2:4] for line in lines[3:]] == [
+        ["tvmc", "run"],
+        ["tvmc", "compile"],
+        ["run", "models/mine.tar"],
+    ]
+    tvm.report("onnx_model.py", tvm.platform.path)
+    for line in lines:
+        ran = tvm.run(*line)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        if command.startswith("run"):
+        if line[2:4] == ["tvmc", "run"]:
             assert ran.stdout.startswith("[[   2    0    4    7]\n"), ran.stdout
-    assert (tvm.platform.path / "models" / "mine.tar").is_file()
+    with np.load(tvm.platform.path / "outputs.npz") as got, np.load(
+        tvm.platform.path / "references.npz"
+    ) as want:
+        for reference in ("onnx", "tvm"):
+            np.testing.assert_allclose(got["output_0"], want[reference], rtol=1e-5, atol=1e-7)
     for program in (*programs, *programs):  # as in a notebook
         ran = tvm.run("-c", program)
         assert ran.returncode == 0, ran.stderr
-        lines = [line.split() for line in ran.stdout.splitlines()]
-        assert len(lines) == 5 and all(label == answer for label, answer in lines)
+        pairs = [line.split() for line in ran.stdout.splitlines()]
+        assert len(pairs) == 5 and all(label == answer for label, answer in pairs)
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (
+            "import importlib.util as util; find = util.find_spec;"
+            "util.find_spec = lambda name, *more: None if name == 'onnx' else find(name, *more)",
+            "which is not installed",
+        ),
+        ("import onnx; sys.modules['onnx.mapping'] = None", "TVM cannot use the Python package onnx"),
+    ],
+)
+def test_an_onnx_package_that_is_missing_or_too_new_is_named(
+    tvm_python: str, bake: Baker, before: str, words: str
+) -> None:
+    tvm = Tvm(tvm_python, bake())
+    tvm.report("onnx_model.py", tvm.platform.path)
+    program = (
+        f"import runpy, sys; {before}; sys.argv[1:] = ['tvmc', 'compile', 'model.onnx', '--target', 'c'];"
+        "runpy.run_module('runtime.host', run_name='__main__', alter_sys=True)"
+    )
+    refused = tvm.run("-c", program)
+    said = refused.stdout + refused.stderr
+    assert refused.returncode == 1 and words in said and "onnx>=1.13,<1.19" in said, said
+    assert "Traceback" not in said
 
 
 def test_a_model_goes_from_its_archive_to_its_answer(tvmc: Tvmc, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Iterator, List, Tuple
 import pytest
 
 from runtime.host.errors import TransportClosed, TransportError
-from runtime.host.transports.lent import LentTransport, borrow, lend
+from runtime.host.transports.lent import Lent, LentTransport, borrow, lend
 
 Pipes = Tuple[int, int, int, int]
 
@@ -57,13 +57,25 @@ def test_the_borrower_reads_and_writes_the_device(pipes: Pipes) -> None:
     assert os.read(ours, 1) == b"x"  # the lender's are open still
 
 
+def test_what_the_lender_has_read_already_comes_first(pipes: Pipes) -> None:
+    ours, theirs, _, out = pipes
+    early = bytes(range(256)) * 256  # as much as one read takes
+    lent = borrow(lambda name: lend((ours, theirs), name, early))
+    transport = LentTransport(lent, lambda: None)
+    transport.open()
+    os.write(out, b"later")
+    assert transport.read(1, 1.0) == early
+    assert transport.read(1, 1.0) == b"later"
+    transport.close()
+
+
 def test_what_the_lender_knows_of_the_end_is_told() -> None:
     def ask() -> None:
         raise TransportClosed("It was ended by SIGKILL.", "Look.")
 
     for lender, told in ((ask, "It was ended by SIGKILL."), (lambda: None, "is closed at its other end")):
         ours, theirs = socket.socketpair()
-        transport = LentTransport((os.dup(ours.fileno()), ours.detach()), lender)
+        transport = LentTransport(Lent((os.dup(ours.fileno()), ours.detach()), b""), lender)
         transport.open()
         theirs.close()
         with pytest.raises(TransportClosed, match=told):
@@ -91,6 +103,6 @@ def test_the_name_is_gone_afterwards(pipes: Pipes) -> None:
         names.append(name)
         lend(pipes[:2], name)
 
-    for descriptor in borrow(ask):
+    for descriptor in borrow(ask).descriptors:
         os.close(descriptor)
     assert names[0] not in Path("/proc/net/unix").read_text()

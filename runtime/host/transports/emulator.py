@@ -36,6 +36,7 @@ class EmulatorTransport(PipeTransport):
     when it ends.
     """
 
+    starts_device = True
     NOT_OPEN: ClassVar = "is not running"
     SILENT: ClassVar = "The firmware may be computing still, wait for more input, or have crashed."
     STUCK: ClassVar = "The firmware has stopped reading; it may be computing still, or have crashed."

@@ -2,7 +2,7 @@
 """A device whose descriptors one process has opened and lends to another, which then reads and writes them.
 
 They travel over a Unix socket with an abstract name, which the borrower listens on. Both sides belong to one
-user. Linux only.
+user. The bytes that follow the first are those that the device has sent and that nobody has read. Linux only.
 """
 
 from __future__ import annotations
@@ -12,23 +12,31 @@ import os
 import secrets
 import socket
 import struct
-from typing import Callable, Final, Tuple
+from typing import Callable, Final, NamedTuple, Tuple
 
 from runtime.host.errors import PlatformError, TransportClosed, TransportError
-from runtime.host.transports.pipe import PipeTransport
+from runtime.host.transports.pipe import READ_BYTES, PipeTransport
 
 NAME_PREFIX: Final = "microtvm-lent-"
 DESCRIPTOR_BYTES: Final = array.array("i").itemsize
 PEER: Final = struct.Struct("3i")  # process, user, group
 
 
-def lend(descriptors: Tuple[int, int], name: str) -> None:
-    """Send the descriptors to the one who listens at the abstract name. Raises TransportError."""
+class Lent(NamedTuple):
+    """A device's descriptors, to read and to write; held: what the lender has read and not used."""
+
+    descriptors: Tuple[int, int]
+    held: bytes
+
+
+def lend(descriptors: Tuple[int, int], name: str, held: bytes = b"") -> None:
+    """Send the descriptors and the held bytes to the listener at the abstract name. Raises TransportError."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(f"\0{name}")
             sent = array.array("i", descriptors)
             connection.sendmsg([b"\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
+            connection.sendall(held)
     except OSError as error:
         raise TransportError(
             f"Nobody takes the device at the socket {name}: {error.strerror}.",
@@ -36,11 +44,11 @@ def lend(descriptors: Tuple[int, int], name: str) -> None:
         ) from error
 
 
-def borrow(ask: Callable[[str], object]) -> Tuple[int, int]:
-    """The descriptors, to read and to write, that ask(name) makes another process send to the abstract name.
+def borrow(ask: Callable[[str], object]) -> Lent:
+    """The device that ask(name) makes another process send to the abstract name.
 
-    They are the caller's to close. Raises TransportError where another user's process has sent something, and
-    what ask() raises.
+    Its descriptors are the caller's to close. Raises TransportError where another user's process has sent
+    something, and what ask() raises.
     """
     name = NAME_PREFIX + secrets.token_hex(16)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -56,6 +64,7 @@ def borrow(ask: Callable[[str], object]) -> Tuple[int, int]:
                     raise PermissionError("it came from another user")
                 room = socket.CMSG_SPACE(2 * DESCRIPTOR_BYTES)
                 _, messages, _, _ = connection.recvmsg(1, room)
+                held = b"".join(iter(lambda: connection.recv(READ_BYTES), b""))
         except OSError as error:
             raise TransportError(
                 f"The device was not handed over: {error}.", "Open the transport again."
@@ -67,23 +76,25 @@ def borrow(ask: Callable[[str], object]) -> Tuple[int, int]:
         for descriptor in received:
             os.close(descriptor)
         raise TransportError("The device was not handed over.", "Open the transport again.")
-    return received[0], received[1]
+    return Lent((received[0], received[1]), held)
 
 
 class LentTransport(PipeTransport):
-    """Reads and writes borrowed descriptors. close() gives them back; the device stays the lender's.
+    """Reads and writes a borrowed device. close() gives it back; the device stays the lender's.
 
     ask_lender: raises what the lender knows of a link that has ended.
     """
 
-    def __init__(self, descriptors: Tuple[int, int], ask_lender: Callable[[], object]) -> None:
+    def __init__(self, lent: Lent, ask_lender: Callable[[], object]) -> None:
         super().__init__("The device")
-        self._descriptors = descriptors
+        self._descriptors = lent.descriptors
+        self._held_at_first = lent.held
         self._ask_lender = ask_lender
 
     def open(self) -> None:
         self._check_closed()
         self._attach(*self._descriptors)
+        self.held = self._held_at_first
 
     def close(self) -> None:
         if self.is_open:

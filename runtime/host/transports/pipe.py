@@ -21,8 +21,11 @@ READ_BYTES: Final = 1 << 16
 class PipeTransport:
     """Reads and writes of a transport. Subclasses open and close, and know why their other end is gone.
 
-    name: what stands behind the link, for messages.
+    name: the device, for messages. held: bytes that have come; the next read returns them.
     """
+
+    starts_device = False
+    """Whether open() starts the firmware or resets it."""
 
     NOT_OPEN: ClassVar = "is not open"
     SILENT: ClassVar = "Check that the device runs; it may be computing still, or waiting for more input."
@@ -30,6 +33,7 @@ class PipeTransport:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.held = b""
         self._reading = self._writing = -1
         self._readable = select.poll()
         self._writable = select.poll()
@@ -37,6 +41,9 @@ class PipeTransport:
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
         """As Transport.read: whatever is there, so that a frame that was written at once is read at once."""
         self._check_open()
+        if self.held:
+            data, self.held = self.held, b""
+            return data
         deadline = deadline_in(timeout_sec)
         left = timeout_sec
         while True:
@@ -91,6 +98,7 @@ class PipeTransport:
 
     def _detach(self) -> None:
         self._reading = self._writing = -1
+        self.held = b""
 
     @property
     def is_open(self) -> bool:

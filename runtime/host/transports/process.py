@@ -27,6 +27,7 @@ GRACE_SEC: Final = 1.0
 class ProcessTransport(PipeTransport):
     """Starts argv in a process group of its own. Its standard error is the caller's."""
 
+    starts_device = True
     NOT_OPEN: ClassVar = "is not running"
     SILENT: ClassVar = "Look at what it prints; it may be computing still, or waiting for more input."
     STUCK: ClassVar = "It has stopped reading; it may be computing still, or it hangs."

@@ -77,6 +77,7 @@ class SerialTransport(PipeTransport):
         super().__init__(path)
         self._baud = baud
         self._reset = reset
+        self.starts_device = reset in ("dtr_rts", "touch_1200")
         self._wants_lock = lock
         self._lock: Optional[BoardLock] = None
         self._lock_timeout_sec = lock_timeout_sec

@@ -5,7 +5,7 @@ read and to write."""
 from __future__ import annotations
 
 import struct
-from typing import Final, Optional, Protocol, Tuple
+from typing import Final, Optional, Protocol
 
 from runtime.host.client import ApiConnection
 from runtime.host.errors import PlatformError
@@ -13,7 +13,7 @@ from runtime.host.framing import encode_frame
 from runtime.host.rpc import CALL_FUNC, COPY_FROM_REMOTE, NULL, RETURN, encode_message, encode_sequence
 from runtime.host.session import HEADER
 from runtime.host.transports.base import Transport
-from runtime.host.transports.lent import LentTransport, borrow
+from runtime.host.transports.lent import Lent, LentTransport, borrow
 from runtime.host.tvm.control import Control, read_in_slices
 
 EMPTY_ANSWER: Final = len(encode_frame(bytes(HEADER.size) + encode_message(RETURN)))
@@ -30,8 +30,8 @@ class Device(Transport, Protocol):
 class LentDevice(LentTransport):
     """A device that the API server has lent: the quickest way to it."""
 
-    def __init__(self, descriptors: Tuple[int, int], api: ApiConnection, control: Control) -> None:
-        super().__init__(descriptors, ask_lender=lambda: api.read_transport(1, 0.0))
+    def __init__(self, lent: Lent, api: ApiConnection, control: Control) -> None:
+        super().__init__(lent, ask_lender=lambda: api.read_transport(1, 0.0))
         self._api = api
         self._control = control
 

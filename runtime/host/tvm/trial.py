@@ -9,6 +9,7 @@ fails, TVM's client asks the tracker for the board again, five times over, and l
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -34,6 +35,7 @@ from runtime.host.flash import flash
 from runtime.host.options import project_options
 from runtime.host.platform import BUILD_FILES, Platform
 from runtime.host.project import FROM_PLATFORM, Project, generate
+from runtime.host.readiness import open_when_ready
 from runtime.host.rpc import (
     EXCEPTION,
     GET_GLOBAL_FUNC,
@@ -134,7 +136,7 @@ class BoardTransport:
     def __init__(self, transport: Transport, control: Control) -> None:
         self._transport = transport
         self._control = control
-        self.open = transport.open
+        self.open = functools.partial(open_when_ready, transport)
         self.close = transport.close
         self.write = transport.write
 

@@ -12,7 +12,9 @@
 extern "C" {
 #endif
 
-/* The first call of every application. Declared here, too: TVM's own header has it from 0.12 on only. */
+/* The first call of every application. When it returns, bytes from the host are received and kept: the device
+ * announces itself next, and a host may send as soon as it has that packet. Declared here, too: TVM's own header
+ * has it from 0.12 on only. */
 tvm_crt_error_t TVMPlatformInitialize(void);
 
 /* Wait for at least one byte, take what is there, at most `capacity`. 0: the link is closed for good. */

@@ -14,7 +14,8 @@ size_t mtvm_platform_stack_size(void) { return 0; }
 size_t mtvm_platform_stack_used(void) { return 0; }
 
 /* FILL IN 1 of 5: bytes in. TVMPlatformInitialize is called first: switch on clocks, pins, the UART and the
- * timer, unless your SDK has done so before main. mtvm_platform_read waits for at least one byte and takes what
+ * timer, unless your SDK has done so before main; the UART must receive when it returns, because the packet that
+ * the device sends next tells the host to begin. mtvm_platform_read waits for at least one byte and takes what
  * is there. Let the UART's interrupt fill a buffer of 4,160 bytes, from which it takes: then no byte is lost
  * while a kernel runs. */
 tvm_crt_error_t TVMPlatformInitialize(void) { return kTvmErrorNoError; }

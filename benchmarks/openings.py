@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From open_transport to a session, on the host board and on every emulated board.
+
+The client sends its first packet when open_transport returns, as TVM's does.
+
+Time counts from the request open_transport to the device's reply that establishes the session. A device that
+is not ready loses the first packet, and the client sends it again after session_start_retry_timeout_sec.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from pathlib import Path
+from typing import Final, Iterator, List, NamedTuple, Tuple
+
+from benchmarks.figures import Figure
+from benchmarks.platforms import ROOT, bake
+from runtime.host.boards import EMULATOR, Board
+from runtime.host.build import build
+from runtime.host.client import ApiTransport, ProjectApiClient
+from runtime.host.errors import TransportTimeout
+from runtime.host.framing import NOP_BYTE, Unframer, encode_frame
+from runtime.host.platform import load_platform
+from runtime.host.project import Project, generate
+from runtime.host.session import HEADER, START_INIT, START_REPLY, TERMINATE, VERSION
+from runtime.host.transports.base import Transport, remaining
+
+FAMILIES: Final = ("host", "cortex_m", "riscv")
+ARCHIVE: Final = ROOT / "examples/digits/digits_aot.tar"
+OPENINGS: Final = 100
+LIMIT_SEC: Final = 0.25
+SHARE: Final = 0.95
+"""The share of openings that must stay below LIMIT_SEC."""
+
+
+class Opening(NamedTuple):
+    """Seconds from the request open_transport to the session, and how often the first packet was sent."""
+
+    seconds: float
+    attempts: int
+
+
+def measure(openings: int = OPENINGS) -> List[Figure]:
+    """The time that SHARE of the openings of each board stays below."""
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
+        for board, project in projects(Path(name)):
+            samples = open_often(project, openings)
+            seconds = sorted(sample.seconds for sample in samples)
+            repeated = sum(sample.attempts > 1 for sample in samples)
+            figures.append(
+                Figure(
+                    f"{board}: {SHARE:.0%} of {len(samples)} openings",
+                    "s",
+                    seconds[max(0, round(SHARE * len(seconds)) - 1)],
+                    seconds[0],
+                    seconds[-1],
+                    LIMIT_SEC,
+                    beside=f"{repeated} sent the first packet again" if repeated else "",
+                )
+            )
+    return figures
+
+
+def projects(scratch: Path, *names: str) -> Iterator[Tuple[str, Project]]:
+    """Each board that needs no hardware, or only those with these names, with a built project."""
+    for family in FAMILIES:
+        platform = load_platform(bake(scratch / family, board_family=family))
+        for board in platform.boards().values():
+            if (names and board.name not in names) or not _needs_no_hardware(board):
+                continue
+            project = generate(platform, ARCHIVE, scratch / "projects" / board.name, {"board": board.name})
+            build(project)
+            yield board.name, project
+
+
+def _needs_no_hardware(board: Board) -> bool:
+    return board.runner == EMULATOR or board.transport == "process"
+
+
+def open_often(project: Project, openings: int) -> List[Opening]:
+    """So many openings of the project's device, one after another, by one API server."""
+    samples = []
+    with ProjectApiClient(project.directory) as server:
+        transport = ApiTransport(server)
+        for _ in range(openings):
+            started = time.monotonic()
+            try:
+                transport.open()
+                attempts = establish(transport)
+                samples.append(Opening(time.monotonic() - started, attempts))
+            finally:
+                transport.close()
+    return samples
+
+
+def establish(transport: ApiTransport) -> int:
+    """Send the first packet, and again after each retry timeout, until the device replies.
+
+    As TVM's client, this ignores the packet that a device sends after its reset. Returns how often the first
+    packet was sent. Raises TransportTimeout.
+    """
+    unframer = Unframer(1 << 10)
+    retry_sec = transport.timeouts.session_start_retry_timeout_sec
+    give_up_at = time.monotonic() + transport.timeouts.session_start_timeout_sec
+    attempts = 0
+    prefix = NOP_BYTE
+    while True:
+        attempts += 1
+        nonce = secrets.randbelow(255) + 1
+        transport.write(
+            prefix
+            + encode_frame(HEADER.pack(0, TERMINATE))
+            + encode_frame(HEADER.pack(nonce, START_INIT) + bytes([VERSION])),
+            retry_sec,
+        )
+        prefix = b""
+        if _is_answered(transport, unframer, nonce, time.monotonic() + retry_sec):
+            return attempts
+        if time.monotonic() >= give_up_at:
+            raise TransportTimeout(f"The device sent no reply to {attempts} packets.", "Check the board.")
+
+
+def _is_answered(transport: Transport, unframer: Unframer, nonce: int, deadline: float) -> bool:
+    """Whether the device replies to this nonce in time."""
+    while True:
+        try:
+            data = transport.read(unframer.needed(), remaining(deadline))
+        except TransportTimeout:
+            return False
+        for payload in unframer.feed(data):
+            session_id, kind = HEADER.unpack_from(payload)
+            if kind == START_REPLY and session_id & 0xFF == nonce:
+                return True
