@@ -140,7 +140,7 @@ def _check_told(board: Board, part: str, driver: Path) -> None:
     for key in told:
         if key != "kind" and key.upper() not in asked:
             raise BoardError(
-                f"boards.json: board {board.name!r}: unknown field '{part}.{key}' of the kind {told['kind']!r}.",
+                f"boards.json: board {board.name!r}: the {part} {told['kind']!r} has no field {key!r}.",
                 server.did_you_mean(key, {each.lower() for each in asked}) if asked else "Leave it out.",
             )
     for name in dict.fromkeys(each.lower() for each in asked if each not in optional):

@@ -164,8 +164,8 @@ def _kind_and_more(value: Any) -> Mapping[str, Any]:
 
 
 def _detail(key: str, item: Any) -> Any:
-    """Reads one field of a timer or an interrupt controller: its kind is a name, the others are numbers, and each
-    becomes a macro of board.h. Which ones there are is known by the drivers."""
+    """Reads one field of a timer or an interrupt controller: its kind is a name, the others are numbers, and
+    each becomes a macro of board.h. Which ones there are is known by the drivers."""
     if not DETAIL.fullmatch(key):
         raise ValueError(f"{server.shortened(key)!r} cannot be one of its fields")
     if key == "kind":
@@ -257,7 +257,8 @@ def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA_VERSION:
         found = document.get("schema") if isinstance(document, dict) else document
         raise BoardError(
-            f'{path} has schema {server.shortened(repr(found))}; want {{"schema": {SCHEMA_VERSION}, "boards": {{...}}}}.',
+            f"{path} has schema {server.shortened(repr(found))}; "
+            f'want {{"schema": {SCHEMA_VERSION}, "boards": {{...}}}}.',
             "Use the boards.json that came with this platform's runtime/.",
         )
     entries = document.get("boards")

@@ -10,7 +10,6 @@ LONGEST_REASON: Final = 500  # characters of an exception's own text in a senten
 WHERE_IT_IS: Final = "python -m runtime.host -v COMMAND shows where it happened"
 
 
-
 class PlatformError(Exception):
     """A failure that a person can act on.
 
@@ -73,8 +72,8 @@ class HostToolsFault(PlatformError):
 
 
 INPUT_ERRORS: Final = (OSError, ValueError, OverflowError, RecursionError, MemoryError, EOFError)
-"""What input of a user, an archive, a device or a peer can cause in library functions: a path with a NUL, a lone
-surrogate, a number beyond the range of C. UnicodeError and JSONDecodeError are kinds of ValueError."""
+"""What input of a user, an archive, a device or a peer can cause in library functions: a path with a NUL, a
+lone surrogate, a number beyond the range of C. UnicodeError and JSONDecodeError are kinds of ValueError."""
 
 _MODULES_OF_INPUT_ERRORS: Final = ("struct", "termios", "zlib", "zipfile")
 """Modules whose own exceptions are of the same kind; they are not imported for it."""

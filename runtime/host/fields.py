@@ -105,7 +105,8 @@ def read_fields(value: Any, fields: Mapping[str, Field], where: str = "") -> Dic
         raise ValueError(f"want an object with {', '.join(fields)}")
     for key in value:
         if key not in fields:
-            raise WrongField(f"unknown field {server.shortened(where + key)!r}.", server.did_you_mean(key, fields))
+            unknown = server.shortened(where + key)
+            raise WrongField(f"unknown field {unknown!r}.", server.did_you_mean(key, fields))
     result: Dict[str, Any] = {}
     for key, field in fields.items():
         if key not in value:

@@ -55,8 +55,9 @@ def encode_frame(payload: bytes) -> bytes:
 class Unframer:
     """Takes raw bytes as they come, in pieces of any size, and gives the payloads of whole packets.
 
-    noise_bytes: bytes outside packets; last_noise: the last of them. crc_errors: packets with a wrong CRC. dropped: packets that were
-    abandoned by a packet start, broken by an unknown escape, or longer than max_payload.
+    noise_bytes: bytes outside packets; last_noise: the last of them. crc_errors: packets with a wrong CRC.
+    dropped: packets that were abandoned by a packet start, broken by an unknown escape, or longer than
+    max_payload.
     """
 
     def __init__(self, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scratch directories, and those that killed processes have left behind.
 
-A scratch directory is locked (flock) by the process that made it, for as long as that uses it. The kernel frees
-the lock when the process ends, whatever ends it; also across containers, where process ids tell nothing. So a
-directory with a name of ours whose lock is free belongs to nobody, and the next run removes it. Where the file
-system has no locks nothing is removed.
+A scratch directory is locked (flock) by the process that made it, for as long as that uses it. The kernel
+frees the lock when the process ends, whatever ends it; also across containers, where process ids tell
+nothing. So a directory with a name of ours whose lock is free belongs to nobody, and the next run removes it.
+Where the file system has no locks nothing is removed.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ def _lock_unused(path: Path) -> Optional[int]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a directory with all that is in it, also directories that were copied without a right to write."""
+    """Remove a directory with all that is in it, also directories that were copied without a right to
+    write."""
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         for directory, _, _ in os.walk(path):

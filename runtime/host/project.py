@@ -225,7 +225,7 @@ def _place(project_dir: Path) -> Path:
     """Return the whole path of a new project, without links and "..". Raises PlatformError."""
     if project_dir.parts and project_dir.parts[0].startswith("~"):
         raise PlatformError(
-            f"{project_dir} begins with {project_dir.parts[0]!r}, which only a shell replaces by a home directory.",
+            f"{project_dir} begins with {project_dir.parts[0]!r}, which a shell replaces, and nothing else.",
             f"Write the whole path: {Path(*project_dir.parts).expanduser()}"
             if project_dir.parts[0] == "~" and os.environ.get("HOME")
             else "Write the whole path.",

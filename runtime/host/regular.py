@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading files of a known kind and a bounded size.
 
-A named pipe blocks whoever opens it, a device has no end, and a file may be larger than the memory. So a file is
-opened without waiting, looked at, and only then read. What was looked at is what is read: the descriptor.
+A named pipe blocks whoever opens it, a device has no end, and a file may be larger than the memory. So a file
+is opened without waiting, looked at, and only then read. What was looked at is what is read: the descriptor.
 """
 
 from __future__ import annotations
@@ -48,5 +48,6 @@ def read_bytes(path: AnyPath, limit: int) -> bytes:
 
 
 def read_text(path: AnyPath, limit: int = MAX_TEXT_BYTES) -> str:
-    """Return the text of a regular file in UTF-8, with or without a mark in front. Raises OSError, ValueError."""
+    """Return the text of a regular file in UTF-8, with or without a mark in front. Raises OSError,
+    ValueError."""
     return read_bytes(path, limit).decode("utf-8-sig")

@@ -51,13 +51,13 @@ patience cost it."""
 
 
 DAMAGE_SEC: Final = 0.7
-"""How long an answer may still come after a damaged packet, and how long a packet may pause in its middle. A USB
-adapter delays bytes by 16 ms, and a busy machine by some 100 ms."""
+"""How long an answer may still come after a damaged packet, and how long a packet may pause in its middle. A
+USB adapter delays bytes by 16 ms, and a busy machine by some 100 ms."""
 
 SLOWEST_BYTES_SEC: Final = 960.0  # of a line at 9,600 baud
 NO_TEXT: Final = re.compile(rb"[\0\xc0\xc1\xf5-\xff]")
-"""Bytes that neither ASCII nor UTF-8 has. The head of a packet always has some: three bytes of its length, or of
-a number, are 0."""
+"""Bytes that neither ASCII nor UTF-8 has. The head of a packet always has some: three bytes of its length, or
+of a number, are 0."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Timeouts:
 class _Damage:
     """What came damaged while an answer was awaited.
 
-    A packet that was dropped does not come again, so the rest of the time would pass in vain. Three things are
-    seen: a packet with a wrong checksum or a wrong form, a packet that stops in its middle, and bytes outside
-    of packets that no text has: a packet whose start is gone. A firmware may print text of its own.
+    A packet that was dropped does not come again, so the rest of the time would pass in vain. Three things
+    are seen: a packet with a wrong checksum or a wrong form, a packet that stops in its middle, and bytes
+    outside of packets that no text has: a packet whose start is gone. A firmware may print text of its own.
     """
 
     def __init__(self, unframer: Unframer) -> None:
@@ -108,9 +108,10 @@ class _Damage:
 
     def found(self) -> str:
         """Return what came damaged, as the end of a sentence; empty for nothing."""
-        return self._broken() or (
-            f"a packet stopped {self._unframer.needed()} bytes before its end" if self._unframer.is_in_packet else ""
-        )
+        broken = self._broken()
+        if not broken and self._unframer.is_in_packet:
+            return f"a packet stopped {self._unframer.needed()} bytes before its end"
+        return broken
 
     def _broken(self) -> str:
         unframer = self._unframer

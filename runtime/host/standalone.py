@@ -31,8 +31,8 @@ def check_sizes(archive: ModelArchive, board: Board) -> None:
     limit = min(MAX_INPUT_BYTES, board.flash_bytes or MAX_INPUT_BYTES)
     if needed > limit:
         raise PlatformError(
-            f"The inputs of the model take {needed:,} bytes, and a standalone firmware of {board.name} can hold "
-            f"{limit:,} as constants.",
+            f"The inputs of the model take {needed:,} bytes, and a standalone firmware of {board.name} can "
+            f"hold {limit:,} as constants.",
             "Use project_type=host_driven, which sends them over the link, or a model with smaller inputs.",
         )
 
@@ -129,7 +129,8 @@ def _table_reader(kind: str) -> List[str]:
 
 
 def _bytes(data: bytes) -> List[str]:
-    """Return the initializer of an array: numbers, or a string where these would take the compiler minutes."""
+    """Return the initializer of an array: numbers, or a string where these would take the compiler
+    minutes."""
     if len(data) <= MAX_NUMBERS:
         rows = (data[start : start + BYTES_A_LINE] for start in range(0, len(data), BYTES_A_LINE))
         return ["{", *(f"    {', '.join(map(str, row))}," for row in rows), "};"]

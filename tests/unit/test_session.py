@@ -355,7 +355,10 @@ class TestEstablished:
     @pytest.mark.parametrize(
         ("damage", "words"),
         [
-            (lambda frame: frame[:-3] + bytes([frame[-3] ^ 1]) + frame[-2:], "1 packet with a wrong checksum"),
+            (
+                lambda frame: frame[:-3] + bytes([frame[-3] ^ 1]) + frame[-2:],
+                "1 packet with a wrong checksum",
+            ),
             (lambda frame: frame[:-1], "stopped 1 bytes before its end"),
             (lambda frame: frame[:3], "stopped"),
             (lambda frame: frame[:2] + b"\x7f" + frame[3:], "stopped"),
@@ -365,7 +368,17 @@ class TestEstablished:
             (lambda frame: b"\x7f" + frame[1:], "bytes outside of a packet"),
             (lambda frame: frame[5:], "bytes outside of a packet"),
         ],
-        ids=["flipped", "cut", "head only", "longer", "far longer", "escape", "no start", "other start", "tail"],
+        ids=[
+            "flipped",
+            "cut",
+            "head only",
+            "longer",
+            "far longer",
+            "escape",
+            "no start",
+            "other start",
+            "tail",
+        ],
     )
     def test_a_damaged_answer_ends_the_session_within_a_second(
         self, damage: Callable[[bytes], bytes], words: str
