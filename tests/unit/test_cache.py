@@ -4,6 +4,7 @@
 import fcntl
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -147,7 +148,7 @@ def test_an_entry_that_is_a_pipe_or_a_device_is_none(tmp_path):
 
 
 class TestSeveralUsers:
-    """Simulated where the tests are not run as root: another user is one with another number."""
+    """Another user is simulated: it takes root to have two."""
 
     def test_an_entry_of_another_user_is_not_used_and_that_is_said(self, tmp_path, monkeypatch):
         cache = Cache(tmp_path / "cache")
@@ -156,28 +157,40 @@ class TestSeveralUsers:
         assert content_of(cache, "k1", tmp_path) is None
         assert "another user" in cache.note and "MICROTVM_CACHE_DIR" in cache.note
 
-    @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
-    def test_each_has_a_directory_of_their_own_in_one_of_somebody_else(self, tmp_path):
+    def test_each_has_a_directory_of_their_own_in_one_of_somebody_else(self, tmp_path, monkeypatch):
         shared = tmp_path / "shared"
         shared.mkdir()
-        os.chown(shared, 4321, -1)
+        give_away(monkeypatch, shared)
         cache = Cache(shared)
         cache.publish("k1", library(tmp_path))
-        assert cache.directory == shared / "user-0"
+        assert cache.directory == shared / f"user-{os.getuid()}"
         assert cache.directory.stat().st_mode & 0o777 == 0o700
         assert content_of(Cache(shared), "k1", tmp_path) == b"!<arch>\n"
         assert str(cache.directory) in cache.note
 
-    @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
-    def test_one_that_is_made_to_look_like_ones_own_is_not_used(self, tmp_path):
+    def test_one_that_is_made_to_look_like_ones_own_is_not_used(self, tmp_path, monkeypatch):
         shared = tmp_path / "shared"
-        (shared / "user-0").mkdir(parents=True)
-        for directory in (shared, shared / "user-0"):
-            os.chown(directory, 4321, -1)
+        disguised = shared / f"user-{os.getuid()}"
+        disguised.mkdir(parents=True)
+        give_away(monkeypatch, shared, disguised)
         cache = Cache(shared)
         assert cache.directory is None and "is not used" in cache.note
         cache.publish("k1", library(tmp_path))
         assert content_of(cache, "k1", tmp_path) is None
+
+
+def give_away(monkeypatch, *paths):
+    """Let these paths look as if another user owned them; only root could do more."""
+    for name in ("stat", "lstat"):
+        real = getattr(Path, name)
+
+        def look(self, real=real, **options):
+            status = real(self, **options)
+            if self not in paths:
+                return status
+            return os.stat_result((*status[:4], status.st_uid + 1, *status[5:]))
+
+        monkeypatch.setattr(Path, name, look)
 
 
 def test_what_a_killed_process_has_begun_is_removed_and_what_a_running_one_writes_is_not(tmp_path):
