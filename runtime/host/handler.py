@@ -41,6 +41,12 @@ def _explains(method: Method) -> Method:
     return cast("Method", call)
 
 
+def _not_open() -> Exception:
+    from runtime.host.errors import TransportClosed
+
+    return TransportClosed("No transport to the device is open.", "Send open_transport first.")
+
+
 class PlatformHandler(server.ProjectAPIHandler):
     """Serves one platform directory, or one project generated from it.
 
@@ -132,7 +138,7 @@ class PlatformHandler(server.ProjectAPIHandler):
         from runtime.host.errors import TransportClosed, TransportTimeout
 
         if self._transport is None:
-            raise server.TransportClosedError()
+            raise server.TransportClosedError() from _not_open()
         try:
             return self._transport.read(n, timeout_sec)
         except TransportTimeout as error:
@@ -145,7 +151,7 @@ class PlatformHandler(server.ProjectAPIHandler):
         from runtime.host.errors import TransportClosed, TransportTimeout
 
         if self._transport is None:
-            raise server.TransportClosedError()
+            raise server.TransportClosedError() from _not_open()
         try:
             self._transport.write(data, timeout_sec)
         except TransportTimeout as error:
@@ -160,7 +166,7 @@ class PlatformHandler(server.ProjectAPIHandler):
         from runtime.host.transports.pipe import PipeTransport
 
         if self._transport is None:
-            raise server.TransportClosedError()
+            raise server.TransportClosedError() from _not_open()
         own = type(self)
         if (own.read_transport, own.write_transport) != (
             PlatformHandler.read_transport,
