@@ -40,6 +40,7 @@ LAUNCHERS = {
         '@echo off\r\nrem {mark}\r\n"{python}" "%~dp0microtvm_api_server.py" %*\r\n'
     ),
 }
+HEAD_BYTES = 4096
 # What a package is imported as, where that is not its name.
 MODULES = {"pyserial": "serial"}
 # What working in a checkout of the template leaves in runtime/.
@@ -80,9 +81,14 @@ def is_owners(path):
 def is_ours(build_file):
     """Whether this template wrote that build file."""
     return build_file.is_file() and any(
-        line.startswith(OURS)
-        for line in build_file.read_text(encoding="utf-8", errors="replace").splitlines()[:5]
+        line.startswith(OURS) for line in head_of(build_file).splitlines()[:5]
     )
+
+
+def head_of(path):
+    """The beginning of a file: it may be of any size."""
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES).decode("utf-8", "replace")
 
 
 def known_families(template):
@@ -99,7 +105,7 @@ def write_launchers(platform, python):
             words = text.format(mark=LAUNCHED_BY, python=python, sh=shlex.quote(python))
             path.write_bytes(words.encode("utf-8"))
             path.chmod(0o755)
-        elif path.is_file() and LAUNCHED_BY in path.read_text(encoding="utf-8", errors="replace"):
+        elif path.is_file() and LAUNCHED_BY in head_of(path):
             path.unlink()
 
 
@@ -170,6 +176,22 @@ def report(where, kept, rows):
     print("\nREADME.md there goes on from this point.")
 
 
+def explained(hook):
+    """The exit status of a hook. What the system or an odd file refuses it becomes a sentence."""
+    try:
+        return hook()
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        place = getattr(error, "filename", None)
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        print(
+            f"The platform is not whole: {ascii(str(place)) + ': ' if place else ''}{reason!a}. "
+            "Check that the directory may be written and that its disk is not full, then bake it again with "
+            "--overwrite-if-exists.",
+            file=sys.stderr,
+        )
+        return 1
+
+
 def main():
     """The exit status: 0, or 1 when the template is not whole."""
     # A path may hold what the console cannot show.
@@ -197,4 +219,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(explained(main))

@@ -27,6 +27,7 @@ BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 OURS = "# Builds the firmware of a project of the platform "
 # In every port/board.c.
 PORT_HEADER = "microtvm/platform.h"
+HEAD_BYTES = 65536
 
 UNQUOTABLE = ['"', "%", "{", "}"]
 
@@ -119,15 +120,25 @@ def is_foreign_port(path):
     """Whether it is a directory, not empty, whose C files are no functions of a board."""
     if path.is_symlink() or not path.is_dir() or not any(path.iterdir()):
         return False
-    sources = (file.read_text(encoding="utf-8", errors="replace") for file in path.glob("*.c"))
+    sources = (head_of(file) for file in path.glob("*.c") if file.is_file())
     return not any(PORT_HEADER in source for source in sources)
 
 
 def is_foreign_build_file(path):
     if not path.is_file():
         return is_there(path)
-    head = path.read_text(encoding="utf-8", errors="replace").splitlines()[:5]
-    return not any(line.startswith(OURS) for line in head)
+    return not any(line.startswith(OURS) for line in head_of(path).splitlines()[:5])
+
+
+def head_of(path):
+    """The beginning of a file: it may be of any size."""
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES).decode("utf-8", "replace")
+
+
+def is_pipe_or_device(path):
+    """Whether writing to it would wait, or go to a device."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 # (what the bake writes in the platform, whether the one that is there must stay, what it is)
@@ -153,12 +164,31 @@ def in_the_way(slug, family, build_system):
     """
     build_file = (BUILD_FILES[build_system], is_foreign_build_file, "is not a platform's")
     of_the_family = IN_THE_WAY_OF_CUSTOM if family == "custom" else ()
+    odd = [(path.name, is_pipe_or_device, "is a pipe or a device") for path in sorted(Path.cwd().iterdir())]
+    found = {}
+    for name, must_stay, what in (*IN_THE_WAY, *of_the_family, build_file, *odd):
+        if must_stay(Path(name)):
+            found.setdefault(name, what)
     return [
         f"platform_slug {slug!a} names a directory whose {name} {what}: "
         f"choose another, or move that {name} away."
-        for name, must_stay, what in (*IN_THE_WAY, *of_the_family, build_file)
-        if must_stay(Path(name))
+        for name, what in found.items()
     ]
+
+
+def explained(hook):
+    """The exit status of a hook. What the system or an odd file refuses it becomes a sentence."""
+    try:
+        return hook()
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        place = getattr(error, "filename", None)
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        print(
+            f"\nThe platform was not written: {ascii(str(place)) + ': ' if place else ''}{reason!a}. "
+            "Check that the directory may be read and written.\n",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def main():
@@ -174,4 +204,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(explained(main))

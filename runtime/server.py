@@ -348,12 +348,40 @@ def _log_of(error: Any) -> str:
     return str(getattr(error, "log", ""))
 
 
+_LONGEST_NAME = 80  # no name of ours is longer; a comparison takes quadratic time
+_LONGEST_SHOWN = 80  # of a value in a message
+_LONGEST_MESSAGE = 4_000
+_LONGEST_LOG = 200_000
+
+
+def printable(text: str) -> str:
+    """Return `text` with every control character but tab and line feed as an escape.
+
+    Text of archives, boards.json and devices goes through here before a terminal gets it: an escape sequence
+    would otherwise move its cursor or change its title. Directions of writing and lone surrogates are escaped
+    too.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1]
+        for letter in text.replace("\r\n", "\n")
+    )
+
+
+def shortened(text: str, longest: int = _LONGEST_SHOWN) -> str:
+    """Return the beginning of `text`, and dots where that is not all."""
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that offers the closest of `known`, and all of them when none is close."""
-    import difflib  # only a misspelling needs it
-
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = []
+    if len(name) <= _LONGEST_NAME:
+        import difflib  # only a misspelling needs it
+
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f'Did you mean "{close[0]}"?'
     return f"Known are: {', '.join(names)}."
@@ -365,11 +393,17 @@ def _shown(value: Any) -> str:
     name = names.get(type(value).__name__, type(value).__name__)
     if value is None:
         return name
+    if isinstance(value, str):
+        value = value[: _LONGEST_SHOWN + 1]
+    text = ""
     try:
-        text = json.dumps(value, default=repr)
+        for piece in json.JSONEncoder(default=repr).iterencode(value):
+            text += piece[: _LONGEST_SHOWN + 1]
+            if len(text) > _LONGEST_SHOWN:
+                break
     except RecursionError:
         return f"{name}, deeply nested"
-    return f"{name} {text}" if len(text) <= 80 else f"{name} {text[:80]}..."
+    return f"{name} {shortened(text)}"
 
 
 # ---------------------------------------------------------------------------------------------------- options
@@ -478,7 +512,9 @@ def coerce_options(
         name = given_name if given_name in by_name else OPTION_ALIASES.get(given_name, given_name)
         if name not in by_name:
             known = list(by_name) + [old for old, new in OPTION_ALIASES.items() if new in by_name]
-            raise OptionError(f'no project option is called "{given_name}".', did_you_mean(given_name, known))
+            raise OptionError(
+                f'no project option is called "{shortened(given_name)}".', did_you_mean(given_name, known)
+            )
         value = coerce_option(by_name[name], raw)
         if name in values and values[name] != value:
             raise OptionError(
@@ -714,10 +750,15 @@ def request_id(request: Json) -> Union[str, int, float, None]:
     given = request.get("id")
     if isinstance(given, float):
         return given if math.isfinite(given) else None
-    return given if isinstance(given, (str, int)) and not isinstance(given, bool) else None
+    if isinstance(given, str):
+        return given if len(given) <= _LONGEST_ID else None
+    if isinstance(given, int) and not isinstance(given, bool):
+        return given if abs(given) < 10**_LONGEST_ID else None
+    return None
 
 
 _LONGEST_SEC = 1e12  # longer times, and 1e999, are a mistake; null is for ever
+_LONGEST_ID = 1_000  # characters, or digits: an id is repeated in the reply
 
 
 def _is_text(value: Any) -> bool:
@@ -733,7 +774,7 @@ def _is_object_or_null(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and value >= 0 and not isinstance(value, bool)
+    return isinstance(value, int) and 0 <= value <= MAX_LINE_BYTES and not isinstance(value, bool)
 
 
 def _is_timeout(value: Any) -> bool:
@@ -759,7 +800,7 @@ METHODS: Dict[str, Tuple[Tuple[str, Callable[[Any], bool], str], ...]] = {
     "flash": (_OPTIONS,),
     "open_transport": (_OPTIONS,),
     "close_transport": (),
-    "read_transport": (("n", _is_count, "a whole number, 0 or more"), _TIMEOUT),
+    "read_transport": (("n", _is_count, f"a whole number from 0 to {MAX_LINE_BYTES}"), _TIMEOUT),
     "write_transport": (("data", _is_text, "base85 text"), _TIMEOUT),
     "lend_transport": (("socket", *_TEXT),),
 }
@@ -827,6 +868,8 @@ class ProjectAPIServer:
         self._handler = handler
         self._log: Optional[Callable[..., None]] = None
         self._early = bytearray()  # bytes of the device that no read_transport has answered yet
+        self.broken = ""
+        """Why a server that serves no more could not read or write; empty where its client has left."""
         # Each answers the JSON text of the result.
         self._answers: Dict[str, Callable[..., str]] = {
             "server_info_query": self._server_info_query,
@@ -855,6 +898,9 @@ class ProjectAPIServer:
             line = read_line(self._read_file, MAX_LINE_BYTES)
         except JSONRPCError as error:
             return self._send(_error_line(None, error.to_json()))
+        except OSError as error:
+            self.broken = f"no request can be read: {error.strerror or error}"
+            return False
         if not line:
             return False
         if self._log:
@@ -870,11 +916,16 @@ class ProjectAPIServer:
             method, values = check_request(request)
         except JSONRPCError as error:
             return _error_line(reply_id, error.to_json())
+        except MemoryError:
+            too_large = JSONRPCError(ErrorCode.INVALID_REQUEST, "request: it does not fit into memory")
+            return _error_line(None, too_large.to_json())
         try:
             result = self._answers[method](*values)
         except Stop:
             raise
         except (Exception, SystemExit) as error:  # a handler's tool may call sys.exit()
+            if self._log:
+                self._log("%s", "".join(_traceback_lines(error)))
             return _failure_line(reply_id, error, method)
         shown_id = (
             str(reply_id) if type(reply_id) is int else json.dumps(reply_id)
@@ -888,6 +939,9 @@ class ProjectAPIServer:
         try:
             write_all(self._write_file, reply.encode("ascii"))
         except BrokenPipeError:
+            return False
+        except OSError as error:  # such as a full disk, where the replies go to a file
+            self.broken = f"a reply cannot be written: {error.strerror or error}"
             return False
         return True
 
@@ -955,7 +1009,7 @@ class ProjectAPIServer:
         """n bytes of the device. Those that came before a timeout are kept for the next read."""
         early = self._early
         deadline = None if timeout_sec is None else time.monotonic() + timeout_sec
-        remaining = timeout_sec
+        remaining = None if timeout_sec is None else max(0.0, timeout_sec)
         while len(early) < n:
             piece = self._handler.read_transport(n - len(early), remaining)
             if not isinstance(piece, (bytes, bytearray, memoryview)):
@@ -981,7 +1035,7 @@ class ProjectAPIServer:
             raise JSONRPCError(
                 ErrorCode.INVALID_PARAMS, f"write_transport: parameter data: want base85 text, got {error}"
             ) from None
-        self._handler.write_transport(decoded, timeout_sec)
+        self._handler.write_transport(decoded, None if timeout_sec is None else max(0.0, timeout_sec))
         return "null"
 
     def _lend_transport(self, socket: str) -> str:
@@ -1008,6 +1062,10 @@ def _option_reply(option: Any) -> Json:
 
 
 def _error_line(reply_id: Union[str, int, float, None], error: Json) -> str:
+    error = {**error, "message": printable(shortened(error["message"], _LONGEST_MESSAGE))}
+    data = error["data"]
+    if isinstance(data, dict) and isinstance(data.get("traceback"), str):
+        error["data"] = {**data, "traceback": printable(data["traceback"][-_LONGEST_LOG:])}
     try:
         body = json.dumps(error)
     except (TypeError, ValueError):  # a handler's own data that JSON cannot carry
@@ -1262,6 +1320,7 @@ class _StopOnSignals:
 
 Arguments = collections.namedtuple("Arguments", ("read_fd", "write_fd", "debug"))
 
+_MOST_DIGITS = 9  # of a file descriptor, which is a C int
 _USAGE = "usage: microtvm_api_server.py --read-fd N --write-fd N [--debug]\n"
 
 
@@ -1282,7 +1341,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         if name in ("--read-fd", "--write-fd"):
             if not equals:
                 value = words.pop(0) if words else ""
-            if not (value.isascii() and value.isdigit()):
+            if not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
                 raise _usage_error(f"{name}: want the number of a file descriptor, got {_shown(value)}")
             numbers[name] = int(value)
         elif word == "--debug":
@@ -1299,8 +1358,15 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
 
 
 def _usage_error(sentence: str) -> SystemExit:
-    sys.stderr.write(f"microtvm_api_server.py: {sentence}\n{_USAGE}")
+    _complain(f"{sentence}\n{_USAGE.rstrip()}")
     return SystemExit(2)
+
+
+def _complain(sentence: str) -> None:
+    try:  # noqa: SIM105  contextlib is not imported here
+        sys.stderr.write(printable(f"microtvm_api_server.py: {sentence}\n"))
+    except (AttributeError, OSError, ValueError):  # missing, full or closed: nobody reads it
+        pass
 
 
 def _open_fd(name: str, fd: int, mode: str) -> BinaryIO:
@@ -1308,8 +1374,8 @@ def _open_fd(name: str, fd: int, mode: str) -> BinaryIO:
         file = io.FileIO(fd, mode)
         os.set_blocking(fd, True)
         os.set_inheritable(fd, False)  # a child that held our end would hide from the client that we are gone
-    except OSError as error:
-        raise _usage_error(f"{name} {fd}: {error.strerror}") from None
+    except (OSError, OverflowError, ValueError) as error:
+        raise _usage_error(f"{name} {fd}: {getattr(error, 'strerror', None) or error}") from None
     return file
 
 
@@ -1395,4 +1461,6 @@ def main(handler: ProjectAPIHandler, argv: Optional[Sequence[str]] = None) -> No
                 if stop_watching:
                     stop_watching()
                 end_children(spared)
-        _leave(signals.exit_status)
+        if server.broken and not signals.exit_status:
+            _complain(server.broken)
+        _leave(signals.exit_status or bool(server.broken))

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 from types import FrameType
-from typing import Optional
+from typing import Final, Optional
 
 from runtime.host.tools import how_to_install_packages
 from runtime.server import child_processes, end_children
+
+SIZE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 
 
 def run() -> None:
@@ -19,6 +22,9 @@ def run() -> None:
 
     Whatever ends it, also Ctrl-C just when a tool or a device is being started, no child of it is left.
     """
+    for name in ("COLUMNS", "LINES"):  # a terminal of no width would show nothing, and no error either
+        if not SIZE.fullmatch(os.environ.get(name, "80")):
+            del os.environ[name]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
@@ -27,13 +33,18 @@ def run() -> None:
             signal.signal(number, _stop)
     spared = frozenset(child_processes(os.getpid()))
     try:
-        from runtime.host import commands_ports, commands_serve, commands_tvm  # noqa: F401 (they are commands)
+        from runtime.host import (  # noqa: F401 (they are commands)
+            commands_clean,
+            commands_ports,
+            commands_serve,
+            commands_tvm,
+        )
         from runtime.host.cli import main
 
         main(prog_name="python -m runtime.host")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("runtime"):
-            raise
+            raise  # a fault of ours
         sys.exit(
             f"error: The Python package {error.name} is not installed; the command line needs it.\n"
             f"next:  {how_to_install_packages()}"

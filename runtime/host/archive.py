@@ -41,6 +41,7 @@ from runtime.host.model_facts import (
 )
 from runtime.host.model_signature import Contradiction, Texts, inputs_of, outputs_of
 from runtime.host.model_tensors import Declared, TensorSpec, UnknownOrder
+from runtime.host.tensor import MAX_TENSOR_BYTES, check_tensor
 from runtime.host.unpack import MODEL_ARCHIVE, TarFiles, read_tar, write_files
 
 __all__ = ["SUPPORTED_VERSIONS", "CInterface", "ModelArchive", "TensorSpec"]
@@ -236,7 +237,9 @@ class ModelArchive:
         if self.style == "operator":
             return []
         try:
-            return read(self._texts)
+            return [self._checked(spec) for spec in read(self._texts)]
+        except ValueError as error:
+            self._refuse(f"declares what no device has as {kind}: {str(error)[:200]}")
         except UnknownOrder as error:
             self._refuse(
                 f"does not tell which of its {kind}s is which: "
@@ -247,6 +250,16 @@ class ModelArchive:
             self._refuse(error.what, f"Give each {kind} a name of its own, and export the model again.")
         except LookupError as error:
             self._refuse(f"does not say the type and size of {kind} {error.args[0]!r}")
+
+    def _checked(self, spec: TensorSpec) -> TensorSpec:
+        """Raise ArchiveError for a tensor of a type or size that no device has."""
+        try:
+            check_tensor(spec.dtype, spec.shape)
+        except ValueError as error:
+            self._refuse(f"declares {error} as {spec.name[:80]!r}")
+        if spec.size_bytes > MAX_TENSOR_BYTES:
+            self._refuse(f"declares {spec.size_bytes:,} bytes for the tensor {spec.name[:80]!r}")
+        return spec
 
     @cached_property
     def functions(self) -> Dict[str, Function]:
@@ -463,7 +476,8 @@ class ModelArchive:
         if not isinstance(shape, list) or not all(type(extent) is int and extent >= 0 for extent in shape):
             self._refuse(f"has a metadata.json in which argument {name[:80]!r} has no shape")
         dtype = self._dtype(entry, name)
-        return TensorSpec(name, dtype, tuple(shape), self._size(entry, "size_bytes"), c_identifier(name))
+        size = self._size(entry, "size_bytes")
+        return self._checked(TensorSpec(name, dtype, tuple(shape), size, c_identifier(name)))
 
     # The texts that know order and shapes.
 

@@ -119,9 +119,10 @@ def _own_port(platform_directory: Path, board: Board) -> List[str]:
 
 
 def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> str:
-    path = platform_directory / PORTS / part / f"{kind}.c"
-    if not path.is_file():
-        known = sorted(other.stem for other in path.parent.glob("*.c"))
+    folder = platform_directory / PORTS / part
+    path = folder / f"{kind}.c"
+    known = sorted(other.stem for other in folder.glob("*.c"))
+    if kind not in known:
         raise BoardError(
             f"boards.json: board {board.name!r}: {part}.kind is {kind!r}.", server.did_you_mean(kind, known)
         )
@@ -136,6 +137,12 @@ def _check_told(board: Board, part: str, driver: Path) -> None:
     source = driver.read_text(encoding="utf-8")
     asked = re.findall(rf"\bBOARD_{part.upper()}_(\w+)", source)
     optional = re.findall(rf"^#if.*\bBOARD_{part.upper()}_(\w+)", source, re.MULTILINE)
+    for key in told:
+        if key != "kind" and key.upper() not in asked:
+            raise BoardError(
+                f"boards.json: board {board.name!r}: the {part} {told['kind']!r} has no field {key!r}.",
+                server.did_you_mean(key, {each.lower() for each in asked}) if asked else "Leave it out.",
+            )
     for name in dict.fromkeys(each.lower() for each in asked if each not in optional):
         if not isinstance(told.get(name), int):
             raise BoardError(
@@ -169,12 +176,19 @@ def _board_h(board: Board) -> str:
         "",
         "/* Register writes before the UART is enabled: ADDRESS, CLEAR, SET, BITS of each. */",
         "#define BOARD_SETUP(write) \\",
-        *(f"  write({_write(step)}) /* {step.why.replace('*/', '')} */ \\" for step in board.setup),
+        *(f"  write({_write(step)}) /* {c_comment(step.why)} */ \\" for step in board.setup),
         "",
     ]
     if board.restart is not None:
         lines += [f"#define BOARD_RESTART(write) write({_write(board.restart)})", ""]
     return "\n".join([*lines, "#endif", ""])
+
+
+def c_comment(text: str) -> str:
+    """Return text that can stand in a comment of C: plain ASCII on one line that neither ends the comment nor
+    looks like the beginning of one."""
+    plain = "".join(letter if " " <= letter <= "~" and letter != "\\" else "?" for letter in text)
+    return re.sub(r"([*/])(?=[*/])", r"\1 ", plain)
 
 
 def _write(step: RegisterWrite) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 FLASH_ALIGNMENT: Final = 256  # of the table of interrupt vectors
 RAM_ALIGNMENT: Final = 16  # of a stack
+MOST_INTERRUPTS: Final = 4096
+FASTEST_BAUD: Final = 100_000_000
 SLOWEST_HZ: Final = 10_000
 FASTEST_HZ: Final = 10_000_000_000
 
@@ -83,6 +85,16 @@ def _uart_aligned(board: Board) -> Wrong:
     return f"'uart.address' is {board.uart.address:#x}.", "want a multiple of 4: its first register."
 
 
+def _uart_numbers(board: Board) -> Wrong:
+    if board.uart is None:
+        return None
+    if board.uart.interrupt > MOST_INTERRUPTS:
+        return f"'uart.interrupt' is {board.uart.interrupt:,}.", f"want 0 to {MOST_INTERRUPTS:,}."
+    if board.uart.baud > FASTEST_BAUD:
+        return f"'uart.baud' is {board.uart.baud:,}.", f"want at most {FASTEST_BAUD:,}."
+    return None
+
+
 def _clocks(board: Board) -> Wrong:
     clocks = [("clock_hz", board.clock_hz)]
     if board.uart is not None:
@@ -112,6 +124,7 @@ _RULES: Final[Tuple[Callable[[Board], Wrong], ...]] = (
     _apart,
     _stack_fits,
     _uart_aligned,
+    _uart_numbers,
     _clocks,
     _writes,
 )

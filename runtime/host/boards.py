@@ -19,6 +19,7 @@ from runtime import server
 from runtime.host.board_rules import broken_rule
 from runtime.host.errors import BoardError
 from runtime.host.fields import Field, WrongField, address, count, flag, number, one_of, read_fields, text
+from runtime.host.regular import NotRegular, read_text
 from runtime.host.transports.resets import RESETS
 
 SCHEMA_VERSION: Final = 1
@@ -29,6 +30,8 @@ BARE_METAL: Final = ("cortex_m", "riscv")  # ports whose entries must describe t
 CUSTOM: Final = "custom"  # the port that an owner writes, in the platform's own port/
 PROCESS: Final = "process"  # the transport of a board that is a program of this machine
 EMULATOR: Final = "qemu"  # the runner that starts an emulated board
+DETAIL: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+RUNNER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 USB_ID: Final = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 FEWEST_STACK_BYTES: Final = 2048
 
@@ -158,15 +161,24 @@ def _uart(value: Any) -> Uart:
 def _kind_and_more(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         raise ValueError('want an object with a "kind"')
-    return {
-        key: address(item) if isinstance(item, str) and item.startswith("0x") else item
-        for key, item in value.items()
-    }
+    return {key: _detail(key, item) for key, item in value.items()}
+
+
+def _detail(key: str, item: Any) -> Any:
+    """Reads one field of a timer or an interrupt controller: its kind is a name, the others are numbers, and
+    each becomes a macro of board.h. Which ones there are is known by the drivers."""
+    if not DETAIL.fullmatch(key):
+        raise ValueError(f"{server.shortened(key)!r} cannot be one of its fields")
+    if key == "kind":
+        return text(item)
+    return address(item) if isinstance(item, str) else number(item)
 
 
 def _runners(value: Any) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
         raise ValueError("want an object: the name of each flash tool and an object of what it needs")
+    if not all(RUNNER_NAME.fullmatch(name) for name in value):
+        raise ValueError("want names of flash tools of letters, digits, _ . and -")
     return value
 
 
@@ -229,22 +241,25 @@ USUAL_TIMER: Final[Mapping[str, Mapping[str, Any]]] = {"cortex_m": {"kind": "sys
 def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
     """Read boards.json at path; its order is kept. Raises BoardError naming the entry and the field."""
     try:
-        # An API server's start does without pathlib. Some editors put a mark in front of UTF-8.
-        with open(path, encoding="utf-8-sig") as file:  # noqa: PTH123
-            document = json.load(file, object_pairs_hook=_without_doubles)
+        document = json.loads(read_text(path), object_pairs_hook=_without_doubles)
     except OSError as error:
         raise BoardError(
-            f"{path} cannot be read: {error.strerror or error}.",
+            f"{path} cannot be read: it {error.strerror}."
+            if isinstance(error, NotRegular)
+            else f"{path} cannot be read: {error.strerror or error}.",
             "It came with the platform: restore it, or bake the platform again.",
         ) from error
     except WrongField as error:
         raise BoardError(f"{path}: {error.what}", error.next_step) from None
     except (ValueError, RecursionError) as error:
-        raise BoardError(f"{path} is not JSON: {error}.", "Mend the line that it names.") from error
+        raise BoardError(
+            f"{path} is not JSON: {server.shortened(str(error), 200)}.", "Mend the line that it names."
+        ) from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA_VERSION:
         found = document.get("schema") if isinstance(document, dict) else document
         raise BoardError(
-            f'{path} has schema {found!r}; want {{"schema": {SCHEMA_VERSION}, "boards": {{...}}}}.',
+            f"{path} has schema {server.shortened(repr(found))}; "
+            f'want {{"schema": {SCHEMA_VERSION}, "boards": {{...}}}}.',
             "Use the boards.json that came with this platform's runtime/.",
         )
     entries = document.get("boards")
@@ -267,22 +282,24 @@ def choose_board(boards: Dict[str, Board], name: Optional[str]) -> Board:
         return next(board for board in boards.values() if board.default)
     if name in boards:
         return boards[name]
-    raise BoardError(f"There is no board {name!r}.", server.did_you_mean(name, boards))
+    raise BoardError(f"There is no board {server.shortened(name)!r}.", server.did_you_mean(name, boards))
 
 
 def _without_doubles(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     """A JSON object, in which no name may stand twice: the last would win without a word."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise WrongField(f"{double!r} is there twice in one object.", "Give one of them another name.")
+    result: Dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
+            raise WrongField(
+                f"{server.shortened(name)!r} is there twice in one object.", "Give one of them another name."
+            )
+        result[name] = value
     return result
 
 
 def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
     def refuse(what: str, next_step: str) -> BoardError:
-        return BoardError(f"{path}: board {name!r}: {what}", next_step)
+        return BoardError(f"{path}: board {server.shortened(name)!r}: {what}", next_step)
 
     if not isinstance(entry, dict):
         raise refuse("is not an object.", f"Give it the fields {', '.join(FIELDS)}.")

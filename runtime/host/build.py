@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import Dict, Final, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
+from runtime import server
 from runtime.host import sources
 from runtime.host.bare_metal import BOARD_DIRECTORY, OWN_PORT
 from runtime.host.cache import Cache, Digest
@@ -29,6 +30,7 @@ from runtime.host.lock import exclusive
 from runtime.host.own_build import own_build_argv
 from runtime.host.platform import API_SERVER, BUILD_FILES
 from runtime.host.project import BUILD_DIRECTORY, Project
+from runtime.host.regular import read_text
 from runtime.host.size import largest, part_sizes
 from runtime.host.tools import ToolResult, find_tool, run_tool
 
@@ -47,7 +49,12 @@ COMPILER_ENVIRONMENT: Final = (
     *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH"),
     *("COMPILER_PATH", "GCC_EXEC_PREFIX"),
 )
-MAKES_OWN: Final = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+# What make and CMake read of it on their own, which would change what is built: MAKEFILES names more of them.
+MAKES_OWN: Final = ("MAKEFLAGS", "GNUMAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKEFILES", "MAKE")
+CMAKES_OWN: Final = ("CMAKE_", "VERBOSE", "DESTDIR")  # beginnings of names
+# What an owner sets for a build, though the build files mention it. All else that they mention is theirs.
+FOR_THE_BUILD: Final = frozenset({*COMPILER_ENVIRONMENT, "LDFLAGS", "CC", "CXX", "PATH", "HOME", "TMPDIR"})
+VARIABLE: Final = re.compile(r"\$[({](\w+)")
 LINK_MAP: Final = "firmware.map"  # in <project>/build, beside the firmware
 TOO_LARGE: Final = "overflowed by"  # says GNU ld, and writes the link map all the same
 STAGE_WORDS: Final = {
@@ -71,7 +78,7 @@ UNDEFINED: Final = re.compile(r"undefined reference to [`'\"]([^'`\"\n]+)")
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*[mK]")
 OTHER_ERROR: Final = re.compile(
     r"^.*(?:undefined reference to .+|multiple definition of .+|overflowed by .+|CMake Error.*|"
-    r"cannot find .+|No rule to make target .+| error: .+)$",
+    r"cannot find .+|.+: file (?:format )?not recognized.*|No rule to make target .+| error: .+)$",
     re.MULTILINE,
 )
 
@@ -89,6 +96,7 @@ class BuildReport(NamedTuple):
 
     firmware: Path
     stages: List[Stage]
+    note: str = ""  # what to tell about the cache
 
 
 def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = None) -> BuildReport:
@@ -116,7 +124,7 @@ def build(project: Project, *, verbose: bool = False, cache: Optional[Cache] = N
         if not project.settings["config"]["LINKER_SCRIPT"]:  # the linker holds its limits itself
             _check_memory(project)
         _write_report(directory, stages)
-    return BuildReport(project.firmware, stages)
+    return BuildReport(project.firmware, stages, cache.note)
 
 
 def link_map(project: Project) -> Optional[Path]:
@@ -174,8 +182,10 @@ def find_cxx_compiler(cross: str = "") -> str:
 def _make_empty(directory: Path) -> None:
     if directory.is_symlink():
         directory.unlink()
-    elif directory.exists():
+    elif directory.is_dir():
         shutil.rmtree(directory)
+    elif directory.exists():
+        directory.unlink()
     directory.mkdir()
 
 
@@ -314,13 +324,26 @@ class _CMake:
 
 def _run_stage(stage: str, argv: List[str], directory: Path, verbose: bool, **variables: str) -> float:
     # A make that started us has options and a job server that are not meant for ours.
-    env = {name: value for name, value in os.environ.items() if name not in MAKES_OWN}
+    env = _environment(directory)
     result = run_tool(argv, cwd=directory, timeout_sec=TIMEOUT_SEC, env={**env, **variables})
     if verbose:
-        print(f"$ {result.command}\n{result.output}", end="", file=sys.stderr)
+        print(server.printable(f"$ {result.command}\n{result.output}"), end="", file=sys.stderr)
     if result.exit_code != 0 or result.timed_out:
         raise _build_error(stage, result, directory)
     return result.seconds
+
+
+def _environment(directory: Path) -> Dict[str, str]:
+    """Return the environment of a build: without what changes make or CMake, and without variables that the
+    Makefile uses for itself, which make would take from there."""
+    makefile = directory / BUILD_FILES["make"]
+    mentioned = set(VARIABLE.findall(read_text(makefile))) if makefile.is_file() else set()
+    own = mentioned - FOR_THE_BUILD
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in MAKES_OWN and name not in own and not name.startswith(CMAKES_OWN)
+    }
 
 
 def _build_error(stage: str, result: ToolResult, directory: Path) -> BuildError:
@@ -363,7 +386,7 @@ def _cache_names(project: Project, compiler: str) -> Dict[str, str]:
     root = project.directory
     device = root / "runtime" / "device"
     build_system = project.platform.build_system
-    config = (root / sources.CONFIGS[build_system][0]).read_text(encoding="utf-8").splitlines()
+    config = read_text(root / sources.CONFIGS[build_system][0]).splitlines()
     common = Digest()
     common.add(*_compiler_identity(compiler, root))
     if project.has_own_crt:

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import importlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Callable, Final, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from runtime.host.bare_metal import port_config
 from runtime.host.boards import CUSTOM, EMULATOR, PROCESS, Board, choose_board
 from runtime.host.build import build, find_compiler
-from runtime.host.errors import DeviceError, PlatformError, ToolMissing, explained
+from runtime.host.errors import DeviceError, PlatformError, ToolMissing, explained, is_input_error
 from runtime.host.flash import OWN_COMMAND, flash, flash_commands
+from runtime.host.leftovers import CHECK, scratch_directory, temporary_directory
 from runtime.host.link import run_standalone, wants_emulator
 from runtime.host.open_items import open_items
 from runtime.host.platform import API_SERVER, Platform
@@ -76,8 +76,8 @@ def run_checks(
     if not complete:
         return
     still_open = open_items(platform, bench.board, **attached)
-    with tempfile.TemporaryDirectory(prefix="microtvm-check-") as scratch:
-        trial = _Trial(platform, Path(scratch), verbose, options or {}, attached)
+    with scratch_directory(temporary_directory(), CHECK) as scratch:
+        trial = _Trial(platform, scratch, verbose, options or {}, attached)
         steps = [
             ("project", trial.take_project),
             ("build", trial.build),
@@ -103,9 +103,9 @@ def run_checks(
 def _try(what: str, action: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(what, action())
-    except PlatformError as error:
-        return CheckResult(what, "", error)
-    except OSError as error:
+    except Exception as error:
+        if not isinstance(error, PlatformError) and not is_input_error(error):
+            raise  # a fault of ours
         return CheckResult(what, "", explained(error))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import itertools
 import re
 import shlex
 import sys
@@ -18,7 +19,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tupl
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+from rich.text import Span, Text
 
 from runtime import server
 from runtime.host import build as builder
@@ -27,7 +28,8 @@ from runtime.host import flash as flasher
 from runtime.host.about import read_usage
 from runtime.host.cache import Digest
 from runtime.host.crt import chosen_crt
-from runtime.host.errors import PlatformError, explained
+from runtime.host.errors import PlatformError, explained, traceback_of
+from runtime.host.leftovers import remove_leftovers, temporary_directory
 from runtime.host.options import project_options
 from runtime.host.platform import BUILD_FILES, PROJECT_FILE, Platform, load_platform
 from runtime.host.project import (
@@ -37,11 +39,35 @@ from runtime.host.project import (
     find_or_generate,
     load_project,
 )
+from runtime.host.unpack import check_file
 
 # Lines are left to the terminal to wrap, so that a path can be copied; what is printed is text, not markup.
 PLAIN: Dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
-out = Console(**PLAIN)
-err = Console(stderr=True, **PLAIN)
+
+
+class Terminal(Console):
+    """Prints text of archives, boards.json and devices without what a terminal would obey."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*map(_harmless, objects), **options)
+
+
+def _harmless(shown: Any) -> Any:
+    """Return text, or text with styles, with its control characters as escapes; anything else as it is."""
+    if isinstance(shown, str):
+        return server.printable(shown)
+    if not isinstance(shown, Text) or server.printable(shown.plain) == shown.plain:
+        return shown
+    pieces = [server.printable(letter) for letter in shown.plain]
+    starts = [0, *itertools.accumulate(map(len, pieces))]
+    spans = [Span(starts[span.start], starts[span.end], span.style) for span in shown.spans]
+    return Text("".join(pieces), shown.style, spans=spans, end=shown.end)
+
+
+out = Terminal(**PLAIN)
+err = Terminal(stderr=True, **PLAIN)
+LONGEST_SENTENCE = 4_000  # characters: a name in it may have any length
+VERBOSE = "runtime.host.verbose"  # in the metadata of click's context
 
 # Project options that the command line spells another way.
 OWN_SWITCHES = {
@@ -50,6 +76,7 @@ OWN_SWITCHES = {
     "port": "--port of flash, run, bench and size",
     "baud_rate": "--baud-rate of flash, run, bench and size",
 }
+PROJECTS = "projects"  # of a platform: those that the command line generates
 FILE_OPTIONS = ("extra_files_tar", "standalone_input")
 LONGEST_STEM = 40
 
@@ -70,16 +97,20 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except PlatformError as error:
-            failure = error
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read our output has gone; click knows what to do
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # a wrong command line, or its end
+        except ModuleNotFoundError:
+            raise  # __main__.py says what to install
+        except Exception as error:
+            if getattr(error, "errno", None) == errno.EPIPE:  # the reader of our output has gone; click ends
                 raise
-            failure = explained(error)
+            failure = error
         except KeyboardInterrupt:
             err.print("Stopped.")
             sys.exit(130)
-        show_error(failure)
+        show_error(explained(failure))
+        if ctx.meta.get(VERBOSE):
+            err.print(Text(traceback_of(failure).rstrip(), "dim"))
         sys.exit(1)
 
 
@@ -97,7 +128,21 @@ class ProjectCommand(click.Command):
                 formatter.write_dl(rows)
 
 
+def _note_verbose(ctx: click.Context, _parameter: click.Parameter, is_verbose: bool) -> bool:
+    """Remember -v for a failure."""
+    if is_verbose:
+        ctx.meta[VERBOSE] = True
+    return is_verbose
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-v",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_verbose,
+    help="Show where in the host tools an unexpected failure happened.",
+)
 def main() -> None:
     """Build, flash, run and measure models with this platform.
 
@@ -108,8 +153,8 @@ def main() -> None:
 
 def show_error(error: PlatformError) -> None:
     """Print what happened, what to do next, and the log that belongs to it."""
-    err.print(Text.assemble(("error: ", "bold red"), error.what))
-    err.print(Text.assemble(("next:  ", "bold"), error.next_step))
+    err.print(Text.assemble(("error: ", "bold red"), server.shortened(error.what, LONGEST_SENTENCE)))
+    err.print(Text.assemble(("next:  ", "bold"), server.shortened(error.next_step, LONGEST_SENTENCE)))
     if error.log:
         err.print(Text(error.log.rstrip(), "dim"))
 
@@ -134,19 +179,22 @@ def project_for(model: Optional[Path], project_dir: Optional[Path], assignments:
             "This directory is a platform: it needs a model archive to work on.",
             f"Name one, for example: python -m runtime.host run {checks.BUNDLED_MODEL}",
         )
-    if not model.is_file():
+    if not model.exists():
         raise PlatformError(
             f"There is no file {model}.", f"Check the path; a model to try is {checks.BUNDLED_MODEL}."
         )
+    check_file(model)
     options = parse_options(platform, assignments)
-    place = project_dir or platform.directory / "projects" / _project_name(platform, model, options)
+    remove_leftovers(platform.directory / PROJECTS)
+    remove_leftovers(temporary_directory())
+    place = project_dir or platform.directory / PROJECTS / _project_name(platform, model, options)
     if project_dir is not None and (place / PROJECT_FILE).exists():
         raise PlatformError(
             f"{project_dir} is a project already.",
             f"Work on it from inside, without MODEL.tar (cd {shlex.quote(str(project_dir))}), or name "
             "another directory.",
         )
-    find_or_generate(platform, model, place.resolve(), options)
+    find_or_generate(platform, model, place, options)
     return load_project(load_platform(place))
 
 
@@ -187,7 +235,7 @@ def _project_name(platform: Platform, model: Path, options: Dict[str, Any]) -> s
     digest = Digest()
     digest.add(repr(sorted(options.items())))
     for file in (model, *(Path(options[name]) for name in FILE_OPTIONS if options[name])):
-        digest.add_files(file.parent, [file])
+        digest.add_files(file.parent, [file])  # of a bounded size
     crt = chosen_crt(options["crt"], options["standalone_crt_dir"])
     if crt is not None:
         digest.add(crt.key())
@@ -208,7 +256,11 @@ def _project_name(platform: Platform, model: Path, options: Dict[str, Any]) -> s
 def verbose_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """-v of the commands that run other programs."""
     return click.option(
-        "-v", "--verbose", is_flag=True, help="Print every command that is run, with its output."
+        "-v",
+        "--verbose",
+        is_flag=True,
+        callback=_note_verbose,
+        help="Print every command that is run, with its output.",
     )(function)
 
 
@@ -361,6 +413,8 @@ def build(project: Project, verbose: bool) -> None:
     report = builder.build(project, verbose=verbose)
     for stage in report.stages:
         out.print(f"{stage.name:10} {'from the cache' if stage.cached else f'{stage.seconds:.2f} s'}")
+    if report.note:
+        out.print(f"cache      {report.note}")
     out.print(f"project    {project.directory}")
     out.print(f"firmware   {report.firmware}")
 
@@ -420,7 +474,7 @@ def run(
                 f"Change {project.directory / 'src' / 'model_input.c'}, or use project_type=host_driven.",
             )
         _bring_up(project, verbose, attached)
-        sys.stdout.write(link.run_standalone(project, **attached))
+        sys.stdout.write(server.printable(link.run_standalone(project, **attached)))
         return
     from runtime.host import tensors
     from runtime.host.device import running_model

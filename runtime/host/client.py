@@ -40,6 +40,9 @@ SERVER: Final = "microtvm_api_server.py"
 GRACE_SEC: Final = 5.0
 """What the server gets to end itself and its children, and again after SIGTERM."""
 
+MAX_REPLY_BYTES: Final = 128 << 20
+"""The longest reply that is taken: a read of what a request can hold, in base85."""
+
 READ_BYTES: Final = 1 << 16
 """One read takes all that a pipe of default size can hold."""
 
@@ -110,7 +113,7 @@ class ApiConnection:
         reply = self.call("open_transport", {"options": dict(options or {})})
         try:
             return Timeouts(**{name: float(value) for name, value in reply["timeouts"].items()})
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
             raise self._odd_reply(repr(reply)) from error
 
     def read_transport(self, count: int, timeout_sec: Optional[float]) -> bytes:
@@ -177,7 +180,7 @@ class ApiConnection:
             if reply["id"] == number and "error" not in reply:
                 return reply["result"]
             error = reply["error"]
-        except (ValueError, KeyError, TypeError) as problem:
+        except (ValueError, LookupError, TypeError, RecursionError) as problem:
             raise self._odd_reply(line.decode("utf-8", "replace")) from problem
         raise self._failure(method, error)
 
@@ -200,6 +203,7 @@ class ApiConnection:
     def _line(self) -> bytes:
         """The next line of the server."""
         parts: List[bytes] = [self._rest]
+        size = len(self._rest)
         while True:
             head, newline, self._rest = parts[-1].partition(b"\n")
             if newline:
@@ -208,6 +212,9 @@ class ApiConnection:
             data = os.read(self._read_fd, READ_BYTES)
             if not data:
                 raise self._ended()
+            size += len(data)
+            if size > MAX_REPLY_BYTES:
+                raise self._odd_reply("a line that does not end")
             parts.append(data)
 
     def _ended(self) -> TransportClosed:
@@ -342,11 +349,12 @@ class ApiTransport:
     """The device of a project as a transport, through the project's API server.
 
     A read asks the server for exactly as many bytes as are needed: a frame then takes two or three requests.
-    timeouts: what the project asks for, once the transport is open.
+    timeouts: what the project asks for, once the transport is open. reads_exactly: for Session.
     """
 
     def __init__(self, client: ApiConnection, options: Optional[Options] = None) -> None:
         self.timeouts = Timeouts()
+        self.reads_exactly = True
         self._client = client
         self._options = dict(options or {})
         self._is_open = False

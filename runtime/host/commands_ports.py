@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
@@ -17,12 +16,10 @@ from runtime.host.build import build
 from runtime.host.cli import Attached, attached_options, err, main, out, platform_here, project_for
 from runtime.host.errors import PlatformError
 from runtime.host.platform import Platform
+from runtime.server import printable
 
 if TYPE_CHECKING:
     from runtime.host.transports.base import Transport
-
-# What a terminal would not show, or would obey.
-_control = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @main.command()
@@ -93,19 +90,12 @@ class Screen:
         if not self._at_start:
             out.print()
         self._at_start = True
-        out.print(Text.assemble((label, "bold"), printable(text)))
+        out.print(Text.assemble((label, "bold"), text))
 
     def raw(self, data: bytes) -> None:
         text = printable(data.decode("utf-8", "backslashreplace"))
         out.print(Text(text, "dim"), end="")
         self._at_start = text.endswith("\n")
-
-
-def printable(text: str) -> str:
-    """The text with its line breaks as they are here, and each other control character as an escape."""
-    return _control.sub(
-        lambda found: found[0].encode("unicode_escape").decode("ascii"), text.replace("\r\n", "\n")
-    )
 
 
 def _attached_board(platform: Platform, board: Board, attached: Attached) -> Transport:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 from pathlib import Path
 from typing import Callable, Iterator, Optional
 
@@ -16,6 +15,7 @@ from runtime.host.boards import EMULATOR, PROCESS, Board, choose_board
 from runtime.host.checks import BUNDLED_MODEL
 from runtime.host.cli import Attached, attached_options, main, out, platform_here, show_error
 from runtime.host.errors import PlatformError
+from runtime.host.leftovers import SERVE, scratch_directory, temporary_directory
 from runtime.host.tvm.tracker import Address
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,7 +29,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option(
     "--boards",
     "count",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 256),
     default=1,
     show_default=True,
     metavar="N",
@@ -103,9 +103,9 @@ def _scratch() -> Iterator[Path]:
     """A directory that goes with the block, though Ctrl-C comes twice."""
     from runtime.host.tvm.processes import hold_signals
 
-    with tempfile.TemporaryDirectory(prefix="microtvm-serve-") as name:
+    with scratch_directory(temporary_directory(), SERVE) as path:
         try:
-            yield Path(name)
+            yield path
         finally:
             hold_signals()
 

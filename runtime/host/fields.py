@@ -9,6 +9,9 @@ from typing import Any, Callable, Dict, Final, Mapping, NamedTuple, Tuple, Union
 
 from runtime import server
 
+LONGEST_TEXT: Final = 4_000
+SPACES: Final = "\u00a0\u202f"  # print well, though Python does not call them printable
+LARGEST: Final = (1 << 63) - 1
 ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
 
 
@@ -21,9 +24,12 @@ class Field(NamedTuple):
 
 
 def text(value: Any) -> str:
-    """Reads a text."""
-    if not isinstance(value, str) or not value:
+    """Reads a text on one line: no control characters, which a terminal, C or a command line would take for
+    more than text."""
+    if not isinstance(value, str) or not value or len(value) > LONGEST_TEXT:
         raise ValueError("want a text")
+    if not all(letter.isprintable() or letter in SPACES for letter in value):
+        raise ValueError("want a text without control characters")
     return value
 
 
@@ -36,14 +42,14 @@ def flag(value: Any) -> bool:
 
 def count(value: Any) -> int:
     """Reads a whole number above 0."""
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST:
         raise ValueError("want a whole number above 0")
     return value
 
 
 def number(value: Any) -> int:
     """Reads a whole number, 0 or more."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
         raise ValueError("want a whole number, 0 or more")
     return value
 
@@ -59,7 +65,7 @@ def one_of(*allowed: Union[str, int]) -> Callable[[Any], Any]:
     """A reader of one of these values."""
 
     def read(value: Any) -> Any:
-        if isinstance(value, bool) or value not in allowed:
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or value not in allowed:
             raise ValueError(f"want one of: {', '.join(map(str, allowed))}")
         return value
 
@@ -68,9 +74,9 @@ def one_of(*allowed: Union[str, int]) -> Callable[[Any], Any]:
 
 def texts(value: Any) -> Tuple[str, ...]:
     """Reads a list of texts."""
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+    if not isinstance(value, list):
         raise ValueError("want a list of texts")
-    return tuple(value)
+    return tuple(map(text, value))
 
 
 def some_texts(value: Any) -> Tuple[str, ...]:
@@ -99,7 +105,8 @@ def read_fields(value: Any, fields: Mapping[str, Field], where: str = "") -> Dic
         raise ValueError(f"want an object with {', '.join(fields)}")
     for key in value:
         if key not in fields:
-            raise WrongField(f"unknown field {where + key!r}.", server.did_you_mean(key, fields))
+            unknown = server.shortened(where + key)
+            raise WrongField(f"unknown field {unknown!r}.", server.did_you_mean(key, fields))
     result: Dict[str, Any] = {}
     for key, field in fields.items():
         if key not in value:
@@ -114,6 +121,7 @@ def read_fields(value: Any, fields: Mapping[str, Field], where: str = "") -> Dic
             raise WrongField(inner, error.next_step) from None
         except ValueError as error:
             raise WrongField(
-                f"field {where + key!r} is {value[key]!r}; {error}.", f"{key}: {field.meaning}."
+                f"field {where + key!r} is {server.shortened(repr(value[key]))}; {error}.",
+                f"{key}: {field.meaning}.",
             ) from None
     return result

@@ -216,7 +216,7 @@ def _run(plan: _Plan, argv: List[str], verbose: bool, timeout_sec: float) -> str
         said = f"$ {result.command}\n{result.output}"
         log += said
         if verbose:
-            print(said, end="", file=sys.stderr)
+            print(server.printable(said), end="", file=sys.stderr)
         if result.timed_out:
             raise _failed(plan, f"did not end within {timeout_sec:.0f} s: {result.command}", log)
         if result.exit_code == 0:

@@ -30,6 +30,8 @@ MIN_PAYLOAD: Final = 3
 DEFAULT_MAX_PAYLOAD: Final = 1 << 16
 """A longer length is taken for noise. Device packet buffers are 2 KiB as a rule."""
 
+NOISE_KEPT_BYTES: Final = 64
+
 _START: Final = b"\xff\xfd"
 _ESCAPE: Final = b"\xff"
 _LITERAL: Final = b"\xff\xff"
@@ -53,13 +55,15 @@ def encode_frame(payload: bytes) -> bytes:
 class Unframer:
     """Takes raw bytes as they come, in pieces of any size, and gives the payloads of whole packets.
 
-    noise_bytes: bytes outside packets. crc_errors: packets with a wrong CRC. dropped: packets that were
-    abandoned by a packet start, broken by an unknown escape, or longer than max_payload.
+    noise_bytes: bytes outside packets; last_noise: the last of them. crc_errors: packets with a wrong CRC.
+    dropped: packets that were abandoned by a packet start, broken by an unknown escape, or longer than
+    max_payload.
     """
 
     def __init__(self, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
         self.max_payload = max_payload
         self.noise_bytes = 0
+        self.last_noise = b""
         self.crc_errors = 0
         self.dropped = 0
         self._tail = b""  # an escape byte whose partner has not come yet
@@ -67,6 +71,11 @@ class Unframer:
         self._plain = bytearray()  # of the packet so far: length, payload, CRC without escapes
         self._payload_end = 0  # index in _plain, 0 while the length is not known
         self._crc = 0
+
+    @property
+    def is_in_packet(self) -> bool:
+        """Whether a packet has begun and is not whole."""
+        return self._in_packet
 
     def needed(self) -> int:
         """The least number of raw bytes that must still come before a packet can be whole; at least 1."""
@@ -91,13 +100,17 @@ class Unframer:
         """Skips noise up to and including a packet start. Gives the position after it."""
         start = data.find(_START, position)
         if start >= 0:
-            self.noise_bytes += start - position
+            self._skip(data[position:start])
             self._begin()
             return start + len(_START)
         if data.endswith(_ESCAPE):
             self._tail = _ESCAPE
-        self.noise_bytes += len(data) - position - len(self._tail)
+        self._skip(data[position : len(data) - len(self._tail)])
         return len(data)
+
+    def _skip(self, noise: bytes) -> None:
+        self.noise_bytes += len(noise)
+        self.last_noise = (self.last_noise + noise)[-NOISE_KEPT_BYTES:]
 
     def _begin(self) -> None:
         self._in_packet = True

@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from math import prod
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Final, List, Mapping, NamedTuple, Tuple
 
 from runtime.host.errors import ArchiveError
-from runtime.host.tensor import DType
+from runtime.host.tensor import DType, check_tensor
 
+MAX_NAME_CHARS: Final = 1000
 NO_OPERATION = "__nop"
 """The kernel of a node that only reshapes: its output is its input's storage under another shape."""
 
@@ -63,9 +64,9 @@ def parse_graph(text: str) -> Graph:
     """ArchiveError for a graph that is damaged or needs what a single device cannot do."""
     try:
         return _parse(json.loads(text))
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ArchiveError(
-            f"The graph of the model archive cannot be read: {type(error).__name__} {error}.",
+            f"The graph of the model archive cannot be read: {type(error).__name__} {str(error)[:200]}.",
             "Export the model again.",
         ) from error
 
@@ -80,6 +81,8 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
     ]
     if any(extent < 0 for entry in entries for extent in entry.shape):
         raise ValueError("a shape is not known before the model runs")
+    for entry in entries:
+        check_tensor(str(entry.dtype), entry.shape)
 
     def entry_of(reference: List[int]) -> int:
         node, output = reference[0], reference[1]
@@ -94,9 +97,14 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
             continue
         if node["op"] != "tvm_op":
             raise ValueError(f"unknown node {node['op']!r}")
-        outputs = [entry_of([number, output]) for output in range(int(node["attrs"]["num_outputs"]))]
+        count = int(node["attrs"]["num_outputs"])
+        if not 0 <= count <= len(entries):
+            raise ValueError(f"node {number} has {count} outputs")
+        outputs = [entry_of([number, output]) for output in range(count)]
         inputs = [entry_of(reference) for reference in node["inputs"]]
         function = node["attrs"]["func_name"]
+        if not isinstance(function, str) or not function.isprintable() or len(function) > MAX_NAME_CHARS:
+            raise ValueError(f"node {number} calls what is no name of a kernel")
         if function == NO_OPERATION:
             if [entries[entry].storage for entry in outputs] != [
                 entries[entry].storage for entry in inputs[:1]
@@ -114,7 +122,9 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
             )
         )
     names = [nodes[number]["name"] for number in graph["arg_nodes"]]
-    doubled = next((name for name, count in Counter(names).items() if count > 1), None)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("an input has no name")
+    doubled = next((name for name, times in Counter(names).items() if times > 1), None)
     if doubled is not None:
         raise ArchiveError(
             f"The graph of the model archive has two tensors called {doubled!r}: they cannot be told apart.",

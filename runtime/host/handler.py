@@ -22,18 +22,29 @@ if TYPE_CHECKING:
 
 
 def _explains(method: Method) -> Method:
-    """The method; what the operating system refuses it becomes an error that says what to do."""
+    """The method; what input can cause in it becomes an error that says what to do. With --debug the server
+    prints the traceback."""
 
     @functools.wraps(method)
     def call(*args: Any, **named: Any) -> Any:
         try:
             return method(*args, **named)
-        except OSError as error:
-            from runtime.host.errors import explained
+        except server.JSONRPCError:
+            raise
+        except Exception as error:
+            from runtime.host.errors import explained, is_input_error
 
-            raise explained(error) from error
+            if is_input_error(error):
+                raise explained(error) from error
+            raise  # one that explains itself, or a fault of ours, whose traceback goes along
 
     return cast("Method", call)
+
+
+def _not_open() -> Exception:
+    from runtime.host.errors import TransportClosed
+
+    return TransportClosed("No transport to the device is open.", "Send open_transport first.")
 
 
 class PlatformHandler(server.ProjectAPIHandler):
@@ -53,6 +64,7 @@ class PlatformHandler(server.ProjectAPIHandler):
         answer to a request, and not a server that does not start."""
         return option_table.project_options(self._platform.boards())
 
+    @_explains
     def server_info_query(self, tvm_version: str) -> server.ServerInfo:
         platform = self._platform
         return server.ServerInfo(
@@ -114,17 +126,19 @@ class PlatformHandler(server.ProjectAPIHandler):
             session_established_timeout_sec=link.SESSION_ESTABLISHED_TIMEOUT_SEC,
         )
 
+    @_explains
     def close_transport(self) -> None:
         if self._transport is not None:
             transport, self._transport = self._transport, None
             transport.close()
 
+    @_explains
     def read_transport(self, n: int, timeout_sec: Optional[float]) -> bytes:
         """What is there, as Transport.read; the server makes exactly n bytes of it and keeps the rest."""
         from runtime.host.errors import TransportClosed, TransportTimeout
 
         if self._transport is None:
-            raise server.TransportClosedError()
+            raise server.TransportClosedError() from _not_open()
         try:
             return self._transport.read(n, timeout_sec)
         except TransportTimeout as error:
@@ -132,11 +146,12 @@ class PlatformHandler(server.ProjectAPIHandler):
         except TransportClosed as error:
             raise server.TransportClosedError() from error
 
+    @_explains
     def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
         from runtime.host.errors import TransportClosed, TransportTimeout
 
         if self._transport is None:
-            raise server.TransportClosedError()
+            raise server.TransportClosedError() from _not_open()
         try:
             self._transport.write(data, timeout_sec)
         except TransportTimeout as error:
@@ -144,13 +159,14 @@ class PlatformHandler(server.ProjectAPIHandler):
         except TransportClosed as error:
             raise server.TransportClosedError() from error
 
+    @_explains
     def lend_transport(self, socket: str) -> None:
         from runtime.host.errors import TransportError
         from runtime.host.transports.lent import lend
         from runtime.host.transports.pipe import PipeTransport
 
         if self._transport is None:
-            raise server.TransportClosedError()
+            raise server.TransportClosedError() from _not_open()
         own = type(self)
         if (own.read_transport, own.write_transport) != (
             PlatformHandler.read_transport,

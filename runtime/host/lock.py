@@ -15,8 +15,10 @@ from typing import IO, Callable, Final, Iterator, Optional
 
 from runtime.host.errors import PlatformError, TransportError
 from runtime.host.holders import shortened
+from runtime.host.regular import open_regular
 
 POLL_SEC: Final = 0.02
+LONGEST_HOLDER: Final = 10_000  # characters of what a holder says of itself
 
 
 @contextmanager
@@ -31,7 +33,14 @@ def exclusive(path: Path, timeout_sec: float, what: str) -> Iterator[None]:
             f"{what} for more than {timeout_sec:.0f} s.", f"Wait until it ends, or end it; it holds {path}."
         )
 
-    with path.open("a") as file:
+    try:
+        descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    except OSError as error:
+        raise PlatformError(
+            f"The lock file {path} cannot be opened: {error.strerror or error}.",
+            "Delete it; it is made again.",
+        ) from error
+    with os.fdopen(descriptor, "a") as file:
         _take(file, timeout_sec, held)
         yield
 
@@ -49,7 +58,15 @@ class BoardLock:
 
     def acquire(self, timeout_sec: float = 0.0) -> None:
         """Takes the board. Raises TransportError that says who holds it, when that takes timeout_sec."""
-        file = (_directory() / _file_name(self.name)).open("a+", encoding="utf-8")
+        path = _directory() / _file_name(self.name)
+        try:
+            descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        except OSError as error:
+            raise TransportError(
+                f"The lock file {path} cannot be opened: {error.strerror or error}.",
+                "Delete it; it is made again.",
+            ) from error
+        file = os.fdopen(descriptor, "a+", encoding="utf-8", errors="backslashreplace")
         try:
             _take(file, timeout_sec, lambda: self._held(file))
             file.truncate(0)
@@ -78,7 +95,7 @@ class BoardLock:
 
     def _held(self, file: IO[str]) -> TransportError:
         file.seek(0)
-        pid, _, command = file.read().partition("\n")
+        pid, _, command = file.read(LONGEST_HOLDER).partition("\n")
         if pid == str(os.getpid()):
             return TransportError(
                 f"{self.name} is in use by this very process.",

@@ -35,20 +35,18 @@ from runtime.host.crt import (
 )
 from runtime.host.errors import PlatformError
 from runtime.host.extra_files import EXTRA_DIRECTORY, ExtraFiles
+from runtime.host.leftovers import STAGING, hold, made_directories, scratch_directory
 from runtime.host.packet_size import PACKET_BYTES, fits_packet
 from runtime.host.platform import API_SERVER, BUILD_FILES, MODEL_ARCHIVE, PROJECT_FILE, Platform
+from runtime.host.regular import read_bytes, read_text
+from runtime.host.settings import find_wrong_setting
+from runtime.host.unpack import MAX_TOTAL_BYTES
 
 if TYPE_CHECKING:
     from runtime.host.cmsis import Cmsis
 
-SETTINGS: Final = {
-    "board",
-    "project_type",
-    "workspace_size_bytes",
-    "firmware_id",
-    "config",
-}  # keys of project.json
 DEFINITION: Final = re.compile(r"(-D)?[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.ASCII)
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 MAX_NDIM: Final = 8  # MTVM_MAX_NDIM of runtime/device/include/microtvm/config.h
 RAISES_NDIM: Final = re.compile(r"(-D)?MTVM_MAX_NDIM=")
 WORDS_OF_CMSIS: Final = (b"arm_", b"cmsis_", b"core_")  # the name of each of its headers has one
@@ -108,16 +106,20 @@ def load_project(platform: Platform) -> Project:
     """The project in the platform's directory. Raises PlatformError where it is a platform only."""
     path = platform.directory / PROJECT_FILE
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(read_text(path))
     except FileNotFoundError as error:
         raise PlatformError(
             f"{platform.directory} is a platform, not a project: nothing was generated there.",
             "Generate a project from a model archive first: python -m runtime.host build MODEL.tar",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PlatformError(f"{path} cannot be read: {error}.", "Generate the project again.") from error
-    if not isinstance(settings, dict) or not settings.keys() >= SETTINGS:
-        raise PlatformError(f"{path} is not what this platform writes.", "Generate the project again.")
+    wrong = find_wrong_setting(settings)
+    if wrong is not None:
+        raise PlatformError(
+            f"{path} is not what this platform writes: {wrong}.", "Generate the project again."
+        )
+    hold(platform.directory)
     return Project(platform, settings)
 
 
@@ -132,6 +134,7 @@ def generate(
     """
     board = choose_board(platform.boards(), options.get("board"))
     project_type = options.get("project_type") or "host_driven"
+    project_dir = _place(project_dir)
     _check_place(platform, project_dir)
     archive = ModelArchive.open(archive_path)
     check_archive(archive, project_type, has_extra_files=bool(options.get("extra_files_tar")))
@@ -163,12 +166,13 @@ def generate(
             ],
         },
     }
-    settings["firmware_id"] = zlib.crc32(
-        repr(settings).encode("utf-8"), zlib.crc32(archive_path.read_bytes())
-    )
-    staging = project_dir.parent / f".{project_dir.name}.{os.urandom(6).hex()}"
-    staging.mkdir()
-    try:
+    packed = read_bytes(archive_path, MAX_TOTAL_BYTES)
+    settings["firmware_id"] = zlib.crc32(repr(settings).encode("utf-8", "surrogatepass"), zlib.crc32(packed))
+    samples: Mapping[str, bytes] = {}
+    if project_type == "standalone":
+        standalone.check_sizes(archive, board)
+        samples = _samples(archive, options.get("standalone_input"))
+    with made_directories(project_dir.parent), scratch_directory(project_dir.parent, STAGING) as staging:
         extra.unpack(staging / EXTRA_DIRECTORY)
         _copy_platform(platform, staging)
         if cmsis is not None:
@@ -176,8 +180,8 @@ def generate(
         if crt is not None:
             _exchange_runtime(crt, staging)
         archive.unpack(staging / "model")
-        shutil.copyfile(archive_path, staging / MODEL_ARCHIVE)
-        for name, text in _texts(platform, board, archive, settings, options.get("standalone_input")).items():
+        (staging / MODEL_ARCHIVE).write_bytes(packed)
+        for name, text in _texts(platform, board, archive, settings, samples).items():
             path = staging / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -186,9 +190,6 @@ def generate(
         except OSError:
             _check_place(platform, project_dir)  # another process has been quicker
             raise
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
     return Project(platform.at(project_dir), settings)
 
 
@@ -197,7 +198,7 @@ def _texts(
     board: Board,
     archive: ModelArchive,
     settings: Mapping[str, Any],
-    standalone_input: Optional[str],
+    samples: Mapping[str, bytes],
 ) -> Dict[str, str]:
     """File name -> content of what is written and not copied."""
     name, write_config = sources.CONFIGS[platform.build_system]
@@ -214,7 +215,7 @@ def _texts(
         **bare_metal.board_files(board),
     }
     if settings["project_type"] == "standalone":
-        generated = standalone.generated(archive, _samples(archive, standalone_input))
+        generated = standalone.generated(archive, samples)
         texts.update({f"src/{name}": text for name, text in generated.items()})
     return texts
 
@@ -230,6 +231,18 @@ def find_or_generate(
     except PlatformError:
         if not (project_dir / PROJECT_FILE).exists():
             raise
+
+
+def _place(project_dir: Path) -> Path:
+    """Return the whole path of a new project, without links and "..". Raises PlatformError."""
+    if project_dir.parts and project_dir.parts[0].startswith("~"):
+        raise PlatformError(
+            f"{project_dir} begins with {project_dir.parts[0]!r}, which a shell replaces, and nothing else.",
+            f"Write the whole path: {Path(*project_dir.parts).expanduser()}"
+            if project_dir.parts[0] == "~" and os.environ.get("HOME")
+            else "Write the whole path.",
+        )
+    return project_dir.resolve()
 
 
 def _check_place(platform: Platform, project_dir: Path) -> None:
@@ -289,6 +302,12 @@ def _workspace_bytes(
     if wanted is None:
         return needed
     most = board.ram_bytes or MAX_WORKSPACE_BYTES
+    if needed > max(most, MAX_WORKSPACE_BYTES):
+        raise PlatformError(
+            f"The model archive {archive.path} declares tensors and workspaces of {needed:,} bytes; "
+            f"{board.name} has {most:,}.",
+            "Check the archive: no model for a microcontroller is so large. Export it again.",
+        )
     if not MIN_WORKSPACE_BYTES <= wanted <= most:
         raise PlatformError(
             f"workspace_size_bytes: want {MIN_WORKSPACE_BYTES} to {most}, got {wanted}.",
@@ -354,7 +373,12 @@ def _definitions(definitions: Optional[List[str]], build_system: str) -> List[st
     """Compiler arguments from "NAME=1" or "-DNAME=1"."""
     definitions = [text for text in definitions or [] if text]
     for text in definitions:
-        if any(ord(letter) < 32 for letter in text):
+        if _LONE_SURROGATE.search(text):
+            raise PlatformError(
+                f"compile_definitions holds half a character (a lone surrogate): {text!r}.",
+                "Write the character as an escape of C.",
+            )
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
             raise PlatformError(
                 f"compile_definitions holds a line break or another control character: {text!r}.",
                 "Write it as an escape of C, for example \\n.",

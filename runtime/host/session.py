@@ -20,6 +20,7 @@ once, the lower nonce wins and equal nonces try again. A message with another se
 
 from __future__ import annotations
 
+import re
 import secrets
 import struct
 import time
@@ -49,6 +50,16 @@ by an emulator until it next wakes up. A device that was running already sends n
 patience cost it."""
 
 
+DAMAGE_SEC: Final = 0.7
+"""How long an answer may still come after a damaged packet, and how long a packet may pause in its middle. A
+USB adapter delays bytes by 16 ms, and a busy machine by some 100 ms."""
+
+SLOWEST_BYTES_SEC: Final = 960.0  # of a line at 9,600 baud
+NO_TEXT: Final = re.compile(rb"[\0\xc0\xc1\xf5-\xff]")
+"""Bytes that neither ASCII nor UTF-8 has. The head of a packet always has some: three bytes of its length, or
+of a number, are 0."""
+
+
 @dataclass(frozen=True)
 class Timeouts:
     """Seconds; 0 means without limit, as the Project API has it.
@@ -61,6 +72,58 @@ class Timeouts:
     session_start_retry_timeout_sec: float = 0.5
     session_start_timeout_sec: float = 5.0
     session_established_timeout_sec: float = 30.0
+
+
+class _Damage:
+    """What came damaged while an answer was awaited.
+
+    A packet that was dropped does not come again, so the rest of the time would pass in vain. Three things
+    are seen: a packet with a wrong checksum or a wrong form, a packet that stops in its middle, and bytes
+    outside of packets that no text has: a packet whose start is gone. A firmware may print text of its own.
+    """
+
+    def __init__(self, unframer: Unframer) -> None:
+        self._unframer = unframer
+        self._crc_errors = unframer.crc_errors
+        self._dropped = unframer.dropped
+        self._noise = unframer.noise_bytes
+        self._seen_at: Optional[float] = None
+
+    def deadline(
+        self, deadline: Optional[float], now: float, want: int, reads_exactly: bool
+    ) -> Optional[float]:
+        """Return how long to read on. A whole answer may still come: what was damaged may be a log message.
+
+        want: bytes that the next read asks for. reads_exactly: the read gives all of them or none, so a slow
+        line must be given the time for them.
+        """
+        if self._seen_at is None and self._broken():
+            self._seen_at = now
+        limits = [] if deadline is None else [deadline]
+        if self._seen_at is not None:
+            limits.append(self._seen_at + DAMAGE_SEC)
+        elif self._unframer.is_in_packet:
+            limits.append(now + DAMAGE_SEC + (want / SLOWEST_BYTES_SEC if reads_exactly else 0.0))
+        return min(limits, default=None)
+
+    def found(self) -> str:
+        """Return what came damaged, as the end of a sentence; empty for nothing."""
+        broken = self._broken()
+        if not broken and self._unframer.is_in_packet:
+            return f"a packet stopped {self._unframer.needed()} bytes before its end"
+        return broken
+
+    def _broken(self) -> str:
+        unframer = self._unframer
+        wrong = unframer.crc_errors - self._crc_errors
+        if wrong:
+            return f"{wrong} packet{'s' if wrong > 1 else ''} with a wrong checksum"
+        if unframer.dropped > self._dropped:
+            return "a packet broke off or had a wrong form"
+        noise = unframer.noise_bytes - self._noise
+        if noise and NO_TEXT.search(unframer.last_noise[-noise:]):
+            return f"{noise} bytes outside of a packet"
+        return ""
 
 
 class Session:
@@ -84,6 +147,7 @@ class Session:
         self._first_frame_sec = first_frame_sec
         self._established_sec = self._timeouts.session_established_timeout_sec or None
         self._unframer = Unframer(max_payload)
+        self._reads_exactly = bool(getattr(transport, "reads_exactly", False))
         self._inbox: Deque[bytes] = deque()
         self._forget()
         self._nonce = 0
@@ -139,25 +203,31 @@ class Session:
         """The body of the next normal message.
 
         timeout_sec: for this message alone; as a default session_established_timeout_sec. Raises
-        TransportTimeout, and ProtocolError when the device has restarted; either ends the session, because a
-        late answer would be taken for the answer to the next request.
+        TransportTimeout, and ProtocolError when the device has restarted or its answer came damaged; each of
+        them ends the session, because a late answer would be taken for the answer to the next request.
         """
         header = self._require()
         wait = self._established_sec if timeout_sec is None else timeout_sec
         deadline = None if wait is None else time.monotonic() + wait
-        crc_errors = self._unframer.crc_errors
+        damage = _Damage(self._unframer)
         try:
             while True:
-                payload = self._next_payload(deadline)
+                payload = self._next_payload(deadline, damage)
                 if payload.startswith(header):
                     return payload[HEADER.size :]
                 self._other_message(payload)
         except TransportTimeout as error:
+            what = damage.found()
+            if what:
+                self._break("an answer came damaged")
+                raise ProtocolError(
+                    f"The device's answer was damaged on its way: {what}.",
+                    "Open a new session. If it happens again, check the cable, the ground and the power, and "
+                    "try a lower baud rate in boards.json (build and flash after that).",
+                ) from error
             self._break("a message did not come in time")
-            damaged = self._unframer.crc_errors - crc_errors
             raise TransportTimeout(
-                f"The device did not answer in {wait or 0:g} s"
-                + (f"; {damaged} damaged packets were dropped." if damaged else "."),
+                f"The device did not answer in {wait or 0:g} s.",
                 "Open a new session. If the model needs longer, raise session_established_timeout_sec.",
             ) from error
         except BaseException:
@@ -233,15 +303,21 @@ class Session:
                     self._transport.write(encode_frame(reply), remaining(deadline))
                     self._set_id(session_id)
 
-    def _next_payload(self, deadline: Optional[float]) -> bytes:
-        """The next payload of any kind. A stream of noise does not hold it up beyond the deadline."""
+    def _next_payload(self, deadline: Optional[float], damage: Optional[_Damage] = None) -> bytes:
+        """The next payload of any kind. A stream of noise does not hold it up beyond the deadline.
+
+        damage: watches for an answer that came damaged, which shortens the wait.
+        """
         while not self._inbox:
+            want = self._unframer.needed()
+            now = time.monotonic()
+            until = deadline if damage is None else damage.deadline(deadline, now, want, self._reads_exactly)
             left = None
-            if deadline is not None:
-                left = deadline - time.monotonic()
+            if until is not None:
+                left = until - now
                 if left <= 0:
                     raise TransportTimeout("No message came in time.", "Try again.")
-            data = self._transport.read(self._unframer.needed(), left)
+            data = self._transport.read(want, left)
             self._received += len(data)
             if len(self._heard) < HEARD_BYTES:
                 self._heard += data[: HEARD_BYTES - len(self._heard)]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Optional, Sequence, Tuple
 
@@ -62,7 +63,9 @@ def config_mk(config: Mapping[str, Any]) -> str:
     """The configuration as variables of make. Values reach a shell: they are quoted for it, then for make."""
 
     def quoted(value: Any) -> str:
-        return " ".join(shlex.quote(part).replace("$", "$$").replace("#", "\\#") for part in _words(value))
+        # Before "#" make halves backslashes.
+        parts = (shlex.quote(part).replace("$", "$$") for part in _words(value))
+        return " ".join(re.sub(r"(\\*)#", r"\1\1\\#", part) for part in parts)
 
     lines = [f"{name} := {quoted(value)}" for name, value in config.items()]
     return "\n".join([CONFIG_HEADER, *lines, ""])

@@ -6,15 +6,37 @@ What the files must define is said in runtime/device/include/microtvm/app.h.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import Dict, Final, List, Mapping
 
 from runtime.host.archive import ModelArchive, TensorSpec
+from runtime.host.boards import Board
+from runtime.host.errors import PlatformError
 from runtime.host.sources import c_string
 from runtime.host.tensor import DType
 
 BYTES_A_LINE: Final = 16
+STRING_BYTES: Final = 1600  # of one string literal: whole periods of the pattern, for each size of element
+MACRO_TIMES: Final = 16
+MAX_NUMBERS: Final = 1 << 16  # bytes of an input that is written as numbers
+MAX_INPUT_BYTES: Final = 32 << 20
+"""Of all inputs: gcc takes 7 s and 0.8 GB for such a string literal."""
+
+_ESCAPES: Final = [f"\\{byte:03o}" for byte in range(256)]
 FLOAT_FORMATS: Final = {"float16": "e", "float32": "f", "float64": "d"}
+
+
+def check_sizes(archive: ModelArchive, board: Board) -> None:
+    """Raise PlatformError for inputs that no firmware for this board can hold as constants."""
+    needed = sum(spec.size_bytes for spec in archive.inputs)
+    limit = min(MAX_INPUT_BYTES, board.flash_bytes or MAX_INPUT_BYTES)
+    if needed > limit:
+        raise PlatformError(
+            f"The inputs of the model take {needed:,} bytes, and a standalone firmware of {board.name} can "
+            f"hold {limit:,} as constants.",
+            "Use project_type=host_driven, which sends them over the link, or a model with smaller inputs.",
+        )
 
 
 def generated(archive: ModelArchive, samples: Mapping[str, bytes]) -> Dict[str, str]:
@@ -33,10 +55,13 @@ def _counting_up(spec: TensorSpec) -> bytes:
     """0, 1, ... 99, again and again; for a bool 0, 1."""
     dtype = DType.parse(spec.dtype)
     count = spec.size_bytes // dtype.itemsize
-    values = [index % (2 if dtype.bits == 1 else 100) for index in range(count)]
+    values = range(min(count, 2 if dtype.bits == 1 else 100))
     if str(dtype) in FLOAT_FORMATS:
-        return struct.pack(f"<{count}{FLOAT_FORMATS[str(dtype)]}", *values)
-    return b"".join(value.to_bytes(dtype.itemsize, "little") for value in values)
+        period = struct.pack(f"<{len(values)}{FLOAT_FORMATS[str(dtype)]}", *values)
+    else:
+        period = b"".join(value.to_bytes(dtype.itemsize, "little") for value in values)
+    size = count * dtype.itemsize
+    return (period * (size // max(1, len(period)) + 1))[:size]
 
 
 def _model_input(archive: ModelArchive, samples: Mapping[str, bytes]) -> str:
@@ -51,9 +76,7 @@ def _model_input(archive: ModelArchive, samples: Mapping[str, bytes]) -> str:
     rows = []
     for index, spec in enumerate(archive.inputs):
         data = samples[spec.name]
-        lines.append(f"static const uint8_t sample_{index}[{len(data)}] = {{ /* {spec.dtype} */")
-        lines += _byte_lines(data)
-        lines += ["};", ""]
+        lines += [f"static const uint8_t sample_{index}[{len(data)}] = /* {spec.dtype} */", *_bytes(data), ""]
         rows.append(f"    {{{c_string(spec.name)}, sample_{index}, sizeof sample_{index}}},")
     lines += ["const mtvm_sample_t mtvm_samples[] = {", *rows, "};"]
     lines += [f"const size_t mtvm_sample_count = {len(rows)};", ""]
@@ -107,8 +130,29 @@ def _table_reader(kind: str) -> List[str]:
     ]
 
 
-def _byte_lines(data: bytes) -> List[str]:
-    return [
-        "    " + ", ".join(str(byte) for byte in data[start : start + BYTES_A_LINE]) + ","
-        for start in range(0, len(data), BYTES_A_LINE)
-    ]
+def _bytes(data: bytes) -> List[str]:
+    """Return the initializer of an array: numbers, or a string where these would take the compiler
+    minutes."""
+    if len(data) <= MAX_NUMBERS:
+        rows = (data[start : start + BYTES_A_LINE] for start in range(0, len(data), BYTES_A_LINE))
+        return ["{", *(f"    {', '.join(map(str, row))}," for row in rows), "};"]
+    rows = (data[start : start + STRING_BYTES] for start in range(0, len(data), STRING_BYTES))
+    lines = []
+    for row, group in itertools.groupby(rows):
+        literal = f'"{"".join(map(_ESCAPES.__getitem__, row))}"'
+        lines += _repeated(literal, sum(1 for _ in group))
+    return [*lines, ";"]
+
+
+def _repeated(literal: str, times: int) -> List[str]:
+    """Return a string literal so many times, by macros of 16 times each where that is shorter."""
+    if times < MACRO_TIMES:
+        return [literal] * times
+    lines, uses = [], []
+    name, inner = "MTVM_ROW", literal
+    while times:
+        lines += [f"#undef {name}", f"#define {name} {inner}"]
+        uses.append(f"{name} " * (times % MACRO_TIMES))
+        times //= MACRO_TIMES
+        name, inner = f"{name}X", f"{name} " * MACRO_TIMES
+    return [*lines, *(use.rstrip() for use in uses if use)]

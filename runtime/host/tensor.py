@@ -6,16 +6,21 @@ from __future__ import annotations
 import re
 import struct
 from math import prod
-from typing import Final, NamedTuple, Sequence, Tuple
+from typing import Final, NamedTuple, Optional, Sequence, Tuple
 
 from runtime.host.errors import ProtocolError
 
 MAX_NDIM: Final = 32
 """More dimensions than this are taken for a damaged message. Devices hold 6 as a rule."""
 
+MAX_BITS: Final = 64  # of a lane: u8 on the wire; no code generator for a CPU has wider ones
+MAX_LANES: Final = 1024
+MAX_TENSOR_BYTES: Final = 1 << 32
+"""More memory than a 32-bit processor can address: such a tensor is a mistake or an attack."""
+
 _CODES: Final = ("int", "uint", "float", "handle", "bfloat")
 _DTYPE: Final = struct.Struct("<BBH")
-_NAME: Final = re.compile(r"(int|uint|float|handle|bfloat)(\d+)(?:x(\d+))?")
+_NAME: Final = re.compile(r"(int|uint|float|handle|bfloat)([0-9]{1,3})(?:x([0-9]{1,5}))?")
 
 
 class DType(NamedTuple):
@@ -31,9 +36,10 @@ class DType(NamedTuple):
         if name == "bool":
             return cls(1, 1)
         match = _NAME.fullmatch(name)
-        if match is None:
-            raise ValueError(f"not a data type: {name!r}")
-        return cls(_CODES.index(match[1]), int(match[2]), int(match[3] or 1))
+        dtype = cls(_CODES.index(match[1]), int(match[2]), int(match[3] or 1)) if match else None
+        if dtype is None or not (1 <= dtype.bits <= MAX_BITS and 1 <= dtype.lanes <= MAX_LANES):
+            raise ValueError(f"not a data type: {name[:80]!r}")
+        return dtype
 
     @classmethod
     def unpack(cls, data: bytes, offset: int = 0) -> DType:
@@ -111,6 +117,17 @@ class RemoteTensor(NamedTuple):
         (byte_offset,) = _OFFSET.unpack_from(data, offset)
         tensor = cls(address, DType(*dtype), shape, byte_offset, Device(kind, number))
         return tensor, offset + _OFFSET.size
+
+
+def check_tensor(dtype: str, shape: Optional[Sequence[int]]) -> None:
+    """Raise ValueError for a tensor that no device has: an unknown data type, or too many elements."""
+    size = DType.parse(dtype).itemsize
+    if shape is not None and len(shape) > MAX_NDIM:
+        raise ValueError(f"a tensor of {len(shape)} dimensions")
+    for extent in shape or ():
+        size *= extent
+        if not 0 <= extent <= MAX_TENSOR_BYTES or size > MAX_TENSOR_BYTES:
+            raise ValueError(f"a tensor of shape {list(shape or ())} and type {dtype}")
 
 
 def describe(dtype: object, shape: Sequence[int]) -> str:

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import zipfile
-import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, Final, Sequence, Union
 
 from runtime.host.archive import TensorSpec
 from runtime.host.errors import PlatformError, ToolMissing
+from runtime.host.regular import open_regular
 
 try:
     import numpy
@@ -19,6 +21,8 @@ except ModuleNotFoundError as error:  # an API server may run in an interpreter 
         "The Python package numpy is not installed; it is needed to read and write tensors.",
         f"Install it: {sys.executable} -m pip install numpy",
     ) from error
+
+MAX_ARRAY_BYTES: Final = 1 << 30
 
 if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
@@ -76,6 +80,7 @@ def check_readable(files: Sequence[str]) -> None:
 def read_arrays(path: Path) -> Union[Array, Dict[str, Array]]:
     """The array of a .npy file, or name -> array of a .npz. Raises PlatformError."""
     try:
+        _check_sizes(path)
         loaded = numpy.load(path, allow_pickle=False)
         if isinstance(loaded, numpy.ndarray):
             return loaded
@@ -85,12 +90,25 @@ def read_arrays(path: Path) -> Union[Array, Dict[str, Array]]:
         raise PlatformError(
             f"{path} cannot be read: {error.strerror or error}.", "Check the path."
         ) from error
-    # What numpy raises for a file of another kind (it then speaks of pickles), cut short or damaged.
-    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    # numpy raises exceptions of many kinds for a file of another kind (it then speaks of pickles) and for one
+    # that is cut short or damaged.
+    except Exception as error:
         raise PlatformError(
             f"{path} is damaged, or is no .npy or .npz file.",
             "Write it with numpy.save or numpy.savez, from plain numbers.",
         ) from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Raise OSError for what is no regular file, or holds more than any model takes. Nothing is unpacked."""
+    descriptor = open_regular(path)
+    with os.fdopen(descriptor, "rb") as file:
+        size = os.fstat(descriptor).st_size
+        if file.read(2) == b"PK":
+            with zipfile.ZipFile(file) as packed:
+                size = max(size, sum(member.file_size for member in packed.infolist()))
+    if size > MAX_ARRAY_BYTES:
+        raise OSError(errno.EFBIG, f"it holds {size:,} bytes, and at most {MAX_ARRAY_BYTES:,} are read")
 
 
 def write_outputs(path: Path, outputs: Sequence[Array]) -> None:
@@ -134,8 +152,15 @@ def _without_prefix(key: str, names: Sequence[str]) -> str:
 
 def pattern(spec: TensorSpec) -> Array:
     """Return an array for an input: its elements count from 0 to 99, again and again."""
-    count = spec.size_bytes // numpy.dtype(spec.dtype).itemsize
-    array: Array = (numpy.arange(count) % 100).astype(spec.dtype)
+    try:
+        dtype = numpy.dtype(spec.dtype)
+    except TypeError as error:
+        raise PlatformError(
+            f"The model has an input of type {spec.dtype}, which numpy does not have.",
+            "Cast it inside the model.",
+        ) from error
+    count = spec.size_bytes // dtype.itemsize
+    array: Array = numpy.resize(numpy.arange(min(count, 100)).astype(dtype), count)
     return array if spec.shape is None else array.reshape(spec.shape)
 
 

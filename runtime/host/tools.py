@@ -23,6 +23,7 @@ from typing import Final, List, Mapping, NamedTuple, Optional, Sequence
 from runtime.host.errors import ToolMissing
 
 LONGEST_SLEEP_SEC: Final = 0.25
+MAX_OUTPUT_BYTES: Final = 8 << 20  # of a program; the last ones are kept
 
 # Which Debian package brings a program; for messages.
 PACKAGES: Final = {
@@ -119,8 +120,9 @@ def run_tool(
         finally:
             _kill_group(process)
             process.wait()
-        output.seek(0)
-        text = output.read().decode("utf-8", "replace")
+        size = output.seek(0, os.SEEK_END)
+        output.seek(max(0, size - MAX_OUTPUT_BYTES))
+        text = output.read(MAX_OUTPUT_BYTES).decode("utf-8", "replace")
     return ToolResult(
         command=shlex.join(argv),
         exit_code=process.returncode,

@@ -181,15 +181,21 @@ def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
+def check_file(path: Path, kind: Kind = MODEL_ARCHIVE) -> None:
+    """Raise ArchiveError for what is no file of a size that is read: a directory, a pipe, a device. Nothing
+    of it is read."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        what = f"a directory, not a {kind.name}" if path.is_dir() else "not a regular file"
+        raise ArchiveError(f"{path} is {what}.", "Pass the .tar file itself.")
+    if status.st_size > MAX_TOTAL_BYTES:
+        raise ArchiveError(f"{path} is larger than {_mebibytes(MAX_TOTAL_BYTES)}.", kind.make_again)
+
+
 def _read_file(path: Path, kind: Kind) -> bytes:
     """The bytes of the file. Pipes and devices are refused before they are opened: they may block."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            what = f"a directory, not a {kind.name}" if path.is_dir() else "not a regular file"
-            raise ArchiveError(f"{path} is {what}.", "Pass the .tar file itself.")
-        if status.st_size > MAX_TOTAL_BYTES:
-            raise ArchiveError(f"{path} is larger than {_mebibytes(MAX_TOTAL_BYTES)}.", kind.make_again)
+        check_file(path, kind)
         with path.open("rb") as file:
             data = file.read(MAX_TOTAL_BYTES)
     except FileNotFoundError as error:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cache of libraries: found again by content, never half-written, never in the way."""
 
+import fcntl
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -95,18 +97,112 @@ def test_a_user_without_a_home_has_a_cache_that_never_hits(tmp_path, monkeypatch
     assert content_of(cache, "k1", tmp_path) is None
 
 
+def entry(letter):
+    """A name as builds give it."""
+    return f"libmicrotvm_model-{letter * 40}.a"
+
+
 def test_the_least_recently_used_go_first(tmp_path, monkeypatch):
     monkeypatch.setattr(cache_module, "MAX_ENTRIES", 2)
     cache = Cache(tmp_path / "cache")
-    for age, key in ((30, "old"), (20, "older-but-used")):
+    old, used, new = map(entry, "abc")
+    for age, key in ((30, old), (20, used)):
         cache.publish(key, library(tmp_path))
         path = cache.directory / key
         os.utime(path, (path.stat().st_atime - age, path.stat().st_mtime - age))
-    assert content_of(cache, "older-but-used", tmp_path)
-    cache.publish("new", library(tmp_path))
-    assert content_of(cache, "old", tmp_path) is None
-    assert content_of(cache, "older-but-used", tmp_path) is not None
-    assert content_of(cache, "new", tmp_path) is not None
+    assert content_of(cache, used, tmp_path)
+    cache.publish(new, library(tmp_path))
+    assert content_of(cache, old, tmp_path) is None
+    assert content_of(cache, used, tmp_path) is not None
+    assert content_of(cache, new, tmp_path) is not None
+
+
+def test_files_of_others_in_the_directory_stay(tmp_path, monkeypatch):
+    """MICROTVM_CACHE_DIR may name a directory with more in it."""
+    monkeypatch.setattr(cache_module, "MAX_ENTRIES", 1)
+    mine = library(tmp_path, "mine.txt")
+    os.utime(mine, (0, 0))
+    cache = Cache(tmp_path)
+    for letter in "ab":
+        cache.publish(entry(letter), library(tmp_path))
+    assert mine.exists()
+    assert cache.entries() == [tmp_path / entry("b")]
+
+
+def test_an_entry_under_another_name_is_none(tmp_path):
+    cache = Cache(tmp_path / "cache")
+    cache.publish("k1", library(tmp_path))
+    (cache.directory / "k1").rename(cache.directory / "k2")
+    assert content_of(cache, "k2", tmp_path) is None
+
+
+def test_an_entry_that_is_a_pipe_or_a_device_is_none(tmp_path):
+    cache = Cache(tmp_path / "cache")
+    cache.publish("k1", library(tmp_path))
+    os.mkfifo(cache.directory / "pipe")
+    (cache.directory / "endless").symlink_to("/dev/zero")
+    with (cache.directory / "large").open("wb") as file:
+        file.truncate(cache_module.MAX_ENTRY_BYTES * 3)
+    for name in ("pipe", "endless", "large"):
+        assert content_of(cache, name, tmp_path) is None
+
+
+class TestSeveralUsers:
+    """Another user is simulated: it takes root to have two."""
+
+    def test_an_entry_of_another_user_is_not_used_and_that_is_said(self, tmp_path, monkeypatch):
+        cache = Cache(tmp_path / "cache")
+        cache.publish("k1", library(tmp_path))
+        monkeypatch.setattr(os, "getuid", lambda: (cache.directory / "k1").stat().st_uid + 1)
+        assert content_of(cache, "k1", tmp_path) is None
+        assert "another user" in cache.note and "MICROTVM_CACHE_DIR" in cache.note
+
+    def test_each_has_a_directory_of_their_own_in_one_of_somebody_else(self, tmp_path, monkeypatch):
+        shared = tmp_path / "shared"
+        shared.mkdir()
+        give_away(monkeypatch, shared)
+        cache = Cache(shared)
+        cache.publish("k1", library(tmp_path))
+        assert cache.directory == shared / f"user-{os.getuid()}"
+        assert cache.directory.stat().st_mode & 0o777 == 0o700
+        assert content_of(Cache(shared), "k1", tmp_path) == b"!<arch>\n"
+        assert str(cache.directory) in cache.note
+
+    def test_one_that_is_made_to_look_like_ones_own_is_not_used(self, tmp_path, monkeypatch):
+        shared = tmp_path / "shared"
+        disguised = shared / f"user-{os.getuid()}"
+        disguised.mkdir(parents=True)
+        give_away(monkeypatch, shared, disguised)
+        cache = Cache(shared)
+        assert cache.directory is None and "is not used" in cache.note
+        cache.publish("k1", library(tmp_path))
+        assert content_of(cache, "k1", tmp_path) is None
+
+
+def give_away(monkeypatch, *paths):
+    """Let these paths look as if another user owned them; only root could do more."""
+    for name in ("stat", "lstat"):
+        real = getattr(Path, name)
+
+        def look(self, real=real, **options):
+            status = real(self, **options)
+            if self not in paths:
+                return status
+            return os.stat_result((*status[:4], status.st_uid + 1, *status[5:]))
+
+        monkeypatch.setattr(Path, name, look)
+
+
+def test_what_a_killed_process_has_begun_is_removed_and_what_a_running_one_writes_is_not(tmp_path):
+    cache = Cache(tmp_path / "cache")
+    cache.publish("k1", library(tmp_path))
+    begun, written = (cache.directory / f"new-{name}" for name in ("begun", "written"))
+    begun.touch()
+    with written.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert cache.leftovers() == [begun]
+        cache.publish("k2", library(tmp_path))
+        assert written.exists() and not begun.exists()
 
 
 def test_a_key_depends_on_names_contents_and_their_borders(tmp_path):

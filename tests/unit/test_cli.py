@@ -27,7 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
 ARCHIVES = ROOT / "tests" / "data" / "archives"
 DIGITS = "models/digits_aot.tar"
 SMALL = str(ARCHIVES / "aot_c.tar")  # compiles quickly
-COMMANDS = ("bench", "boards", "build", "check", "flash", "monitor", "ports", "run", "serve", "size", "tvmc")
+COMMANDS = (
+    *("bench", "boards", "build", "check", "clean", "flash", "monitor", "ports", "run", "serve", "size"),
+    "tvmc",
+)
 ON_PROJECTS = ("bench", "build", "flash", "run", "size")
 TABLE_OF = {"size": "all", "bench": "on the device"}
 CRASHES = """
@@ -252,7 +255,7 @@ class TestModels:
         assert "There is no file nosuch.tar." in platform.fail("build", "nosuch.tar")
 
     def test_a_directory(self, platform: Place) -> None:
-        assert "There is no file models." in platform.fail("build", "models")
+        assert "models is a directory, not a model archive." in platform.fail("build", "models")
 
     def test_what_is_none(self, platform: Place) -> None:
         assert "README.md is not a tar file" in platform.fail("run", "README.md")

@@ -185,7 +185,7 @@ BAD_REQUESTS = {
     "n is negative": (
         request("read_transport", {"n": -1, "timeout_sec": 1}),
         -32602,
-        "0 or more, got int -1",
+        "from 0 to 67108864, got int -1",
     ),
     "timeout is text": (request("read_transport", {"n": 1, "timeout_sec": "1"}), -32602, "want a number of"),
     "timeout is not a number": (

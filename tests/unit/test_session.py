@@ -71,6 +71,14 @@ class SocketTransport:
         self.near.sendall(data)
 
 
+def answer_once(far: socket.socket, device: ScriptedDevice) -> None:
+    """Answer what opens a session."""
+    unframer = Unframer()
+    while not device.session_id:
+        for payload in unframer.feed(far.recv(4096)):
+            far.sendall(device(payload))
+
+
 class TestOpening:
     def test_says_terminate_and_init_and_takes_the_reply(self) -> None:
         transport = ScriptedTransport(ScriptedDevice())
@@ -344,15 +352,62 @@ class TestEstablished:
         session.send(b"two")
         assert said == ["done"]
 
-    def test_a_damaged_answer_is_named_in_the_timeout(self) -> None:
+    @pytest.mark.parametrize(
+        ("damage", "words"),
+        [
+            (
+                lambda frame: frame[:-3] + bytes([frame[-3] ^ 1]) + frame[-2:],
+                "1 packet with a wrong checksum",
+            ),
+            (lambda frame: frame[:-1], "stopped 1 bytes before its end"),
+            (lambda frame: frame[:3], "stopped"),
+            (lambda frame: frame[:2] + b"\x7f" + frame[3:], "stopped"),
+            (lambda frame: frame[:2] + bytes([1, 2, 3, 4]) + frame[6:], "broke off or had a wrong form"),
+            (lambda frame: frame[:8] + b"\xff\x01" + frame[8:], "broke off or had a wrong form"),
+            (lambda frame: frame[1:], "bytes outside of a packet"),
+            (lambda frame: b"\x7f" + frame[1:], "bytes outside of a packet"),
+            (lambda frame: frame[5:], "bytes outside of a packet"),
+        ],
+        ids=[
+            "flipped",
+            "cut",
+            "head only",
+            "longer",
+            "far longer",
+            "escape",
+            "no start",
+            "other start",
+            "tail",
+        ],
+    )
+    def test_a_damaged_answer_ends_the_session_within_a_second(
+        self, damage: Callable[[bytes], bytes], words: str
+    ) -> None:
+        timeouts = Timeouts(session_established_timeout_sec=60)
         device = ScriptedDevice()
+        with SocketTransport() as transport:
+            session = Session(transport, first_frame_sec=0.0, timeouts=timeouts)
+            answering = threading.Thread(target=answer_once, args=(transport.far, device), daemon=True)
+            answering.start()
+            session.open()
+            answering.join()
+            transport.far.sendall(damage(device.frame(NORMAL, b"an answer of some length")))
+            started = time.monotonic()
+            with pytest.raises(ProtocolError, match="damaged on its way") as caught:
+                session.receive()
+            assert time.monotonic() - started < 1.0
+            assert words in caught.value.what and "timeout" not in caught.value.next_step
+            with pytest.raises(ProtocolError, match="an answer came damaged"):
+                session.receive()
+
+    def test_text_and_a_damaged_log_message_do_no_harm(self) -> None:
+        device = ScriptedDevice(lambda body: body)
         transport = ScriptedTransport(device)
         session = opened(transport)
-        damaged = bytearray(device.frame(NORMAL, b"answer"))
+        damaged = bytearray(device.log("a message"))
         damaged[-3] ^= 1
-        transport.to_host += damaged
-        with pytest.raises(TransportTimeout, match="1 damaged packets were dropped"):
-            session.receive()
+        transport.to_host += damaged + "Grüße vom printf\r\n".encode() + device.frame(NORMAL, b"answer")
+        assert session.receive() == b"answer"
 
     def test_reads_never_want_more_than_the_device_has_to_say(self) -> None:
         device = ScriptedDevice(lambda body: body)

@@ -14,8 +14,23 @@ from typing import ClassVar, Final, Optional, Tuple
 from runtime.host.errors import TransportClosed, TransportError, TransportTimeout
 from runtime.host.transports.base import deadline_in, remaining
 
+LONGEST_POLL_SEC: Final = 3600.0
 READ_BYTES: Final = 1 << 16
 """One read takes all that a pipe of default size can hold."""
+
+
+def is_ready_in(poll: select.poll, timeout_sec: Optional[float]) -> bool:
+    """Wait until a poll object reports something, and return whether it has; a time below 0 is none.
+
+    poll() counts milliseconds in a C int, which three weeks exceed.
+    """
+    deadline = deadline_in(timeout_sec)
+    while True:
+        left = remaining(deadline)
+        if poll.poll(None if left is None else 1000 * min(left, LONGEST_POLL_SEC)):
+            return True
+        if left is not None and left <= LONGEST_POLL_SEC:
+            return False
 
 
 class PipeTransport:
@@ -47,7 +62,7 @@ class PipeTransport:
         deadline = deadline_in(timeout_sec)
         left = timeout_sec
         while True:
-            if not self._readable.poll(None if left is None else left * 1000):
+            if not is_ready_in(self._readable, left):
                 raise TransportTimeout(f"{self.name} sent nothing in {timeout_sec:g} s.", self.SILENT)
             try:
                 data = os.read(self._reading, READ_BYTES)
@@ -76,7 +91,7 @@ class PipeTransport:
                 return
             deadline = deadline or deadline_in(timeout_sec)
             left = remaining(deadline)
-            if not self._writable.poll(None if left is None else left * 1000):
+            if not is_ready_in(self._writable, left):
                 raise TransportTimeout(
                     f"{self.name} took only {done} of {len(data)} bytes in {timeout_sec:g} s.", self.STUCK
                 )

@@ -99,8 +99,11 @@ class SerialTransport(PipeTransport):
                 if self._reset == "dtr_rts":
                     self._pulse(port)
                 self._attach(port.fileno(), port.fileno())
+            except (termios.error, OSError) as error:
+                _close(port)
+                raise _vanished(self.name, error) from error
             except BaseException:
-                port.close()
+                _close(port)
                 raise
             self._port = port
         except BaseException:
@@ -113,8 +116,10 @@ class SerialTransport(PipeTransport):
         if port is None:
             return
         self._detach()
-        _drain(port.fileno())
-        port.close()
+        try:
+            _drain(port.fileno())
+        finally:
+            _close(port)
         if self._lock is not None:
             self._lock.release()
 
@@ -136,6 +141,8 @@ class SerialTransport(PipeTransport):
         except OSError as error:
             raise _explained(self.name, error) from error
         except (termios.error, OverflowError, ValueError) as error:
+            if error.args[0] in (errno.EIO, errno.ENXIO, errno.ENODEV):
+                raise _vanished(self.name, error) from error
             raise TransportError(
                 f"{self.name} cannot be set to {baud} baud: {error.args[-1]}.",
                 "Check that it is a serial port, and choose a speed that it and the board know.",
@@ -163,7 +170,7 @@ class SerialTransport(PipeTransport):
         port = self._configured(1200)
         with contextlib.suppress(OSError):  # what has no lines may look at the speed alone
             port.dtr = False
-        port.close()
+        _close(port)
         if _within(VANISH_SEC, lambda: not Path(self.name).exists()) and not _within(
             RETURN_SEC, lambda: os.access(self.name, os.R_OK | os.W_OK)
         ):
@@ -177,6 +184,19 @@ class SerialTransport(PipeTransport):
             f"{self.name} is gone: the board was unplugged, lost its power or restarted.",
             "Check its cable, and open a new session when it is back.",
         )
+
+
+def _vanished(path: str, error: Exception) -> TransportError:
+    return TransportError(
+        f"{path} vanished while it was opened: {error.args[-1]}.",
+        "Check its cable and its power; python -m runtime.host ports shows the ports that there are.",
+    )
+
+
+def _close(port: serial.Serial) -> None:
+    """Close a port that may have been unplugged."""
+    with contextlib.suppress(OSError, termios.error):
+        port.close()
 
 
 def _make_ours(path: str, descriptor: int) -> None:

@@ -13,7 +13,7 @@ import traceback
 from typing import Callable, Final, List, NoReturn
 
 from runtime import server
-from runtime.host.errors import PlatformError
+from runtime.host.errors import HostToolsFault, PlatformError, explained
 from runtime.host.tvm.processes import end_tree, hold_signals, take_signals
 
 ServeOne = Callable[[int, socket.socket], None]
@@ -64,10 +64,11 @@ def _serve(
         serve_one(number, lifeline)
     except SystemExit:
         pass
-    except PlatformError as error:
-        show_error(error)
-    except BaseException:
-        traceback.print_exc()
+    except Exception as error:
+        failure = explained(error)
+        show_error(failure)
+        if isinstance(failure, HostToolsFault):
+            traceback.print_exc()
     finally:
         hold_signals()
         server.end_children()

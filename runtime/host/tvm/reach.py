@@ -49,6 +49,7 @@ class RequestedDevice:
     """A device that is read and written by requests to the API server, as TVM does it."""
 
     def __init__(self, api: ApiConnection, control: Control) -> None:
+        self.reads_exactly = True  # see Session
         self._api = api
         self._control = control
         self._expected = 0

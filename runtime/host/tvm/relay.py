@@ -27,6 +27,7 @@ from runtime.host.session import Session, Timeouts
 from runtime.host.tvm.caller import Caller
 from runtime.host.tvm.control import SLICE_SEC, Control, Stopped, kind_of
 from runtime.host.tvm.reach import Device, reach_device
+from runtime.server import printable
 
 
 def relay(caller: Caller, session: Session, device: Device) -> None:
@@ -93,7 +94,7 @@ def serve(control: Control) -> None:
 
 
 def _show(text: str) -> None:
-    print(f"device: {text}", file=sys.stderr, flush=True)
+    print(f"device: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

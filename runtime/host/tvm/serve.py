@@ -27,6 +27,7 @@ from runtime.host.tvm.door import Client, Door
 from runtime.host.tvm.processes import end_tree, hold_signals, take_signals
 from runtime.host.tvm.tracker import Address, Tracker, TrackerLost
 from runtime.host.tvm.trial import Site, run_in_child
+from runtime.server import printable, shortened
 
 FIRST_REQUEST_SEC: Final = 30.0  # a client says at once what it wants; so long a model archive may take
 TELL_SEC: Final = 2.0  # for a client to take its last answer
@@ -37,6 +38,7 @@ GRACE_SEC: Final = 4.0  # what a session gets to give the board back
 HANG_UP_SEC: Final = 1.0  # what it gets to notice by itself that its client has gone
 HANG_UP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
 REPORT_BYTES: Final = 4096
+LONGEST_FAILURE: Final = 2000  # characters of a line of text
 EVERYWHERE: Final = ("", "0.0.0.0", "::")
 
 STAGES: Final = {
@@ -289,13 +291,13 @@ class Worker:
             said: Dict[str, str] = json.loads(line)
             if "stage" in said:
                 self._begun.append((said["stage"], time.monotonic()))
-            self._failure = _printable(said.get("failed", self._failure))
+            self._failure = _on_one_line(said.get("failed", self._failure))
         return bool(data)
 
 
-def _printable(text: str) -> str:
-    """One line of text that says nothing to a terminal: parts of it may come from the client."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+def _on_one_line(text: str) -> str:
+    """Return text that comes from the client in part as one line that a terminal can print."""
+    return printable(shortened(text, LONGEST_FAILURE)).replace("\n", "\\n")
 
 
 def _tell_late(client: Client, stage: str) -> None:

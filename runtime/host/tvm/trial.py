@@ -30,7 +30,7 @@ from runtime.host.about import check_firmware
 from runtime.host.build import build
 from runtime.host.cache import Cache
 from runtime.host.device import TIMEOUTS
-from runtime.host.errors import PlatformError, ProtocolError, TransportError, explained
+from runtime.host.errors import HostToolsFault, PlatformError, ProtocolError, TransportError, explained
 from runtime.host.flash import flash
 from runtime.host.options import project_options
 from runtime.host.platform import BUILD_FILES, Platform
@@ -192,18 +192,12 @@ def hold_session(connection: socket.socket, control: socket.socket, place: Path,
         with _connected(project, end, report, site) as session:
             is_asked = True
             _relay(caller, session)
-    except PlatformError as error:
-        failure = error
-    except OSError as error:
-        failure = explained(error)
     except (EOFError, Stopped):
         raise
-    except Exception as error:  # a fault of ours; the client shall have an answer all the same
-        traceback.print_exc()
-        failure = PlatformError(
-            f"The host tools of this board failed: {type(error).__name__}: {error}",
-            "This is a fault of theirs. What serve has printed shows where.",
-        )
+    except Exception as error:  # also a fault of ours: the client gets an answer all the same
+        failure = explained(error)
+        if isinstance(failure, HostToolsFault):
+            traceback.print_exc()
     report(failed=failure.what)
     _refuse(caller, connection, failure, is_asked)
 
@@ -308,4 +302,4 @@ def _refuse(caller: Caller, connection: socket.socket, error: PlatformError, is_
 
 
 def _print_log(text: str) -> None:
-    print(f"device: {text}", file=sys.stderr, flush=True)
+    print(f"device: {server.printable(text)}", file=sys.stderr, flush=True)
