@@ -19,7 +19,6 @@ from benchmarks.figures import Figure, print_figures
 TABLES: Dict[str, str] = {
     "bake": "Baking a platform",
     "start": "API server",
-    "openings": "From open_transport to a session, for a client that sends its first packet immediately",
     "requests": "Requests a second through the API server",
     "device": "Device runtime on a Cortex-M3, no model, -Os",
     "inference": "Inference from this process, less the device's own compute time",

@@ -10,12 +10,15 @@ is not ready loses the first packet, and the client sends it again after session
 from __future__ import annotations
 
 import secrets
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Final, Iterator, List, NamedTuple, Tuple
 
-from benchmarks.figures import Figure
+from rich.console import Console
+
+from benchmarks.figures import Figure, print_figures
 from benchmarks.platforms import ROOT, bake
 from runtime.host.boards import EMULATOR, Board
 from runtime.host.build import build
@@ -29,7 +32,6 @@ from runtime.host.transports.base import Transport, remaining
 
 FAMILIES: Final = ("host", "cortex_m", "riscv")
 ARCHIVE: Final = ROOT / "examples/digits/digits_aot.tar"
-OPENINGS: Final = 100
 LIMIT_SEC: Final = 0.25
 SHARE: Final = 0.95
 """The share of openings that must stay below LIMIT_SEC."""
@@ -42,7 +44,7 @@ class Opening(NamedTuple):
     attempts: int
 
 
-def measure(openings: int = OPENINGS) -> List[Figure]:
+def measure(openings: int) -> List[Figure]:
     """The time that SHARE of the openings of each board stays below."""
     figures = []
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
@@ -134,3 +136,9 @@ def _is_answered(transport: Transport, unframer: Unframer, nonce: int, deadline:
             session_id, kind = HEADER.unpack_from(payload)
             if kind == START_REPLY and session_id & 0xFF == nonce:
                 return True
+
+
+if __name__ == "__main__":  # python -m benchmarks.openings OPENINGS
+    measured = measure(int(sys.argv[1]))
+    print_figures(Console(width=150), "From open_transport to a session", measured)
+    sys.exit(any(item.reached is False for item in measured))

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """usage: onnx_model.py FOLDER: writes a small ONNX model, an input, and what two references make of it.
 
-The files in FOLDER are model.onnx, input.npy and references.npz: `onnx` is from the reference evaluator of
-the onnx package, `tvm` from TVM's own executor with the LLVM code generator. Prints the output's shape as
-JSON.
+In FOLDER are model.onnx, input.npy and references.npz: `onnx` is from the reference evaluator of the
+onnx package, `tvm` from TVM's own executor with the LLVM code generator. Prints the output's shape as JSON.
 """
 
 import json
