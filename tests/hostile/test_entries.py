@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import io
 import json
 import os
@@ -776,6 +777,32 @@ class TestExplaining:
         with ApiServer(own_platform) as api:
             error = api.error("server_info_query", tvm_version="0.18.0")
         assert "most recent call last" in error["data"]["traceback"]
+
+
+class TestHooks:
+    @pytest.mark.parametrize("name", ["pre_gen_project", "post_gen_project"])
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(errno.ENOSPC, "No space left on device", "/x\udcff"),
+            UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
+            ValueError("embedded null byte"),
+            MemoryError(),
+        ],
+    )
+    def test_what_the_system_refuses_is_a_sentence(
+        self, capsys: pytest.CaptureFixture[str], name: str, error: Exception
+    ) -> None:
+        def fail() -> int:
+            raise error
+
+        spec = importlib.util.spec_from_file_location(name, TEMPLATE / "hooks" / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        hook = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(hook)
+        assert hook.explained(fail) == 1
+        said = capsys.readouterr().err.strip()
+        assert said.startswith("The platform ") and "Check that the directory" in said and said.isprintable()
 
 
 def test_an_object_file_that_is_none_is_told_by_the_linkers_words(project: Path, place: HostPlatform) -> None:
