@@ -341,7 +341,7 @@ def failure_reply(error: BaseException, method: str) -> Json:
 
 
 def _explanation(error: Any) -> str:
-    return f"{error.what}\n{error.next_step}"
+    return "\n".join(shortened(sentence, _LONGEST_SENTENCE) for sentence in (error.what, error.next_step))
 
 
 def _log_of(error: Any) -> str:
@@ -350,8 +350,10 @@ def _log_of(error: Any) -> str:
 
 _LONGEST_NAME = 80  # no name of ours is longer; a comparison takes quadratic time
 _LONGEST_SHOWN = 80  # of a value in a message
-_LONGEST_MESSAGE = 4_000
-_LONGEST_LOG = 200_000
+_LONGEST_SENTENCE = 2_000
+_LONGEST_MESSAGE = 2 * _LONGEST_SENTENCE + 100
+_LONGEST_LOG = 100_000
+_SHOWN_END = 300  # of what is cut: the end of a sentence says what is wrong
 
 
 def printable(text: str) -> str:
@@ -370,8 +372,11 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str, longest: int = _LONGEST_SHOWN) -> str:
-    """Return the beginning of `text`, and dots where that is not all."""
-    return text if len(text) <= longest else f"{text[:longest]}..."
+    """Return the beginning of `text`, of a long one the end as well, and dots where that is not all."""
+    if len(text) <= longest:
+        return text
+    end = text[-_SHOWN_END:] if longest > 2 * _SHOWN_END else ""
+    return f"{text[: longest - len(end)]}...{end}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -66,7 +66,7 @@ def _harmless(shown: Any) -> Any:
 
 out = Terminal(**PLAIN)
 err = Terminal(stderr=True, **PLAIN)
-LONGEST_SENTENCE = 4_000  # characters: a name in it may have any length
+LONGEST_SENTENCE = 2_000  # characters: a name in it may have any length
 VERBOSE = "runtime.host.verbose"  # in the metadata of click's context
 
 # Project options that the command line spells another way.

@@ -16,6 +16,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import Dict, Final, Iterator, List, Optional, Tuple
 
@@ -23,6 +24,9 @@ STAGING: Final = ".microtvm-new-"  # beside the project that it becomes
 CHECK: Final = "microtvm-check-"
 SERVE: Final = "microtvm-serve-"
 NAMES: Final = re.compile(rf"(?:{re.escape(STAGING)}|{CHECK}|{SERVE})[0-9a-f]{{16}}")
+
+HOLD_TRIES: Final = 50
+HOLD_PAUSE_SEC: Final = 0.02
 
 _held: Dict[str, int] = {}  # what this process has announced to use, with the descriptor that says so
 
@@ -48,10 +52,13 @@ def _make(parent: Path, prefix: str) -> Tuple[Path, int]:
     while True:
         path = parent / f"{prefix}{os.urandom(8).hex()}"
         path.mkdir(mode=0o700 if prefix != STAGING else 0o777)
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another process has found it unlocked, and has removed it
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # somebody has just found it unlocked, and removes it
+        except BlockingIOError:  # another process has found it unlocked, and removes it
             os.close(lock)
             continue
         except OSError:  # no locks here
@@ -132,7 +139,12 @@ def hold(directory: Path) -> None:
             os.close(_held.pop(name))
         lock = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         _held[name] = lock
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        for _ in range(HOLD_TRIES):  # another process may be looking whether it is used
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(HOLD_PAUSE_SEC)
 
 
 def _lock_unused(path: Path) -> Optional[int]:

@@ -26,6 +26,8 @@ STANDALONE_TIMEOUT_SEC: Final = 60.0
 
 SOCKET_ADDRESS: Final = re.compile(r"(?P<host>[^/:]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
 OUTCOME: Final = re.compile(r"^outcome: (\d+)\s*$", re.MULTILINE)  # the last line of a standalone's report
+TAIL_BYTES: Final = 128 << 10  # of a report, in which its outcome is looked for: more than one read gives
+MAX_REPORT_BYTES: Final = 4 << 20
 USUAL_BAUD: Final = 115200
 
 
@@ -199,8 +201,10 @@ def _read_report(project: Project, transport: Transport) -> str:
     deadline = time.monotonic() + STANDALONE_TIMEOUT_SEC
     transport.open()
     try:
-        while not OUTCOME.search(report.decode("utf-8", "replace")):
+        while not OUTCOME.search(report[-TAIL_BYTES:].decode("utf-8", "replace")):
             report += transport.read(1, max(0.0, deadline - time.monotonic()))
+            if len(report) > MAX_REPORT_BYTES:
+                raise TransportClosed("It sends without an end.", "Look at what it sends.")
     except (TransportTimeout, TransportClosed) as error:
         raise TransportError(
             f"The standalone firmware sent no outcome within {STANDALONE_TIMEOUT_SEC:.0f} s.",

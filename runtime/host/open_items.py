@@ -67,6 +67,8 @@ def _items(
 
 
 def _markers(path: Path, name: str) -> Iterator[OpenItem]:
+    if not path.is_file():  # a pipe would keep us waiting
+        return
     text = path.read_text(encoding="utf-8", errors="replace")
     for marker in MARKER.finditer(text):
         line = text.count("\n", 0, marker.start()) + 1

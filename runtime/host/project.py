@@ -299,8 +299,6 @@ def _workspace_bytes(
 ) -> int:
     """Bytes of the workspace: as wanted, if the board and the runtime can have that, else as needed."""
     needed = sources.workspace_bytes(archive, board.ram_bytes) + (OVERHEAD_BYTES if crt is not None else 0)
-    if wanted is None:
-        return needed
     most = board.ram_bytes or MAX_WORKSPACE_BYTES
     if needed > max(most, MAX_WORKSPACE_BYTES):
         raise PlatformError(
@@ -308,6 +306,8 @@ def _workspace_bytes(
             f"{board.name} has {most:,}.",
             "Check the archive: no model for a microcontroller is so large. Export it again.",
         )
+    if wanted is None:
+        return needed
     if not MIN_WORKSPACE_BYTES <= wanted <= most:
         raise PlatformError(
             f"workspace_size_bytes: want {MIN_WORKSPACE_BYTES} to {most}, got {wanted}.",

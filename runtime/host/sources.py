@@ -76,7 +76,8 @@ def config_cmake(config: Mapping[str, Any]) -> str:
     What CMake makes of a list later splits at semicolons: no value may hold one."""
 
     def quoted(value: Any) -> str:
-        return " ".join(_bracket(part) for part in _words(value))
+        # CMake 3.25 writes "#" into makefiles as "\\#", before which make halves backslashes.
+        return " ".join(_bracket(re.sub(r"(\\+)#", r"\1\1#", part)) for part in _words(value))
 
     lines = [f"set({name} {quoted(value)})" for name, value in config.items()]
     return "\n".join([CONFIG_HEADER, *lines, ""])
