@@ -218,7 +218,7 @@ class TestRequests:
                 part = client.recv(4096)
                 assert part, answer
                 answer += part
-            assert b"The host tools of this board failed: RuntimeError: \\ud800 unforeseen" in answer
+            assert b"The host tools failed: RuntimeError: \\ud800 unforeseen" in answer
             session.join(DEADLINE_SEC)
 
 
