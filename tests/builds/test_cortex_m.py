@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from struct import pack
 
 import pytest
 
@@ -13,16 +14,20 @@ from runtime.host import link
 from runtime.host.boards import load_boards
 from runtime.host.build import build
 from runtime.host.device import running_model
-from runtime.host.errors import ArchiveError, BuildError
+from runtime.host.errors import ArchiveError, BuildError, ProtocolError
 from runtime.host.platform import load_platform
 from runtime.host.project import generate
+from runtime.host.rpc import CALL_FUNC, RpcClient, encode_message, encode_sequence
 from runtime.host.runners.table import find_runner
+from runtime.host.session import Session
 from tests.emulated import (
     DIGITS,
+    TIMEOUTS,
     Family,
     User,
     answers_as_expected,
     classifies_digits,
+    new_session,
     nonces,
     prints_and_allocates,
     symbols,
@@ -144,6 +149,10 @@ FAULTS = [
     (User.STORES, 0xFFFFFFF0, r"no such memory; code, address: 0x\w{8} 0xfffffff0"),
     (User.CALLS_THE_SYSTEM, 0, r"unexpected interrupt; code, caller: 0x\w{8} 0x\w{8}"),
 ]
+STOPS = 100
+NRF_TIMER_STOP = 0x40008004
+"""A write of 1 stops TIMER0 (nRF51 Series Reference Manual 3.0: TIMER)."""
+
 OVERFLOW = (User.RECURSES, 0, r"the stack overflowed; stack, its end: 0x\w{8} 0x\w{8}")
 ON_A_CORTEX_M0 = [(User.RUNS_GARBAGE, 0, r"hard fault; code, caller: 0x\w{8} 0x\w{8}"), FAULTS[3]]
 
@@ -160,6 +169,42 @@ ON_A_CORTEX_M0 = [(User.RUNS_GARBAGE, 0, r"hard fault; code, caller: 0x\w{8} 0x\
 def test_a_fault_is_told_in_words_and_the_board_starts_again(family, board, what, number, words):
     said = told_of_a_fault(family.with_user_code(board), what, number)
     assert re.fullmatch(f"fault: {words}", said)
+
+
+def test_every_stop_of_the_firmware_is_told_and_followed_by_a_restart(family):
+    """Also while bytes are on their way to the board, and for a host that begins again before it does."""
+    project = family.with_user_code("microbit")
+    transport = link.open_transport(project)
+    noise = bytes(range(1, 200))
+    try:
+        for turn in range(STOPS):
+            logs = []
+            session = Session(transport, timeouts=TIMEOUTS, on_log=logs.append, first_frame_sec=0.0)
+            session.open()
+            user = RpcClient(session).get_function("user").handle
+            call = session.frame(
+                encode_message(CALL_FUNC, pack("<Q", user.value) + encode_sequence([User.GIVES_UP, turn]))
+            )
+            transport.write(call + noise[: turn % len(noise)], 5.0)
+            with pytest.raises(ProtocolError, match="restarted"):
+                session.receive()
+            assert [log.split(",")[0] for log in logs] == ["fault: the firmware stopped itself; error"]
+    finally:
+        transport.close()
+
+
+def test_a_timer_that_was_stopped_does_not_keep_the_board_from_its_restart(family):
+    project = family.with_user_code("microbit")
+    transport = link.open_transport(project)
+    try:
+        for _ in range(2):
+            session = new_session(transport, [])
+            user = RpcClient(session).get_function("user")
+            user(User.STORES, NRF_TIMER_STOP)
+            with pytest.raises(ProtocolError, match="restarted"):
+                user(User.GIVES_UP, 1)
+    finally:
+        transport.close()
 
 
 def test_a_fault_before_the_server_is_there_is_told_as_text(built, tmp_path):

@@ -10,6 +10,7 @@
 #define FRAME_BYTES 128 /* what is in use below the frame of a function that calls nothing */
 #define FAULT_BYTES 128 /* of text */
 #define LONGEST_FIFO 32 /* bytes that a UART may hold back */
+#define LAST_TURNS (BOARD_CLOCK_HZ / 16u)
 
 /* Differs between resets: it survives them, and where the power was off the whole stack holds what RAM woke up
  * with. */
@@ -151,10 +152,12 @@ static char *append_hex(char *to, uintptr_t number) {
   return to;
 }
 
+/* It ends, too, where the program that is at fault has stopped the timer: a restart must follow. A turn takes
+ * more than 16 cycles, and LAST_TURNS of them more than a second of most chips. */
 static void let_the_last_bytes_leave(void) {
   const uint32_t ticks = mtvm_timer_hz / (BOARD_UART_BAUD / (LONGEST_FIFO * 10) + 1);
   const uint64_t begun = mtvm_timer_ticks();
-  while (mtvm_timer_ticks() - begun < ticks) {
+  for (uint32_t turns = 0; turns < LAST_TURNS && mtvm_timer_ticks() - begun < ticks; turns++) {
   }
 }
 

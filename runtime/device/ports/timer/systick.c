@@ -10,6 +10,7 @@
 
 #define PERIOD 0x1000000u
 #define CORE_CLOCK_INTERRUPT_ON 0x7u
+#define ON 0x1u
 #define ICSR_SYSTICK_PENDING 0x4000000u
 
 const uint32_t mtvm_timer_hz = BOARD_CLOCK_HZ;
@@ -24,12 +25,13 @@ void mtvm_timer_init(void) {
 
 void mtvm_timer_interrupt(void) { periods++; }
 
-/* Counts down. 0 lasts one cycle of a chip, and in an emulator until it has seen to the interrupt. */
+/* Counts down. 0 lasts one cycle of a chip, and in an emulator until it has seen to the interrupt; for good
+ * where user code has stopped the timer. */
 static uint32_t left(void) {
   uint32_t now;
   do {
     now = CURRENT;
-  } while (now == 0);
+  } while (now == 0 && (CONTROL & ON) != 0);
   return now;
 }
 
