@@ -11,7 +11,7 @@ from tests.conftest import Platform
 from tests.hostile import campaign
 
 SEED = 7
-COUNTS = {"requests": 1000, "archives": 60, "boards": 400, "connections": 40}
+COUNTS = {"requests": 1000, "archives": 40, "boards": 400, "connections": 25}
 
 
 @pytest.mark.slow
