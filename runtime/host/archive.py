@@ -31,16 +31,15 @@ from runtime.host.model_facts import (
     CInterface,
     Facts,
     MainFacts,
-    RelayFacts,
     c_identifier,
     facts_of_c_metadata,
     facts_of_graph,
     facts_of_main,
-    facts_of_relay,
     read_c_interface,
 )
 from runtime.host.model_signature import Contradiction, Texts, inputs_of, outputs_of
 from runtime.host.model_tensors import Declared, TensorSpec, UnknownOrder
+from runtime.host.relay_text import RelayFacts, facts_of_relay, relay_spelling
 from runtime.host.tensor import MAX_TENSOR_BYTES, check_tensor
 from runtime.host.unpack import MODEL_ARCHIVE, TarFiles, read_tar, write_files
 
@@ -51,6 +50,7 @@ _EXECUTORS = ("aot", "graph")
 
 # Beginnings of the texts that describe tensors; their tails hold weights and operators.
 _TEXT_WINDOW = 256 * 1024
+_RELAY_WINDOW = 4 * 1024 * 1024
 _METADATA_LIMIT = 16 * 1024 * 1024
 
 # TVM takes any ASCII text as a module's name (mod_name) and writes it, as it is, into names of files and
@@ -241,9 +241,10 @@ class ModelArchive:
         except ValueError as error:
             self._refuse(f"declares what no device has as {kind}: {str(error)[:200]}")
         except UnknownOrder as error:
+            names = _some([repr(name) for name in error.names])
             self._refuse(
                 f"does not tell which of its {kind}s is which: "
-                f"{_some([repr(name) for name in error.names])} may stand at the same place",
+                + (f"{error.why} ({names})" if error.why else f"{names} may stand at the same place"),
                 f"Give the {kind}s names that differ in more than signs and accents, and export it again.",
             )
         except Contradiction as error:
@@ -287,7 +288,11 @@ class ModelArchive:
         if self.executor != "aot" or not self.sources:
             return False, None
         sizes = [spec.size_bytes for spec in self.outputs]
-        return find_fault(self.functions, entry_name(self.module), len(self.inputs), sizes)
+        joined = []
+        if self.relay_facts is not None:
+            spelled = {relay_spelling(spec.name): index for index, spec in enumerate(self.inputs)}
+            joined = [(taker, spelled[name]) for taker, name in self.relay_facts.joined if name in spelled]
+        return find_fault(self.functions, entry_name(self.module), len(self.inputs), sizes, joined)
 
     def graph_json(self) -> Optional[str]:
         """The graph that a graph executor runs; None for AOT."""
@@ -490,7 +495,8 @@ class ModelArchive:
             code=self._c_facts,
             main=self.main,
             c_interface=self.c_interface,
-            relay=self._relay_facts,
+            relay=self.relay_facts,
+            has_relay=self._relay_name() is not None,
         )
 
     @cached_property
@@ -516,12 +522,17 @@ class ModelArchive:
         return None
 
     @cached_property
-    def _relay_facts(self) -> Optional[RelayFacts]:
-        for name in (f"src/{self.module}.relay", "src/relay.txt"):
-            start = self._files.find(name, b"def @main(") if name in self._files else -1
-            if start >= 0:
-                return facts_of_relay(self._text(name, start, _TEXT_WINDOW))
-        return None
+    def relay_facts(self) -> Optional[RelayFacts]:
+        """What the Relay text says of the model; None where there is none, or none that is understood."""
+        name = self._relay_name()
+        if name is None:
+            return None
+        return facts_of_relay(self._text(name, self._files.find(name, b"def @main("), _RELAY_WINDOW))
+
+    def _relay_name(self) -> Optional[str]:
+        candidates = (f"src/{self.module}.relay", "src/relay.txt")
+        names = (name for name in candidates if name in self._files)
+        return next((name for name in names if self.holds(name, b"def @main(")), None)
 
 
 def entry_name(module: str) -> str:

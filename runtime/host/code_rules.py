@@ -29,14 +29,17 @@ VECTORS: Final = tuple(
     for scalar in (b"float", b"double", b"int8_t", b"int16_t", b"int32_t", b"int64_t")
 )
 HALF: Final = re.compile(rb"half(?=\*?\)|\d* \w+\[|\d* v_|\* \w+[,)])")
-LOOKED_UP: Final = re.compile(rb'TVMBackendGetFuncFromEnv\([^,\n]*, "([^"\n]*)"')
+LOOKED_UP: Final = re.compile(rb'TVMBackendGetFuncFromEnv\([^,\n]{0,200}, "([^"\n]{0,200})"')
 LOOKED_UP_BY_OBJECT: Final = re.compile(rb"\.tvm_func\.([\w.]+)\0")
-WRAPPER: Final = re.compile(rb"TVMValue tensors\[(?P<count>\d{1,6})\];(?P<body>.*?)\nreturn ", re.DOTALL)
+WRAPPER: Final = re.compile(rb"TVMValue tensors\[(\d{1,6})\];")
 SET_ARGUMENT: Final = re.compile(rb"^ *tensors\[\d+\] = ", re.MULTILINE)
 TAKES_DATA: Final = re.compile(rb"___tvm_main__\(void\* \w+(?:,void\*|\))")
 MEMBER: Final = re.compile(r"\b(inputs|outputs)->([^\W\d]\w*)")
-PARAMETERS: Final = re.compile(r"___tvm_main__\(([^()\n]*)\);")
-INCLUDED: Final = re.compile(r"#include [<\"](tvmgen_[^>\"\n]*\.h)[>\"]")
+PARAMETERS: Final = re.compile(r"___tvm_main__\(([^()\n]{0,100000})\);")
+INCLUDED: Final = re.compile(r"#include [<\"](tvmgen_[^>\"\n]{0,200}\.h)[>\"]")
+
+KERNEL: Final = re.compile(rb"tvmgen_\w{1,100}?_fused_(\w{1,200})")
+NUMBER: Final = re.compile(rb"_\d+_?\Z")
 
 RENAME: Final = "Rename it in the model, or export for the graph executor, which takes every name."
 
@@ -83,7 +86,10 @@ def unpacked_main(archive: ModelArchive) -> Optional[Finding]:
 def memory_pools(archive: ModelArchive) -> Optional[Finding]:
     """The function that a platform calls then leaves arguments of the main function unset."""
     wrapper = _first(archive, WRAPPER)
-    if wrapper is None or len(SET_ARGUMENT.findall(wrapper["body"])) >= int(wrapper["count"]):
+    if wrapper is None:
+        return None
+    body = wrapper.string[wrapper.end() : wrapper.string.find(b"\nreturn ", wrapper.end())]
+    if len(SET_ARGUMENT.findall(body)) >= int(wrapper[1]):
         return None
     return Finding(
         "wants memory pools of its caller, which a platform does not hand over",
@@ -188,6 +194,25 @@ def llvm_arguments(archive: ModelArchive) -> Optional[Finding]:
     return None
 
 
+def joined_inputs(archive: ModelArchive) -> Optional[Finding]:
+    """At optimization level 0 an AOT model reads a copy of a joined input that nothing makes. Objects do
+    not show it; there it is assumed of code in which nothing is fused and memory is taken."""
+    relay = archive.relay_facts
+    if archive.executor != "aot" or not archive.objects or relay is None or not relay.joined:
+        return None
+    single = {name.replace(".", "_").encode() for name in relay.operators}
+    names = {name for source in archive.objects for name in KERNEL.findall(archive.read(source))}
+    is_fused = any(NUMBER.sub(b"", name) not in single for name in names)
+    if is_fused or not archive.workspace_size_bytes:
+        return None
+    operator, name = relay.joined[0]
+    return Finding(
+        f"joins the input {name!r} to others in {operator}, and its code may be of optimization level 0, "
+        "which does that wrongly",
+        "Build the model with opt_level=3, or export it for the graph executor.",
+    )
+
+
 def memory_that_nothing_writes(archive: ModelArchive) -> Optional[Finding]:
     fault = archive.fault
     if fault is None:
@@ -213,6 +238,7 @@ RULES: Final[Tuple[CodeRule, ...]] = (
     names_in_c,
     c_interface_header,
     llvm_arguments,
+    joined_inputs,
     memory_that_nothing_writes,
     wrong_kernel,
 )

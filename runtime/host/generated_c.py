@@ -21,6 +21,7 @@ _END = "\n}\n"
 _HANDLE = re.compile(r"^  void\* ([^\n=;]+?) = \(\(\(TVMValue\*\)\w+\)\[(\d+)\]\.v_handle\);$", re.MULTILINE)
 _DATA = re.compile(r"^  void\* ([^\n=;]+?) = \(\(\(DLTensor\*\)([^\n=;]+?)\)\[0\]\.data\);$", re.MULTILINE)
 _HEAD = re.compile(r"^  (?:void\*|int32_t) [^\n=;]+ = |^  if \(!\([^\n]*_strides == NULL\)\) \{$")
+_LONGEST_LINE = 1000  # of what is looked at: an index or a declaration that is longer counts as a write
 _WORD = re.compile(r"\w+")
 _BRACKET = re.compile(r"[\[\]\n]")
 _ADDRESS_OF = re.compile(r"&\((?:\(\(\w[\w ]*\*\))?$")
@@ -51,9 +52,11 @@ class Use(NamedTuple):
 class Function(NamedTuple):
     """A function that generated C defines, as text.
 
-    data: the variables that hold the data of its tensors, in the order of its arguments.
+    parameters: the text between its parentheses. data: the variables that hold the data of its tensors, in
+    the order of its arguments.
     """
 
+    parameters: str
     body: str
     data: List[str]
 
@@ -77,12 +80,13 @@ def functions_of(sources: Iterable[str]) -> Dict[str, Function]:
     """Return the functions that the C sources of a model define, by name."""
     functions = {}
     for text in sources:
-        for start in (at for head in _HEADS for at in _places(text, head)):
-            head = _FUNCTION.match(text, start)
-            end = text.find(_END, head.end() - 1) if head else -1
+        starts = sorted(at for head in _HEADS for at in _places(text, head))
+        for start, limit in zip(starts, [*starts[1:], len(text)]):
+            head = _FUNCTION.match(text, start, limit)
+            end = text.find(_END, head.end() - 1, limit + 1) if head else -1
             if head and end >= 0:
                 body = text[head.end() : end + 1]
-                functions[head[1]] = Function(body, _data_of(head[2], body))
+                functions[head[1]] = Function(head[2], body, _data_of(head[2], body))
     return functions
 
 
@@ -94,12 +98,17 @@ def _places(text: str, literal: str) -> Iterable[int]:
 
 
 def find_fault(
-    functions: Mapping[str, Function], entry: str, inputs: int, output_sizes: Sequence[int]
+    functions: Mapping[str, Function],
+    entry: str,
+    inputs: int,
+    output_sizes: Sequence[int],
+    joined: Sequence[Tuple[str, int]] = (),
 ) -> Tuple[bool, Optional[Fault]]:
     """Follow the main function `entry` through the functions of a model.
 
-    inputs: their number. output_sizes: bytes of each output. Returns whether the code was understood, and the
-    first fault in it, if there is one.
+    inputs: their number. output_sizes: bytes of each output. joined: (operator, index of an input) for each
+    input that the model joins to others, as in a concatenation. Returns whether the code was understood,
+    and the first fault in it, if there is one.
     """
     main = functions.get(entry)
     if main is None or len(main.data) < inputs + len(output_sizes):
@@ -110,6 +119,8 @@ def find_fault(
     slots: Dict[int, str] = {}
     arguments: Dict[int, str] = {}
     written |= _touched_otherwise(main.body)
+    uses_of: Dict[str, List[Use]] = {}
+    takes: Dict[str, Set[str]] = {}  # kernel -> all that it is given
     for step in _STEP.finditer(main.body):
         if step["local"]:
             pool = _POOL.fullmatch(step["made"])
@@ -125,7 +136,10 @@ def find_fault(
         name = step["packed"] or step["called"]
         given = _split(step["with"]) if step["called"] else [arguments[at] for at in sorted(arguments)]
         arguments = {}
-        uses = _uses(functions[name]) if name in functions else []
+        takes.setdefault(name, set()).update(given)
+        if name not in uses_of:
+            uses_of[name] = _uses(functions[name]) if name in functions else []
+        uses = uses_of[name]
         for index, argument in enumerate(given):
             place = places.get(argument, argument)
             use = uses[index] if index < len(uses) else Use(True, False)
@@ -134,6 +148,13 @@ def find_fault(
                 return True, Fault(None, name)
             if use.may_write or not is_known:
                 written.add(place)
+    for operator, place_of_input in joined:
+        # At optimization level 0 TVM gives the operator memory of its own for the input, and forgets the
+        # copy.
+        part = operator.rpartition(".")[2]
+        takers = [kernel for kernel in takes if part in kernel]
+        if takers and not any(main.data[place_of_input] in takes[kernel] for kernel in takers):
+            return True, Fault(None, takers[0])
     for index, (name, size) in enumerate(zip(outputs, output_sizes)):
         if size and name not in written:
             return True, Fault(index)
@@ -174,15 +195,18 @@ def _uses(kernel: Function) -> List[Use]:
         if name not in wanted:
             continue
         at = word.end()
-        line_start = kernel.body.rfind("\n", 0, at) + 1
-        if _DATA.match(kernel.body[line_start : _end_of_line(kernel.body, at)]):
+        line_start = kernel.body.rfind("\n", max(0, at - _LONGEST_LINE), at) + 1
+        if _DATA.match(kernel.body, line_start, at + _LONGEST_LINE):
             continue  # its declaration
         at += kernel.body.startswith(")", at)
         if not kernel.body.startswith("[", at):
             other.add(name)
             continue
         end = _after_brackets(kernel.body, at)
-        (stored if kernel.body.startswith(" = ", end) else loaded).add(name)
+        if end < 0:
+            other.add(name)
+        else:
+            (stored if kernel.body.startswith(" = ", end) else loaded).add(name)
         if _ADDRESS_OF.search(kernel.body, max(0, word.start() - 40), word.start()):
             other.add(name)
     return [
@@ -191,18 +215,13 @@ def _uses(kernel: Function) -> List[Use]:
     ]
 
 
-def _end_of_line(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end
-
-
 def _after_brackets(text: str, at: int) -> int:
-    """The place after the bracket that closes the one at `at`."""
+    """The place after the bracket that closes the one at `at`; -1 where that is not near on its line."""
     depth = 0
-    for bracket in _BRACKET.finditer(text, at):
+    for bracket in _BRACKET.finditer(text, at, at + _LONGEST_LINE):
         if bracket[0] == "\n":
             break
         depth += 1 if bracket[0] == "[" else -1
         if depth == 0:
             return bracket.end()
-    return at
+    return -1

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final, Optional
 
 from runtime.host.finding import Finding
+from runtime.host.generated_c import Function
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive
@@ -40,23 +41,19 @@ _HIDES: Final = re.compile(rb"\b(?:bool|float|double|u?int\d{1,2}_t) (?:inff?|na
 # A call of the kernel: its output, then its input at the row of `i` and the column of `j`. The kernel's name
 # has the width of a row in pixels and the number of channels.
 _CONVOLVES: Final = re.compile(
-    rb"kernel_convolve_int(?:8|16)_w(?P<width>\d{1,6})_c(?P<channels>\d{1,6})_kh\d+_kw\d+_\w+"
-    rb"\(\(&\([^;\n]*?\), \(&\((?:\(\(int(?:8|16)_t\*\))?\w+\)?\[(?P<index>[^;\]\n]*)\]"
+    rb"kernel_convolve_int(?:8|16)_w(?P<width>\d{1,6})_c(?P<channels>\d{1,6})_kh\d+_kw\d+_\w{1,200}"
+    rb"\(\(&\([^;\n]{0,300}?\), \(&\((?:\(\(int(?:8|16)_t\*\))?\w{1,200}\)?\[(?P<index>[^;\]\n]{0,300})\]"
 )
 _ROW: Final = re.compile(rb"\bi \* (\d{1,9})\)")
 
 # A kernel that begins with an average, and its body. The fused operators name it; a cast among them gives the
 # result the type that the graph has, and a name that was cut does not tell whether there is one.
-_AVERAGE: Final = re.compile(
-    rb"^TVM_DLL int32_t \w+_fused_nn_avg_pool[123]d(?P<rest>\w*)"
-    rb"\((?P<parameters>[^\n]*)\) \{\n(?P<body>.*?)^\}$",
-    re.MULTILINE | re.DOTALL,
-)
-_CUT: Final = re.compile(rb"_[0-9a-f]{8,}_?$")
-_NARROW_INPUT: Final = re.compile(rb"\(\(u?int(?:8|16)_t\*\)p0(?:_\d+)?\)\[|\bu?int(?:8|16)_t\* p0\b")
-_DATA: Final = re.compile(rb"void\* (\w+) = \(\(\(DLTensor\*\)\w+\)\[0\]\.data\);")
-_STORED: Final = re.compile(rb"^ *\(\(int32_t\*\)(\w+)\)\[", re.MULTILINE)
-_WIDE_PARAMETER: Final = re.compile(rb"\bint32_t\* (?!arg_type_ids\b|out_ret_tcode\b)\w")
+_AVERAGE: Final = re.compile(r"\w{1,100}_fused_nn_avg_pool[123]d(?P<rest>\w*)")
+_CUT: Final = re.compile(r"_[0-9a-f]{8,}_?$")
+_NARROW_INPUT: Final = re.compile(r"\(\(u?int(?:8|16)_t\*\)p0(?:_\d+)?\)\[|\bu?int(?:8|16)_t\* p0\b")
+_DATA: Final = re.compile(r"void\* (\w+) = \(\(\(DLTensor\*\)\w+\)\[0\]\.data\);")
+_STORED: Final = re.compile(r"^ *\(\(int32_t\*\)(\w+)\)\[", re.MULTILINE)
+_WIDE_PARAMETER: Final = re.compile(r"\bint32_t\* (?!arg_type_ids\b|out_ret_tcode\b)\w")
 
 
 def wrong_kernel(archive: ModelArchive) -> Optional[Finding]:
@@ -67,8 +64,8 @@ def wrong_kernel(archive: ModelArchive) -> Optional[Finding]:
             return STRIDED
         if (b" inf" in code or b" nan" in code) and _HIDES.search(code):
             return HIDING
-        if b"avg_pool" in code and any(map(_writes_past_its_output, _AVERAGE.finditer(code))):
-            return AVERAGED
+    if any(_writes_past_its_output(name, function) for name, function in archive.functions.items()):
+        return AVERAGED
     return None
 
 
@@ -78,13 +75,13 @@ def _skips_pixels(call: re.Match[bytes]) -> bool:
     return row is not None and int(row[1]) % (int(call["width"]) * int(call["channels"])) != 0
 
 
-def _writes_past_its_output(kernel: re.Match[bytes]) -> bool:
+def _writes_past_its_output(name: str, kernel: Function) -> bool:
     """Return whether an average of narrow integers stores numbers of 32 bits, with no cast in its graph."""
-    if b"cast" in kernel["rest"] or _CUT.search(kernel["rest"]):
+    average = _AVERAGE.fullmatch(name)
+    if average is None or "cast" in average["rest"] or _CUT.search(average["rest"]):
         return False
-    parameters, body = kernel["parameters"], kernel["body"]
-    if not (_NARROW_INPUT.search(parameters) or _NARROW_INPUT.search(body)):
+    if not (_NARROW_INPUT.search(kernel.parameters) or _NARROW_INPUT.search(kernel.body)):
         return False
     # The packed interface hands tensors over, the C interface their numbers.
-    stored = set(_STORED.findall(body)) & set(_DATA.findall(body))
-    return bool(stored or _WIDE_PARAMETER.search(parameters))
+    stored = set(_STORED.findall(kernel.body)) & set(_DATA.findall(kernel.body))
+    return bool(stored or _WIDE_PARAMETER.search(kernel.parameters))

@@ -6,7 +6,7 @@ metadata.json has names, types and sizes, but it is sorted by name and knows no 
 * the C metadata source (AOT, C code generator): order, types, shapes; names as C identifiers;
 * the main function's checks in an object file (AOT, LLVM code generator): the same;
 * the C interface header: order and C identifiers;
-* the Relay text: the order of all parameters, weights included, and the true names of outputs that have any;
+* the Relay text: the order of all parameters and the true names of outputs (see relay_text.py);
 * the graph (graph executor): order, types, shapes, true names of inputs.
 
 Each reader takes one of these texts and returns the facts in it, or None when the text is not as expected:
@@ -49,18 +49,6 @@ class Facts(NamedTuple):
     outputs: List[TensorFacts]
 
 
-class RelayFacts(NamedTuple):
-    """What a Relay text says about @main.
-
-    parameters: inputs and weights, in order. output_names: None when the model names no outputs, or when the
-    text is cut before its list of them. output_types: empty when the printer left them out.
-    """
-
-    parameters: List[TensorFacts]
-    output_names: Optional[List[str]]
-    output_types: List[TensorFacts]
-
-
 class CInterface(NamedTuple):
     """The C interface of a model: what a caller of its run function must know.
 
@@ -97,14 +85,6 @@ def c_identifier(name: str) -> str:
     """
     ascii_name = name.encode("utf-8", "surrogatepass").decode("latin-1")
     return re.sub(r"[^A-Za-z0-9_]", "_", ascii_name)
-
-
-def relay_spelling(name: str) -> str:
-    """Return a variable's name as TVM's Relay printer writes it: with a "v" unless a letter comes first.
-
-    A name that is in use already gets a number on top.
-    """
-    return name if re.match(r"[A-Za-z]|\Z", name) else f"v{name}"
 
 
 def facts_of_graph(graph: Any, params: Set[str]) -> Optional[Facts]:
@@ -156,81 +136,6 @@ def facts_of_c_metadata(text: str) -> Optional[Facts]:
             ]
         )
     return Facts(*found)
-
-
-_TENSOR_TYPE = r"Tensor\[\(([^()]*)\), ?([a-z]+[0-9]*)\]|\b(bool|u?int[0-9]+|b?float[0-9]+)\b"
-# A name may hold anything, colons and blanks included; a type and what may follow a parameter ends it.
-_RELAY_TYPE = re.compile(r": (?:" + _TENSOR_TYPE + r")(?=, %|, [A-Za-z_]+=|\))")
-_RELAY_DEVICE = " {virtual_device="  # an annotation between name and type
-_RELAY_NAMES = "output_tensor_names=["
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"(?:, )?')
-
-
-def facts_of_relay(text: str) -> Optional[RelayFacts]:
-    """Read the signature of @main in a Relay text. Its parameters include the model's weights."""
-    start = text.find("def @main(")
-    end = text.find("{\n", start)
-    if start < 0 or end < 0:
-        return None
-    signature = text[start:end]
-    at = len("def @main(")
-    parameters = []
-    while signature.startswith("%", at):
-        kind = _RELAY_TYPE.search(signature, at)
-        if kind is None:
-            break
-        name = signature[at + 1 : kind.start()].partition(_RELAY_DEVICE)[0]
-        extents, dtype, scalar = kind.groups()
-        parameters.append(
-            TensorFacts(name, scalar, ()) if scalar else TensorFacts(name, dtype, _relay_shape(extents))
-        )
-        at = kind.end() + (2 if signature.startswith(", %", kind.end()) else 0)
-    arrow = signature.rfind(") -> ", at)
-    attributes, result = (signature[at:], "") if arrow < 0 else (signature[at:arrow], signature[arrow:])
-    types = [
-        TensorFacts("", scalar, ()) if scalar else TensorFacts("", dtype, _relay_shape(extents))
-        for extents, dtype, scalar in re.findall(_TENSOR_TYPE, result)
-    ]
-    return RelayFacts(parameters, _quoted_list(attributes, _RELAY_NAMES), types)
-
-
-def _quoted_list(text: str, key: str) -> Optional[List[str]]:
-    """Return the strings of `key"a", "b"]`, their escapes undone; None where there is no such list."""
-    at = text.find(key)
-    if at < 0:
-        return None
-    at += len(key)
-    strings = []
-    quoted = _QUOTED.match(text, at)
-    while quoted:
-        strings.append(_unescaped(quoted[1]))
-        at = quoted.end()
-        quoted = _QUOTED.match(text, at)
-    return strings if text.startswith("]", at) else None
-
-
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
-
-
-def _unescaped(text: str) -> str:
-    """Undo the escapes of TVM's printer: of C, and \\xHH for each byte of UTF-8 beyond ASCII."""
-
-    def byte(match: re.Match[str]) -> str:
-        if match[1]:
-            return chr(int(match[1], 16))
-        return _ESCAPES.get(match[2], match[2])
-
-    # As one letter a byte; what was not escaped may be UTF-8 itself.
-    as_bytes = text.encode("utf-8", "surrogatepass").decode("latin-1")
-    plain = re.sub(r"\\(?:x([0-9A-Fa-f]{2})|(.))", byte, as_bytes, flags=re.DOTALL)
-    return plain.encode("latin-1").decode("utf-8", "replace")
-
-
-def _relay_shape(extents: str) -> Optional[Shape]:
-    parts = [part.strip() for part in extents.split(",") if part.strip()]
-    if not all(re.fullmatch(r"[0-9]{1,18}", part) for part in parts):
-        return None  # a "?": the extent is known only at run time
-    return tuple(int(part) for part in parts)
 
 
 def read_c_interface(header: str, text: str) -> Optional[CInterface]:
@@ -346,7 +251,7 @@ _CHECK = re.compile(
     rb"|ndim is expected to equal (?P<ndim>\d{1,3})|strides: expected to be compact array)",
     re.DOTALL,
 )
-_STRIDE = re.compile(rb"\b(\d{1,18}) == [^\[\]]*_strides\[(\d{1,3})\]")
+_STRIDE = re.compile(rb"\b(\d{1,18}) == [^\[\]]{0,1200}_strides\[(\d{1,3})\]")
 
 
 def _only(values: Iterable[_T]) -> Optional[_T]:

@@ -3,35 +3,35 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from runtime.host.model_facts import (
     CInterface,
     Facts,
     MainFacts,
-    RelayFacts,
     TensorFacts,
     c_identifier,
     is_constants,
     is_workspace,
-    relay_spelling,
 )
 from runtime.host.model_tensors import (
     Declared,
     Listing,
     TensorSpec,
+    may_be_spelled,
     order_of,
     output_names,
     specify,
-    tensors_of,
 )
+from runtime.host.relay_text import RelayFacts, relay_spelling
 
 
 class Texts(NamedTuple):
     """What the texts of an archive say; None for a text that it does not have.
 
     inputs, outputs: what metadata.json declares, by name; None where it tells nothing. graph: of a graph
-    executor. code: the C metadata. main: the arguments of the LLVM code generator's main function.
+    executor. has_relay: there is a Relay text, understood or not. code: the C metadata. main: the arguments
+    of the LLVM code generator's main function.
     """
 
     inputs: Optional[Dict[str, Declared]]
@@ -41,6 +41,7 @@ class Texts(NamedTuple):
     main: Optional[MainFacts]
     c_interface: Optional[CInterface]
     relay: Optional[RelayFacts]
+    has_relay: bool = True
 
 
 class Contradiction(Exception):
@@ -66,16 +67,25 @@ def inputs_of(texts: Texts) -> List[TensorSpec]:
             for facts in first
         ]
     order = order_of(texts.inputs, listings)
-    positioned = [tensors_of(texts.inputs, listing) for listing in listings]
+    complete = [listing.tensors for listing in listings if not listing.has_more]
+    parameters = texts.relay.parameters if texts.relay else []
     return [
         specify(
             name,
             texts.inputs[name],
-            [tensors[index] for tensors in positioned if len(tensors) == len(order)],
+            [*(tensors[index] for tensors in complete), *_alike(name, texts.inputs, parameters)],
             c_identifier(name),
         )
         for index, name in enumerate(order)
     ]
+
+
+def _alike(
+    name: str, declared: Mapping[str, Declared], parameters: Sequence[TensorFacts]
+) -> List[TensorFacts]:
+    """The parameter of a Relay text that an input is, where all that may be it have one shape."""
+    found = [facts for facts in parameters if may_be_spelled(declared, name, facts, relay_spelling)]
+    return found[:1] if len({facts.shape for facts in found}) == 1 else []
 
 
 def _spelled_so(c_name: str, tensors: Sequence[TensorFacts]) -> List[TensorFacts]:
@@ -101,7 +111,7 @@ def _input_listings(texts: Texts) -> List[Listing]:
             if len(listing.tensors) != len(texts.inputs):
                 raise Contradiction(
                     f"has {len(texts.inputs)} inputs in its metadata.json, and {len(listing.tensors)} in its "
-                    "code: two of them may have one name"
+                    "code: two of them may have one name, or that of a constant, which TVM calls p0, p1 ..."
                 )
     if texts.relay is not None:
         listings.append(Listing(texts.relay.parameters, relay_spelling, has_more=True))
@@ -127,7 +137,8 @@ def outputs_of(texts: Texts) -> List[TensorSpec]:
         listings.append(Listing(texts.c_interface.facts.outputs, c_identifier))
         if true_names is not None and len(set(true_names)) != len(true_names):
             raise Contradiction("has two outputs of one name, which the C interface has one place for")
-    names = output_names(declared, true_names, tensors, listings)
+    may_have_names = texts.relay is None and texts.has_relay
+    names = output_names(declared, true_names, tensors, listings, may_have_names)
     c_names = texts.c_interface.outputs if texts.c_interface else [c_identifier(name) for name in names]
     if len(c_names) != len(names):
         raise Contradiction(f"has {len(names)} outputs, and {len(c_names)} in its C interface")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import re
 from math import prod
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from runtime.host.model_facts import Shape, TensorFacts, shape_of_strides
 from runtime.host.tensor import DType
@@ -55,16 +55,23 @@ class Listing(NamedTuple):
     has_more: bool = False
 
 
-MOST_TENSORS = 500
-"""More inputs or outputs than this are not matched by name: the search calls itself once for each."""
+MOST_TENSORS = 200
+"""More inputs or outputs than this must be spelled each in a way of its own: the search takes long for
+more."""
+
+Range = Tuple[int, int]
 
 
 class UnknownOrder(Exception):
-    """The archive does not tell which tensor is which. names: those that cannot be told apart."""
+    """The archive does not tell which tensor is which.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    names: those that cannot be told apart. why: where it is not that they could stand at one place.
+    """
+
+    def __init__(self, names: Sequence[str], why: str = "") -> None:
         super().__init__(*names)
         self.names = list(names)
+        self.why = why
 
 
 def size_in_bytes(dtype: Optional[str], shape: Optional[Shape]) -> Optional[int]:
@@ -84,33 +91,60 @@ def order_of(declared: Mapping[str, Declared], listings: Sequence[Listing]) -> L
     listings: by trust, the most trusted first. Raises UnknownOrder where more than one order remains, and
     where a listing of inputs or outputs alone fits none.
     """
+    complete = [listing for listing in listings if not listing.has_more]
+    if complete:
+        exact = _exact_order(declared, complete[0])
+        if exact is not None:
+            return exact
     if len(declared) > MOST_TENSORS:
-        raise UnknownOrder(list(declared))
+        raise UnknownOrder(list(declared), f"there are more than {MOST_TENSORS}")
     places = [set(declared) for _ in declared]
-    for listing in listings:
+    for listing in complete:
         narrowed = _narrowed(places, declared, listing)
-        if narrowed is not None:
-            places = narrowed
-        elif not listing.has_more:
-            raise UnknownOrder(list(declared))
-    return _only_order(places)
+        if narrowed is None:
+            raise UnknownOrder(list(declared), "the code lists others")
+        places = narrowed
+    ranges = [_ranges(declared, listing) for listing in listings if listing.has_more]
+    return _only_order(places, ranges[0] if ranges else {})
+
+
+def _exact_order(declared: Mapping[str, Declared], listing: Listing) -> Optional[List[str]]:
+    """The order of a listing that spells each name in a way of its own; None where two are spelled alike."""
+    names = {listing.spell(name): name for name in declared}
+    order = [names.get(facts.name, "") for facts in listing.tensors]
+    fits = len(names) == len(declared) == len(order) and set(order) == set(declared)
+    agree = fits and all(_agrees(declared[name], facts) for name, facts in zip(order, listing.tensors))
+    return order if agree else None
 
 
 def _narrowed(
     places: Sequence[Set[str]], declared: Mapping[str, Declared], listing: Listing
 ) -> Optional[List[Set[str]]]:
     """The names that a listing leaves at each place; None where it has no way to fill them all."""
-    tensors = tensors_of(declared, listing)
-    if len(tensors) != len(places):
+    if len(listing.tensors) != len(places):
         return None
-    for fits in (_is_spelled, _may_be_spelled):
+    for fits in (_is_spelled, may_be_spelled):
         narrowed = [
             {name for name in place if fits(declared, name, facts, listing.spell)}
-            for place, facts in zip(places, tensors)
+            for place, facts in zip(places, listing.tensors)
         ]
         if _can_be_filled(narrowed):
             return narrowed
     return None
+
+
+def _ranges(declared: Mapping[str, Declared], listing: Listing) -> Dict[str, Range]:
+    """Where in a listing of more than the declared tensors each name may stand: first and last place."""
+    ranges = {}
+    for name in declared:
+        at = [
+            index
+            for index, facts in enumerate(listing.tensors)
+            if may_be_spelled(declared, name, facts, listing.spell)
+        ]
+        if at:
+            ranges[name] = (at[0], at[-1])
+    return ranges
 
 
 def _is_spelled(
@@ -119,7 +153,7 @@ def _is_spelled(
     return facts.name in ("", spell(name)) and _agrees(declared[name], facts)
 
 
-def _may_be_spelled(
+def may_be_spelled(
     declared: Mapping[str, Declared], name: str, facts: TensorFacts, spell: Callable[[str], str]
 ) -> bool:
     """Like _is_spelled, where a number may follow that keeps the text's names apart."""
@@ -146,22 +180,6 @@ def _agrees(tensor: Declared, facts: TensorFacts) -> bool:
     return says_nothing or shape_in(facts, tensor.dtype, tensor.size_bytes) is not None
 
 
-def tensors_of(declared: Mapping[str, Declared], listing: Listing) -> Sequence[TensorFacts]:
-    """Return the tensors of a listing, less those that are not declared; in order."""
-    if not listing.has_more:
-        return listing.tensors
-    tensors: Sequence[TensorFacts] = []
-    for fits in (_is_spelled, _may_be_spelled):
-        tensors = [
-            facts
-            for facts in listing.tensors
-            if any(fits(declared, name, facts, listing.spell) for name in declared)
-        ]
-        if len(tensors) >= len(declared):
-            break
-    return tensors
-
-
 def _can_be_filled(places: Sequence[Set[str]]) -> bool:
     """Whether each place can get a name of its own out of those that it may have."""
     owner: Dict[str, int] = {}
@@ -177,9 +195,13 @@ def _can_be_filled(places: Sequence[Set[str]]) -> bool:
     return all(place(index, set()) for index in range(len(places)))
 
 
-def _only_order(places: Sequence[Set[str]]) -> List[str]:
-    """The one way to fill the places. Where there is just one, some place or some name has only one choice,
-    and without these two again, to the end. Raises UnknownOrder."""
+def _only_order(places: Sequence[Set[str]], ranges: Mapping[str, Range]) -> List[str]:
+    """The one way to fill the places.
+
+    Where there is just one, some place or some name has only one choice, and without these two again, to
+    the end. What is left over is in the order of its ranges, where none of them reaches into another.
+    Raises UnknownOrder.
+    """
     left = {index: set(place) for index, place in enumerate(places)}
     order: Dict[int, str] = {}
     while left:
@@ -189,14 +211,29 @@ def _only_order(places: Sequence[Set[str]]) -> List[str]:
                 homes.setdefault(name, []).append(index)
         sure = [(index, next(iter(place))) for index, place in left.items() if len(place) == 1]
         sure += [(indices[0], name) for name, indices in homes.items() if len(indices) == 1]
+        sure = sure[:1] or _in_order_of_ranges(left, ranges)
         if not sure:
             raise UnknownOrder(sorted(homes))
-        index, name = sure[0]
-        order[index] = name
-        del left[index]
-        for place in left.values():
-            place.discard(name)
+        for index, name in sure:
+            order[index] = name
+            del left[index]
+            for place in left.values():
+                place.discard(name)
     return [order[index] for index in range(len(places))]
+
+
+def _in_order_of_ranges(left: Mapping[int, Set[str]], ranges: Mapping[str, Range]) -> List[Tuple[int, str]]:
+    """The names of one group of places that share their names, by the ranges; none where these do not
+    tell."""
+    indices = sorted(left)
+    group = left[indices[0]]
+    indices = [index for index in indices if left[index] == group]
+    names = sorted(group, key=lambda name: ranges.get(name, (0, 0)))
+    is_told = len(names) == len(indices) and all(name in ranges for name in names)
+    apart = (
+        all(ranges[one][1] < ranges[other][0] for one, other in zip(names, names[1:])) if is_told else False
+    )
+    return list(zip(indices, names)) if apart else []
 
 
 def _own_shape(facts: TensorFacts) -> Optional[Shape]:
@@ -231,13 +268,15 @@ def output_names(
     true_names: Optional[Sequence[str]],
     tensors: Optional[Sequence[TensorFacts]],
     listings: Sequence[Listing],
+    may_have_names: bool,
 ) -> List[str]:
     """Return the names of the outputs in the order of the generated code.
 
     declared: by name, so that of two outputs of one name one is missing. true_names: from the Relay text;
-    None where the model names no outputs. tensors: the outputs of the code by position, None where no text
-    lists them. Where nothing tells two names apart, they are called by their positions ("output0"): what
-    stands where is certain then, and only the names are lost. Raises UnknownOrder where not even that is.
+    None where the model names no outputs, or, with may_have_names, where that is not known. tensors: the
+    outputs of the code by position, None where no text lists them. Where nothing tells two names apart,
+    they are called by their positions ("output0"): what stands where is certain then, and only the names
+    are lost. Raises UnknownOrder where not even that is.
     """
     count = len(declared) if tensors is None else len(tensors)
     fits = true_names is not None and (tensors is None or len(true_names) == count)
@@ -246,7 +285,7 @@ def output_names(
     if not declared:
         return [f"output{index}" for index in range(count)]
     numbers = [MADE_UP_NAME.fullmatch(name) for name in declared]
-    if true_names is None and all(numbers) and len(declared) == count:
+    if true_names is None and not may_have_names and all(numbers) and len(declared) == count:
         by_number = sorted(declared, key=lambda name: int(name[len("output") :] or 0))
         if tensors is None or all(_agrees(declared[name], facts) for name, facts in zip(by_number, tensors)):
             return by_number

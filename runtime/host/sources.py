@@ -7,7 +7,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Mapping, Optional, Sequence, Tuple
 
-from runtime.host.packet_size import PACKET_BYTES, device_blocks
+from runtime.host.packet_size import DECODED_BYTES, PACKET_BYTES, device_blocks
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive, TensorSpec
@@ -50,7 +50,8 @@ def workspace_bytes(archive: ModelArchive, ram_bytes: Optional[int] = None) -> i
     else:
         tensors = (*archive.inputs, *archive.outputs)
         planned = max(0, archive.workspace_size_bytes - archive.static_workspace_bytes)
-        blocks = [*(tensor.size_bytes for tensor in tensors), planned]
+        # The executor's own block has a tensor, a value and a type code for each.
+        blocks = [*(tensor.size_bytes for tensor in tensors), planned, len(tensors) * (DECODED_BYTES + 4)]
     blocks += device_blocks(archive.tensors_of_calls, PACKET_BYTES)
     need = sum(_round_up(size) + BLOCK_HEADER_BYTES for size in blocks)
     slack = WORKSPACE_SLACK_BYTES

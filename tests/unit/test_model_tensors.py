@@ -9,16 +9,14 @@ import pytest
 
 from runtime.host.model_facts import (
     Facts,
-    RelayFacts,
     TensorFacts,
     c_identifier,
     facts_of_main,
-    facts_of_relay,
-    relay_spelling,
     shape_of_strides,
 )
 from runtime.host.model_signature import Contradiction, Texts, inputs_of, outputs_of
 from runtime.host.model_tensors import Declared, UnknownOrder
+from runtime.host.relay_text import RelayFacts, facts_of_relay, relay_spelling
 
 FLOATS = Declared("float32", 16)
 
@@ -63,8 +61,8 @@ ORDERS: List[Tuple[str, Texts, List[str]]] = [
     ("numbers", texts(["0", "input"], relay=floats("input", "v0")), ["input", "0"]),
     ("number and its spelling", texts(["0", "v0"], code=["v0", "0"], relay=floats("v0", "v01")), ["v0", "0"]),
     ("colon and blank", texts(["z: y", "a: b"], relay=floats("z: y", "a: b")), ["z: y", "a: b"]),
+    ("numbers of two", texts(["x", "y"], relay=floats("x1", "x2", "y")), ["x", "y"]),
     ("with weights", texts(["x", "y"], relay=floats("w", "y", "p0", "x")), ["y", "x"]),
-    ("weight with a number", texts(["x", "y"], relay=floats("x1", "y", "x")), ["y", "x"]),
     ("types tell", texts(["0", "v0"], relay="%v0: Tensor[(2), int8], %v01: Tensor[(4), float32]",
                          kinds={"v0": Declared("int8", 2)}), ["v0", "0"]),
     ("a number that was taken", texts(["x", "y"], relay=floats("x2", "y")), ["x", "y"]),
@@ -77,11 +75,22 @@ def test_inputs_stand_in_the_order_of_the_code(found: Texts, order: List[str]) -
 
 
 UNCERTAIN = [
+    ("weight of one spelling", texts(["/x", "_x"], code=["_x", "_x"], relay=floats("v_x", "v/x", "v_x1"))),
+    (
+        "names that imitate the text",
+        texts(
+            ["x.1", "x_1"],
+            code=["x_1", "x_1"],
+            relay="%w: Tensor[(4), float32], %x_1: Tensor[(4), float32], %x.1: Tensor[(4), float32]): int8, "
+            + floats("x.1", "x_1"),
+        ),
+    ),
+    ("cut signature", texts(["x.1", "x_1"], code=["x_1", "x_1"], relay=floats("x.1", "x{\n", "x_1"))),
     ("nothing tells", texts(["a", "b"])),
     ("one identifier, no relay", texts(["x_1", "x.1"], code=["x_1", "x_1"])),
     ("one spelling", texts(["0", "v0"], relay=floats("v0", "v01"))),
     ("taken by another", texts(["0", "v0", "v01"], relay=floats("v0", "v01", "v011"))),
-    ("numbers of two", texts(["x", "y"], relay=floats("x1", "x2", "y"))),
+    ("a weight that may be it", texts(["x", "y"], relay=floats("x1", "y", "x"))),
     ("code of other names", texts(["a", "b"], code=["c", "d"], relay=floats("a", "b"))),
     ("relay lacks one", texts(["a", "b"], relay=floats("a"))),
     ("relay of other types", texts(["a", "b"], relay="%a: Tensor[(4), int8], %b: Tensor[(4), int8]")),
@@ -100,6 +109,11 @@ def test_two_inputs_of_one_name_are_a_contradiction() -> None:
         inputs_of(texts(["x"], code=["x", "x"]))
 
 
+def named(*names: str) -> RelayFacts:
+    """A Relay text whose model gives its outputs these names, or none."""
+    return RelayFacts([], list(names) or None, [], [], frozenset())
+
+
 def outputs(
     names: Dict[str, Declared], relay: Optional[RelayFacts], tensors: Sequence[TensorFacts]
 ) -> List[str]:
@@ -110,14 +124,25 @@ def outputs(
 def test_names_of_outputs_come_from_the_relay_text() -> None:
     two = [TensorFacts("output0", "float32", (4,)), TensorFacts("output1", "float32", (4,))]
     both = {"output0": FLOATS, "output1": FLOATS}
-    assert outputs(both, RelayFacts([], ["output1", "output0"], []), two) == ["output1", "output0"]
-    assert outputs(both, RelayFacts([], None, []), two) == ["output0", "output1"]
-    assert outputs({"y": FLOATS}, RelayFacts([], ["y", "y"], []), two) == ["y", "y"]
+    assert outputs(both, named("output1", "output0"), two) == [
+        "output1",
+        "output0",
+    ]
+    assert outputs(both, named(), two) == ["output0", "output1"]
+    assert outputs({"y": FLOATS}, named("y", "y"), two) == ["y", "y"]
 
 
 def test_of_two_outputs_of_one_name_each_has_its_own_shape() -> None:
     tensors = [TensorFacts("output0", "float32", (4,)), TensorFacts("output1", "int8", (2, 3))]
-    found = Texts({}, {"y": FLOATS}, None, Facts([], tensors), None, None, RelayFacts([], ["y", "y"], []))
+    found = Texts(
+        {},
+        {"y": FLOATS},
+        None,
+        Facts([], tensors),
+        None,
+        None,
+        named("y", "y"),
+    )
     assert [(spec.shape, spec.size_bytes) for spec in outputs_of(found)] == [((4,), 16), ((2, 3), 6)]
 
 
@@ -152,6 +177,25 @@ def test_relay_texts_with_odd_names() -> None:
     ]
     assert found.output_names == ["o\u00e9", 'b"q', "a, b]", "\\n"]
     assert found.output_types == [TensorFacts("", "int8", (2,)), TensorFacts("", "float32", ())]
+
+
+def test_a_typed_relay_text() -> None:
+    found = facts_of_relay(
+        "def @main(%x.1: Tensor[(4), float32] /* ty=Tensor[(4), float32] */, %x_1: float32 /* ty=float32 */, "
+        'output_tensor_names=["a"]) -> (Tensor[(4), float32], float32) {\n'
+        "  %0 = (%x.1, %x_1) /* ty=... */;\n  %1 = concatenate(%0, axis=1);\n  nn.relu(%1)\n}\n"
+    )
+    assert found is not None
+    assert [facts.name for facts in found.parameters] == ["x.1", "x_1"]
+    assert (found.output_names, found.joined) == (["a"], [("concatenate", "x.1"), ("concatenate", "x_1")])
+    assert found.operators == {"concatenate", "nn.relu"}
+
+
+def test_names_that_the_code_made_up_are_not_taken_for_those_of_a_text_that_is_not_understood() -> None:
+    two = [TensorFacts("output0", "float32", (4,)), TensorFacts("output1", "float32", (4,))]
+    declared = {"output0": FLOATS, "output1": FLOATS}
+    with pytest.raises(UnknownOrder):
+        outputs_of(Texts({}, declared, None, Facts([], two), None, None, None, has_relay=True))
 
 
 def test_scalars_among_the_result_types_keep_their_place() -> None:

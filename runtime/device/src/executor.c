@@ -46,8 +46,13 @@ static const char *c_name(const mtvm_aot_t *aot, int side, size_t index) {
 }
 
 static const char *name_of(const mtvm_aot_t *aot, int side, size_t index) {
-  const char *name = true_names[side] != NULL ? true_names[side][index] : NULL;
-  return name != NULL ? name : c_name(aot, side, index);
+  const char *const *names = true_names[side];
+  for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
+    if (i == index) {
+      return names[i];
+    }
+  }
+  return c_name(aot, side, index);
 }
 
 typedef const char *(*name_fn)(const mtvm_aot_t *aot, int side, size_t index);

@@ -9,8 +9,8 @@
 extern const mtvm_named_fn_t mtvm_executor_functions[];
 extern const size_t mtvm_executor_function_count;
 
-/* What the host may call inputs and outputs: an entry for each, NULL where the generated code's own name is to do. The
- * lists live as long as the program; NULL stands for a list without names. */
+/* What the host may call inputs and outputs: lists that end with NULL and live as long as the program. A tensor past
+ * the end has the name that the generated code gives it. */
 void mtvm_executor_set_names(const char *const *inputs, const char *const *outputs);
 
 /* tvm.aot_executor.create(module, device, name) */

@@ -58,7 +58,7 @@ typedef struct {
   size_t workspace_size;
   mtvm_write_fn write;
   void *context; /* handed to write */
-  const char *const *input_names;  /* of the trained model, an entry for each; or NULL: see microtvm/app.h */
+  const char *const *input_names;  /* of the trained model, the last one NULL; or NULL: see microtvm/app.h */
   const char *const *output_names;
 } mtvm_server_config_t;
 
