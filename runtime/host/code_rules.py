@@ -38,7 +38,7 @@ MEMBER: Final = re.compile(r"\b(inputs|outputs)->([^\W\d]\w*)")
 PARAMETERS: Final = re.compile(r"___tvm_main__\(([^()\n]{0,100000})\);")
 INCLUDED: Final = re.compile(r"#include [<\"](tvmgen_[^>\"\n]{0,200}\.h)[>\"]")
 
-KERNEL: Final = re.compile(rb"tvmgen_\w{1,100}?_fused_(\w{1,200})")
+KERNEL: Final = re.compile(rb"\0tvmgen_\w{1,100}?_fused_(\w{1,200})(?=\0)")
 NUMBER: Final = re.compile(rb"_\d+_?\Z")
 
 RENAME: Final = "Rename it in the model, or export for the graph executor, which takes every name."
@@ -202,6 +202,7 @@ def joined_inputs(archive: ModelArchive) -> Optional[Finding]:
         return None
     single = {name.replace(".", "_").encode() for name in relay.operators}
     names = {name for source in archive.objects for name in KERNEL.findall(archive.read(source))}
+    names = {name for name in names if not name.endswith(b"_compute_")}  # the inner part of another one
     is_fused = any(NUMBER.sub(b"", name) not in single for name in names)
     if is_fused or not archive.workspace_size_bytes:
         return None

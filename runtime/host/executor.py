@@ -24,6 +24,8 @@ from runtime.host.rpc import CopyFrom, CopyTo, Handle, PreparedCall, RemoteFunct
 from runtime.host.stored_call import prepare
 from runtime.host.tensor import CPU, DType, RemoteTensor, describe
 
+LARGEST_SCRATCH_BYTES: Final = 1 << 24
+SMALLEST_SCRATCH_BYTES: Final = 64
 Array = Any  # numpy.ndarray of any data type: the model decides
 
 
@@ -71,16 +73,14 @@ class Executor:
             self._setters.update({index: setter, place.spec.name: setter})
         self._getters = [_Getter(place.spec, CopyFrom(rpc, place.tensor)) for place in outputs]
         self._doubted: Sequence[RemoteTensor] = ()
-        self._scratch_bytes = 0
 
-    def doubt(self, tensors: Sequence[RemoteTensor], scratch_bytes: int) -> None:
+    def doubt(self, tensors: Sequence[RemoteTensor]) -> None:
         """Let the first run prove that the answer does not depend on what was in memory before.
 
         For code whose text does not tell that it writes its outputs. tensors: outputs, and memory that the
-        host gives to the code. scratch_bytes: of the workspace that the code takes itself, at most.
+        host gives to the code.
         """
         self._doubted = tensors
-        self._scratch_bytes = scratch_bytes
 
     @property
     def num_inputs(self) -> int:
@@ -154,13 +154,17 @@ class Executor:
                 )
 
     def _fill_scratch(self, pattern: bytes) -> None:
-        """Fill the memory that the code will take as its workspace, as far as there is so much."""
-        try:
-            scratch = self._memory.vector(DType.parse("uint8"), max(1, self._scratch_bytes))
-        except DeviceError:
-            return
-        self.rpc.copy_to(scratch, pattern * scratch.nbytes)
-        self._memory.free_last()
+        """Fill all memory that is left: the code takes its workspace from the far end of it."""
+        blocks = _Memory(self.rpc)
+        size = LARGEST_SCRATCH_BYTES
+        while size >= SMALLEST_SCRATCH_BYTES:
+            try:
+                scratch = blocks.vector(DType.parse("uint8"), size)
+            except DeviceError:
+                size //= 2
+                continue
+            self.rpc.copy_to(scratch, pattern * size)
+        blocks.free()
 
     def get_output(self, index: int = 0) -> Array:
         """An output of the last run, as a new array."""
@@ -219,7 +223,7 @@ class AotExecutor(Executor):
             [Step(module, self._function(rpc, "run"))],
         )
         if not archive.is_followed:
-            self.doubt([place.tensor for place in outputs], archive.workspace_size_bytes)
+            self.doubt([place.tensor for place in outputs])
 
     def close(self) -> None:
         super().close()
@@ -277,7 +281,7 @@ class MainExecutor(Executor):
             split = len(archive.inputs)
             step = Step(rpc.system_lib(), main, (*tensors, *pools))
             super().__init__(rpc, memory, places[:split], places[split:], [step])
-        self.doubt([*tensors[split:], *pools], archive.workspace_size_bytes)
+        self.doubt([*tensors[split:], *pools])
 
 
 class GraphExecutor(Executor):
@@ -403,9 +407,6 @@ class _Memory:
     def vector(self, dtype: DType, count: int) -> RemoteTensor:
         """A new tensor of one dimension."""
         return self.tensor(dtype, (count,))
-
-    def free_last(self) -> None:
-        self.rpc.free(self._addresses.pop())
 
     def free(self) -> None:
         """Last allocated first: the device's memory is a stack at heart."""

@@ -23,6 +23,7 @@ from runtime.host.model_facts import Shape, TensorFacts
 HEAD: Final = "def @main("
 DEVICE: Final = " {virtual_device="  # an annotation between name and type
 NAMES: Final = "output_tensor_names=["
+CONSTANT: Final = "meta[relay.Constant]"
 
 _TYPE: Final = r"Tensor\[\(([^()]{0,300})\), ?([a-z]+[0-9]*)\]|\b(bool|u?int[0-9]+|b?float[0-9]+)\b"
 _COMMENT: Final = r"(?: /\*(?:[^*]|\*(?!/)){0,2000}\*/)?"
@@ -108,6 +109,8 @@ def _joined(body: str, names: Set[str]) -> List[Tuple[str, str]]:
         if variable in takers:
             fielded = {field[1:] for field in re.split(r", (?=%)", fields[1:-1]) if field.startswith("%")}
             fielded.update(name for name in with_comma if f"%{name}" in fields)
+            if CONSTANT in fields:
+                found.append((takers[variable], CONSTANT))
             found += [(takers[variable], name) for name in sorted(fielded & names)]
     return found
 

@@ -18,6 +18,7 @@ from tests.cases import CASES, assert_same, case
 
 HOST_DRIVEN = [
     "colliding_input_names_swapped/model",
+    "colliding_input_names_swapped/typed",
     "colliding_input_names_swapped/utf8",
     "duplicate_output_names/model",
     "graph_kernel_many_tensors/llvm_args20__graph",
@@ -48,6 +49,19 @@ STANDALONE = {
 IN_THE_FAST_RING = ("colliding_input_names_swapped/model", "llvm_aot_input_names/model")
 # Archive, project type, what is said, and what to do.
 REFUSED = [
+    (
+        "colliding_input_names_swapped/weight_spelled_alike",
+        "host_driven",
+        r"does not tell which of its inputs is which: '/x', '_x'",
+        "names that differ",
+    ),
+    (
+        "joined_at_level_0/c",
+        "host_driven",
+        r"fused_concatenate reads a tensor that nothing wrote",
+        "opt_level=3",
+    ),
+    ("joined_at_level_0/llvm", "host_driven", r"joins the input 'x' to others in concatenate", "opt_level=3"),
     ("aot_output_never_written/model", "host_driven", r"never writes output 1", "graph executor"),
     ("aot_output_never_written/model", "standalone", r"never writes output 1", "graph executor"),
     (
