@@ -76,7 +76,9 @@ def _model_input(archive: ModelArchive, samples: Mapping[str, bytes]) -> str:
     rows = []
     for index, spec in enumerate(archive.inputs):
         data = samples[spec.name]
-        lines += [f"static const uint8_t sample_{index}[{len(data)}] = /* {spec.dtype} */", *_bytes(data), ""]
+        brace = "{ " if len(data) <= MAX_NUMBERS else ""
+        lines.append(f"static const uint8_t sample_{index}[{len(data)}] = {brace}/* {spec.dtype} */")
+        lines += [*_bytes(data), ""]
         rows.append(f"    {{{c_string(spec.name)}, sample_{index}, sizeof sample_{index}}},")
     lines += ["const mtvm_sample_t mtvm_samples[] = {", *rows, "};"]
     lines += [f"const size_t mtvm_sample_count = {len(rows)};", ""]
@@ -131,11 +133,11 @@ def _table_reader(kind: str) -> List[str]:
 
 
 def _bytes(data: bytes) -> List[str]:
-    """Return the initializer of an array: numbers, or a string where these would take the compiler
-    minutes."""
+    """Return the rest of an array after "=": numbers after a brace, or a string where these would take the
+    compiler minutes."""
     if len(data) <= MAX_NUMBERS:
         rows = (data[start : start + BYTES_A_LINE] for start in range(0, len(data), BYTES_A_LINE))
-        return ["{", *(f"    {', '.join(map(str, row))}," for row in rows), "};"]
+        return [*(f"    {', '.join(map(str, row))}," for row in rows), "};"]
     rows = (data[start : start + STRING_BYTES] for start in range(0, len(data), STRING_BYTES))
     lines = []
     for row, group in itertools.groupby(rows):

@@ -466,8 +466,7 @@ def test_hostile_extra_files_leave_no_project_behind(default_platform, tmp_path)
     tar = tar_of(tmp_path, {"../outside.c": b"int x;\n"})
     with pytest.raises(ArchiveError, match="outside"):
         generate(load_platform(default_platform.path), DIGITS, tmp_path / "p" / "q", {"extra_files_tar": tar})
-    assert not (tmp_path / "p" / "q").exists()
-    assert list((tmp_path / "p").iterdir()) == []
+    assert not (tmp_path / "p").exists()
     assert not list(tmp_path.rglob("outside.c"))
 
 

@@ -317,13 +317,15 @@ def attack_requests(draw: random.Random, count: int, baked: Baked, scratch: Path
         for _ in range(count // 2):
             if server is None:
                 server = ApiServer(directory, stderr=subprocess.DEVNULL)
-            request = draw.choice(requests(scratch))
+            request = draw.choice(requests())
             if draw.random() < 0.75:
                 line = json.dumps(mutate_json(draw, request)).encode().replace(b"NaN", b"1e999")
             else:
                 line = mutate_bytes(draw, json.dumps(request).encode())
             try:
-                for reply in answers_to(server, line):
+                replies = answers_to(server, line)
+                remove_asked_for(line, directory)
+                for reply in replies:
                     kind = "taken" if "result" in reply else "refused"
                     tally.outcomes[kind] += 1
                     if TRACEBACK.search(json.dumps(reply)):
@@ -335,8 +337,7 @@ def attack_requests(draw: random.Random, count: int, baked: Baked, scratch: Path
         if server is not None:
             with server:
                 pass
-    for made in (*scratch.rglob("project.json"), *baked.path.rglob("project.json")):
-        shutil.rmtree(made.parent, ignore_errors=True)  # a request that was taken asked for it
+    shutil.rmtree(project)
     left = [
         str(path)
         for place in (scratch, baked.path)
@@ -349,7 +350,16 @@ def attack_requests(draw: random.Random, count: int, baked: Baked, scratch: Path
     return tally
 
 
-def requests(scratch: Path) -> List[Dict[str, Any]]:
+def remove_asked_for(line: bytes, directory: Path) -> None:
+    """Remove a project that a request was right to ask for, wherever a damaged path has led to."""
+    for part in line.split(b"\n"):
+        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, OSError):
+            place = (directory / json.loads(part)["params"]["project_dir"]).resolve()
+            if (place / "project.json").is_file() and place != directory:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def requests() -> List[Dict[str, Any]]:
     def request(method: str, **params: Any) -> Dict[str, Any]:
         return {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
 
@@ -360,7 +370,7 @@ def requests(scratch: Path) -> List[Dict[str, Any]]:
             "generate_project",
             model_library_format_path=str(ARCHIVES / "aot_c.tar"),
             standalone_crt_dir="",
-            project_dir=str(scratch / "asked"),
+            project_dir="asked",  # below the server's directory, also when it is damaged
             options=options,
         ),
         request("flash", options={"port": "/dev/null", "baud_rate": 9600}),

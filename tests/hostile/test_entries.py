@@ -150,9 +150,10 @@ class TestDeclaredSizes:
     @pytest.mark.parametrize("data", [b"ab" * 10, bytes(range(100)) * 3000 + b"x", os.urandom(70_000)])
     def test_what_is_written_is_what_the_compiler_reads(self, tmp_path: Path, data: bytes) -> None:
         lines = "\n".join(standalone._bytes(data))
+        brace = "{" if len(data) <= standalone.MAX_NUMBERS else ""
         source = tmp_path / "a.c"
         source.write_text(
-            f"#include <stdio.h>\nstatic const unsigned char a[{len(data)}] =\n{lines}\n"
+            f"#include <stdio.h>\nstatic const unsigned char a[{len(data)}] ={brace}\n{lines}\n"
             "int main(void) { return fwrite(a, 1, sizeof a, stdout) != sizeof a; }\n"
         )
         subprocess.run(["cc", str(source), "-o", str(tmp_path / "a")], check=True)

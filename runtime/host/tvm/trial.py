@@ -198,6 +198,9 @@ def hold_session(connection: socket.socket, control: socket.socket, place: Path,
         failure = explained(error)
         if isinstance(failure, HostToolsFault):
             traceback.print_exc()
+            failure = HostToolsFault(
+                failure.what, "This is a fault of the board's host tools. What serve has printed shows where."
+            )
     report(failed=failure.what)
     _refuse(caller, connection, failure, is_asked)
 
