@@ -142,7 +142,6 @@ def generate(
     if crt is not None:
         _check_crt(platform, archive, project_type, crt)
         board = board._replace(stack_bytes=max(board.stack_bytes, STACK_BYTES))
-    project_dir.parent.mkdir(parents=True, exist_ok=True)
     extra = ExtraFiles(platform.directory / EXTRA_DIRECTORY, options.get("extra_files_tar"))
     cmsis = _cmsis(platform, archive, extra.code(), options.get("cmsis_path"))
     objects = {name: archive.read(name) for name in archive.objects}

@@ -17,6 +17,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import pytest
 
+from runtime.host.boards import choose_board
 from runtime.host.build import build
 from runtime.host.errors import BoardError, BuildError, PlatformError, ToolMissing
 from runtime.host.flash import flash_commands
@@ -373,12 +374,15 @@ class TestBuildCommand:
         assert "workspace at most" in done.stdout
 
 
+COMMAND = ("load", "{port}", "{baud_rate}", "{firmware}")
+
+
 def test_a_flash_command_is_told_the_port_of_the_platform(custom: Platform, tmp_path: Path) -> None:
     platform = Platform(
         custom.directory,
         custom.name,
         custom.build_system,
-        flash_command=("load", "{port}", "{baud_rate}", "{firmware}"),
+        flash_command={choose_board(custom.boards(), None).name: COMMAND},
         port="/dev/ttyUSB7",
         baud_rate=9600,
     )

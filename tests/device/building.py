@@ -29,8 +29,8 @@ const size_t mtvm_workspace_size = sizeof mtvm_workspace;
 uint8_t mtvm_packet_buffer[MTVM_PACKET_BUFFER_BYTES];
 const size_t mtvm_packet_buffer_size = sizeof mtvm_packet_buffer;
 const uint32_t mtvm_firmware_id = 1;
-const char *const mtvm_input_names[] = {0};
-const char *const mtvm_output_names[] = {0};
+__attribute__((weak)) const char *const mtvm_input_names[] = {0};
+__attribute__((weak)) const char *const mtvm_output_names[] = {0};
 """
 
 

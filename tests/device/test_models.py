@@ -234,6 +234,8 @@ static const uint8_t data[] = {%s};
 const char mtvm_model_name[] = "%s";
 const mtvm_sample_t mtvm_samples[] = {{"%s", data, sizeof data}};
 const size_t mtvm_sample_count = 1;
+const char *const mtvm_input_names[] = {"%s", NULL};
+const char *const mtvm_output_names[] = {"output", NULL};
 """
 
 
@@ -242,7 +244,7 @@ const size_t mtvm_sample_count = 1;
 def test_the_standalone_firmware_reports(tmp_path: Path, library: List[Path], module: str, key: str) -> None:
     arrays = expected("mlp_f32_aot")
     sample = tmp_path / "model_input.c"
-    sample.write_text(SAMPLE % (",".join(map(str, arrays["input_input"].tobytes())), module, key))
+    sample.write_text(SAMPLE % (",".join(map(str, arrays["input_input"].tobytes())), module, key, "input"))
     program = build_firmware(
         DATA / "models" / "mlp_f32_aot.tar",
         tmp_path / "build",
@@ -254,11 +256,11 @@ def test_the_standalone_firmware_reports(tmp_path: Path, library: List[Path], mo
     lines = done.stdout.splitlines()
     if (module, key) != ("default", "input"):
         assert done.returncode == 1 and lines[0].startswith("error: ") and lines[1] == "outcome: 1"
-        assert ("absent" if module == "absent" else "input input") in lines[0]
+        assert ("absent" if module == "absent" else "takes here input") in lines[0]
         return
     assert done.returncode == 0 and lines[-1] == "outcome: 0"
     head, values = lines[0].split(": ")
-    assert head == "output output0 float32 10"
+    assert head == "output output float32 10"
     np.testing.assert_allclose([float(v) for v in values.split()], arrays["output_0"][0], rtol=1e-6)
     assert int(lines[1].split()[1]) < 1_000_000
 
@@ -269,16 +271,16 @@ MODEL_IO = """
 static float in[%d] __attribute__((aligned(16)));
 static float out[%d] __attribute__((aligned(16)));
 int mtvm_model_open(void) { return 0; }
-static bool describe(size_t index, mtvm_model_tensor_t *tensor, const char *name, void *data, size_t nbytes) {
-  const mtvm_model_tensor_t known = {name, {kDLFloat, 32, 1}, nbytes, data};
+static bool describe(size_t index, mtvm_model_tensor_t *tensor, void *data, size_t nbytes) {
+  const mtvm_model_tensor_t known = {{kDLFloat, 32, 1}, nbytes, data};
   *tensor = known;
   return index == 0;
 }
 bool mtvm_model_input(size_t index, mtvm_model_tensor_t *tensor) {
-  return describe(index, tensor, "%s", in, sizeof in);
+  return describe(index, tensor, in, sizeof in);
 }
 bool mtvm_model_output(size_t index, mtvm_model_tensor_t *tensor) {
-  return describe(index, tensor, "output", out, sizeof out);
+  return describe(index, tensor, out, sizeof out);
 }
 int mtvm_model_run(void) {
   struct tvmgen_default_inputs inputs = {in};
@@ -295,8 +297,8 @@ def test_the_standalone_firmware_runs_the_c_interface(tmp_path: Path, library: L
     (key,) = [key for key in arrays.files if key.startswith("input_")]
     sample, model_io = tmp_path / "model_input.c", tmp_path / "model_io.c"
     data = ",".join(map(str, arrays[key].tobytes()))
-    sample.write_text(SAMPLE % (data, "default", key[len("input_") :]))
-    model_io.write_text(MODEL_IO % (arrays[key].size, arrays["output_0"].size, key[len("input_") :]))
+    sample.write_text(SAMPLE % (data, "default", key[len("input_") :], key[len("input_") :]))
+    model_io.write_text(MODEL_IO % (arrays[key].size, arrays["output_0"].size))
     program = build_firmware(
         DATA / "archives" / f"{name}.tar",
         tmp_path / "build",

@@ -19,7 +19,7 @@ from tests.tvm.conftest import PROGRAMS, Tvm
 
 pytestmark = pytest.mark.slow
 
-MODELS = 12  # in each of two processes of the test runner
+MODELS = 7  # in each of two processes of the test runner
 DEADLINE_SEC = 900.0
 # What an archive may be refused for; every other end than a right answer is a fault of ours.
 RULES = (
