@@ -15,6 +15,7 @@ from runtime.host.c_names import is_identifier, is_taken
 from runtime.host.finding import Finding
 from runtime.host.kernel_rules import wrong_kernel
 from runtime.host.model_facts import c_identifier, is_constants, is_workspace
+from runtime.host.relay_text import CONSTANT
 
 if TYPE_CHECKING:
     from runtime.host.archive import ModelArchive
@@ -207,8 +208,9 @@ def joined_inputs(archive: ModelArchive) -> Optional[Finding]:
     if is_fused or not archive.workspace_size_bytes:
         return None
     operator, name = relay.joined[0]
+    joined = "a constant" if name == CONSTANT else f"the input {name!r}"
     return Finding(
-        f"joins the input {name!r} to others in {operator}, and its code may be of optimization level 0, "
+        f"joins {joined} to others in {operator}, and its code may be of optimization level 0, "
         "which does that wrongly",
         "Build the model with opt_level=3, or export it for the graph executor.",
     )

@@ -43,8 +43,8 @@ class RelayFacts(NamedTuple):
 
     parameters: inputs and weights, in order, as the printer spells them. output_names: None when the model
     names no outputs. output_types: empty when the printer left them out. joined: (operator, parameter) for
-    each parameter that is a field of a tuple which an operator takes, such as a concatenation. operators:
-    all names.
+    each parameter, or CONSTANT, that is a field of a tuple which an operator takes, such as a concatenation.
+    operators: all names.
     """
 
     parameters: List[TensorFacts]
