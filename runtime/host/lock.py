@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Callable, Final, Iterator, Optional
+from typing import IO, Callable, Final, Iterator, Optional, Type
 
 from runtime.host.errors import PlatformError, TransportError
 from runtime.host.holders import shortened
@@ -33,14 +33,7 @@ def exclusive(path: Path, timeout_sec: float, what: str) -> Iterator[None]:
             f"{what} for more than {timeout_sec:.0f} s.", f"Wait until it ends, or end it; it holds {path}."
         )
 
-    try:
-        descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    except OSError as error:
-        raise PlatformError(
-            f"The lock file {path} cannot be opened: {error.strerror or error}.",
-            "Delete it; it is made again.",
-        ) from error
-    with os.fdopen(descriptor, "a") as file:
+    with os.fdopen(_opened(path, os.O_WRONLY, PlatformError), "a") as file:
         _take(file, timeout_sec, held)
         yield
 
@@ -59,13 +52,7 @@ class BoardLock:
     def acquire(self, timeout_sec: float = 0.0) -> None:
         """Takes the board. Raises TransportError that says who holds it, when that takes timeout_sec."""
         path = _directory() / _file_name(self.name)
-        try:
-            descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        except OSError as error:
-            raise TransportError(
-                f"The lock file {path} cannot be opened: {error.strerror or error}.",
-                "Delete it; it is made again.",
-            ) from error
+        descriptor = _opened(path, os.O_RDWR, TransportError)
         file = os.fdopen(descriptor, "a+", encoding="utf-8", errors="backslashreplace")
         try:
             _take(file, timeout_sec, lambda: self._held(file))
@@ -117,6 +104,17 @@ def port_lock(port: str) -> BoardLock:
 def serial_number_lock(serial_number: str) -> BoardLock:
     """The lock of a board that is known by the serial number of its probe, as flashing does."""
     return BoardLock(f"the board with serial number {serial_number}")
+
+
+def _opened(path: Path, access: int, failure: Type[PlatformError]) -> int:
+    """Return a descriptor of the lock file, which is made when it is missing. Raises failure."""
+    try:
+        return open_regular(path, access | os.O_APPEND | os.O_CREAT)
+    except OSError as error:
+        raise failure(
+            f"The lock file {path} cannot be opened: {error.strerror or error}.",
+            "Delete it; it is made again.",
+        ) from error
 
 
 def _take(file: IO[str], timeout_sec: float, held: Callable[[], PlatformError]) -> None:
