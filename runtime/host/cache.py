@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Final, Iterable, List, Optional
 
 from runtime.host.regular import open_regular, read_bytes
+from runtime.host.unpack import MAX_TOTAL_BYTES
 
 MAX_ENTRIES: Final = 512  # some 50 MB; the least recently used go first
 DIGEST_BYTES: Final = hashlib.sha256().digest_size
 MAX_ENTRY_BYTES: Final = 128 << 20
-MAX_SOURCE_BYTES: Final = 256 << 20  # as unpack.py has it
 # Names of entries: a library of a build, or a digest with what was linked. The directory may hold more.
 ENTRY: Final = re.compile(r"libmicrotvm_\w+-[0-9a-f]{40}\.a|[0-9a-f]{40}-\S+")
 NEW: Final = "new-"  # begins the name of a file that is being written
@@ -49,7 +49,7 @@ class Digest:
         of a bounded size."""
         for path in sorted(files):
             self.add(path.relative_to(root).as_posix())
-            self._add_bytes(read_bytes(path, MAX_SOURCE_BYTES))
+            self._add_bytes(read_bytes(path, MAX_TOTAL_BYTES))
 
     def key(self) -> str:
         return self._hash.hexdigest()[:40]

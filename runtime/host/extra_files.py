@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Dict, Final, Iterable, List, Optional
 
 from runtime.host.errors import PlatformError
+from runtime.host.regular import read_bytes
 
 EXTRA_DIRECTORY: Final = "extra"  # of a platform and of a project
 CMSIS_DIRECTORY: Final = "cmsis"  # of a project: what it has of CMSIS, see cmsis.py
@@ -42,12 +43,15 @@ class ExtraFiles:
             check_names(self._tar.names(), "extra_files_tar")
 
     def code(self) -> Dict[str, bytes]:
-        """Name below extra/ -> content of each C source and header."""
+        """Name below extra/ -> content of each C source and header. Raises OSError for what is no regular
+        file of a bounded size."""
+        from runtime.host.unpack import MAX_TOTAL_BYTES
+
         files = {}
         if self._tar is not None:
             names = (name for name in self._tar.names() if name.endswith((SOURCE, HEADER)))
             files = {name: self._tar.read(name) for name in names}
-        files.update({name: (self._directory / name).read_bytes() for name in self._owners})
+        files.update({name: read_bytes(self._directory / name, MAX_TOTAL_BYTES) for name in self._owners})
         return files
 
     def unpack(self, target: Path) -> None:

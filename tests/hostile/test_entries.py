@@ -29,6 +29,7 @@ from runtime.host.archive import ModelArchive
 from runtime.host.boards import RegisterWrite, choose_board, load_boards
 from runtime.host.cli import PLAIN, Terminal
 from runtime.host.errors import ArchiveError, BoardError, HostToolsFault, PlatformError, explained
+from runtime.host.extra_files import ExtraFiles
 from runtime.host.graph import parse_graph
 from runtime.host.lock import exclusive
 from runtime.host.platform import Platform as HostPlatform
@@ -820,3 +821,9 @@ def nothing_is_left_in_the_working_directory() -> Iterator[None]:
     before = set(Path().iterdir())
     yield
     assert set(Path().iterdir()) == before
+
+
+def test_a_pipe_among_the_extra_files_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.c")
+    with pytest.raises(NotRegular, match="not a regular file"):
+        ExtraFiles(tmp_path, None).code()
