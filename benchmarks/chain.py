@@ -21,10 +21,10 @@ from typing import Dict, Iterator, List, Tuple
 
 from benchmarks.figures import Figure, figure
 from benchmarks.platforms import ROOT, bake
-from runtime.host.archive import ModelArchive
-from runtime.host.client import ApiTransport, ProjectApiClient
-from runtime.host.device import connected_executor
-from runtime.host.tensors import read_inputs
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.archive.tensor_files import read_inputs
+from runtime.host.execution.running_model import connected_executor
+from runtime.host.wire.api_client import ApiTransport, ProjectApiClient
 
 MODELS = {name: ROOT / f"tests/data/models/{name}.tar" for name in ("mlp_f32_aot", "kws_i8_graph")}
 OTHER_MODEL = ROOT / "examples/digits/digits_aot.tar"

@@ -10,8 +10,8 @@ from typing import List
 
 from benchmarks.figures import Figure, figure
 from benchmarks.platforms import ROOT
-from tests.faults import KINDS, Bench, FaultyBoard, Tally
-from tests.firmware import build_firmware, compile_runtime
+from tests.support.faults import KINDS, Bench, FaultyBoard, Tally
+from tests.support.firmware import build_firmware, compile_runtime
 
 ARCHIVE = ROOT / "tests" / "data" / "archives" / "aot_c.tar"
 

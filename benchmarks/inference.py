@@ -17,12 +17,12 @@ import numpy
 
 from benchmarks.figures import Figure, figure
 from benchmarks.platforms import ROOT, bake
-from runtime.host.archive import ModelArchive
-from runtime.host.client import ProjectApiClient
-from runtime.host.executor import Executor, create_executor
-from runtime.host.rpc import RpcClient
-from runtime.host.session import Session
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.execution.executor import Executor, create_executor
 from runtime.host.transports.process import ProcessTransport
+from runtime.host.wire.api_client import ProjectApiClient
+from runtime.host.wire.rpc import RpcClient
+from runtime.host.wire.session import Session
 
 MODELS = ROOT / "tests" / "data" / "models"
 

@@ -20,15 +20,15 @@ from rich.console import Console
 
 from benchmarks.figures import Figure, print_figures
 from benchmarks.platforms import ROOT, bake
-from runtime.host.boards import EMULATOR, Board
-from runtime.host.build import build
-from runtime.host.client import ApiTransport, ProjectApiClient
+from runtime.host.boards.board import EMULATOR, Board
 from runtime.host.errors import TransportTimeout
-from runtime.host.framing import NOP_BYTE, Unframer, encode_frame
-from runtime.host.platform import load_platform
-from runtime.host.project import Project, generate
-from runtime.host.session import HEADER, START_INIT, START_REPLY, TERMINATE, VERSION
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import Project, generate
 from runtime.host.transports.base import Transport, remaining
+from runtime.host.wire.api_client import ApiTransport, ProjectApiClient
+from runtime.host.wire.framing import NOP_BYTE, Unframer, encode_frame
+from runtime.host.wire.session import HEADER, START_INIT, START_REPLY, TERMINATE, VERSION
 
 FAMILIES: Final = ("host", "cortex_m", "riscv")
 ARCHIVE: Final = ROOT / "examples/digits/digits_aot.tar"

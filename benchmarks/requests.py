@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.figures import Figure, figure
 from runtime import server as our_server
-from runtime.host.client import ProjectApiClient
+from runtime.host.wire.api_client import ProjectApiClient
 
 ROOT = Path(__file__).resolve().parents[1]
 TVM_FOLDER = "MICROTVM_TVM_PROJECT_API"

@@ -21,13 +21,13 @@ import numpy
 
 from benchmarks.figures import Figure, figure
 from benchmarks.platforms import ROOT, bake
-from runtime.host import link
-from runtime.host.about import Usage, read_usage
-from runtime.host.archive import ModelArchive
-from runtime.host.build import build
-from runtime.host.device import connected_executor
-from runtime.host.platform import load_platform
-from runtime.host.project import generate
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.execution import connection
+from runtime.host.execution.firmware_info import Usage, read_usage
+from runtime.host.execution.running_model import connected_executor
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate
 
 SECONDS = 120.0
 DAY_SEC = 86400.0
@@ -86,7 +86,7 @@ def run(scratch: Path, seconds: float) -> Soak:
     pairs = list(zip(digits["images"], digits["expected"]))
     soak = Soak(0.0, 0, [], [], [])
     wrong = 0
-    transport = link.open_transport(project)
+    transport = connection.open_transport(project)
     started = time.monotonic()
     try:
         while time.monotonic() - started < seconds:

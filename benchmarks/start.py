@@ -10,7 +10,7 @@ from typing import List
 
 from benchmarks.figures import Figure, figure
 from benchmarks.platforms import bake
-from runtime.host.client import ProjectApiClient
+from runtime.host.wire.api_client import ProjectApiClient
 
 LIMIT_MS = 70.0
 

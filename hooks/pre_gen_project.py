@@ -113,7 +113,7 @@ def is_link_or_file(path):
 
 
 def is_foreign_runtime(path):
-    return path.is_dir() and not path.is_symlink() and not (path / "host" / "boards.py").exists()
+    return path.is_dir() and not path.is_symlink() and not (path / "host" / "handler.py").exists()
 
 
 def is_foreign_port(path):

@@ -701,8 +701,8 @@ class ProjectAPIHandler(metaclass=abc.ABCMeta):
     def lend_transport(self, socket: str) -> None:
         """Hand the open device over to the client, who reads and writes it by itself until it closes it.
 
-        socket: where the client listens, see runtime/host/transports/lent.py. No request of TVM's: the host
-        tools ask, and use read_transport and write_transport where a handler has no answer.
+        socket: where the client listens, see runtime/host/transports/passed_descriptors.py. No request of
+        TVM's: the host tools ask, and use read_transport and write_transport where a handler has no answer.
         """
         raise JSONRPCError(ErrorCode.METHOD_NOT_FOUND, "lend_transport: this handler lends no transport")
 

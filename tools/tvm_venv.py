@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.api.driving import find_python
+from tools.interpreters import find_python
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.10", "3.8")

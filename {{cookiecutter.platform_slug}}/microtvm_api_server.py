@@ -11,8 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 from runtime import server  # noqa: E402
-from runtime.host.handler import PlatformHandler  # noqa: E402
-from runtime.host.platform import Platform  # noqa: E402
+from runtime.host.handler import Platform, PlatformHandler  # noqa: E402
 
 PLATFORM = Platform(
     directory=HERE,

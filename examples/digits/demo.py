@@ -29,14 +29,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from examples.digits import network  # noqa: E402
-from runtime.host.archive import ModelArchive  # noqa: E402
-from runtime.host.build import REPORT_FILE  # noqa: E402
-from runtime.host.client import ApiTransport, ProjectApiClient  # noqa: E402
-from runtime.host.device import connected_executor  # noqa: E402
+from runtime.host.archive.model_archive import ModelArchive  # noqa: E402
 from runtime.host.errors import PlatformError  # noqa: E402
-from runtime.host.latency import Latency, summarize  # noqa: E402
-from runtime.host.project import BUILD_DIRECTORY  # noqa: E402
-from runtime.host.size import size_rows  # noqa: E402
+from runtime.host.execution.latency import Latency, summarize  # noqa: E402
+from runtime.host.execution.running_model import connected_executor  # noqa: E402
+from runtime.host.firmware.build import REPORT_FILE  # noqa: E402
+from runtime.host.firmware.link_map import size_rows  # noqa: E402
+from runtime.host.project.project import BUILD_DIRECTORY  # noqa: E402
+from runtime.host.wire.api_client import ApiTransport, ProjectApiClient  # noqa: E402
 
 ARCHIVE = ROOT / "examples/digits/digits_aot.tar"
 PLACE = ROOT / "build/demo"

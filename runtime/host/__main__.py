@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import Final, Optional
 
-from runtime.host.tools import how_to_install_packages
+from runtime.host.system.programs import how_to_install_packages
 from runtime.server import child_processes, end_children
 
 SIZE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
@@ -33,13 +33,8 @@ def run() -> None:
             signal.signal(number, _stop)
     spared = frozenset(child_processes(os.getpid()))
     try:
-        from runtime.host import (  # noqa: F401 (they are commands)
-            commands_clean,
-            commands_ports,
-            commands_serve,
-            commands_tvm,
-        )
-        from runtime.host.cli import main
+        from runtime.host.commands import boards, clean, serve, tvmc  # noqa: F401 (they are commands)
+        from runtime.host.commands.app import main
 
         main(prog_name="python -m runtime.host")
     except ModuleNotFoundError as error:

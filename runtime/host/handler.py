@@ -9,15 +9,15 @@ import functools
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, TypeVar, cast
 
 from runtime import server
-from runtime.host import options as option_table
-from runtime.host.platform import Platform
+from runtime.host.project import options as option_table
+from runtime.host.project.platform import Platform
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runtime.host.project import Project
+    from runtime.host.project.project import Project
     from runtime.host.transports.base import Transport
 
 
@@ -82,7 +82,7 @@ class PlatformHandler(server.ProjectAPIHandler):
         project_dir: Path,
         options: Dict[str, Any],
     ) -> None:
-        from runtime.host.project import generate
+        from runtime.host.project.project import generate
 
         # TVM always hands its folder over, whether it is to be used or not; an empty path has no parts.
         if not options["standalone_crt_dir"] and standalone_crt_dir is not None and standalone_crt_dir.parts:
@@ -91,13 +91,13 @@ class PlatformHandler(server.ProjectAPIHandler):
 
     @_explains
     def build(self, options: Dict[str, Any]) -> None:
-        from runtime.host.build import build
+        from runtime.host.firmware.build import build
 
         build(self._project(), verbose=options["verbose"])
 
     @_explains
     def flash(self, options: Dict[str, Any]) -> None:
-        from runtime.host.flash import flash
+        from runtime.host.firmware.flash import flash
 
         flash(
             self._project(),
@@ -110,10 +110,10 @@ class PlatformHandler(server.ProjectAPIHandler):
 
     @_explains
     def open_transport(self, options: Dict[str, Any]) -> server.TransportTimeouts:
-        from runtime.host import link
+        from runtime.host.execution import connection
 
         self.close_transport()
-        self._transport = link.open_transport(
+        self._transport = connection.open_transport(
             self._project(),
             runner=options["runner"],
             port=options["port"],
@@ -121,9 +121,9 @@ class PlatformHandler(server.ProjectAPIHandler):
             baud_rate=options["baud_rate"],
         )
         return server.TransportTimeouts(
-            session_start_retry_timeout_sec=link.SESSION_START_RETRY_TIMEOUT_SEC,
-            session_start_timeout_sec=link.SESSION_START_TIMEOUT_SEC,
-            session_established_timeout_sec=link.SESSION_ESTABLISHED_TIMEOUT_SEC,
+            session_start_retry_timeout_sec=connection.SESSION_START_RETRY_TIMEOUT_SEC,
+            session_start_timeout_sec=connection.SESSION_START_TIMEOUT_SEC,
+            session_established_timeout_sec=connection.SESSION_ESTABLISHED_TIMEOUT_SEC,
         )
 
     @_explains
@@ -162,7 +162,7 @@ class PlatformHandler(server.ProjectAPIHandler):
     @_explains
     def lend_transport(self, socket: str) -> None:
         from runtime.host.errors import TransportError
-        from runtime.host.transports.lent import lend
+        from runtime.host.transports.passed_descriptors import lend
         from runtime.host.transports.pipe import PipeTransport
 
         if self._transport is None:
@@ -180,6 +180,6 @@ class PlatformHandler(server.ProjectAPIHandler):
         self._transport.held = b""
 
     def _project(self) -> Project:
-        from runtime.host.project import load_project
+        from runtime.host.project.project import load_project
 
         return load_project(self._platform)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.driving import VERSIONS, find_python
+from tools.interpreters import SUPPORTED, find_python
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=SUPPORTED)
 def python(request: pytest.FixtureRequest) -> str:
     """Each interpreter that TVM's users have; skips those that this machine has not."""
     found = find_python(request.param)

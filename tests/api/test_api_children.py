@@ -12,7 +12,7 @@ from typing import Iterator, Tuple
 import pytest
 
 from runtime import server as server_module
-from tests.api.driving import ApiServer, make_platform, read_some, wait_for_end
+from tests.support.api_server import ApiServer, make_platform, read_some, wait_for_end
 
 CHILDREN = ["plain", "with a child of its own", "deaf to SIGTERM"]
 ENDINGS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGHUP": signal.SIGHUP}

@@ -18,13 +18,13 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
-from runtime.host.rpc import RpcClient
-from runtime.host.session import Session
-from runtime.host.transports.lent import LentTransport, borrow
+from runtime.host.transports.passed_descriptors import LentTransport, borrow
+from runtime.host.wire.rpc import RpcClient
+from runtime.host.wire.session import Session
 from runtime.server import child_processes
-from tests.api.driving import ROOT, SCRIPT, ApiServer
 from tests.conftest import Platform
 from tests.device.wire import INIT, INIT_SERVER, NORMAL, REPLY, RETURN, TERMINATE, frame
+from tests.support.api_server import ROOT, SCRIPT, ApiServer
 
 DIGITS = ROOT / "examples" / "digits" / "digits_aot.tar"
 FIELDS = {"name", "choices", "default", "type", "required", "optional", "help"}

@@ -12,7 +12,8 @@ from typing import Iterator
 
 import pytest
 
-from tests.api.driving import VERSIONS, ApiServer, find_python, make_platform
+from tests.support.api_server import ApiServer, make_platform
+from tools.interpreters import SUPPORTED, find_python
 
 SIXTEEN_MIB = 16 * 1024 * 1024
 
@@ -44,10 +45,10 @@ def server(platform: Path) -> Iterator[ApiServer]:
 
 
 def test_continuous_integration_has_the_interpreters() -> None:
-    found = [version for version in VERSIONS if find_python(version)]
+    found = [version for version in SUPPORTED if find_python(version)]
     if "CI" not in os.environ:
         pytest.skip("asked for only where CI is set in the environment")
-    assert len(found) >= 3, f"want three of CPython {', '.join(VERSIONS)}, got {', '.join(found) or 'none'}"
+    assert len(found) >= 3, f"want three of CPython {', '.join(SUPPORTED)}, got {', '.join(found) or 'none'}"
 
 
 class TestOnEveryInterpreter:

@@ -16,7 +16,7 @@ from typing import Any, Iterator
 import pytest
 
 from benchmarks.requests import TVM_FOLDER, load_tvm
-from tests.api.driving import ROOT, SCRIPT, ApiServer, make_platform
+from tests.support.api_server import ROOT, SCRIPT, ApiServer, make_platform
 
 OUR_MODULE = ROOT / "runtime" / "server.py"
 

@@ -18,8 +18,8 @@ from unittest import mock
 import pytest
 from cookiecutter.exceptions import FailedHookException
 
-from runtime.host.boards import load_boards
-from runtime.host.client import ProjectApiClient
+from runtime.host.boards.table import load_boards
+from runtime.host.wire.api_client import ProjectApiClient
 from tests.conftest import TEMPLATE, Baker, Platform
 
 TABLE = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))

@@ -17,9 +17,9 @@ from typing import Dict, List
 import pytest
 from packaging.requirements import Requirement
 
-from runtime.host.boards import FIELDS, MEMORY_RANGE, REGISTER_WRITE, UART
-from runtime.host.cache import default_directory
+from runtime.host.boards.table import FIELDS, MEMORY_RANGE, REGISTER_WRITE, UART
 from runtime.host.runners.table import RUNNERS
+from runtime.host.system.cache import default_directory
 from tests.conftest import TEMPLATE, Baker, Platform
 
 # Needs the network. Its place is taken by the packages of this interpreter, which

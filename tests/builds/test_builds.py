@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.host import build as build_module
-from runtime.host import sources
-from runtime.host.archive import ModelArchive
-from runtime.host.build import build
-from runtime.host.cache import Cache
-from runtime.host.device import running_model
+from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.errors import ArchiveError, BoardError, BuildError, DeviceError, PlatformError
-from runtime.host.platform import BUILD_FILES, load_platform
-from runtime.host.project import find_or_generate, generate, load_project
+from runtime.host.execution.running_model import running_model
+from runtime.host.firmware import build as build_module
+from runtime.host.firmware.build import build
+from runtime.host.project import config_files
+from runtime.host.project.platform import BUILD_FILES, load_platform
+from runtime.host.project.project import find_or_generate, generate, load_project
+from runtime.host.system.cache import Cache
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data"
@@ -263,7 +263,7 @@ def test_a_hand_edited_configuration_is_built(default_platforms, build_system, t
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
     build(project, cache=cache)
     before = project.firmware.read_bytes()
-    name, _ = sources.CONFIGS[build_system]
+    name, _ = config_files.CONFIGS[build_system]
     config = project.directory / name
     config.write_text(config.read_text().replace("-O2", "-O0"))
     build(project, cache=cache)

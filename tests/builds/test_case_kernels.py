@@ -10,14 +10,14 @@ from typing import Dict
 import numpy as np
 import pytest
 
-from runtime.host.build import build
-from runtime.host.device import running_model
 from runtime.host.errors import ArchiveError
-from runtime.host.platform import load_platform
-from runtime.host.project import Project, generate
-from tests.archives import full_model, write_archive
+from runtime.host.execution.running_model import running_model
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import Project, generate
 from tests.builds.fabricated_crt import fabricate_crt
 from tests.conftest import Baker, Platform
+from tests.support.archives import full_model, write_archive
 
 CASES = Path(__file__).resolve().parents[1] / "data/cases"
 ARM = CASES / "arm_dense_int8_undeclared"

@@ -8,13 +8,13 @@ import re
 import numpy as np
 import pytest
 
-from runtime.host import link
-from runtime.host.build import build
-from runtime.host.device import running_model
 from runtime.host.errors import ArchiveError, PlatformError
-from runtime.host.platform import load_platform
-from runtime.host.project import generate
-from tests.cases import CASES, assert_same, case
+from runtime.host.execution import connection
+from runtime.host.execution.running_model import running_model
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate
+from tests.support.cases import CASES, assert_same, case
 
 HOST_DRIVEN = [
     "colliding_input_names_swapped/model",
@@ -120,7 +120,7 @@ def test_a_standalone_firmware_reports_them_under_their_names(default_platform, 
     options = {"project_type": "standalone", "standalone_input": str(tmp_path / "in.npz")}
     project = generate(load_platform(default_platform.path), archive, tmp_path / "project", options)
     build(project)
-    report = link.run_standalone(project)
+    report = connection.run_standalone(project)
     found = re.findall(r"^output (.*) \w+ \d+: (.*)$", report, re.MULTILINE)
     assert [name for name, _ in found] == STANDALONE[name]
     for (_, values), wanted in zip(found, outputs):

@@ -10,17 +10,17 @@ from struct import pack
 
 import pytest
 
-from runtime.host import link
-from runtime.host.boards import load_boards
-from runtime.host.build import build
-from runtime.host.device import running_model
+from runtime.host.boards.table import load_boards
 from runtime.host.errors import ArchiveError, BuildError, ProtocolError
-from runtime.host.platform import load_platform
-from runtime.host.project import generate
-from runtime.host.rpc import CALL_FUNC, RpcClient, encode_message, encode_sequence
+from runtime.host.execution import connection
+from runtime.host.execution.running_model import running_model
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate
 from runtime.host.runners.table import find_runner
-from runtime.host.session import Session
-from tests.emulated import (
+from runtime.host.wire.rpc import CALL_FUNC, RpcClient, encode_message, encode_sequence
+from runtime.host.wire.session import Session
+from tests.support.emulated import (
     DIGITS,
     TIMEOUTS,
     Family,
@@ -174,7 +174,7 @@ def test_a_fault_is_told_in_words_and_the_board_starts_again(family, board, what
 def test_every_stop_of_the_firmware_is_told_and_followed_by_a_restart(family):
     """Also while bytes are on their way to the board, and for a host that begins again before it does."""
     project = family.with_user_code("microbit")
-    transport = link.open_transport(project)
+    transport = connection.open_transport(project)
     noise = bytes(range(1, 200))
     try:
         for turn in range(STOPS):
@@ -195,7 +195,7 @@ def test_every_stop_of_the_firmware_is_told_and_followed_by_a_restart(family):
 
 def test_a_timer_that_was_stopped_does_not_keep_the_board_from_its_restart(family):
     project = family.with_user_code("microbit")
-    transport = link.open_transport(project)
+    transport = connection.open_transport(project)
     try:
         for _ in range(2):
             session = new_session(transport, [])
@@ -211,7 +211,9 @@ def test_a_fault_before_the_server_is_there_is_told_as_text(built, tmp_path):
     code = tmp_path / "early.c"
     code.write_text("__attribute__((constructor)) static void early(void) { __builtin_trap(); }\n")
     extra = tar_of(code, tmp_path / "early.tar")
-    transport = link.open_transport(built("mps2_an385", DIGITS / "digits_aot.tar", extra_files_tar=extra))
+    transport = connection.open_transport(
+        built("mps2_an385", DIGITS / "digits_aot.tar", extra_files_tar=extra)
+    )
     try:
         said = b""
         while said.count(b"\n") < 2:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from runtime.host.build import build
-from runtime.host.cache import Cache
-from runtime.host.client import ProjectApiClient
 from runtime.host.errors import PlatformError
-from runtime.host.platform import Platform, load_platform
-from runtime.host.project import generate
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import Platform, load_platform
+from runtime.host.project.project import generate
+from runtime.host.system.cache import Cache
+from runtime.host.wire.api_client import ProjectApiClient
 from tests.builds.fabricated_crt import fabricate_crt
 
 ROOT = Path(__file__).resolve().parents[2]

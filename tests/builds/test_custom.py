@@ -17,13 +17,13 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import pytest
 
-from runtime.host.boards import choose_board
-from runtime.host.build import build
+from runtime.host.boards.table import choose_board
+from runtime.host.commands.open_items import open_items
 from runtime.host.errors import BoardError, BuildError, PlatformError, ToolMissing
-from runtime.host.flash import flash_commands
-from runtime.host.open_items import open_items
-from runtime.host.platform import API_SERVER, Platform, load_platform
-from runtime.host.project import Project, generate
+from runtime.host.firmware.build import build
+from runtime.host.firmware.flash import flash_commands
+from runtime.host.project.platform import API_SERVER, Platform, load_platform
+from runtime.host.project.project import Project, generate
 from tests.conftest import Baker
 from tests.conftest import Platform as Baked
 
@@ -295,7 +295,7 @@ class TestBuildCommand:
         project = generate(platform, platform.directory / DIGITS, tmp_path / "a b", {})
         report = build(project)
         assert [(stage.name, stage.cached) for stage in report.stages] == [("build_command", False)]
-        from runtime.host.device import running_model
+        from runtime.host.execution.running_model import running_model
 
         with running_model(project) as executor:
             assert executor.num_outputs == 1

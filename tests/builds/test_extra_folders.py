@@ -17,14 +17,14 @@ from typing import Dict, List
 
 import pytest
 
-from runtime.host.build import build
-from runtime.host.cache import Cache
-from runtime.host.device import running_model
 from runtime.host.errors import ArchiveError, PlatformError
-from runtime.host.platform import Platform, load_platform
-from runtime.host.project import Project, generate, load_project
-from tests.archives import archive_bytes, member
+from runtime.host.execution.running_model import running_model
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import Platform, load_platform
+from runtime.host.project.project import Project, generate, load_project
+from runtime.host.system.cache import Cache
 from tests.builds.fabricated_crt import fabricate_crt
+from tests.support.archives import archive_bytes, member
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples/digits/digits_aot.tar"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.host.errors import BuildError
-from tests.emulated import (
+from tests.support.emulated import (
     DIGITS,
     Family,
     User,

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.host.archive import ModelArchive
-from runtime.host.build import build
-from runtime.host.checks import run_standalone
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.commands.check_steps import run_standalone
 from runtime.host.errors import ArchiveError, PlatformError
-from runtime.host.platform import load_platform
-from runtime.host.project import generate
-from runtime.host.sources import c_string
-from tests.archives import write_archive
+from runtime.host.firmware.build import build
+from runtime.host.project.config_files import c_string
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate
+from tests.support.archives import write_archive
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVES = ROOT / "tests/data/archives"

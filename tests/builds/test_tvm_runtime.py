@@ -14,19 +14,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.host import link
-from runtime.host.about import read_usage
-from runtime.host.archive import ModelArchive
-from runtime.host.build import build
-from runtime.host.crt import StandaloneCrt
-from runtime.host.device import TIMEOUTS, connected_executor, running_model
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.dtype import DType
 from runtime.host.errors import DeviceError
-from runtime.host.executor import create_executor
-from runtime.host.platform import load_platform
-from runtime.host.project import generate
-from runtime.host.rpc import RpcClient
-from runtime.host.session import Session
-from runtime.host.tensor import DType
+from runtime.host.execution import connection
+from runtime.host.execution.executor import create_executor
+from runtime.host.execution.firmware_info import read_usage
+from runtime.host.execution.running_model import TIMEOUTS, connected_executor, running_model
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate
+from runtime.host.project.tvm_crt import StandaloneCrt
+from runtime.host.wire.rpc import RpcClient
+from runtime.host.wire.session import Session
 from tests.conftest import Baker
 
 pytestmark = pytest.mark.slow
@@ -103,14 +103,14 @@ class TestOnTvmsOwnRuntime:
         archives += [DATA / "models/mlp_f32_aot.tar"] if real_crt.takes_constants else []
         for archive in archives:
             project = on_real_crt(archive, family, project_type="standalone")
-            assert link.run_standalone(project).rstrip().endswith("outcome: 0")
+            assert connection.run_standalone(project).rstrip().endswith("outcome: 0")
             shutil.rmtree(project.directory)
 
     def test_a_session_finds_nothing_of_the_one_before(self, real_crt, on_real_crt):
         archive = archives_of(real_crt)[-1]
         project = on_real_crt(archive)
         model = ModelArchive.open(archive)
-        transport = link.open_transport(project)
+        transport = connection.open_transport(project)
         peaks = []
         try:
             for index in range(20):
@@ -131,7 +131,7 @@ class TestOnTvmsOwnRuntime:
     def test_too_little_memory_is_told_in_words(self, real_crt, on_real_crt):
         archive = archives_of(real_crt)[0]
         project = on_real_crt(archive, workspace_size_bytes=12288)
-        transport = link.open_transport(project)
+        transport = connection.open_transport(project)
         try:
             with pytest.raises(
                 DeviceError, match=r"out of workspace memory, bytes: want \d+, got \d+"

@@ -32,21 +32,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from runtime.host import bare_metal
-from runtime.host.boards import load_boards
+from runtime.host.archive.tar import read_tar
+from runtime.host.boards.table import load_boards
 from runtime.host.errors import PlatformError
-from runtime.host.leftovers import NAMES
-from runtime.host.options import project_options
-from runtime.host.platform import Platform as HostPlatform
-from runtime.host.project import generate
-from runtime.host.rpc import encode_message, encode_sequence
-from runtime.host.tvm import trial
-from runtime.host.unpack import read_tar
-from tests.api.driving import ApiServer
-from tests.archives import Content, archive_bytes, full_model
+from runtime.host.project import board_support
+from runtime.host.project.options import project_options
+from runtime.host.project.platform import Platform as HostPlatform
+from runtime.host.project.project import generate
+from runtime.host.serve import trial
+from runtime.host.system.leftovers import NAMES
+from runtime.host.wire.rpc import encode_message, encode_sequence
 from tests.conftest import Baker
 from tests.conftest import Platform as Baked
-from tests.rpc_peers import MODEL, RPC_MAGIC, ServedBoard, Tracker, session_of
+from tests.support.api_server import ApiServer
+from tests.support.archives import Content, archive_bytes, full_model
+from tests.support.rpc_peers import MODEL, RPC_MAGIC, ServedBoard, Tracker, session_of
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
 DEADLINE_SEC = 30
@@ -225,11 +225,11 @@ def attack_boards(draw: random.Random, count: int, baked: Baked, scratch: Path) 
             for text in (board.label, *(step.why for step in board.setup)):
                 assert not any(ord(letter) < 32 for letter in text), text
             try:
-                bare_metal.port_config(baked.path, board, {})
+                board_support.port_config(baked.path, board, {})
             except PlatformError:
                 taken = "taken, and refused when a project is generated"
                 continue
-            check_board_h(bare_metal.board_files(board))
+            check_board_h(board_support.board_files(board))
         return taken
 
     for number in range(count):

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.host import unpack
-from runtime.host.archive import ModelArchive
+from runtime.host.archive import tar
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.archive.tar import read_tar, unpack_tar
 from runtime.host.errors import ArchiveError
-from runtime.host.unpack import read_tar, unpack_tar
-from tests.archives import archive_bytes, full_model, member, tar_bytes, write_archive
+from tests.support.archives import archive_bytes, full_model, member, tar_bytes, write_archive
 
 MODELS = Path(__file__).resolve().parents[1] / "data" / "models"
 
@@ -84,7 +84,7 @@ def gzip_damaged() -> bytes:
 def many_members() -> bytes:
     block = member("codegen/host/src/a.c")[0].tobuf(tarfile.USTAR_FORMAT)
     directory = member("codegen", kind=tarfile.DIRTYPE)[0].tobuf(tarfile.USTAR_FORMAT)
-    return block + directory * (unpack.MAX_ENTRIES + 1) + bytes(1024)
+    return block + directory * (tar.MAX_ENTRIES + 1) + bytes(1024)
 
 
 def many_directories() -> bytes:
@@ -201,7 +201,7 @@ def test_a_gzip_bomb_is_not_decompressed_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_mib: int
 ) -> None:
     limit = limit_mib * 1024 * 1024
-    monkeypatch.setattr(unpack, "MAX_TOTAL_BYTES", limit)
+    monkeypatch.setattr(tar, "MAX_CONTENT_BYTES", limit)
     path = tmp_path / "model.tar"
     path.write_bytes(gzip.compress(bytes(limit + 512), compresslevel=1))
     with pytest.raises(ArchiveError, match=f"decompresses to more than {limit_mib} MiB"):
@@ -240,7 +240,7 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_sparse_giant_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.tar"
     with path.open("wb") as file:
-        file.truncate(unpack.MAX_TOTAL_BYTES + 1)
+        file.truncate(tar.MAX_TOTAL_BYTES + 1)
     with pytest.raises(ArchiveError, match="larger than 256 MiB"):
         ModelArchive.open(path)
 
@@ -306,17 +306,17 @@ def test_an_empty_directory_is_used(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_archive(tmp_path / "model.tar")
     archive = ModelArchive.open(path)
-    real_read = unpack.TarFiles.read
+    real_read = tar.TarFiles.read
     count = 0
 
-    def read(self: unpack.TarFiles, name: str, start: int = 0, limit: Optional[int] = None) -> bytes:
+    def read(self: tar.TarFiles, name: str, start: int = 0, limit: Optional[int] = None) -> bytes:
         nonlocal count
         count += 1
         if count == 3:
             raise OSError(28, "No space left on device")
         return real_read(self, name, start, limit)
 
-    monkeypatch.setattr(unpack.TarFiles, "read", read)
+    monkeypatch.setattr(tar.TarFiles, "read", read)
     with pytest.raises(ArchiveError, match="No space left on device"):
         archive.unpack(tmp_path / "model")
     assert list(tmp_path.iterdir()) == [path]
@@ -327,7 +327,7 @@ def test_names_that_a_file_system_takes_for_one(tmp_path: Path, monkeypatch: pyt
     path = write_archive(tmp_path / "model.tar")
     files = read_tar(path)
     with pytest.raises(ArchiveError, match="File exists"):
-        unpack.write_files(files, ["metadata.json", "metadata.json"], tmp_path / "out")
+        tar.write_files(files, ["metadata.json", "metadata.json"], tmp_path / "out")
     assert list(tmp_path.iterdir()) == [path]
 
 

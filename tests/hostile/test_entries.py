@@ -23,26 +23,28 @@ from cookiecutter.exceptions import FailedHookException
 from rich.text import Text
 
 from runtime import server
-from runtime.host import archive as archive_module
-from runtime.host import bare_metal, standalone, tensors
-from runtime.host.archive import ModelArchive
-from runtime.host.boards import RegisterWrite, choose_board, load_boards
-from runtime.host.cli import PLAIN, Terminal
+from runtime.host.archive import model_archive as archive_module
+from runtime.host.archive import tensor_files
+from runtime.host.archive.graph import parse_graph
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.boards.board import RegisterWrite
+from runtime.host.boards.table import choose_board, load_boards
+from runtime.host.commands.app import PLAIN, Terminal
+from runtime.host.dtype import DType, check_tensor
 from runtime.host.errors import ArchiveError, BoardError, HostToolsFault, PlatformError, explained
-from runtime.host.extra_files import ExtraFiles
-from runtime.host.graph import parse_graph
-from runtime.host.lock import exclusive
-from runtime.host.platform import Platform as HostPlatform
-from runtime.host.platform import load_platform
-from runtime.host.project import generate, load_project
-from runtime.host.regular import NotRegular, read_bytes
-from runtime.host.standalone import MAX_INPUT_BYTES
-from runtime.host.tensor import DType, check_tensor
+from runtime.host.project import board_support, standalone_sources
+from runtime.host.project.extra_files import ExtraFiles
+from runtime.host.project.platform import Platform as HostPlatform
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate, load_project
+from runtime.host.project.standalone_sources import MAX_INPUT_BYTES
+from runtime.host.system.locks import exclusive
+from runtime.host.system.regular_files import NotRegular, read_bytes
 from runtime.host.transports import serial as serial_module
 from runtime.host.transports.pipe import PipeTransport
-from tests.api.driving import SCRIPT, ApiServer
-from tests.archives import GRAPH, archive_bytes, full_model, module_metadata
 from tests.conftest import TEMPLATE, Baker, Platform
+from tests.support.api_server import SCRIPT, ApiServer
+from tests.support.archives import GRAPH, archive_bytes, full_model, module_metadata
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
 SMALL = ARCHIVES / "aot_c.tar"
@@ -146,12 +148,12 @@ class TestDeclaredSizes:
         assert board.flash_bytes is not None
         archive = ModelArchive.open(model_with(tmp_path, size=board.flash_bytes + 4))
         with pytest.raises(PlatformError, match=f"{board.name} can hold {board.flash_bytes:,}"):
-            standalone.check_sizes(archive, board)
+            standalone_sources.check_sizes(archive, board)
 
     @pytest.mark.parametrize("data", [b"ab" * 10, bytes(range(100)) * 3000 + b"x", os.urandom(70_000)])
     def test_what_is_written_is_what_the_compiler_reads(self, tmp_path: Path, data: bytes) -> None:
-        lines = "\n".join(standalone._bytes(data))
-        brace = "{" if len(data) <= standalone.MAX_NUMBERS else ""
+        lines = "\n".join(standalone_sources._bytes(data))
+        brace = "{" if len(data) <= standalone_sources.MAX_NUMBERS else ""
         source = tmp_path / "a.c"
         source.write_text(
             f"#include <stdio.h>\nstatic const unsigned char a[{len(data)}] ={brace}\n{lines}\n"
@@ -189,7 +191,7 @@ class TestDeclaredSizes:
                 packed.writestr(f"{index}.npy", bytes(1 << 20))
         os.mkfifo(tmp_path / "pipe.npy")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tensors, "MAX_ARRAY_BYTES", 4 << 20)
+            patch.setattr(tensor_files, "MAX_ARRAY_BYTES", 4 << 20)
             for path in (
                 bomb,
                 giant(tmp_path / "large.npy"),
@@ -198,7 +200,7 @@ class TestDeclaredSizes:
                 tmp_path,
             ):
                 with pytest.raises(PlatformError, match="cannot be read"):
-                    tensors.read_arrays(path)
+                    tensor_files.read_arrays(path)
 
     @pytest.mark.parametrize(
         "content", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x10\x00{'descr': (", b"PK\x03\x04" * 9]
@@ -207,7 +209,7 @@ class TestDeclaredSizes:
         path = tmp_path / "x.npy"
         path.write_bytes(content)
         with pytest.raises(PlatformError, match=r"damaged, or is no \.npy"):
-            tensors.read_arrays(path)
+            tensor_files.read_arrays(path)
 
 
 WRONG_TYPES = [
@@ -655,7 +657,7 @@ class TestBoards:
             setup=(RegisterWrite(0x40000000, 0, 1, 32, text), RegisterWrite(4, 0, 1, 32, "x"))
         )
         header = tmp_path / "board.h"
-        header.write_text(bare_metal.board_files(board)["board/board.h"])
+        header.write_text(board_support.board_files(board)["board/board.h"])
         source = tmp_path / "a.c"
         source.write_text(
             '#include "board.h"\n#define LIST(address, clear, set, bits) address,\n'
@@ -690,7 +692,7 @@ class TestBoards:
     ) -> None:
         with pytest.raises(BoardError) as caught:
             board = next(iter(load_boards(board_file(tmp_path, timer=timer)).values()))
-            bare_metal.port_config(default_platform.path, board, {})
+            board_support.port_config(default_platform.path, board, {})
         assert words in caught.value.what + caught.value.next_step, caught.value
 
     @pytest.mark.parametrize("name", ["a b", "../x", "\x1b", "", "x" * 50])

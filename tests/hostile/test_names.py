@@ -10,15 +10,16 @@ from typing import Dict, List
 
 import pytest
 
-from runtime.host.archive import ModelArchive
-from runtime.host.build import build
+from runtime.host.archive.file_names import is_plain
+from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.errors import ArchiveError, PlatformError
-from runtime.host.extra_files import ExtraFiles, is_plain
-from runtime.host.platform import Platform as HostPlatform
-from runtime.host.platform import load_platform
-from runtime.host.project import generate
-from tests.archives import archive_bytes
+from runtime.host.firmware.build import build
+from runtime.host.project.extra_files import ExtraFiles
+from runtime.host.project.platform import Platform as HostPlatform
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate
 from tests.conftest import Platform
+from tests.support.archives import archive_bytes
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
 NAMES = 3_000  # 10,000 by hand

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.host.build import build
-from runtime.host.device import running_model
-from runtime.host.platform import load_platform
-from runtime.host.project import generate
+from runtime.host.execution.running_model import running_model
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate
 from tests.tvm.conftest import Tvm
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import CASES
+from tests.support.cases import CASES
 from tests.tvm.conftest import PROGRAMS, Tvm
 
 pytestmark = pytest.mark.slow

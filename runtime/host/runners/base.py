@@ -14,9 +14,9 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple
 
-from runtime.host.boards import Board
+from runtime.host.boards.board import Board
+from runtime.host.boards.fields import Field, WrongField, read_fields
 from runtime.host.errors import BoardError, FlashError
-from runtime.host.fields import Field, WrongField, read_fields
 
 SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)  # no tool's own syntax can be in it
 OBJCOPY_FORMATS: Final = {"hex": "ihex", "bin": "binary"}

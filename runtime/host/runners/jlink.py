@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, List
 
-from runtime.host.fields import Field, number, one_of, text
+from runtime.host.boards.fields import Field, number, one_of, text
 from runtime.host.runners.base import NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
 
 USUAL_SPEED_KHZ = 4000

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Final, List
 
-from runtime.host.fields import Field
+from runtime.host.boards.fields import Field
 from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
 
 FAMILIES: Final = ("NRF51", "NRF52", "NRF53", "NRF91")

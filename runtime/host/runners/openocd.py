@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import ClassVar, List
 
-from runtime.host.fields import Field, some_texts, texts
+from runtime.host.boards.fields import Field, some_texts, texts
 from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, UNPLUG, Failure, Job, Runner
 
 # Two boards may be flashed at once, and nobody debugs: no server, which would want fixed TCP ports.

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar, List
 
-from runtime.host.fields import Field, text, texts
+from runtime.host.boards.fields import Field, text, texts
 from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, List, Union
 
-from runtime.host.boards import EMULATOR, Board
+from runtime.host.boards.board import EMULATOR, Board
+from runtime.host.boards.fields import Field, text, texts
 from runtime.host.errors import BoardError
-from runtime.host.fields import Field, text, texts
 from runtime.host.runners.base import Job, Runner
 
 # No window, no console: the UART is all that is connected. -nodefaults is left out: it would take the network

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, List
 
-from runtime.host.fields import Field, flag, texts
+from runtime.host.boards.fields import Field, flag, texts
 from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
 
 UNLOCK = (

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Dict, Final
 
 from runtime import server
-from runtime.host.boards import Board
+from runtime.host.boards.board import Board
 from runtime.host.errors import BoardError
 from runtime.host.runners.base import Runner
 from runtime.host.runners.jlink import JLink

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final, List
 
-from runtime.host.boards import USB_ID
-from runtime.host.fields import Field, number
+from runtime.host.boards.fields import Field, number
+from runtime.host.boards.table import USB_ID
 from runtime.host.runners.base import BUSY, NO_PERMISSION, Failure, Job, Runner
 
 VERIFY_AGAIN: Final = "Flash again; when it happens again, suspect the power supply or a worn flash."

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Callable, ClassVar, Final, Optional, Sequence, Union
 
 from runtime.host.errors import TransportClosed, TransportError
-from runtime.host.tools import dies_with_us, find_tool
+from runtime.host.system.programs import dies_with_us, find_tool
 from runtime.host.transports.pipe import PipeTransport
 from runtime.host.transports.process import how_it_ended, signal_group
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Final, List, Optional
 
 from runtime.host.errors import ToolMissing, TransportClosed, TransportError
-from runtime.host.holders import Holder, holders
-from runtime.host.lock import BoardLock, port_lock
-from runtime.host.tools import how_to_install_packages
+from runtime.host.system.locks import BoardLock, port_lock
+from runtime.host.system.open_files import Holder, holders
+from runtime.host.system.programs import how_to_install_packages
 from runtime.host.transports.pipe import PipeTransport
 from runtime.host.transports.resets import RESETS
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from common import answers, archive, micro, report
 
-from runtime.host.archive import ModelArchive
-from runtime.host.device import connected_executor
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.execution.running_model import connected_executor
 from runtime.host.transports.process import ProcessTransport
 
 INFERENCES = 20

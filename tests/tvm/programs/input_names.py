@@ -10,9 +10,9 @@ from pathlib import Path
 import tvm
 from common import micro, report
 
-from runtime.host.build import build
-from runtime.host.platform import load_platform
-from runtime.host.project import generate
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import generate
 
 platform, scratch, archive, *names = sys.argv[1:]
 build(generate(load_platform(Path(platform)), Path(archive), Path(scratch) / "project", {}))

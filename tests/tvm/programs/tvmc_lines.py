@@ -13,7 +13,8 @@ import signal
 import sys
 import tempfile
 
-from runtime.host import commands_ports, commands_serve, commands_tvm, tvm_micro  # noqa: F401 (for the forks)
+from runtime.host import tvm_micro
+from runtime.host.commands import boards, serve, tvmc  # noqa: F401 (for the forks)
 
 tvm_micro.enable()
 import tvm.driver.tvmc.main  # noqa: E402, F401 (for the forks)

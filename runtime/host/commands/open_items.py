@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an owner still has to fill in before a board works, in the order in which to do it, with its place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final, Iterator, List, NamedTuple, Optional, Pattern
+
+from runtime.host.boards.board import CUSTOM, EMULATOR, PROCESS, Board
+from runtime.host.project.board_support import OWN_PORT
+from runtime.host.project.platform import API_SERVER, Platform
+
+BOARDS: Final = "boards.json"
+# A section of the owner's port that is still as it came.
+MARKER: Final = re.compile(r"FILL IN \d of \d: (?P<what>[^.]*?)\.")
+
+
+class OpenItem(NamedTuple):
+    """where: "file" or "file:line", relative to the platform. what: one sentence that says what to do."""
+
+    where: str
+    what: str
+
+
+def open_items(
+    platform: Platform, board: Board, *, runner: Optional[str] = None, port: Optional[str] = None, **_: Any
+) -> List[OpenItem]:
+    """What is open for this board; nothing for one whose firmware starts here without being filled in.
+
+    runner, port: what the command line names instead of the files. A board of the port `custom` that is a
+    process still has all of it before it.
+    """
+    return list(_items(platform, board, runner, port))
+
+
+def _items(
+    platform: Platform, board: Board, runner: Optional[str], port: Optional[str]
+) -> Iterator[OpenItem]:
+    here = _Places(platform.directory, board)
+    own = board.port == CUSTOM
+    if own and board.transport == PROCESS:
+        yield OpenItem(
+            here.in_entry("transport"),
+            f'{board.name} is this machine: describe yours, and how it is reached ("serial").',
+        )
+    if own and platform.build_command is None:
+        yield OpenItem(
+            here.of_setting("build_command"), "Give the command that builds the firmware for your board."
+        )
+    if own:
+        for path in sorted((platform.directory / OWN_PORT).glob("*.c")):
+            yield from _markers(path, f"{OWN_PORT}/{path.name}")
+    runner = runner or board.runner
+    if (runner == EMULATOR and not port) or (board.transport == PROCESS and not own):
+        return
+    if platform.flash_command_of(board.name) is None and not runner:
+        yield OpenItem(
+            here.of_setting("flash_command"), "Give the command that puts the firmware on your board."
+        )
+    # A board of the tables may have no USB id of its own; an adapter's port is then found as the only one.
+    if own and not (port or platform.port or board.usb or board.address):
+        yield OpenItem(
+            here.of_setting("port"),
+            f"Name the port (`python -m runtime.host ports` lists them), or give its usb in {BOARDS}.",
+        )
+
+
+def _markers(path: Path, name: str) -> Iterator[OpenItem]:
+    if not path.is_file():  # a pipe would keep us waiting
+        return
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for marker in MARKER.finditer(text):
+        line = text.count("\n", 0, marker.start()) + 1
+        yield OpenItem(
+            f"{name}:{line}", f"Write this section for your board: {' '.join(marker['what'].split())}."
+        )
+
+
+class _Places:
+    """Where in its files a platform says something about a board."""
+
+    def __init__(self, directory: Path, board: Board) -> None:
+        self._directory = directory
+        self._board = board
+
+    def in_entry(self, field: str) -> str:
+        """The line of a field in the board's entry."""
+        entry = rf'"{re.escape(self._board.name)}"\s*:\s*\{{.*?"{field}"'
+        return self._find(BOARDS, re.compile(entry, re.DOTALL))
+
+    def of_setting(self, name: str) -> str:
+        """The line of a constant in the API server."""
+        return self._find(API_SERVER, re.compile(rf"^\s*{name}\s*=", re.MULTILINE))
+
+    def _find(self, name: str, pattern: Pattern[str]) -> str:
+        text = (self._directory / name).read_text(encoding="utf-8", errors="replace")
+        found = pattern.search(text)
+        return f"{name}:{text.count(chr(10), 0, found.end()) + 1}" if found else name

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A project's device, ready to be called: transport, session, RPC and executor together."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional
+
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.execution import connection
+from runtime.host.execution.executor import Executor, create_executor
+from runtime.host.execution.firmware_info import check_firmware
+from runtime.host.project.project import Project
+from runtime.host.transports.base import Transport
+from runtime.host.wire.rpc import RpcClient
+from runtime.host.wire.session import Session, Timeouts
+
+TIMEOUTS = Timeouts(
+    session_start_retry_timeout_sec=connection.SESSION_START_RETRY_TIMEOUT_SEC,
+    session_start_timeout_sec=connection.SESSION_START_TIMEOUT_SEC,
+    session_established_timeout_sec=connection.SESSION_ESTABLISHED_TIMEOUT_SEC,
+)
+
+
+@contextmanager
+def connected_executor(
+    archive: ModelArchive,
+    transport: Transport,
+    on_log: Optional[Callable[[str], None]] = None,
+    timeouts: Timeouts = TIMEOUTS,
+) -> Iterator[Executor]:
+    """An executor of the archive's model on the device behind an open transport.
+
+    on_log: takes the log messages of the device. The session is closed at the end, the transport is not.
+    """
+    session = Session(transport, timeouts=timeouts, on_log=on_log)
+    session.open()
+    try:
+        yield create_executor(RpcClient(session), archive)
+    finally:
+        session.close()
+
+
+@contextmanager
+def running_model(
+    project: Project, on_log: Optional[Callable[[str], None]] = None, **attached: Any
+) -> Iterator[Executor]:
+    """An executor on the project's own device, which is opened for it and closed after it.
+
+    attached: how the board is reached, as for connection.open_transport. Raises DeviceError when a board runs
+    another firmware than the project's.
+    """
+    archive = ModelArchive.open(project.archive_path)
+    transport = connection.open_transport(project, **attached)
+    try:
+        with connected_executor(archive, transport, on_log) as executor:
+            if not connection.starts_here(project, **attached):
+                check_firmware(executor.rpc, project.settings["firmware_id"])
+            yield executor
+    finally:
+        transport.close()

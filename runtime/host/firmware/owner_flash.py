@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The owner's own flash command: flash_command in microtvm_api_server.py."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar, Dict, Final, List, Sequence, Set
+
+from runtime.host.errors import FlashError
+from runtime.host.project.platform import API_SERVER
+from runtime.host.runners.base import Job, Runner, objcopy_command
+
+MADE: Final = ("bin", "hex")  # fields that name an image, which is made when the command asks for it
+
+
+class _Fields(Dict[str, str]):
+    """The fields of a command, and which of them it asked for."""
+
+    def __init__(self, values: Dict[str, str]) -> None:
+        super().__init__(values)
+        self.asked: Set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+class Custom(Runner):
+    """Unlike other commands, it gets whole paths: where it looks for files is the owner's choice."""
+
+    name: ClassVar = "custom"
+    timeout_sec: ClassVar = 300.0
+    retries: ClassVar = 0
+
+    def __init__(self, flash_command: Sequence[str]) -> None:
+        self._flash_command = flash_command
+
+    def commands(self, tool: str, job: Job) -> List[List[str]]:
+        """The command with its fields filled in. A program that is named by a relative path is one of the
+        project's files."""
+        argv = self._fill_in(_fields(job))
+        if argv and os.sep in argv[0]:
+            argv[0] = str(job.directory / argv[0])
+        return [argv] if argv else []
+
+    def image_commands(self, job: Job) -> List[List[str]]:
+        fields = _fields(job)
+        self._fill_in(fields)
+        return [objcopy_command(job, kind) for kind in MADE if kind in fields.asked]
+
+    def _fill_in(self, fields: _Fields) -> List[str]:
+        try:
+            return [part.format_map(fields) for part in self._flash_command]
+        except (LookupError, ValueError, AttributeError) as error:
+            raise FlashError(
+                f"flash_command in {API_SERVER} has a field that does not exist or is not whole: {error}.",
+                f"Fields are {', '.join('{' + name + '}' for name in fields)}; write a plain brace twice.",
+            ) from error
+
+
+def _fields(job: Job) -> _Fields:
+    return _Fields(
+        {
+            "firmware": str(job.directory / job.firmware),
+            "project": str(job.directory),
+            "serial_number": job.serial_number,
+            "port": job.port,
+            "baud_rate": "" if job.baud_rate is None else str(job.baud_rate),
+            **{kind: str(job.directory / job.image(kind)) for kind in MADE},
+        }
+    )

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which model archives make which type of project: a table of rules, told before anything is built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, Final, NamedTuple, Optional, Tuple
+
+from runtime.host.errors import ArchiveError
+from runtime.host.project.code_rules import first_finding, module_name
+from runtime.host.project.finding import Finding
+
+if TYPE_CHECKING:
+    from runtime.host.archive.model_archive import ModelArchive
+
+_AS_STANDALONE: Final = "Export it with the AOT executor and C code, or use project_type=host_driven."
+
+
+class Rule(NamedTuple):
+    """A combination that cannot work: when it applies, what to say, what to do instead."""
+
+    project_type: str
+    applies: Callable[[ModelArchive], bool]
+    what: str
+    next_step: str
+
+
+RULES: Final[Tuple[Rule, ...]] = (
+    Rule(
+        "host_driven",
+        lambda archive: not archive.has_system_library,
+        "has no system library, so a host cannot find its functions",
+        "Export it with the packed interface and system-lib, or use project_type=standalone.",
+    ),
+    Rule(
+        "host_driven",
+        lambda archive: archive.interface == "c",
+        "has the C interface and a system library, which TVM turns into C that does not compile",
+        "Export it with the packed interface (interface-api=packed, unpacked-api=False).",
+    ),
+    Rule(
+        "standalone",
+        lambda archive: archive.style == "operator",
+        "holds single operators and not a model",
+        "Use project_type=host_driven; tuning does.",
+    ),
+    Rule(
+        "standalone",
+        lambda archive: archive.executor == "graph",
+        "is for the graph executor, which runs on a host",
+        _AS_STANDALONE,
+    ),
+    Rule(
+        "standalone",
+        lambda archive: bool(archive.objects),
+        "holds object files of the LLVM code generator, which do not describe their inputs and outputs",
+        _AS_STANDALONE,
+    ),
+    Rule(
+        "standalone",
+        lambda archive: archive.interface == "packed" and not archive.has_system_library,
+        "has the packed interface and no system library, so its functions cannot be found",
+        "Export it with system-lib, or with the C interface (interface-api=c, unpacked-api=True).",
+    ),
+    Rule(
+        "standalone",
+        lambda archive: (
+            archive.c_interface is not None and set(archive.c_interface.arguments) != {"inputs", "outputs"}
+        ),
+        "has a C interface that wants memory pools or devices from its caller",
+        "Build the model without the executor options for memory pools and devices.",
+    ),
+)
+
+
+def check_archive(archive: ModelArchive, project_type: str, has_extra_files: bool = False) -> None:
+    """Raise ArchiveError when the archive cannot become a project of this type, or its code cannot be right.
+
+    has_extra_files: the owner adds C files, which may register functions that the model's code looks up.
+    """
+    finding = (
+        module_name(archive) or _misfit(archive, project_type) or first_finding(archive, has_extra_files)
+    )
+    if finding is not None:
+        raise ArchiveError(f"The model archive {archive.path} {finding.what}.", finding.next_step)
+
+
+def _misfit(archive: ModelArchive, project_type: str) -> Optional[Finding]:
+    rules = (rule for rule in RULES if rule.project_type == project_type and rule.applies(archive))
+    return next((Finding(rule.what, rule.next_step) for rule in rules), None)

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a firmware without an operating system is told of its board: the sources of its port, the compiler's
+flags, and two files of its own in <project>/board/, board.h and memory.ld.
+
+The device side of these is runtime/device/ports/: a folder for each architecture, a file for each kind of
+UART and of time source, and baremetal/ for what all of them share.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Dict, Final, List, Mapping
+
+from runtime import server
+from runtime.host.boards.board import BARE_METAL, CUSTOM, PROCESS, Board, RegisterWrite
+from runtime.host.boards.cores import ARM, find_cpu
+from runtime.host.errors import BoardError
+from runtime.host.project.object_files.abi import flags_for
+
+PORTS: Final = "runtime/device/ports"
+HOST_PORT: Final = "host"
+OWN_PORT: Final = "port"  # of a platform and its projects: the owner's C files, for the port `custom`
+BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
+# Bytes of RAM -> bytes of the packet buffer. The receive ring holds such a packet twice: each of its bytes
+# may be escaped.
+PACKET_BUFFERS: Final = ((65536, 2048), (32768, 1024), (16384, 512), (0, 256))
+RING_FRAMING_BYTES: Final = 64  # start, length, CRC, each maybe escaped, and the frames that open a session
+# The sizes of 32-bit machines for all: those of 64-bit ones are made for processes.
+SMALL_BUFFERS: Final = ("-DMTVM_RECEIVE_BYTES=64", "-DMTVM_SEND_BUFFER_BYTES=64")
+# Specs of the C library: newlib for small chips, picolibc where Debian has no other.
+LIBRARY: Final = {True: ["--specs=nano.specs"], False: ["--specs=picolibc.specs"]}
+
+
+def port_config(platform_directory: Path, board: Board, objects: Mapping[str, bytes]) -> Dict[str, Any]:
+    """The part of a project's configuration that follows from its board.
+
+    objects: object files that a model brings, by name. Raises BoardError, and ArchiveError where the board
+    cannot run those.
+    """
+    if board.port not in BARE_METAL:
+        return {
+            "FIRMWARE": "firmware" if board.transport == PROCESS else "firmware.elf",
+            "CROSS": "",
+            "CPU_FLAGS": [],
+            "LINKER_SCRIPT": "",
+            "PORT_SOURCES": _own_port(platform_directory, board)
+            if board.port == CUSTOM
+            else _folder(platform_directory, board, board.port),
+        }
+    assert board.cpu is not None and board.uart is not None
+    cpu = find_cpu(board.name, board.cpu)
+    if (cpu.cross == ARM) != (board.port == "cortex_m"):
+        raise BoardError(
+            f"boards.json: board {board.name!r}: a {board.cpu!r} does not go with the port {board.port!r}.",
+            "An Arm core has the port cortex_m, a RISC-V core riscv.",
+        )
+    library = LIBRARY[cpu.cross == ARM]
+    return {
+        "FIRMWARE": "firmware.elf",
+        "CROSS": cpu.cross,
+        "CPU_FLAGS": [
+            *flags_for(board.name, cpu, objects),
+            *library,
+            f"-DMTVM_PACKET_BUFFER_BYTES={packet_buffer_bytes(board)}",
+            *SMALL_BUFFERS,
+        ],
+        "LINKER_SCRIPT": f"{PORTS}/{board.port}/link.ld",
+        "PORT_SOURCES": [
+            *_folder(platform_directory, board, "baremetal"),
+            *_folder(platform_directory, board, board.port),
+            _driver(platform_directory, board, "uart", board.uart.kind),
+            *(
+                _driver(platform_directory, board, part, str(entry["kind"]))
+                for part, entry in (("timer", board.timer), ("interrupts", board.interrupts))
+                if entry
+            ),
+        ],
+    }
+
+
+def board_files(board: Board) -> Dict[str, str]:
+    """Path in the project -> text of what is written for its board."""
+    if board.port not in BARE_METAL:
+        return {}
+    return {
+        f"{BOARD_DIRECTORY}/board.h": _board_h(board),
+        f"{BOARD_DIRECTORY}/memory.ld": _memory_ld(board),
+    }
+
+
+def packet_buffer_bytes(board: Board) -> int:
+    """The longest packet that the board takes; less on a board with little RAM."""
+    ram = board.ram_bytes or 0
+    return next(packet for least, packet in PACKET_BUFFERS if ram >= least)
+
+
+def _folder(platform_directory: Path, board: Board, name: str) -> List[str]:
+    ports = platform_directory / PORTS
+    known = sorted(path.name for path in ports.iterdir() if path.is_dir())
+    sources = sorted((ports / name).glob("*.c")) if name in known else []
+    if not sources:
+        raise BoardError(
+            f"boards.json: board {board.name!r}: there is no port {name!r} in {ports}.",
+            f"Ports: {', '.join((*BARE_METAL, HOST_PORT, CUSTOM))}.",
+        )
+    return [path.relative_to(platform_directory).as_posix() for path in sources]
+
+
+def _own_port(platform_directory: Path, board: Board) -> List[str]:
+    sources = sorted((platform_directory / OWN_PORT).glob("*.c"))
+    if not sources:
+        raise BoardError(
+            f"boards.json: board {board.name!r} has the port {CUSTOM!r}, and {OWN_PORT}/ has no C file.",
+            f"Restore {OWN_PORT}/board.c, or write a file there with the functions of "
+            "runtime/device/include/microtvm/platform.h.",
+        )
+    return [path.relative_to(platform_directory).as_posix() for path in sources]
+
+
+def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> str:
+    folder = platform_directory / PORTS / part
+    path = folder / f"{kind}.c"
+    known = sorted(other.stem for other in folder.glob("*.c"))
+    if kind not in known:
+        raise BoardError(
+            f"boards.json: board {board.name!r}: {part}.kind is {kind!r}.", server.did_you_mean(kind, known)
+        )
+    if part != "uart":  # whose fields are all required
+        _check_told(board, part, path)
+    return path.relative_to(platform_directory).as_posix()
+
+
+def _check_told(board: Board, part: str, driver: Path) -> None:
+    """The entry tells all that its driver asks for, by the names of board.h."""
+    told: Mapping[str, Any] = {"timer": board.timer, "interrupts": board.interrupts}.get(part, {})
+    source = driver.read_text(encoding="utf-8")
+    asked = re.findall(rf"\bBOARD_{part.upper()}_(\w+)", source)
+    optional = re.findall(rf"^#if.*\bBOARD_{part.upper()}_(\w+)", source, re.MULTILINE)
+    for key in told:
+        if key != "kind" and key.upper() not in asked:
+            raise BoardError(
+                f"boards.json: board {board.name!r}: the {part} {told['kind']!r} has no field {key!r}.",
+                server.did_you_mean(key, {each.lower() for each in asked}) if asked else "Leave it out.",
+            )
+    for name in dict.fromkeys(each.lower() for each in asked if each not in optional):
+        if not isinstance(told.get(name), int):
+            raise BoardError(
+                f"boards.json: board {board.name!r}: field '{part}.{name}' is missing or no number.",
+                f'The kind {told["kind"]!r} needs it; an address is a text such as "0x40004400".',
+            )
+
+
+def _board_h(board: Board) -> str:
+    uart = board.uart
+    assert uart is not None
+    numbers = {
+        "BOARD_CLOCK_HZ": board.clock_hz,
+        "BOARD_UART_ADDRESS": uart.address,
+        "BOARD_UART_INTERRUPT": uart.interrupt,
+        "BOARD_UART_CLOCK_HZ": uart.clock_hz,
+        "BOARD_UART_BAUD": uart.baud,
+        "BOARD_RING_BYTES": 2 * packet_buffer_bytes(board) + RING_FRAMING_BYTES,
+    }
+    for part, entry in (("TIMER", board.timer), ("INTERRUPTS", board.interrupts)):
+        for key, value in entry.items():
+            if isinstance(value, int):
+                numbers[f"BOARD_{part}_{key.upper()}"] = value
+    lines = [
+        "/* SPDX-License-Identifier: Apache-2.0 */",
+        f"/* What boards.json says of {board.name}. Written when the project was generated. */",
+        "#ifndef BOARD_H",
+        "#define BOARD_H",
+        "",
+        *(f"#define {name} {_literal(value)}" for name, value in numbers.items()),
+        "",
+        "/* Register writes before the UART is enabled: ADDRESS, CLEAR, SET, BITS of each. */",
+        "#define BOARD_SETUP(write) \\",
+        *(f"  write({_write(step)}) /* {c_comment(step.why)} */ \\" for step in board.setup),
+        "",
+    ]
+    if board.restart is not None:
+        lines += [f"#define BOARD_RESTART(write) write({_write(board.restart)})", ""]
+    return "\n".join([*lines, "#endif", ""])
+
+
+def c_comment(text: str) -> str:
+    """Return text that can stand in a comment of C: plain ASCII on one line that neither ends the comment nor
+    looks like the beginning of one."""
+    plain = "".join(letter if " " <= letter <= "~" and letter != "\\" else "?" for letter in text)
+    return re.sub(r"([*/])(?=[*/])", r"\1 ", plain)
+
+
+def _write(step: RegisterWrite) -> str:
+    return f"{_literal(step.address)}, {_literal(step.clear)}, {_literal(step.set)}, {step.bits}"
+
+
+def _literal(value: Any) -> str:
+    return f"{value:#x}u" if value > 0x7FFF else f"{value}u"
+
+
+def _memory_ld(board: Board) -> str:
+    assert board.flash is not None and board.ram is not None
+    return f"""/* SPDX-License-Identifier: Apache-2.0
+ * Memory of {board.name}, as boards.json has it. Written when the project was generated. */
+MEMORY {{
+  FLASH (rx) : ORIGIN = {board.flash.address:#x}, LENGTH = {board.flash.bytes}
+  RAM (rwx) : ORIGIN = {board.ram.address:#x}, LENGTH = {board.ram.bytes}
+}}
+STACK_BYTES = {board.stack_bytes};
+"""

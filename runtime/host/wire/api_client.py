@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The caller's side of the Project API, as TVM has it, for platforms and projects.
+
+The API server is started in the directory with two pipes: JSON-RPC 2.0, one request a line, one reply a line.
+What it prints belongs to the user. An error reply is {"code", "message", "data": {"traceback": text}}; three
+messages are names of conditions, any other is for the user to read, and the text is the log that belongs to
+it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Dict, Final, List, Mapping, Optional, Type, Union
+
+from runtime.host.errors import (
+    ArchiveError,
+    BuildError,
+    FlashError,
+    PlatformError,
+    ProtocolError,
+    TransportClosed,
+    TransportError,
+    TransportTimeout,
+)
+from runtime.host.wire.session import Timeouts
+from runtime.server import b85decode, b85encode
+
+TVM_VERSION: Final = "0.18.0"
+"""What the server is told that its caller is: the last release of TVM that knows the Project API."""
+
+LAUNCHER: Final = "launch_microtvm_api_server.sh"
+SERVER: Final = "microtvm_api_server.py"
+GRACE_SEC: Final = 5.0
+"""What the server gets to end itself and its children, and again after SIGTERM."""
+
+MAX_REPLY_BYTES: Final = 128 << 20
+"""The longest reply that is taken: a read of what a request can hold, in base85."""
+
+READ_BYTES: Final = 1 << 16
+"""One read takes all that a pipe of default size can hold."""
+
+_CONDITIONS: Final[Dict[str, Type[PlatformError]]] = {
+    "IoTimeoutError": TransportTimeout,
+    "TransportClosedError": TransportClosed,
+    "UnsupportedTVMVersionError": PlatformError,
+}
+_ERROR_OF_METHOD: Final[Dict[str, Type[PlatformError]]] = {
+    "generate_project": ArchiveError,
+    "build": BuildError,
+    "flash": FlashError,
+    "open_transport": TransportError,
+    "close_transport": TransportError,
+    "read_transport": TransportError,
+    "write_transport": TransportError,
+}
+
+Options = Mapping[str, Any]
+PathLike = Union[str, Path]
+
+
+class ApiConnection:
+    """Requests to a running API server, over two pipes.
+
+    name: what the server is called in messages. read_fd, write_fd: they stay the caller's.
+    """
+
+    def __init__(self, name: str, read_fd: int, write_fd: int) -> None:
+        self.name = name
+        self._rest = b""
+        self._count = 0
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+
+    def server_info_query(self, tvm_version: str = TVM_VERSION) -> Dict[str, Any]:
+        """platform_name, is_template, model_library_format_path, project_options, protocol_version."""
+        info = self.call("server_info_query", {"tvm_version": tvm_version})
+        if not isinstance(info, dict):
+            raise self._odd_reply(repr(info))
+        return info
+
+    def generate_project(
+        self,
+        model_library_format_path: PathLike,
+        project_dir: PathLike,
+        options: Optional[Options] = None,
+        standalone_crt_dir: PathLike = "",
+    ) -> None:
+        self.call(
+            "generate_project",
+            {
+                "model_library_format_path": str(Path(model_library_format_path).resolve()),
+                "standalone_crt_dir": str(standalone_crt_dir),
+                "project_dir": str(Path(project_dir).resolve()),
+                "options": dict(options or {}),
+            },
+        )
+
+    def build(self, options: Optional[Options] = None) -> None:
+        self.call("build", {"options": dict(options or {})})
+
+    def flash(self, options: Optional[Options] = None) -> None:
+        self.call("flash", {"options": dict(options or {})})
+
+    def open_transport(self, options: Optional[Options] = None) -> Timeouts:
+        """Opens the link to the device. Gives how patient the project asks its caller to be."""
+        reply = self.call("open_transport", {"options": dict(options or {})})
+        try:
+            return Timeouts(**{name: float(value) for name, value in reply["timeouts"].items()})
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            raise self._odd_reply(repr(reply)) from error
+
+    def read_transport(self, count: int, timeout_sec: Optional[float]) -> bytes:
+        """Exactly so many bytes from the device, or TransportTimeout."""
+        return self._bytes_read(self.call("read_transport", {"n": count, "timeout_sec": timeout_sec}))
+
+    def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
+        self._request("write_transport", _write_params(data, timeout_sec))
+
+    def exchange(
+        self, data: bytes, write_sec: Optional[float], count: int, read_sec: Optional[float]
+    ) -> bytes:
+        """write_transport and read_transport, the second asked for before the first is answered.
+
+        Raises what either raises. It saves a round trip. Where the first fails, the second is waited for.
+        """
+        params = b'{"n":%d,"timeout_sec":%b}' % (count, _seconds(read_sec))
+        self._send(
+            self._next_request("write_transport", _write_params(data, write_sec))
+            + self._next_request("read_transport", params)
+        )
+        try:
+            self._result("write_transport", self._count - 1)
+        except PlatformError:
+            with contextlib.suppress(PlatformError):
+                self._result("read_transport", self._count)
+            raise
+        return self._bytes_read(self._result("read_transport", self._count))
+
+    def close_transport(self) -> None:
+        self.call("close_transport", {})
+
+    def lend_transport(self, socket: str) -> None:
+        """Have the server send the open device's descriptors to `socket`, see passed_descriptors.py."""
+        self.call("lend_transport", {"socket": socket})
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server has closed its pipe."""
+        poll = select.poll()
+        poll.register(self._read_fd, 0)  # a hang-up is always reported
+        return bool(poll.poll(0))
+
+    def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """The result of any method, by its name and the names of its parameters."""
+        return self._request(method, json.dumps(params).encode("utf-8"))
+
+    def _request(self, method: str, params: bytes) -> Any:
+        self._send(self._next_request(method, params))
+        return self._result(method, self._count)
+
+    def _next_request(self, method: str, params: bytes) -> bytes:
+        self._count += 1
+        return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (
+            self._count,
+            method.encode("ascii"),
+            params,
+        )
+
+    def _result(self, method: str, number: int) -> Any:
+        line = self._line()
+        try:
+            reply = json.loads(line)
+            if reply["id"] == number and "error" not in reply:
+                return reply["result"]
+            error = reply["error"]
+        except (ValueError, LookupError, TypeError, RecursionError) as problem:
+            raise self._odd_reply(line.decode("utf-8", "replace")) from problem
+        raise self._failure(method, error)
+
+    def _bytes_read(self, result: Any) -> bytes:
+        try:
+            return b85decode(result["data"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._odd_reply(repr(result)) from error
+
+    def _send(self, data: bytes) -> None:
+        if self._write_fd < 0:
+            raise TransportClosed("The API server was closed.", "Start it again.")
+        try:
+            done = os.write(self._write_fd, data)
+            while done < len(data):
+                done += os.write(self._write_fd, data[done:])
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def _line(self) -> bytes:
+        """The next line of the server."""
+        parts: List[bytes] = [self._rest]
+        size = len(self._rest)
+        while True:
+            head, newline, self._rest = parts[-1].partition(b"\n")
+            if newline:
+                parts[-1] = head
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+            data = os.read(self._read_fd, READ_BYTES)
+            if not data:
+                raise self._ended()
+            size += len(data)
+            if size > MAX_REPLY_BYTES:
+                raise self._odd_reply("a line that does not end")
+            parts.append(data)
+
+    def _ended(self) -> TransportClosed:
+        """What to raise where the server closed its pipe."""
+        return TransportClosed(
+            f"The API server of {self.name} {self._how_it_ended()}.",
+            f"Look at what it printed; run {SERVER} by hand to see more.",
+        )
+
+    def _how_it_ended(self) -> str:
+        return "closed its pipe"
+
+    def _odd_reply(self, text: str) -> ProtocolError:
+        return ProtocolError(
+            f"The API server of {self.name} sent what is no reply: {text[:200]}",
+            "Check what in it writes to its pipe beside the replies.",
+        )
+
+    @staticmethod
+    def _failure(method: str, error: Any) -> PlatformError:
+        """The exception for an error reply."""
+        message, log = str(error), ""
+        if isinstance(error, dict):
+            message = str(error.get("message", ""))
+            data = error.get("data")
+            if isinstance(data, dict):
+                log = str(data.get("traceback", ""))
+        if message in _CONDITIONS:
+            what, _, next_step = log.strip().partition("\n")
+            return _CONDITIONS[message](
+                what or f"{method} failed: {message}.",
+                next_step or "Look at what the device and the server print.",
+            )
+        what, _, next_step = message.partition("\n")
+        kind = _ERROR_OF_METHOD.get(method, PlatformError)
+        return kind(what or f"{method} failed.", next_step or "Read the log below.", log)
+
+
+def _write_params(data: bytes, timeout_sec: Optional[float]) -> bytes:
+    # The base85 alphabet has no character that JSON would escape.
+    return b'{"data":"%b","timeout_sec":%b}' % (b85encode(data), _seconds(timeout_sec))
+
+
+def _seconds(timeout_sec: Optional[float]) -> bytes:
+    return b"null" if timeout_sec is None else repr(timeout_sec).encode("ascii")
+
+
+class ProjectApiClient(ApiConnection):
+    """The API server of one directory, running from the start of this object to close()."""
+
+    def __init__(self, directory: PathLike, python: PathLike = sys.executable) -> None:
+        """Starts the server. python: the interpreter, unless the directory brings a launch script."""
+        self.directory = Path(directory).resolve()
+        super().__init__(str(self.directory), -1, -1)
+        self._process = self._start(str(python))
+
+    def __enter__(self) -> ProjectApiClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the server: it sees its pipe closed, and ends what it has started. Safe to call twice."""
+        if self._write_fd < 0:
+            return
+        os.close(self._write_fd)
+        self._write_fd = -1
+        try:
+            if not self._has_ended():
+                self._process.terminate()
+                if not self._has_ended():
+                    self._process.kill()
+                    self._process.wait()
+        finally:
+            os.close(self._read_fd)
+            self._read_fd = -1
+
+    def _start(self, python: str) -> subprocess.Popen[bytes]:
+        launcher = self.directory / LAUNCHER
+        script = self.directory / SERVER
+        if not script.is_file():
+            raise PlatformError(
+                f"{self.directory} is neither a platform nor a project: it has no {SERVER}.",
+                "Name the directory that Cookiecutter or generate_project has written.",
+            )
+        to_server, self._write_fd = os.pipe()
+        self._read_fd, from_server = os.pipe()
+        command = [str(launcher), SERVER] if launcher.is_file() else [python, SERVER]
+        try:
+            return subprocess.Popen(
+                [*command, "--read-fd", str(to_server), "--write-fd", str(from_server)],
+                cwd=self.directory,
+                pass_fds=(to_server, from_server),
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            os.close(self._write_fd)
+            os.close(self._read_fd)
+            self._write_fd = self._read_fd = -1
+            raise PlatformError(
+                f"{command[0]} cannot be started: {error.strerror or error}.",
+                "Check that it is there and may be run.",
+            ) from error
+        finally:
+            os.close(to_server)
+            os.close(from_server)
+
+    def _has_ended(self) -> bool:
+        # The end of its pipe wakes us at once, where waiting for an exit status would poll every 50 ms.
+        hang_up = select.poll()
+        hang_up.register(self._read_fd, 0)
+        hang_up.poll(GRACE_SEC * 1000)
+        try:
+            self._process.wait(GRACE_SEC)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _how_it_ended(self) -> str:
+        if self._has_ended():
+            return f"ended with exit status {self._process.returncode}"
+        return super()._how_it_ended()
+
+
+class ApiTransport:
+    """The device of a project as a transport, through the project's API server.
+
+    A read asks the server for exactly as many bytes as are needed: a frame then takes two or three requests.
+    timeouts: what the project asks for, once the transport is open. reads_exactly: for Session.
+    """
+
+    def __init__(self, client: ApiConnection, options: Optional[Options] = None) -> None:
+        self.timeouts = Timeouts()
+        self.reads_exactly = True
+        self._client = client
+        self._options = dict(options or {})
+        self._is_open = False
+
+    def open(self) -> None:
+        self.timeouts = self._client.open_transport(self._options)
+        self._is_open = True
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            with contextlib.suppress(TransportClosed):  # a server that is gone has closed it
+                self._client.close_transport()
+
+    def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
+        return self._client.read_transport(want, timeout_sec)
+
+    def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
+        self._client.write_transport(data, timeout_sec)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Listening to a device without talking to it: its frames, and what it sends outside of them.
+
+A device sends frames (framing.py) whose payload begins with a session's header (session.py). Everything else
+is raw: a boot message, a printf beside the runtime, or noise at a wrong speed.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Callable, Final, Optional
+
+from runtime.host.errors import TransportClosed, TransportError, TransportTimeout
+from runtime.host.transports.base import Transport, deadline_in, remaining
+from runtime.host.wire.framing import Unframer
+from runtime.host.wire.session import HEADER, LOG, NORMAL, START_INIT, START_REPLY, TERMINATE
+
+QUIET_SEC: Final = 1.0
+"""A packet that stops for so long in its middle was none, or will never be whole."""
+
+RETRY_SEC: Final = 0.2
+"""How often a device that has vanished is looked for."""
+
+START: Final = b"\xff\xfd"
+
+# The start of a packet may still come of it: the nop before the first packet, and an escape byte.
+_undecided = re.compile(rb"\xfe?\xff?\Z").search
+
+_KINDS: Final = {START_INIT: "session start", START_REPLY: "session start, reply", NORMAL: "message"}
+
+
+class Separator:
+    """Takes bytes as they come and gives each whole packet's payload, and the raw bytes around packets, in
+    the order of the wire. The bytes of a damaged packet are raw."""
+
+    def __init__(self, on_payload: Callable[[bytes], None], on_raw: Callable[[bytes], None]) -> None:
+        self._on_payload = on_payload
+        self._on_raw = on_raw
+        self._unframer = Unframer()
+        self._packet = bytearray()  # as it came, escapes included; empty outside of packets
+        self._held = b""
+
+    def feed(self, data: bytes) -> None:
+        data = self._held + data
+        self._held = b""
+        position = 0
+        while position < len(data):
+            position = self._in_packet(data, position) if self._packet else self._outside(data, position)
+
+    def flush(self) -> None:
+        """Gives what is held back in hope of more: a packet that has begun turns raw."""
+        rest = bytes(self._packet) + self._held
+        self._unframer = Unframer()
+        self._packet.clear()
+        self._held = b""
+        self._raw(rest)
+
+    def _outside(self, data: bytes, position: int) -> int:
+        start = data.find(START, position)
+        if start < 0:
+            undecided = _undecided(data, position)
+            end = undecided.start() if undecided else len(data)
+            self._raw(data[position:end])
+            self._held = data[end:]
+            return len(data)
+        raw = data[position:start]
+        self._raw(raw[:-1] if raw.endswith(b"\xfe") else raw)
+        self._take(START)
+        return start + len(START)
+
+    def _in_packet(self, data: bytes, position: int) -> int:
+        """Takes a run without escapes, at most to where the packet may end, or one escape sequence: never a
+        byte of what comes after the packet."""
+        limit = position + self._unframer.needed()
+        escape = data.find(b"\xff", position, limit)
+        if escape == position:
+            end = position + 2
+            if end > len(data):
+                self._held = data[position:]
+                return end
+        else:
+            end = escape if escape >= 0 else min(limit, len(data))
+        self._take(data[position:end])
+        return end
+
+    def _take(self, piece: bytes) -> None:
+        unframer = self._unframer
+        damaged = unframer.crc_errors + unframer.dropped
+        payloads = unframer.feed(piece)
+        self._packet += piece
+        if payloads:
+            self._packet.clear()
+            self._on_payload(payloads[0])
+        elif unframer.crc_errors + unframer.dropped > damaged:
+            raw = bytes(self._packet)
+            self._packet.clear()
+            if piece == START:  # which abandons one packet and begins the next
+                raw = raw[: -len(START)]
+                self._packet += START
+            self._raw(raw)
+
+    def _raw(self, data: bytes) -> None:
+        if data:
+            self._on_raw(data)
+
+
+def watch(
+    open_transport: Callable[[], Transport],
+    on_log: Callable[[str], None],
+    on_frame: Callable[[str], None],
+    on_raw: Callable[[bytes], None],
+    on_link: Callable[[str], None],
+    seconds: Optional[float] = None,
+    reconnect: bool = True,
+) -> None:
+    """Listens to the device behind an open transport that open_transport gives; for ever, or for so many
+    seconds.
+
+    on_log: each log message. on_frame: a line for each other frame. on_raw: bytes outside of frames. on_link:
+    a line when the device vanishes, and when it is back. With reconnect it is then looked for, else
+    TransportClosed is raised. An error of the first opening is raised as well.
+    """
+    deadline = deadline_in(seconds)
+
+    def on_payload(payload: bytes) -> None:
+        if len(payload) < HEADER.size:
+            on_frame(f"a frame of {len(payload)} bytes, too short for a session")
+            return
+        session_id, kind = HEADER.unpack_from(payload)
+        body = payload[HEADER.size :]
+        if kind == LOG:
+            on_log(body.decode("utf-8", "replace"))
+        else:
+            on_frame(_described(session_id, kind, len(body)))
+
+    separator = Separator(on_payload, on_raw)
+    transport: Optional[Transport] = open_transport()
+    while transport is not None:
+        try:
+            _listen(transport, separator, deadline)
+            return
+        except TransportClosed as error:
+            separator.flush()
+            if not reconnect:
+                raise
+            on_link(error.what)
+        finally:
+            transport.close()
+        transport = _reopened(open_transport, deadline)
+        if transport is not None:
+            on_link("The device is back.")
+
+
+def _listen(transport: Transport, separator: Separator, deadline: Optional[float]) -> None:
+    """Until the deadline, or TransportClosed."""
+    while True:
+        left = remaining(deadline)
+        if left == 0:
+            separator.flush()
+            return
+        try:
+            separator.feed(transport.read(1, QUIET_SEC if left is None else min(QUIET_SEC, left)))
+        except TransportTimeout:
+            separator.flush()
+
+
+def _reopened(open_transport: Callable[[], Transport], deadline: Optional[float]) -> Optional[Transport]:
+    """The transport, once it can be opened again; None when it cannot before the deadline."""
+    while remaining(deadline) != 0:
+        time.sleep(RETRY_SEC)
+        try:
+            return open_transport()
+        except TransportError:  # not there yet, or there and not yet ours to open
+            continue
+    return None
+
+
+def _described(session_id: int, kind: int, size: int) -> str:
+    if kind == TERMINATE and session_id == 0:
+        return "the device has started"
+    what = "session end" if kind == TERMINATE else _KINDS.get(kind, f"unknown type 0x{kind:02x}")
+    return f"{what}, session 0x{session_id:04x}, {size} bytes"

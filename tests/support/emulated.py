@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of the bare-metal families share: sessions with emulated boards, and answers that are known."""
+
+from __future__ import annotations
+
+import errno
+import re
+import subprocess
+import tarfile
+import tempfile
+from enum import IntEnum
+from pathlib import Path
+from struct import pack
+from typing import Dict, List, Optional, Set
+
+import numpy as np
+import pytest
+
+from runtime.host.errors import ProtocolError
+from runtime.host.execution import connection
+from runtime.host.execution.firmware_info import Usage, read_usage
+from runtime.host.execution.running_model import running_model
+from runtime.host.firmware.build import build
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import Project, generate
+from runtime.host.transports.base import Transport
+from runtime.host.wire.rpc import CALL_FUNC, RpcClient, decode_return, encode_message, encode_sequence
+from runtime.host.wire.session import Session, Timeouts
+from tests.conftest import TEMPLATE, Baker
+
+DIGITS = TEMPLATE / "examples/digits"
+TIMEOUTS = Timeouts(1.0, 10.0, 30.0)
+"""Shorter than those of real use: a test that fails does so soon."""
+
+LONGEST_ANSWER_SEC = 20.0
+
+ROOM_OF_A_CALL = 128
+"""What a packet with one long argument has besides it, in bytes."""
+
+USER_CODE = TEMPLATE / "tests/builds/user_code.c"
+
+
+class User(IntEnum):
+    """The functions of user_code.c, in its order."""
+
+    RECURSES = 0
+    READS = 1
+    STORES = 2
+    WRITES_CODE = 3
+    JUMPS = 4
+    RUNS_GARBAGE = 5
+    GIVES_UP = 6
+    ABORTS = 7
+    ASSERTS = 8
+    PRINTS = 9
+    ALLOCATES = 10
+    COMPUTES = 11
+    CALLS_THE_SYSTEM = 12
+    ADDS_UP = 13
+
+
+class Family:
+    """A board family: a platform for each build system, and what is built with them."""
+
+    def __init__(self, name: str, scratch: Path) -> None:
+        baker = Baker(scratch)
+        self._scratch = scratch
+        self._with_user_code: Dict[str, Project] = {}
+        self.platforms = {
+            build_system: load_platform(baker(board_family=name, build_system=build_system).path)
+            for build_system in ("make", "cmake")
+        }
+
+    def build(self, board: str, archive: Path, build_system: str = "make", **options: object) -> Project:
+        """A new project, built."""
+        place = Path(tempfile.mkdtemp(prefix=f"{board}_", dir=self._scratch))
+        options = {"board": board, "warning_as_error": True, **options}
+        project = generate(self.platforms[build_system], archive, place / "project", options)
+        build(project)
+        return project
+
+    def with_user_code(self, board: str) -> Project:
+        """A project of the digits and user_code.c, built when it is first asked for."""
+        if board not in self._with_user_code:
+            extra = tar_of(USER_CODE, self._scratch / "user_code.tar")
+            self._with_user_code[board] = self.build(board, DIGITS / "digits_aot.tar", extra_files_tar=extra)
+        return self._with_user_code[board]
+
+
+def tar_of(source: Path, tar: Path) -> str:
+    """The path of a new tar with one file, for the option extra_files_tar."""
+    with tarfile.open(tar, "w") as members:
+        members.add(source, source.name)
+    return str(tar)
+
+
+def symbols(project: Project, nm: str) -> Dict[str, int]:
+    """The addresses of a firmware."""
+    listing = subprocess.run([nm, str(project.firmware)], capture_output=True, text=True, check=True).stdout
+    return {
+        name: int(address, 16) for address, name in re.findall(r"^(\w+) \w (\S+)$", listing, re.MULTILINE)
+    }
+
+
+def new_session(transport: Transport, logs: List[str]) -> Session:
+    """A session over an open transport; log messages go into logs."""
+    session = Session(transport, timeouts=TIMEOUTS, on_log=logs.append)
+    session.open()
+    return session
+
+
+def answers_as_expected(project: Project, archive: Path) -> None:
+    """The recorded inputs of an archive give the recorded outputs: exact integers, floats to 1e-5."""
+    with np.load(archive.with_suffix(".npz")) as data, running_model(project) as executor:
+        for key in data.files:
+            if key.startswith("input_"):
+                executor.set_input(key[len("input_") :], data[key])
+        executor.run()
+        want = data["output_0"]
+        tolerance = 1e-5 if want.dtype.kind == "f" else 0
+        got = executor.get_output(0).reshape(want.shape)
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+def classifies_digits(project: Project, count: Optional[int]) -> Usage:
+    """So many of the held-out digits, or all, are answered exactly as by the host, and without a word of the
+    device; the memory that it used."""
+    logs: List[str] = []
+    with np.load(DIGITS / "digits_test.npz") as data, running_model(project, on_log=logs.append) as executor:
+        for image, want in zip(data["images"][:count], data["expected"][:count]):
+            np.testing.assert_array_equal(executor.infer({0: image[None]})[0].ravel(), want.ravel())
+        usage = read_usage(executor.rpc)
+    assert logs == []
+    assert usage is not None
+    return usage
+
+
+def told_of_a_fault(project: Project, what: int, number: int) -> str:
+    """What the board says of a call of user_code.c that goes wrong. It starts again by itself."""
+    transport = connection.open_transport(project)
+    try:
+        logs: List[str] = []
+        session = new_session(transport, logs)
+        with pytest.raises(ProtocolError, match="restarted"):
+            RpcClient(session).get_function("user")(what, number)
+        said = logs[-1]
+        again = new_session(transport, logs)
+        assert RpcClient(again).get_function("user")(User.COMPUTES, 1) >= 1
+        again.close()
+        return said
+    finally:
+        transport.close()
+
+
+def prints_and_allocates(project: Project, nbytes: int) -> None:
+    """What user code prints is a log message; it gets so much memory, and no more than there is."""
+    logs: List[str] = []
+    with running_model(project, on_log=logs.append) as executor:
+        user = executor.rpc.get_function("user")
+        user(User.PRINTS, 42)
+        assert user(User.ALLOCATES, nbytes) == 0
+        assert user(User.ALLOCATES, 100_000_000) == errno.ENOMEM
+    assert logs == ["42 and words", "no end of line", "", "last", "one", "two"]
+
+
+def takes_its_longest_packet_while_it_computes(project: Project) -> None:
+    """Each byte of it is escaped on the wire."""
+    with running_model(project) as executor:
+        rpc = executor.rpc
+        user = rpc.get_function("user").handle
+        longest = b"\xff" * (rpc.max_packet_bytes() - ROOM_OF_A_CALL)
+        for arguments in ([User.COMPUTES, 100_000], [User.ADDS_UP, longest]):
+            rpc.session.send(encode_message(CALL_FUNC, pack("<Q", user.value) + encode_sequence(arguments)))
+        answers = [decode_return(rpc.session.receive(LONGEST_ANSWER_SEC), "user") for _ in range(2)]
+        assert answers[0][-1] >= 100_000
+        assert answers[1][-1] == 255 * len(longest)
+
+
+def nonces(project: Project, restarts: int) -> Set[int]:
+    """The board's nonces of sessions that each end with a restart."""
+    found = set()
+    transport = connection.open_transport(project)
+    try:
+        for _ in range(restarts):
+            session = new_session(transport, [])
+            found.add(session.session_id >> 8)
+            with pytest.raises(ProtocolError, match="restarted"):
+                RpcClient(session).get_function("user")(User.GIVES_UP, 0)
+    finally:
+        transport.close()
+    return found
