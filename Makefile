@@ -30,6 +30,7 @@ test-fast: lint $(TVM)/client.py
 lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(VENV)/ready-test $(TVM)/client.py $(TVM_VENV)/ready
 	$(BIN)/python -m benchmarks
