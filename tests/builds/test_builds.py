@@ -18,11 +18,12 @@ import pytest
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.errors import ArchiveError, BoardError, BuildError, DeviceError, PlatformError
 from runtime.host.execution.running_model import running_model
-from runtime.host.firmware import build as build_module
+from runtime.host.firmware import stages
 from runtime.host.firmware.build import build
 from runtime.host.project import config_files
+from runtime.host.project.generate import find_or_generate, generate
 from runtime.host.project.platform import BUILD_FILES, load_platform
-from runtime.host.project.project import find_or_generate, generate, load_project
+from runtime.host.project.project import load_project
 from runtime.host.system.cache import Cache
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -398,7 +399,7 @@ def test_a_build_that_hangs_is_ended(project, monkeypatch, tmp_path):
     compiler.write_text('#!/bin/sh\ncase "$1" in --version) echo stuck 1.0;; *) sleep 100;; esac\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
-    monkeypatch.setattr(build_module, "TIMEOUT_SEC", 0.5)
+    monkeypatch.setattr(stages, "STAGE_TIMEOUT_SEC", 0.5)
     with pytest.raises(BuildError, match="hung while compiling the device runtime"):
         build(project)
 

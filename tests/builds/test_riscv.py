@@ -63,7 +63,7 @@ def test_a_model_that_the_board_cannot_hold_is_refused(family):
 def test_a_real_board_is_built_for_its_own_memory(family, board, build_system):
     project = family.build(board, DIGITS / "digits_aot.tar", build_system)
     addresses = symbols(project, "riscv64-unknown-elf-nm")
-    entry = project.board()
+    entry = project.board
     assert addresses["mtvm_reset"] == entry.flash.address
     assert addresses["mtvm_stack_bottom"] == entry.ram.address
     assert addresses["__heap_end"] == entry.ram.address + entry.ram.bytes

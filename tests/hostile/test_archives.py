@@ -240,7 +240,7 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_sparse_giant_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.tar"
     with path.open("wb") as file:
-        file.truncate(tar.MAX_TOTAL_BYTES + 1)
+        file.truncate(tar.MAX_CONTENT_BYTES + 1)
     with pytest.raises(ArchiveError, match="larger than 256 MiB"):
         ModelArchive.open(path)
 

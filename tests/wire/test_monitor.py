@@ -13,12 +13,12 @@ from typing import Callable, List, Tuple
 
 import pytest
 
-from runtime.host.commands.boards import printable
 from runtime.host.errors import TransportClosed, TransportError, TransportTimeout
 from runtime.host.wire import monitor
 from runtime.host.wire.framing import encode_frame
 from runtime.host.wire.monitor import Separator, watch
 from runtime.host.wire.session import HEADER, LOG, NORMAL, START_INIT, START_REPLY, TERMINATE
+from runtime.server import printable
 from tests.conftest import Baker, Platform
 from tests.support.pty_board import PtyBoard, pty_board
 
