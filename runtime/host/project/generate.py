@@ -76,8 +76,7 @@ def generate(
     ones and None take their defaults. Nothing is left behind on failure: the project is put together beside
     its place and renamed. Raises PlatformError and its subclasses.
     """
-    table = platform.board_table()
-    chosen = board = choose_board(table.boards, options.get("board"))
+    chosen = board = choose_board(platform.boards(), options.get("board"))
     project_type = options.get("project_type") or "host_driven"
     project_dir = _place(project_dir)
     _check_place(platform, project_dir)
@@ -122,7 +121,7 @@ def generate(
     with made_directories(project_dir.parent), scratch_directory(project_dir.parent, STAGING) as staging:
         extra.unpack(staging / EXTRA_DIRECTORY)
         _copy_platform(platform, staging)
-        (staging / BOARDS_FILE).write_text(table.text, encoding="utf-8")
+        platform.copy_boards(staging / BOARDS_FILE)
         if cmsis is not None:
             cmsis.copy(staging)
         if crt is not None:
@@ -182,7 +181,9 @@ def find_or_generate(
         except PlatformError:
             if not (project_dir / PROJECT_FILE).exists():
                 raise
-    return load_project(load_platform(project_dir), packed)
+    place = load_platform(project_dir)
+    platform.share_boards(place)
+    return load_project(place, packed)
 
 
 def project_name(platform: Platform, packed: PackedTar, options: Mapping[str, Any]) -> str:

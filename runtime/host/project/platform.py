@@ -112,15 +112,31 @@ class Platform:
         """The boards of boards.json, in its order."""
         return self.board_table().boards
 
+    @property
+    def boards_path(self) -> str:
+        """Where its boards.json lies."""
+        return os.path.join(self._directory, BOARDS_FILE)  # noqa: PTH118
+
     def board_table(self) -> BoardTable:
         """boards.json, read once, and again when the file has changed: an API server may live long."""
-        path = os.path.join(self._directory, BOARDS_FILE)  # noqa: PTH118
-        signature = _signature(path)
+        signature = _signature(self.boards_path)
         if self._boards is None or self._boards[0] != signature:
-            table = read_table(path)
+            table = read_table(self.boards_path)
             self._check_flash_command(table.boards)
             self._boards = (signature, table)
         return self._boards[1]
+
+    def copy_boards(self, target: Path) -> None:
+        """Write boards.json, as it was read, to another place, with its time; see share_boards."""
+        target.write_text(self.board_table().text, encoding="utf-8")
+        times = os.stat(self.boards_path)  # noqa: PTH116
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def share_boards(self, project: Platform) -> None:
+        """Let a project have the boards that were read here, where its boards.json is the copy that
+        copy_boards wrote, by its size and time."""
+        if self._boards is not None and self._boards[0] == _signature(project.boards_path) != ():
+            project._boards = self._boards
 
     def _check_flash_command(self, boards: Dict[str, Board]) -> None:
         """Raise PlatformError where flash_command is for a board that there is not."""
@@ -133,12 +149,12 @@ class Platform:
 
 
 def _signature(path: str) -> Tuple[int, ...]:
-    """Return what changes when a file is written; nothing for a file that cannot be looked at."""
+    """Return what changes when a file is written: its size and time; nothing without a file."""
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
         return ()
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _argv(command: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
