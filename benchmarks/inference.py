@@ -18,7 +18,8 @@ import numpy
 from benchmarks.figures import Figure, figure
 from benchmarks.platforms import ROOT, bake
 from runtime.host.archive.model_archive import ModelArchive
-from runtime.host.execution.executor import Executor, create_executor
+from runtime.host.execution.create_executor import create_executor
+from runtime.host.execution.executor import Executor
 from runtime.host.transports.process import ProcessTransport
 from runtime.host.wire.api_client import ProjectApiClient
 from runtime.host.wire.rpc import RpcClient

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import struct
+from math import prod
 from typing import Final, NamedTuple, Optional, Sequence
 
 MAX_NDIM: Final = 32
@@ -50,6 +51,15 @@ class DType(NamedTuple):
     def itemsize(self) -> int:
         """Bytes of one element; a bool takes one."""
         return (self.bits * self.lanes + 7) // 8
+
+    def nbytes(self, shape: Sequence[int]) -> int:
+        """Return the bytes of a compact tensor of this type.
+
+        Elements of less than a byte are packed, and the last byte may be partly used: metadata.json of TVM
+        0.16 gives 2 bytes for int4[3]. A bool takes a whole byte.
+        """
+        bits = 8 if (self.bits, self.lanes) == (1, 1) else self.bits * self.lanes
+        return (bits * prod(shape) + 7) // 8
 
     def __str__(self) -> str:
         if (self.code, self.bits, self.lanes) == (1, 1, 1):

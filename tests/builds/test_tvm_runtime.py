@@ -18,7 +18,7 @@ from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.dtype import DType
 from runtime.host.errors import DeviceError
 from runtime.host.execution import connection, standalone_run
-from runtime.host.execution.executor import create_executor
+from runtime.host.execution.create_executor import create_executor
 from runtime.host.execution.firmware_info import read_usage
 from runtime.host.execution.running_model import TIMEOUTS, connected_executor, running_model
 from runtime.host.firmware.build import build

@@ -14,12 +14,12 @@ import pytest
 
 from tests.conftest import Baker
 
-DATA = ("boards.json", ".tar")
 AUDITED = """
 import json, runpy, sys
 opened = []
 def note(event, arguments):
-    if event == "open" and str(arguments[0]).endswith(tuple(%r)) and arguments[1] in (None, "r", "rb"):
+    is_data = event == "open" and str(arguments[0]).endswith(("boards.json", ".tar"))
+    if is_data and arguments[1] in (None, "r", "rb"):
         opened.append(str(arguments[0]))
 sys.addaudithook(note)
 sys.argv = ["runtime.host", *sys.argv[1:]]
@@ -27,7 +27,7 @@ try:
     runpy.run_module("runtime.host", run_name="__main__", alter_sys=True)
 finally:
     print(json.dumps(opened), file=sys.stderr)
-""" % (DATA,)
+"""
 
 
 def opened(directory: Path, *arguments: str) -> List[str]:

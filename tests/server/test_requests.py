@@ -435,7 +435,7 @@ class TestErrorsOfAHandler:
         reply = self.raised(handler, KeyError("board"))
         assert reply["code"] == -32000
         assert reply["message"] == "build failed: KeyError: 'board'"
-        assert "test_server_requests.py" in reply["data"]["traceback"]
+        assert "test_requests.py" in reply["data"]["traceback"]
         assert not reply["data"]["traceback"].startswith("Traceback")
 
     def test_an_exception_without_text(self, handler: Handler) -> None:
@@ -459,7 +459,7 @@ class TestErrorsOfAHandler:
 
     def test_a_server_error_without_a_log_gets_the_traceback(self, handler: Handler) -> None:
         reply = self.raised(handler, server.ServerError("No board is attached."))
-        assert "test_server_requests.py" in reply["data"]["traceback"]
+        assert "test_requests.py" in reply["data"]["traceback"]
 
     @pytest.mark.parametrize(
         "kind", [server.IoTimeoutError, server.TransportClosedError, server.UnsupportedTVMVersionError]

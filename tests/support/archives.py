@@ -23,7 +23,12 @@ GRAPH = {
     "nodes": [
         {"op": "null", "name": "image", "inputs": []},
         {"op": "null", "name": "p0", "inputs": []},
-        {"op": "tvm_op", "name": "dense", "attrs": {"num_outputs": "1"}, "inputs": [[0, 0, 0], [1, 0, 0]]},
+        {
+            "op": "tvm_op",
+            "name": "dense",
+            "attrs": {"num_outputs": "1", "func_name": "dense"},
+            "inputs": [[0, 0, 0], [1, 0, 0]],
+        },
     ],
     "arg_nodes": [0, 1],
     "heads": [[2, 0, 0]],

@@ -27,7 +27,7 @@ import numpy
 
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.errors import PlatformError
-from runtime.host.execution.executor import create_executor
+from runtime.host.execution.create_executor import create_executor
 from runtime.host.transports.process import ProcessTransport
 from runtime.host.transports.serial import SerialTransport
 from runtime.host.wire.rpc import RpcClient

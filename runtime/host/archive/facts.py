@@ -19,8 +19,21 @@ archives of TVM 0.16.
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, TypeVar
+from typing import (
+    Container,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+    TypeVar,
+)
 
+from runtime.host.archive.graph import Graph
 from runtime.host.dtype import DType
 
 _T = TypeVar("_T")
@@ -87,27 +100,17 @@ def c_identifier(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", ascii_name)
 
 
-def facts_of_graph(graph: Any, params: Set[str]) -> Optional[Facts]:
-    """Read a graph executor's graph, already parsed. params: names of arguments that are not inputs.
+def facts_of_graph(graph: Graph, params: Container[str]) -> Facts:
+    """Return what the graph of a graph executor says. params: names of arguments that are not inputs."""
 
-    Entry e of the attributes "shape" and "dltype" belongs to output o of node n with e = node_row_ptr[n] + o.
-    """
-    try:
-        names = [node["name"] for node in graph["nodes"]]
-        shapes, dtypes = graph["attrs"]["shape"][1], graph["attrs"]["dltype"][1]
-        first = graph["node_row_ptr"]
+    def facts(name: str, index: int) -> TensorFacts:
+        entry = graph.entries[index]
+        return TensorFacts(name, str(entry.dtype), entry.shape)
 
-        def entry(node: int, output: int, name: str) -> TensorFacts:
-            index = first[node] + output
-            return TensorFacts(name, str(dtypes[index]), tuple(int(extent) for extent in shapes[index]))
-
-        inputs = [
-            entry(node, 0, str(names[node])) for node in graph["arg_nodes"] if names[node] not in params
-        ]
-        outputs = [entry(head[0], head[1], f"output{index}") for index, head in enumerate(graph["heads"])]
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
-    return Facts(inputs, outputs)
+    return Facts(
+        [facts(name, index) for name, index in graph.arguments.items() if name not in params],
+        [facts(f"output{number}", index) for number, index in enumerate(graph.outputs)],
+    )
 
 
 _C_SHAPE = re.compile(r"kTvmgenMetadata_(inputs|outputs)_([0-9]+)_shape\[[0-9]*\]\s*=\s*\{([^{}]*)\}")

@@ -18,6 +18,7 @@ from runtime.host.dtype import DType, check_tensor
 from runtime.host.errors import ArchiveError
 
 MAX_NAME_CHARS: Final = 1000
+MAX_DIGITS: Final = 20
 NO_OPERATION = "__nop"
 """The kernel of a node that only reshapes: its output is its input's storage under another shape."""
 
@@ -31,7 +32,8 @@ class Entry(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return self.dtype.itemsize * prod(self.shape)
+        """Bytes of the tensor."""
+        return self.dtype.nbytes(self.shape)
 
 
 class Call(NamedTuple):
@@ -43,8 +45,11 @@ class Call(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """arguments: name of each input and parameter -> its entry. outputs: entries. calls: in the order to run
-    them."""
+    """What a graph executor runs.
+
+    arguments: name of each input and parameter -> its entry, in the order of the graph. outputs: entries.
+    calls: in the order to run them.
+    """
 
     entries: List[Entry]
     arguments: Dict[str, int]
@@ -63,12 +68,19 @@ class Graph(NamedTuple):
 def parse_graph(text: str) -> Graph:
     """ArchiveError for a graph that is damaged or needs what a single device cannot do."""
     try:
-        return _parse(json.loads(text))
+        return _parse(json.loads(text, parse_int=bounded_int))
     except (LookupError, AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ArchiveError(
             f"The graph of the model archive cannot be read: {type(error).__name__} {str(error)[:200]}.",
             "Export the model again.",
         ) from error
+
+
+def bounded_int(text: str) -> int:
+    """Return an int of JSON. Python takes quadratic time for thousands of digits; none here has 20."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    return int(text)
 
 
 def _parse(graph: Mapping[str, Any]) -> Graph:

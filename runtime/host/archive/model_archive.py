@@ -16,12 +16,10 @@ read when it is asked for. The layout of an archive, by file name:
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
 from functools import cached_property
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
 from runtime.host.archive.facts import (
     CInterface,
@@ -35,34 +33,26 @@ from runtime.host.archive.facts import (
 )
 from runtime.host.archive.file_names import NAME_RULE, is_plain
 from runtime.host.archive.generated_c import Fault, Function, find_fault, functions_of
-from runtime.host.archive.graph import parse_graph
+from runtime.host.archive.graph import Graph, parse_graph
+from runtime.host.archive.metadata import EXECUTORS, EXPORT_AGAIN, SUPPORTED_VERSIONS, Metadata, some_names
+from runtime.host.archive.params import Param, parse_params
 from runtime.host.archive.relay_text import RelayFacts, facts_of_relay, relay_spelling
 from runtime.host.archive.signature import Contradiction, Texts, inputs_of, outputs_of
 from runtime.host.archive.tar import MODEL_ARCHIVE, PackedTar, TarFiles, open_packed, read_packed, write_files
-from runtime.host.archive.tensor_specs import Declared, TensorSpec, UnknownOrder
-from runtime.host.dtype import MAX_TENSOR_BYTES, check_tensor
+from runtime.host.archive.tensor_specs import TensorSpec, UnknownOrder
 from runtime.host.errors import ArchiveError
 
 __all__ = ["SUPPORTED_VERSIONS", "CInterface", "ModelArchive", "TensorSpec"]
 
-SUPPORTED_VERSIONS = (5, 6, 7)
-_EXECUTORS = ("aot", "graph")
-
 # Beginnings of the texts that describe tensors; their tails hold weights and operators.
 _TEXT_WINDOW = 256 * 1024
 _RELAY_WINDOW = 4 * 1024 * 1024
-_METADATA_LIMIT = 16 * 1024 * 1024
-
-# TVM takes any ASCII text as a module's name (mod_name) and writes it, as it is, into names of files and
-# functions. Object files bear dots and dashes; anything else could break out of a C source or a path.
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_TEXT_LIMIT = 16 * 1024 * 1024  # of metadata.json and of a graph
 
 # How generated C code takes its workspace: an array, where the compiler has planned it, or blocks.
 _STATIC_WORKSPACE = b"static uint8_t global_workspace"
 _ALLOCATES = "TVMBackendAllocWorkspace("
 _ALLOCATION = re.compile(re.escape(_ALLOCATES) + r"\s*\d+,\s*\w+,\s*(?:\(uint64_t\))?(\d+)\s*,")
-
-_EXPORT_AGAIN = "Export the model again with export_model_library_format of TVM 0.8 to 0.18."
 
 
 class ModelArchive:
@@ -77,14 +67,15 @@ class ModelArchive:
     def __init__(self, files: TarFiles) -> None:
         self.path = files.path
         self._files = files
-        metadata = self._json("metadata.json", _METADATA_LIMIT)
-        if not isinstance(metadata, dict):
-            self._refuse("has a metadata.json that is not a JSON object")
-        self.version = self._read_version(metadata)
-        self.style = self._read_style(metadata)
-        self.module, self._module = self._only_module(metadata)
-        self.executors = self._read_executors()
-        self._memory = self._mapping(self._module.get("memory", {}), "memory")
+        if files.size("metadata.json") > _TEXT_LIMIT:
+            raise ArchiveError(
+                f"{files.path} has a metadata.json of more than {_TEXT_LIMIT:,} bytes.", EXPORT_AGAIN
+            )
+        self.metadata = Metadata(files.path, files.read("metadata.json"))
+        self.version = self.metadata.version
+        self.style = self.metadata.style
+        self.module = self.metadata.module
+        self.executors = self.metadata.executors
         self.sources = self._code("src", ".c")
         self.objects = self._code("lib", ".o")
         self.headers = self._code("include", ".h")
@@ -104,15 +95,13 @@ class ModelArchive:
         """Return the model archive with this content. Raises ArchiveError, as open does."""
         files = open_packed(packed, MODEL_ARCHIVE)
         if "metadata.json" not in files:
-            raise ArchiveError(
-                f"{files.path} is not a model archive: it has no metadata.json.", _EXPORT_AGAIN
-            )
+            raise ArchiveError(f"{files.path} is not a model archive: it has no metadata.json.", EXPORT_AGAIN)
         return cls(files)
 
     @property
     def executor(self) -> Optional[str]:
         """The executor to use: "aot" where there is a choice; None for an operator."""
-        return next((executor for executor in _EXECUTORS if executor in self.executors), None)
+        return next((executor for executor in EXECUTORS if executor in self.executors), None)
 
     @property
     def interface(self) -> str:
@@ -129,7 +118,7 @@ class ModelArchive:
             return None
         interface = read_c_interface(name.rpartition("/")[2], self._text(name))
         if interface is None:
-            self._refuse(f"has a C interface header {name} that declares no run function")
+            self.metadata.refuse(f"has a C interface header {name} that declares no run function")
         return interface
 
     @cached_property
@@ -142,39 +131,26 @@ class ModelArchive:
     @cached_property
     def workspace_size_bytes(self) -> int:
         """Most memory in use at one time, as the compiler planned it; 0 when the archive does not tell."""
-        if self.style == "operator":
-            return 0
-        return sum(
-            self._size(entry, "workspace_size_bytes") for entry in self._entries(self._functions, "main")
-        )
+        return self.metadata.workspace_size_bytes
 
     @cached_property
     def operator_workspace_size_bytes(self) -> int:
         """Most workspace that a single operator allocates while it runs."""
-        sizes = [
-            self._size(entry, "workspace_size_bytes")
-            for function in self._entries(self._functions, "operator_functions")
-            for entry in self._entries(function, "workspace")
-        ]
-        return max(sizes, default=0)
+        return self.metadata.operator_workspace_size_bytes
 
     @cached_property
     def storage_sizes_bytes(self) -> List[int]:
         """Every piece of memory that a graph executor allocates: for inputs, outputs, intermediates; none for
         AOT. By the graph: where tensors share a piece, metadata.json tells the size of one of them."""
-        graph = self.graph_json()
-        if graph is not None:
-            with contextlib.suppress(ArchiveError):
-                return [size for size, _ in parse_graph(graph).storage_bytes().values()]
-        return [self._size(entry, "size_bytes") for entry in self._entries(self._memory, "sids")]
+        if self.graph is not None:
+            return [size for size, _ in self.graph.storage_bytes().values()]
+        return self.metadata.storage_sizes_bytes
 
     @cached_property
     def tensors_of_calls(self) -> List[List[int]]:
         """For each call that a host makes in an inference, the numbers of dimensions of its tensors."""
-        graph = self.graph_json()
-        if graph is not None:
-            with contextlib.suppress(ArchiveError):
-                return [[len(shape) for _, shape in call.arguments] for call in parse_graph(graph).calls]
+        if self.graph is not None:
+            return [[len(shape) for _, shape in call.arguments] for call in self.graph.calls]
         if self.main is not None and self.executor == "aot":
             ndims = [len(spec.shape or ()) for spec in (*self.inputs, *self.outputs)]
             return [[*ndims, *(1 for _ in self.main.names[len(ndims) :])]]
@@ -212,15 +188,7 @@ class ModelArchive:
     @cached_property
     def operators(self) -> Dict[str, List[TensorSpec]]:
         """Of an operator archive: function name -> its arguments, inputs and outputs alike, in order."""
-        if self.style != "operator":
-            return {}
-        return {
-            function: [
-                self._argument(index, self._mapping(entry, function))
-                for index, entry in enumerate(self._entries(self._memory, function))
-            ]
-            for function in self._memory
-        }
+        return self.metadata.operators
 
     @cached_property
     def main(self) -> Optional[MainFacts]:
@@ -242,30 +210,22 @@ class ModelArchive:
         if self.style == "operator":
             return []
         try:
-            return [self._checked(spec) for spec in read(self._texts)]
+            return [self.metadata.checked(spec) for spec in read(self._texts)]
         except ValueError as error:
-            self._refuse(f"declares what no device has as {kind}: {str(error)[:200]}")
+            self.metadata.refuse(f"declares what no device has as {kind}: {str(error)[:200]}")
         except UnknownOrder as error:
-            names = _some([repr(name) for name in error.names])
-            self._refuse(
+            names = some_names([repr(name) for name in error.names])
+            self.metadata.refuse(
                 f"does not tell which of its {kind}s is which: "
                 + (f"{error.why} ({names})" if error.why else f"{names} may stand at the same place"),
                 f"Give the {kind}s names that differ in more than signs and accents, and export it again.",
             )
         except Contradiction as error:
-            self._refuse(error.what, f"Give each {kind} a name of its own, and export the model again.")
+            self.metadata.refuse(
+                error.what, f"Give each {kind} a name of its own, and export the model again."
+            )
         except LookupError as error:
-            self._refuse(f"does not say the type and size of {kind} {error.args[0]!r}")
-
-    def _checked(self, spec: TensorSpec) -> TensorSpec:
-        """Raise ArchiveError for a tensor of a type or size that no device has."""
-        try:
-            check_tensor(spec.dtype, spec.shape)
-        except ValueError as error:
-            self._refuse(f"declares {error} as {spec.name[:80]!r}")
-        if spec.size_bytes > MAX_TENSOR_BYTES:
-            self._refuse(f"declares {spec.size_bytes:,} bytes for the tensor {spec.name[:80]!r}")
-        return spec
+            self.metadata.refuse(f"does not say the type and size of {kind} {error.args[0]!r}")
 
     @cached_property
     def functions(self) -> Dict[str, Function]:
@@ -299,15 +259,22 @@ class ModelArchive:
             joined = [(taker, spelled[name]) for taker, name in self.relay_facts.joined if name in spelled]
         return find_fault(self.functions, entry_name(self.module), len(self.inputs), sizes, joined)
 
-    def graph_json(self) -> Optional[str]:
-        """The graph that a graph executor runs; None for AOT."""
+    @cached_property
+    def graph(self) -> Optional[Graph]:
+        """The graph that a graph executor runs; None for AOT. Raises ArchiveError where it cannot be read."""
         name = self._graph_name()
-        return None if name is None else self._text(name)
+        if name is None:
+            return None
+        if self._files.size(name) > _TEXT_LIMIT:
+            self.metadata.refuse(f"has a {name} of more than {_TEXT_LIMIT:,} bytes")
+        return parse_graph(self._text(name))
 
-    def params(self) -> Optional[bytes]:
-        """Parameters that must be set before the first run, as TVM saves them; None when there are none."""
+    @cached_property
+    def parameters(self) -> Dict[str, Param]:
+        """Name -> parameter that must be set before the first run; empty where there are none. Raises
+        ArchiveError for a file that cannot be read."""
         name = f"parameters/{self.module}.params"
-        return self._files.read(name) if name in self._files else None
+        return parse_params(self._files.read(name)) if name in self._files else {}
 
     def unpack(self, directory: Union[str, os.PathLike[str]]) -> None:
         """Write the archive, less the copy of TVM's own runtime, to a directory that is missing or empty.
@@ -329,66 +296,7 @@ class ModelArchive:
         """Whether one of its files has these bytes in it."""
         return self._files.find(name, pattern) >= 0
 
-    # What open() checks.
-
-    def _refuse(self, what: str, next_step: str = _EXPORT_AGAIN) -> NoReturn:
-        raise ArchiveError(f"{self.path} {what}.", next_step)
-
-    def _read_version(self, metadata: Mapping[str, Any]) -> int:
-        version = metadata.get("version")
-        supported = ", ".join(str(known) for known in SUPPORTED_VERSIONS)
-        if version is None:
-            self._refuse(f"has a metadata.json without a version (supported: {supported})")
-        if isinstance(version, bool) or version not in SUPPORTED_VERSIONS:
-            shown = json.dumps(version)[:40]
-            self._refuse(
-                f"is of Model Library Format version {shown}, which is unknown (supported: {supported})"
-            )
-        return int(version)
-
-    def _read_style(self, metadata: Mapping[str, Any]) -> str:
-        if "modules" in metadata:
-            return "full-model"
-        style = metadata.get("style", "full-model")
-        if style not in ("full-model", "operator"):
-            self._refuse(f"is of the unknown style {str(style)[:40]!r} (supported: full-model, operator)")
-        return str(style)
-
-    def _only_module(self, metadata: Mapping[str, Any]) -> Tuple[str, Mapping[str, Any]]:
-        """The name of the one module, and what metadata.json says about it."""
-        if "modules" in metadata:
-            modules = self._mapping(metadata["modules"], "modules")
-        else:
-            modules = {str(metadata.get("model_name", "default")): metadata}
-        names = sorted(modules)
-        if not names:
-            self._refuse("names no module in its metadata.json")
-        if len(names) > 1:
-            self._refuse(
-                f"holds {len(names)} modules: {_some(names)}",
-                "Export each to an archive of its own: one call of export_model_library_format for each.",
-            )
-        name = names[0]
-        if _PLAIN_NAME.fullmatch(name) is None:
-            self._refuse(
-                f"holds a module called {name[:80]!r}, and no function in C can be called so",
-                "Build the model with a mod_name of letters, digits and underscores, and export it again.",
-            )
-        return name, self._mapping(modules[name], f"modules.{name}")
-
-    def _read_executors(self) -> List[str]:
-        if self.style == "operator":
-            return []
-        style = self._module.get("style", "full-model")
-        if style != "full-model":
-            self._refuse(f"holds module {self.module!r} of the unknown style {str(style)[:40]!r}")
-        executors = self._module.get("executors")
-        if not isinstance(executors, list) or not executors:
-            self._refuse(f"does not say in its metadata.json which executor runs module {self.module!r}")
-        unknown = [str(executor)[:40] for executor in executors if executor not in _EXECUTORS]
-        if unknown:
-            self._refuse(f"is made for the executor {unknown[0]!r}, which is unknown (supported: aot, graph)")
-        return [str(executor) for executor in executors]
+    # What unpacked() checks.
 
     def _code(self, folder: str, *endings: str) -> List[str]:
         """Names of the generated files in one folder of each target."""
@@ -399,21 +307,21 @@ class ModelArchive:
     def _check_code(self) -> None:
         for name in self._files.names():
             if name.startswith("codegen/") and not is_plain(name):
-                self._refuse(
+                self.metadata.refuse(
                     f"has a file {name[:120]!r}: {NAME_RULE}", "Rename it, or export the model again."
                 )
         foreign = self._code("src", ".cc", ".cpp")
         if foreign:
-            self._refuse(
+            self.metadata.refuse(
                 f"holds C++ sources ({foreign[0]}), which a platform does not compile",
                 "Build the model for a target with the c or llvm code generator.",
             )
         if not self.sources and not self.objects:
-            self._refuse(
+            self.metadata.refuse(
                 f"holds no generated code for module {self.module!r}: codegen/ has no .c and no .o file"
             )
         if "graph" in self.executors and self._graph_name() is None:
-            self._refuse(
+            self.metadata.refuse(
                 f"is made for the graph executor but has no graph (executor-config/graph/{self.module}.graph)"
             )
 
@@ -426,76 +334,13 @@ class ModelArchive:
     def _text(self, name: str, start: int = 0, limit: Optional[int] = None) -> str:
         return self._files.read(name, start, limit).decode("utf-8", "replace")
 
-    def _json(self, name: str, limit: int) -> Any:
-        if self._files.size(name) > limit:
-            self._refuse(f"has a {name} of more than {limit:,} bytes")
-        try:
-            return json.loads(self._files.read(name).decode("utf-8"), parse_int=_json_int)
-        except (ValueError, RecursionError) as error:
-            reason = str(error) if isinstance(error, ValueError) else "it is nested too deep"
-            raise ArchiveError(
-                f"{self.path} has a {name} that is not JSON: {reason}.", _EXPORT_AGAIN
-            ) from error
-
-    def _mapping(self, value: Any, what: str) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            self._refuse(f"has a metadata.json in which {what[:80]!r} is not an object")
-        return value
-
-    def _entries(self, parent: Mapping[str, Any], key: str) -> List[Mapping[str, Any]]:
-        value = parent.get(key, [])
-        if not isinstance(value, list):
-            self._refuse(f"has a metadata.json in which {key[:80]!r} is not a list")
-        return [self._mapping(entry, key) for entry in value]
-
-    def _size(self, parent: Mapping[str, Any], key: str) -> int:
-        value = parent.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            self._refuse(f"has a metadata.json in which {key!r} is not a number of bytes")
-        return value
-
-    @property
-    def _functions(self) -> Mapping[str, Any]:
-        return self._mapping(self._memory.get("functions", {}), "functions")
-
-    def _declared(self, key: str) -> Optional[Dict[str, Declared]]:
-        """What metadata.json says about the inputs or the outputs; None where it says nothing (version 5)."""
-        found = None
-        for entry in self._entries(self._functions, "main"):
-            if key in entry:
-                tensors = self._mapping(entry[key], key)
-                found = {name: self._declaration(name, tensor) for name, tensor in tensors.items()}
-            if found:
-                break
-        return found
-
-    def _declaration(self, name: str, value: Any) -> Declared:
-        tensor = self._mapping(value, name)
-        return Declared(self._dtype(tensor, name), self._size(tensor, "size"))
-
-    def _dtype(self, tensor: Mapping[str, Any], name: str) -> str:
-        dtype = tensor.get("dtype")
-        if not isinstance(dtype, str) or re.fullmatch(r"[a-z]+[0-9]*(?:x[0-9]+)?", dtype) is None:
-            self._refuse(f"has a metadata.json in which tensor {name[:80]!r} has no type")
-        return dtype
-
-    def _argument(self, index: int, entry: Mapping[str, Any]) -> TensorSpec:
-        name = entry.get("input_binding")
-        name = name if isinstance(name, str) and name else f"arg{index}"
-        shape = entry.get("shape")
-        if not isinstance(shape, list) or not all(type(extent) is int and extent >= 0 for extent in shape):
-            self._refuse(f"has a metadata.json in which argument {name[:80]!r} has no shape")
-        dtype = self._dtype(entry, name)
-        size = self._size(entry, "size_bytes")
-        return self._checked(TensorSpec(name, dtype, tuple(shape), size, c_identifier(name)))
-
     # The texts that know order and shapes.
 
     @cached_property
     def _texts(self) -> Texts:
         return Texts(
-            inputs=self._declared("inputs"),
-            outputs=self._declared("outputs"),
+            inputs=self.metadata.declared("inputs"),
+            outputs=self.metadata.declared("outputs"),
             graph=self._graph_facts,
             code=self._c_facts,
             main=self.main,
@@ -506,16 +351,7 @@ class ModelArchive:
 
     @cached_property
     def _graph_facts(self) -> Optional[Facts]:
-        name = self._graph_name()
-        if name is None:
-            return None
-        params = self.params()
-        names = set()
-        if params:
-            from runtime.host.archive.params import parse_params
-
-            names = set(parse_params(params))
-        return facts_of_graph(self._json(name, _METADATA_LIMIT), names)
+        return None if self.graph is None else facts_of_graph(self.graph, self.parameters)
 
     @cached_property
     def _c_facts(self) -> Optional[Facts]:
@@ -555,14 +391,3 @@ def _natural(name: str) -> List[Tuple[int, str]]:
     return [
         (int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"[0-9]{1,18}|[^0-9]+", name)
     ]
-
-
-def _json_int(text: str) -> int:
-    """An int of JSON. Python takes quadratic time for thousands of digits; no size in an archive has 20."""
-    if len(text) > 20:
-        raise ValueError("a number has more than 20 digits")
-    return int(text)
-
-
-def _some(names: List[str]) -> str:
-    return ", ".join(name[:80] for name in names[:20]) + (", ..." if len(names) > 20 else "")

@@ -13,7 +13,6 @@ Layout, little-endian::
 from __future__ import annotations
 
 import struct
-from math import prod
 from typing import Dict, Final, NamedTuple, Tuple
 
 from runtime.host.dtype import MAX_NDIM, DType
@@ -71,7 +70,7 @@ def _tensor(blob: bytes, position: int) -> Tuple[Param, int]:
     shape = struct.unpack_from(f"<{ndim}q", blob, position)
     size, position = _number(blob, position + 8 * ndim)
     dtype = DType(*dtype_fields)
-    if min(shape, default=0) < 0 or size != dtype.itemsize * prod(shape):
+    if min(shape, default=0) < 0 or size != dtype.nbytes(shape):
         raise ValueError(f"a tensor of shape {list(shape)} and type {dtype} claims {size} bytes")
     data, position = _bytes(blob, position, size)
     return Param(dtype, shape, data), position

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from math import prod
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from runtime.host.archive.facts import Shape, TensorFacts, shape_of_strides
@@ -75,14 +74,13 @@ class UnknownOrder(Exception):
 
 
 def size_in_bytes(dtype: Optional[str], shape: Optional[Shape]) -> Optional[int]:
-    """Bytes of a tensor, rounded up to whole ones; None when the type or the shape is not known."""
+    """Return the bytes of a tensor; None when the type or the shape is not known."""
     if dtype is None or shape is None or len(dtype) > 16:
         return None
     try:
-        _, bits, lanes = DType.parse(dtype)
+        return DType.parse(dtype).nbytes(shape)
     except ValueError:
         return None
-    return ((8 if dtype == "bool" else bits * lanes) * prod(shape) + 7) // 8
 
 
 def order_of(declared: Mapping[str, Declared], listings: Sequence[Listing]) -> List[str]:

@@ -9,7 +9,8 @@ from typing import Callable, Iterator, Optional
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.execution import connection
-from runtime.host.execution.executor import Executor, create_executor
+from runtime.host.execution.create_executor import create_executor
+from runtime.host.execution.executor import Executor
 from runtime.host.execution.firmware_info import check_firmware
 from runtime.host.project.project import Project
 from runtime.host.transports.base import Transport

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import struct
-from math import prod
 from typing import Final, NamedTuple, Tuple
 
 from runtime.host.dtype import MAX_NDIM, DType
@@ -39,7 +38,8 @@ class RemoteTensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return self.dtype.itemsize * prod(self.shape)
+        """Bytes of its data."""
+        return self.dtype.nbytes(self.shape)
 
     def pack(self, extra_offset: int = 0) -> bytes:
         """u64 data, i32 device type, i32 device id, i32 ndim, data type, i64 shape[ndim], u64 byte offset."""

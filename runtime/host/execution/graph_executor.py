@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The executor of models whose graph the host runs, with their kernels on the device."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Sequence
+
+from runtime.host.archive.graph import Graph
+from runtime.host.archive.model_archive import ModelArchive, TensorSpec
+from runtime.host.dtype import describe
+from runtime.host.errors import ArchiveError
+from runtime.host.execution.device_memory import DeviceMemory
+from runtime.host.execution.executor import Executor, Placed, Step
+from runtime.host.execution.replies import other_model
+from runtime.host.wire.remote_tensor import RemoteTensor
+from runtime.host.wire.rpc import Handle, RemoteFunction, RpcClient
+
+
+class GraphExecutor(Executor):
+    """A model whose graph the host runs, with its kernels on the device."""
+
+    def __init__(self, rpc: RpcClient, archive: ModelArchive) -> None:
+        graph = archive.graph
+        if graph is None:
+            raise ArchiveError("The model archive has no graph.", "Export it again for the graph executor.")
+        memory = DeviceMemory(rpc)
+        with memory.freed_on_error():
+            linked = self._linked_params(rpc, graph)
+            addresses = {
+                storage: linked[storage] if storage in linked else memory.allocate(size, dtype)
+                for storage, (size, dtype) in graph.storage_bytes().items()
+            }
+            tensors = [
+                RemoteTensor(addresses[entry.storage], entry.dtype, entry.shape) for entry in graph.entries
+            ]
+            shipped = self._ship_params(rpc, archive, graph, tensors)
+            inputs = [
+                Placed(_spec(name, tensors[entry]), tensors[entry])
+                for name, entry in graph.arguments.items()
+                if name not in shipped and graph.entries[entry].storage not in linked
+            ]
+            specs = archive.outputs
+            outputs = [
+                Placed(
+                    _spec(specs[index].name if index < len(specs) else f"output{index}", tensors[entry]),
+                    tensors[entry],
+                )
+                for index, entry in enumerate(graph.outputs)
+            ]
+            super().__init__(rpc, memory, inputs, outputs, self._steps_of(rpc, graph, tensors))
+
+    @staticmethod
+    def _linked_params(rpc: RpcClient, graph: Graph) -> Dict[int, int]:
+        """Address of each storage that TVM 0.8 has linked into the code. Later versions show none in the
+        graph."""
+        lookup = rpc.module_function(rpc.system_lib(), "_lookup_linked_param")
+        linked = {}
+        for entry in graph.arguments.values() if lookup else ():
+            storage = graph.entries[entry].storage
+            address = lookup(storage) if lookup else None
+            if isinstance(address, Handle) and address.value:
+                linked[storage] = address.value
+        return linked
+
+    @staticmethod
+    def _ship_params(
+        rpc: RpcClient, archive: ModelArchive, graph: Graph, tensors: Sequence[RemoteTensor]
+    ) -> List[str]:
+        """Copies the archive's parameters to the device. Gives the names of those that the graph has."""
+        shipped = []
+        for name, param in archive.parameters.items():
+            if name not in graph.arguments:
+                continue
+            tensor = tensors[graph.arguments[name]]
+            if (param.dtype, param.shape) != (tensor.dtype, tensor.shape):
+                raise ArchiveError(
+                    f"Parameter {name} is {describe(param.dtype, param.shape)}, and the graph takes "
+                    f"{describe(tensor.dtype, tensor.shape)}.",
+                    "Export the model again.",
+                )
+            rpc.copy_to(tensor, param.data)
+            shipped.append(name)
+        return shipped
+
+    @staticmethod
+    def _steps_of(rpc: RpcClient, graph: Graph, tensors: Sequence[RemoteTensor]) -> List[Step]:
+        library = rpc.system_lib()
+        kernels: Dict[str, RemoteFunction] = {}
+        for name in dict.fromkeys(call.function for call in graph.calls):
+            kernel = rpc.module_function(library, name)
+            if kernel is None:
+                raise other_model(f"it has no kernel {name}")
+            kernels[name] = kernel
+        return [
+            Step(
+                library,
+                kernels[call.function],
+                tuple(tensors[entry]._replace(shape=shape) for entry, shape in call.arguments),
+            )
+            for call in graph.calls
+        ]
+
+
+def _spec(name: str, tensor: RemoteTensor) -> TensorSpec:
+    return TensorSpec(name, str(tensor.dtype), tensor.shape, tensor.nbytes, name)
