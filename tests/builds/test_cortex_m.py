@@ -18,7 +18,8 @@ from runtime.host.firmware.build import build
 from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
 from runtime.host.runners.table import find_runner
-from runtime.host.wire.rpc import CALL_FUNC, RpcClient, encode_message, encode_sequence
+from runtime.host.wire.messages import CALL_FUNC, encode_message, encode_sequence
+from runtime.host.wire.rpc import RpcClient
 from runtime.host.wire.session import Session
 from tests.support.emulated import (
     DIGITS,

@@ -25,8 +25,9 @@ from runtime.host.execution.graph_executor import GraphExecutor
 from runtime.host.execution.time_evaluator import create_time_evaluator
 from runtime.host.transports.base import Transport
 from runtime.host.transports.process import ProcessTransport
+from runtime.host.wire.messages import Handle, encode_sequence
 from runtime.host.wire.remote_tensor import CPU
-from runtime.host.wire.rpc import Handle, RemoteFunction, RpcClient, encode_sequence
+from runtime.host.wire.rpc import RemoteFunction, RpcClient
 from runtime.host.wire.session import NORMAL, Session
 from tests.support import traces
 from tests.support.archives import GRAPH, module_metadata, saved_params, version_5, write_archive

@@ -41,7 +41,7 @@ from runtime.host.project.options import project_options
 from runtime.host.project.platform import Platform as HostPlatform
 from runtime.host.serve import trial
 from runtime.host.system.leftovers import NAMES
-from runtime.host.wire.rpc import encode_message, encode_sequence
+from runtime.host.wire.messages import encode_message, encode_sequence
 from tests.conftest import Baker
 from tests.conftest import Platform as Baked
 from tests.support.api_server import ApiServer

@@ -25,7 +25,7 @@ from runtime.host.serve.request import MAX_REQUEST_BYTES, Served
 from runtime.host.tvm_rpc import listener as listener_module
 from runtime.host.tvm_rpc.listener import Client as Admitted
 from runtime.host.tvm_rpc.listener import Door
-from runtime.host.wire.rpc import GET_GLOBAL_FUNC, encode_message
+from runtime.host.wire.messages import GET_GLOBAL_FUNC, encode_message
 from tests.conftest import Baker
 from tests.support.rpc_peers import (
     DEADLINE_SEC,

@@ -17,8 +17,9 @@ from runtime.host.serve.request import MAX_ARCHIVE_BYTES, Refused, Served, read_
 from runtime.host.tvm_rpc.listener import limit_of
 from runtime.host.tvm_rpc.tracker import Tracker as OurTracker
 from runtime.host.tvm_rpc.tracker import TrackerLost
+from runtime.host.wire.messages import encode_message, encode_sequence
 from runtime.host.wire.remote_tensor import CPU
-from runtime.host.wire.rpc import decode_return, encode_message, encode_sequence
+from runtime.host.wire.rpc import decode_return
 from tests.conftest import Platform
 from tests.support.rpc_peers import (
     DEADLINE_SEC,

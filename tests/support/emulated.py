@@ -25,7 +25,8 @@ from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
 from runtime.host.project.project import Project
 from runtime.host.transports.base import Transport
-from runtime.host.wire.rpc import CALL_FUNC, RpcClient, decode_return, encode_message, encode_sequence
+from runtime.host.wire.messages import CALL_FUNC, encode_message, encode_sequence
+from runtime.host.wire.rpc import RpcClient, decode_return
 from runtime.host.wire.session import Session, Timeouts
 from tests.conftest import TEMPLATE, Baker
 

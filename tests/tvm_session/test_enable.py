@@ -21,7 +21,7 @@ from runtime.host.tvm_session.device_access import EMPTY_ANSWER, answer_bytes
 from runtime.host.tvm_session.relay import accept
 from runtime.host.tvm_session.trial_errors import kind_of as kind_of_trial
 from runtime.host.wire.framing import encode_frame
-from runtime.host.wire.rpc import (
+from runtime.host.wire.messages import (
     CALL_FUNC,
     COPY_ACK,
     COPY_FROM_REMOTE,

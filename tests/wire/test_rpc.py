@@ -14,19 +14,18 @@ from hypothesis import strategies as st
 from runtime.host.dtype import DType, describe
 from runtime.host.errors import DeviceError, ProtocolError
 from runtime.host.wire import rpc as wire
-from runtime.host.wire.remote_tensor import CPU, Device, RemoteTensor
-from runtime.host.wire.rpc import (
+from runtime.host.wire.messages import (
     ARRAY,
     FUNCTION,
     MODULE,
     Handle,
-    RpcClient,
     Value,
-    decode_return,
     decode_sequence,
     encode_message,
     encode_sequence,
 )
+from runtime.host.wire.remote_tensor import CPU, Device, RemoteTensor
+from runtime.host.wire.rpc import RpcClient, decode_return
 from runtime.host.wire.session import HEADER, NORMAL, Session
 from tests.support import traces
 from tests.support.peers import ScriptedDevice, ScriptedTransport, rpc_message

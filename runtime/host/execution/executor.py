@@ -20,8 +20,9 @@ from runtime.host.errors import ArchiveError, DeviceError, PlatformError
 from runtime.host.execution.device_memory import Array, DeviceMemory, Getter, Setter
 from runtime.host.execution.replies import unexpected_reply
 from runtime.host.execution.time_evaluator import create_time_evaluator
+from runtime.host.wire.messages import Handle, Value
 from runtime.host.wire.remote_tensor import CPU, RemoteTensor
-from runtime.host.wire.rpc import CopyFrom, CopyTo, Handle, PreparedCall, RemoteFunction, RpcClient, Value
+from runtime.host.wire.rpc import CopyFrom, CopyTo, PreparedCall, RemoteFunction, RpcClient
 from runtime.host.wire.stored_call import prepare
 
 LARGEST_SCRATCH_BYTES: Final = 1 << 24

@@ -12,8 +12,9 @@ from runtime.host.errors import ArchiveError
 from runtime.host.execution.device_memory import DeviceMemory
 from runtime.host.execution.executor import Executor, Placed, Step
 from runtime.host.execution.replies import other_model
+from runtime.host.wire.messages import Handle
 from runtime.host.wire.remote_tensor import RemoteTensor
-from runtime.host.wire.rpc import Handle, RemoteFunction, RpcClient
+from runtime.host.wire.rpc import RemoteFunction, RpcClient
 
 
 class GraphExecutor(Executor):

@@ -7,7 +7,8 @@ from typing import Final, Tuple
 
 from runtime.host.errors import DeviceError
 from runtime.host.execution.replies import unexpected_reply
-from runtime.host.wire.rpc import Handle, RemoteFunction, Value
+from runtime.host.wire.messages import Handle, Value
+from runtime.host.wire.rpc import RemoteFunction
 
 # What a time evaluator takes last: limit_zero_time_iterations, cooldown_interval_ms and repeats_to_cooldown,
 # cache_flush_bytes, and the name of a function to call before each repeat. The device runtime takes all of

@@ -19,30 +19,26 @@ import contextlib
 import os
 import re
 import shutil
-from functools import cached_property
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Dict,
     Final,
     Iterable,
-    Iterator,
     List,
     Mapping,
     NamedTuple,
     Optional,
     Set,
-    Tuple,
 )
 
 from runtime.host.archive import c_text
 from runtime.host.errors import PlatformError
-from runtime.host.project.extra_files import CMSIS_DIRECTORY, HEADER, SOURCE, check_names
+from runtime.host.project.cmsis_folder import TREES, Folder, Tree, home
+from runtime.host.project.extra_files import SOURCE, check_names
 
 if TYPE_CHECKING:
     from runtime.host.archive.model_archive import ModelArchive
-
-MAX_FOLDERS: Final = 20_000  # that a search looks into; all of CMSIS_5 has some 1,000
 
 # Headers of CMSIS. The compiler has arm_acle.h, arm_mve.h and others of its own.
 _NAME: Final = (
@@ -59,30 +55,6 @@ _NAME_IT: Final = (
     "Name the folder of CMSIS-NN (it has Include/arm_nnfunctions.h) or of CMSIS 5 (it has CMSIS/NN)."
 )
 _NAME_CMSIS_5: Final = "Name the folder of CMSIS 5: it has CMSIS/DSP and CMSIS/Core besides CMSIS/NN."
-
-
-class _Tree(NamedTuple):
-    """name: of its folder in a project. marker: a header that tells it. places: where that header usually is,
-    below the folder that a user names, or below one around it. has_sources: C files belong to it."""
-
-    name: str
-    marker: str
-    places: Tuple[str, ...]
-    has_sources: bool = True
-
-
-_TREES: Final = (
-    _Tree(
-        "NN",
-        "arm_nnfunctions.h",
-        ("Include", ".", "NN/Include", "CMSIS/NN/Include", "CMSIS-NN/Include", "CMSIS/CMSIS-NN/Include"),
-    ),
-    _Tree("DSP", "arm_math.h", ("DSP/Include", "CMSIS/DSP/Include", "CMSIS-DSP/Include", "Include", ".")),
-    _Tree("Core", "cmsis_compiler.h", ("Core/Include", "CMSIS/Core/Include", "Include", "."), False),
-)
-_INCLUDE_FOLDERS: Final = ("include", "inc")
-_SOURCE_FOLDERS: Final = ("Source", "Src", "source", "src")
-_NOT_CODE: Final = frozenset(("Tests", "Testing", "Examples", "Documentation", "DoxyGen", "Bindings"))
 
 
 class Cmsis(NamedTuple):
@@ -139,7 +111,7 @@ def needed_cmsis(
             f"cmsis_path names {directory}, which is not a folder; the model in {archive.path} needs CMSIS.",
             _NAME_IT,
         )
-    selection = _Selection(_Folder(directory), own)
+    selection = _Selection(Folder(directory), own)
     for name in missing:
         selection.demand(name, f"the model in {archive.path}")
     selection.follow(texts.values())
@@ -166,9 +138,9 @@ def _undefined(
 
 def tree_key(path: str) -> str:
     """Text that changes with the files of a CMSIS folder: names, sizes and times of the C files it has."""
-    folder = _Folder(Path(path).absolute())
+    folder = Folder(Path(path).absolute())
     entries = []
-    for tree in _TREES:
+    for tree in TREES:
         with contextlib.suppress(PlatformError):  # which a model that needs CMSIS meets later
             found = folder.tree(tree)
             for name in (*found.headers, *found.sources) if found is not None else ():
@@ -203,107 +175,10 @@ def _decoded(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-class _Found(NamedTuple):
-    """A tree that is there. headers, sources: below root, the outermost first."""
-
-    root: Path
-    headers: List[str]
-    sources: List[str]
-
-
-class _Folder:
-    """The folder that a user names, and what of CMSIS is in it or around it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._trees: Dict[str, Optional[_Found]] = {}
-
-    def tree(self, tree: _Tree) -> Optional[_Found]:
-        if tree.name not in self._trees:
-            place = self._place(tree)
-            self._trees[tree.name] = None if place is None else _found(tree, place)
-        return self._trees[tree.name]
-
-    def _place(self, tree: _Tree) -> Optional[Path]:
-        """The folder of the header that tells a tree."""
-        around = [self.directory, *list(self.directory.parents)[:3]] if self._is_inner else [self.directory]
-        for base in around:
-            for place in tree.places:
-                if (base / place / tree.marker).is_file():
-                    return base / place
-        found = [folder for folder, files in self._walk if tree.marker in files]
-        outermost = [folder for folder in found if len(folder.parts) == len(found[0].parts)]
-        if len(outermost) > 1 and tree.name == "NN":
-            raise PlatformError(
-                f"cmsis_path={self.directory} holds several copies of CMSIS-NN: {found[0]}, {found[1]}.",
-                "Name the folder of one of them.",
-            )
-        return found[0] if found else None
-
-    @cached_property
-    def _is_inner(self) -> bool:
-        """Whether it is a part of CMSIS, so that the others may be beside it."""
-        names = {self.directory.name, self.directory.parent.name}
-        return bool(names & {"NN", "CMSIS-NN", "CMSIS_NN", "DSP", "CMSIS"})
-
-    @cached_property
-    def _walk(self) -> List[Tuple[Path, List[str]]]:
-        """Each folder below and its files, the outermost first."""
-        return list(_folders(self.directory))
-
-
-def _folders(directory: Path) -> Iterator[Tuple[Path, List[str]]]:
-    """Folders and the names of their files, the outermost first, each level sorted. What is hidden and what
-    holds tests and documents does not count."""
-    level = [directory]
-    count = 0
-    while level and count < MAX_FOLDERS:
-        inner = []
-        for folder in level[: MAX_FOLDERS - count]:
-            count += 1
-            try:
-                with os.scandir(folder) as entries:
-                    visible = sorted(
-                        (entry for entry in entries if entry.name[0] != "."), key=lambda e: e.name
-                    )
-            except OSError:
-                continue
-            yield folder, [entry.name for entry in visible if entry.is_file()]
-            inner += [
-                folder / entry.name
-                for entry in visible
-                if entry.is_dir(follow_symlinks=False) and entry.name not in _NOT_CODE
-            ]
-        level = inner
-
-
-def _found(tree: _Tree, place: Path) -> _Found:
-    """The files of a tree whose header is in `place`."""
-    place = place.resolve()
-    root = place.parent if place.name.lower() in _INCLUDE_FOLDERS else place
-    if root == place:
-        folders = [place]
-    else:
-        private = root / "PrivateInclude"
-        sources = next((root / name for name in _SOURCE_FOLDERS if (root / name).is_dir()), None)
-        folders = [place, private, *([sources] if sources is not None and tree.has_sources else [])]
-    names = [
-        (folder / name).relative_to(root).as_posix()
-        for start in folders
-        for folder, files in _folders(start)
-        for name in files
-    ]
-    return _Found(
-        root,
-        [name for name in names if name.endswith(HEADER)],
-        [name for name in names if name.endswith(SOURCE)] if tree.has_sources else [],
-    )
-
-
 class _Selection:
     """Headers and sources of CMSIS, gathered from what includes and calls them."""
 
-    def __init__(self, folder: _Folder, own: Iterable[str]) -> None:
+    def __init__(self, folder: Folder, own: Iterable[str]) -> None:
         self._folder = folder
         self._own = list(own)
         self._files: Dict[str, Path] = {}  # name in the project -> file
@@ -332,8 +207,8 @@ class _Selection:
         done: Set[str] = set()
         while self._names - done:
             fresh, done = self._names - done, set(self._names)
-            for tree in _TREES:
-                if tree.has_sources and any(name.startswith(f"{_home(tree)}/") for name in self._files):
+            for tree in TREES:
+                if tree.has_sources and any(name.startswith(f"{home(tree)}/") for name in self._files):
                     # A tree that has just come into use may define what was asked for before.
                     names = fresh if tree.name in self._definers else done
                     definers = self._definers_of(tree)
@@ -345,7 +220,7 @@ class _Selection:
         """Add each source in which a name occurs, of which one may define it by a macro. False where there is
         none."""
         found = False
-        for tree in _TREES:
+        for tree in TREES:
             files = self._folder.tree(tree) if tree.name in self._definers else None
             for source in files.sources if files is not None else ():
                 assert files is not None
@@ -361,7 +236,7 @@ class _Selection:
 
     def result(self) -> Cmsis:
         check_names(self._files, f"cmsis_path={self._folder.directory}")
-        order = [tree.name for tree in _TREES]
+        order = [tree.name for tree in TREES]
         folders = sorted(
             self._folders, key=lambda name: (order.index(name.split("/")[1]), name.count("/"), name)
         )
@@ -369,18 +244,18 @@ class _Selection:
 
     def _resolve(self, header: str) -> Optional[str]:
         """The name in the project of a header that is searched for; None where no tree has it."""
-        for tree in _TREES:
+        for tree in TREES:
             found = self._folder.tree(tree)
             for name in found.headers if found is not None else ():
                 if name == header or name.endswith(f"/{header}"):
-                    self._folders.add(f"{_home(tree)}/{name[: -len(header)]}".rstrip("/"))
+                    self._folders.add(f"{home(tree)}/{name[: -len(header)]}".rstrip("/"))
                     self._add(tree, name)
-                    return f"{_home(tree)}/{name}"
+                    return f"{home(tree)}/{name}"
         return None
 
-    def _add(self, tree: _Tree, name: str) -> None:
+    def _add(self, tree: Tree, name: str) -> None:
         """Add one file of a tree, what it includes, and the names that it uses."""
-        in_project = f"{_home(tree)}/{name}"
+        in_project = f"{home(tree)}/{name}"
         found = self._folder.tree(tree)
         if in_project in self._files or found is None:
             return
@@ -409,7 +284,7 @@ class _Selection:
                     "or add that header with -o extra_files_tar=FILE.tar.",
                 )
 
-    def _definers_of(self, tree: _Tree) -> Dict[str, List[str]]:
+    def _definers_of(self, tree: Tree) -> Dict[str, List[str]]:
         """Name -> the sources that define it. A file may define its own name by a macro."""
         if tree.name not in self._definers:
             definers: Dict[str, List[str]] = {}
@@ -426,8 +301,3 @@ class _Selection:
         if path not in self._texts:
             self._texts[path] = _decoded(path.read_bytes())
         return self._texts[path]
-
-
-def _home(tree: _Tree) -> str:
-    """Where a project has the files of a tree."""
-    return f"{CMSIS_DIRECTORY}/{tree.name}"

@@ -19,7 +19,7 @@ from runtime import server
 from runtime.host.boards.board import Board
 from runtime.host.errors import PlatformError, ProtocolError
 from runtime.host.project.options import project_options
-from runtime.host.wire.rpc import decode_sequence
+from runtime.host.wire.messages import decode_sequence
 
 INIT_SERVER: Final = 2
 CONSTRUCTOR: Final = "tvm.micro.compile_and_create_micro_session"

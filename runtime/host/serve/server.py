@@ -26,7 +26,7 @@ from runtime.host.serve.processes import end_tree, hold_signals, take_signals
 from runtime.host.serve.trial import Site, run_in_child
 from runtime.host.tvm_rpc.listener import Client, Door
 from runtime.host.tvm_rpc.tracker import Address, Tracker, TrackerLost
-from runtime.host.wire.rpc import EXCEPTION, encode_message, encode_sequence
+from runtime.host.wire.messages import EXCEPTION, encode_message, encode_sequence
 from runtime.server import printable, shortened
 
 FIRST_REQUEST_SEC: Final = 30.0  # a client says at once what it wants; so long a model archive may take

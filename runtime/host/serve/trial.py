@@ -44,19 +44,19 @@ from runtime.host.system.logs import log_device, show_commands
 from runtime.host.transports.base import Transport
 from runtime.host.tvm_rpc.connection import HEAD, Caller
 from runtime.host.tvm_rpc.control import Control, Stopped, kind_of, read_in_slices
-from runtime.host.wire.readiness import open_when_ready
-from runtime.host.wire.rpc import (
+from runtime.host.wire.messages import (
     EXCEPTION,
     GET_GLOBAL_FUNC,
     RETURN,
     SHUTDOWN,
     Handle,
-    RpcClient,
     Value,
     decode_sequence,
     encode_message,
     encode_sequence,
 )
+from runtime.host.wire.readiness import open_when_ready
+from runtime.host.wire.rpc import RpcClient
 from runtime.host.wire.session import Session
 
 DEV_GET_ATTR: Final = 12

@@ -13,7 +13,14 @@ from runtime.host.transports.passed_descriptors import Lent, LentTransport, borr
 from runtime.host.tvm_rpc.control import Control, read_in_slices
 from runtime.host.wire.api_client import ApiConnection
 from runtime.host.wire.framing import encode_frame
-from runtime.host.wire.rpc import CALL_FUNC, COPY_FROM_REMOTE, NULL, RETURN, encode_message, encode_sequence
+from runtime.host.wire.messages import (
+    CALL_FUNC,
+    COPY_FROM_REMOTE,
+    NULL,
+    RETURN,
+    encode_message,
+    encode_sequence,
+)
 from runtime.host.wire.session import HEADER
 
 EMPTY_ANSWER: Final = len(encode_frame(bytes(HEADER.size) + encode_message(RETURN)))

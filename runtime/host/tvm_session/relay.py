@@ -26,7 +26,7 @@ from runtime.host.tvm_rpc.connection import Caller
 from runtime.host.tvm_rpc.control import SLICE_SEC, Control, Stopped, kind_of
 from runtime.host.tvm_session.device_access import Device, reach_device
 from runtime.host.wire.api_client import ApiConnection
-from runtime.host.wire.rpc import EXCEPTION, SHUTDOWN, encode_message, encode_sequence
+from runtime.host.wire.messages import EXCEPTION, SHUTDOWN, encode_message, encode_sequence
 from runtime.host.wire.session import Session, Timeouts
 
 

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote procedure calls to a device, over a session.
 
-One message is u64 number of bytes that follow, i32 code, operands; one message is one normal message of the
-session, and every request but Shutdown has one reply. Operands are mostly a packed sequence: i32 n, i32 type
-code[n], then the values: 8 bytes for an integer, a float, a handle or a device; nothing for null; a data type
-in 4 bytes and 4 of padding; a tensor as in tensor.py; text and bytes as u64 length and contents.
+One message of the RPC (see messages.py) is one normal message of the session, and every request but Shutdown
+has one reply.
 
 A call's result is a packed sequence that starts with an integer, the type code of the result, and goes on
 with the result itself; an array comes back as a tensor and the handle of the array object.
@@ -12,159 +10,46 @@ with the result itself; an array comes back as a tensor and the handle of the ar
 
 from __future__ import annotations
 
-import struct
-from typing import Dict, Final, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import Dict, Final, List, NoReturn, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from runtime.host.dtype import DType
 from runtime.host.errors import DeviceError, ProtocolError
+from runtime.host.wire.messages import (
+    ARRAY,
+    CALL_FUNC,
+    COPY_ACK,
+    COPY_FROM_REMOTE,
+    COPY_TO_REMOTE,
+    DEV_ALLOC_DATA,
+    DEV_FREE_DATA,
+    EXCEPTION,
+    FREE_HANDLE,
+    FUNCTION,
+    GET_GLOBAL_FUNC,
+    HEAD,
+    NULL,
+    RETURN,
+    SHUTDOWN,
+    U64,
+    Handle,
+    Value,
+    bad_reply,
+    decode_sequence,
+    encode_message,
+    encode_sequence,
+    split_message,
+)
 from runtime.host.wire.remote_tensor import CPU, Device, RemoteTensor
 from runtime.host.wire.session import Session
 
-SHUTDOWN: Final = 1
-CALL_FUNC: Final = 3
-RETURN: Final = 4
-EXCEPTION: Final = 5
-COPY_FROM_REMOTE: Final = 6
-COPY_TO_REMOTE: Final = 7
-COPY_ACK: Final = 8
-GET_GLOBAL_FUNC: Final = 9
-FREE_HANDLE: Final = 10
-DEV_ALLOC_DATA: Final = 13
-DEV_FREE_DATA: Final = 14
-
-INT: Final = 0
-UINT: Final = 1
-FLOAT: Final = 2
-OPAQUE: Final = 3
-NULL: Final = 4
-DTYPE: Final = 5
-DEVICE: Final = 6
-TENSOR: Final = 7
-MODULE: Final = 9
-FUNCTION: Final = 10
-TEXT: Final = 11
-BYTES: Final = 12
-ARRAY: Final = 13  # only as the type code of a handle: an array object
-
 ALIGNMENT: Final = 64
 """What TVM promises its kernels for the address of a tensor."""
-
-_HEAD: Final = struct.Struct("<Qi")
-_U64: Final = struct.Struct("<Q")
-_I32: Final = struct.Struct("<i")
-_I64: Final = struct.Struct("<q")
-_F64: Final = struct.Struct("<d")
-_PAIR: Final = struct.Struct("<ii")
 
 _COPY_OVERHEAD: Final = 4 + 8 + 8 + 4 + 4 + 8 + 8
 """What a copy of n dimensions takes of the packet size beside its data and 8 * n."""
 
 
-class Handle(NamedTuple):
-    """Something that the device holds for us. kind: OPAQUE, MODULE, FUNCTION or ARRAY."""
-
-    value: int
-    kind: int = OPAQUE
-
-
 _T = TypeVar("_T")
-Value = Union[None, int, float, str, bytes, Handle, Device, DType, RemoteTensor]
-
-
-def encode_sequence(values: Sequence[Value]) -> bytes:
-    """A packed sequence. TypeError for a value that the wire has no code for."""
-    codes: List[int] = []
-    parts: List[bytes] = []
-    for value in values:
-        code, part = _encode_value(value)
-        codes.append(code)
-        parts.append(part)
-    return struct.pack(f"<{len(codes) + 1}i", len(codes), *codes) + b"".join(parts)
-
-
-def _encode_value(value: Value) -> Tuple[int, bytes]:
-    # The named tuples come first: they are tuples, and a bool is an int.
-    if isinstance(value, Handle):
-        return value.kind, _U64.pack(value.value)
-    if isinstance(value, RemoteTensor):
-        return TENSOR, value.pack()
-    if isinstance(value, Device):
-        return DEVICE, _PAIR.pack(*value)
-    if isinstance(value, DType):
-        return DTYPE, value.pack() + bytes(4)
-    if value is None:
-        return NULL, b""
-    if isinstance(value, int):
-        return INT, _I64.pack(value)
-    if isinstance(value, float):
-        return FLOAT, _F64.pack(value)
-    if isinstance(value, str):
-        text = value.encode("utf-8")
-        return TEXT, _U64.pack(len(text)) + text
-    if isinstance(value, bytes):
-        return BYTES, _U64.pack(len(value)) + value
-    raise TypeError(f"{type(value).__name__} cannot be sent to a device")
-
-
-def decode_sequence(data: bytes, offset: int = 0) -> List[Value]:
-    """The values of a packed sequence that fills the rest of the data. ProtocolError when it does not."""
-    try:
-        (count,) = _I32.unpack_from(data, offset)
-        if not 0 <= count <= (len(data) - offset) // 4:
-            raise _bad_reply(f"a sequence of {count} values in {len(data) - offset} bytes")
-        codes = struct.unpack_from(f"<{count}i", data, offset + 4)
-        offset += 4 + 4 * count
-        values: List[Value] = []
-        for code in codes:
-            value, offset = _decode_value(code, data, offset)
-            values.append(value)
-    except struct.error as error:
-        raise _bad_reply("a sequence that is cut off") from error
-    if offset != len(data):
-        raise _bad_reply(f"{len(data) - offset} bytes too many")
-    return values
-
-
-def _decode_value(code: int, data: bytes, offset: int) -> Tuple[Value, int]:
-    if code == NULL:
-        return None, offset
-    if code == TENSOR:
-        return RemoteTensor.unpack(data, offset)
-    (word,) = _U64.unpack_from(data, offset)
-    offset += 8
-    if code == INT:
-        return int(_I64.unpack_from(data, offset - 8)[0]), offset
-    if code == UINT:
-        return int(word), offset
-    if code == FLOAT:
-        return float(_F64.unpack_from(data, offset - 8)[0]), offset
-    if code in (OPAQUE, MODULE, FUNCTION):
-        return Handle(word, code), offset
-    if code == DTYPE:
-        return DType.unpack(data, offset - 8), offset
-    if code == DEVICE:
-        return Device(*_PAIR.unpack_from(data, offset - 8)), offset
-    if code in (TEXT, BYTES):
-        end = offset + word
-        if end > len(data):
-            raise _bad_reply(f"text of {word} bytes that is cut off")
-        contents = data[offset:end]
-        return (contents.decode("utf-8", "replace") if code == TEXT else contents), end
-    raise _bad_reply(f"a value of unknown type code {code}")
-
-
-def _bad_reply(what: str) -> ProtocolError:
-    return ProtocolError(
-        f"The device sent {what}.",
-        "Build and flash the project again, so that both sides speak the same protocol.",
-    )
-
-
-def encode_message(code: int, operands: bytes = b"") -> bytes:
-    """A whole RPC message: u64 number of bytes that follow, i32 code, operands."""
-    return _HEAD.pack(4 + len(operands), code) + operands
-
-
 _DONE: Final = encode_message(RETURN, encode_sequence([None]))
 _CALL_DONE: Final = encode_message(RETURN, encode_sequence([NULL, None]))
 
@@ -241,7 +126,7 @@ class RpcClient:
                 f"Packets of {self._packet_bytes} bytes cannot carry a tensor of {ndim} dimensions.",
                 "Give the firmware a larger packet buffer.",
             )
-        return min(room, self.session.max_body - _HEAD.size)
+        return min(room, self.session.max_body - HEAD.size)
 
     def allocate(self, nbytes: int, dtype: DType, device: Device = CPU, alignment: int = ALIGNMENT) -> int:
         """Address of nbytes of new memory on the device. DeviceError when it has not so much left."""
@@ -272,7 +157,7 @@ class RpcClient:
         """A request of code 9 or above: one value comes back."""
         values = self._request(code, encode_sequence(arguments), what)
         if len(values) != 1:
-            raise _bad_reply(f"{len(values)} values where one was expected ({what})")
+            raise bad_reply(f"{len(values)} values where one was expected ({what})")
         return values[0]
 
     def _new(self, code: int, arguments: Sequence[Value], what: str) -> int:
@@ -308,7 +193,7 @@ class PreparedCall:
     def __init__(self, rpc: RpcClient, function: Handle, arguments: Sequence[Value], name: str) -> None:
         self._session = rpc.session
         self._name = name
-        operands = _U64.pack(function.value) + encode_sequence(arguments)
+        operands = U64.pack(function.value) + encode_sequence(arguments)
         self._frame = rpc.session.frame(encode_message(CALL_FUNC, operands))
 
     def __call__(self) -> Value:
@@ -326,7 +211,7 @@ class CopyTo:
         self._session = rpc.session
         self._size = tensor.nbytes
         self._blocks = [
-            (start, end, _HEAD.pack(4 + len(place) + end - start, COPY_TO_REMOTE) + place)
+            (start, end, HEAD.pack(4 + len(place) + end - start, COPY_TO_REMOTE) + place)
             for start, end, place in _blocks(rpc, tensor)
         ]
 
@@ -367,9 +252,9 @@ class CopyFrom:
         for size, frame in self._blocks:
             session.send_frame(frame)
             reply = session.receive()
-            if len(reply) != _HEAD.size + size or _HEAD.unpack_from(reply) != (4 + size, COPY_ACK):
+            if len(reply) != HEAD.size + size or HEAD.unpack_from(reply) != (4 + size, COPY_ACK):
                 _expect_copy(reply, size)
-            parts.append(reply[_HEAD.size :])
+            parts.append(reply[HEAD.size :])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -381,26 +266,16 @@ def _blocks(rpc: RpcClient, tensor: RemoteTensor) -> List[Tuple[int, int, bytes]
     blocks = []
     for start in range(0, size, step):
         end = min(start + step, size)
-        blocks.append((start, end, tensor.pack(start) + _U64.pack(end - start)))
+        blocks.append((start, end, tensor.pack(start) + U64.pack(end - start)))
     return blocks
 
 
 def _expect_copy(reply: bytes, size: int) -> NoReturn:
     what = f"copying {size} bytes from the device"
-    code, _ = _split(reply)
+    code, _ = split_message(reply)
     if code in (RETURN, EXCEPTION):
         decode_return(reply, what)
-    raise _bad_reply(f"a reply of code {code} and {len(reply)} bytes ({what})")
-
-
-def _split(reply: bytes) -> Tuple[int, bytes]:
-    """Code and operands of a message."""
-    if len(reply) < _HEAD.size:
-        raise _bad_reply(f"a message of only {len(reply)} bytes")
-    size, code = _HEAD.unpack_from(reply)
-    if size != len(reply) - 8:
-        raise _bad_reply(f"a message of {len(reply) - 8} bytes that claims to have {size}")
-    return code, reply[_HEAD.size :]
+    raise bad_reply(f"a reply of code {code} and {len(reply)} bytes ({what})")
 
 
 def decode_return(reply: bytes, what: str) -> List[Value]:
@@ -408,11 +283,11 @@ def decode_return(reply: bytes, what: str) -> List[Value]:
 
     what: the request, for the message of an error.
     """
-    code, operands = _split(reply)
+    code, operands = split_message(reply)
     if code == RETURN:
         return decode_sequence(operands)
     if code != EXCEPTION:
-        raise _bad_reply(f"a reply of code {code} ({what})")
+        raise bad_reply(f"a reply of code {code} ({what})")
     texts = [value for value in decode_sequence(operands) if isinstance(value, str) and value]
     raise DeviceError(
         f"The device failed at {what}: {' '.join(texts) or 'it gave no reason'}.",
@@ -428,10 +303,10 @@ def _result(values: List[Value], what: str) -> Value:
         code, value = values
         # Every kind of handle comes as an opaque one; only the result's own type code tells them apart.
         return Handle(value.value, code) if isinstance(value, Handle) and isinstance(code, int) else value
-    raise _bad_reply(f"a result of {len(values)} values ({what})")
+    raise bad_reply(f"a result of {len(values)} values ({what})")
 
 
 def _typed(value: Value, kind: Type[_T], what: str) -> _T:
     if not isinstance(value, kind):
-        raise _bad_reply(f"{type(value).__name__} where {kind.__name__} was expected ({what})")
+        raise bad_reply(f"{type(value).__name__} where {kind.__name__} was expected ({what})")
     return value

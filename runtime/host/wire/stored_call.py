@@ -11,9 +11,10 @@ from typing import Callable, Final, Sequence
 
 from runtime.host.dtype import DType
 from runtime.host.errors import ProtocolError
+from runtime.host.wire.messages import Value
 from runtime.host.wire.packet_size import fits_packet
 from runtime.host.wire.remote_tensor import RemoteTensor
-from runtime.host.wire.rpc import PreparedCall, RemoteFunction, RpcClient, Value
+from runtime.host.wire.rpc import PreparedCall, RemoteFunction, RpcClient
 
 FUNCTION: Final = "mtvm.call_stored"
 
