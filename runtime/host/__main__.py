@@ -11,8 +11,8 @@ import sys
 from types import FrameType
 from typing import Final, Optional
 
+from runtime.host.system.processes import child_processes, end_children
 from runtime.host.system.programs import how_to_install_packages
-from runtime.server import child_processes, end_children
 
 SIZE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 

@@ -17,8 +17,8 @@ import threading
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from runtime.host.system.processes import child_processes
 from runtime.host.wire.rpc import GET_GLOBAL_FUNC, Handle, decode_return, encode_message, encode_sequence
-from runtime.server import child_processes
 from tests.conftest import Platform
 
 DEADLINE_SEC = 60.0

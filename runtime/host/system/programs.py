@@ -7,12 +7,9 @@ the command that asked for it.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import select
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,8 +18,8 @@ from pathlib import Path
 from typing import Final, List, Mapping, NamedTuple, Optional, Sequence
 
 from runtime.host.errors import ToolMissing
+from runtime.host.system.processes import ends_within, kill_group
 
-LONGEST_SLEEP_SEC: Final = 0.25
 MAX_OUTPUT_BYTES: Final = 8 << 20  # of a program; the last ones are kept
 
 # Which Debian package brings a program; for messages.
@@ -116,10 +113,9 @@ def run_tool(
             start_new_session=True,
         )
         try:
-            timed_out = not _ends_within(process, timeout_sec)
+            timed_out = not ends_within(process, timeout_sec)
         finally:
-            _kill_group(process)
-            process.wait()
+            kill_group(process)
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - MAX_OUTPUT_BYTES))
         text = output.read(MAX_OUTPUT_BYTES).decode("utf-8", "replace")
@@ -130,33 +126,3 @@ def run_tool(
         seconds=time.monotonic() - started,
         timed_out=timed_out,
     )
-
-
-def _ends_within(process: subprocess.Popen[bytes], timeout_sec: float) -> bool:
-    """Wait for the end of a process; False when it does not come in time.
-
-    Where the system has process file descriptors the end wakes us at once; wait(timeout_sec) would look for
-    it every 50 ms. The sleep is cut in pieces all the same: a Ctrl-C just before it does not end it.
-    """
-    deadline = time.monotonic() + timeout_sec
-    if not hasattr(os, "pidfd_open"):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout_sec)
-        return process.returncode is not None
-    watch = os.pidfd_open(process.pid)
-    try:
-        ended = select.poll()
-        ended.register(watch, select.POLLIN)
-        while process.poll() is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            ended.poll(1000 * min(left, LONGEST_SLEEP_SEC))
-        return True
-    finally:
-        os.close(watch)
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):  # all of it has ended
-        os.killpg(process.pid, signal.SIGKILL)

@@ -29,6 +29,7 @@ from runtime.host.errors import (
     TransportError,
     TransportTimeout,
 )
+from runtime.host.system.processes import end_process, ends_within
 from runtime.host.wire.session import Timeouts
 from runtime.server import b85decode, b85encode
 
@@ -289,11 +290,7 @@ class ProjectApiClient(ApiConnection):
         os.close(self._write_fd)
         self._write_fd = -1
         try:
-            if not self._has_ended():
-                self._process.terminate()
-                if not self._has_ended():
-                    self._process.kill()
-                    self._process.wait()
+            end_process(self._process, GRACE_SEC)
         finally:
             os.close(self._read_fd)
             self._read_fd = -1
@@ -328,19 +325,8 @@ class ProjectApiClient(ApiConnection):
             os.close(to_server)
             os.close(from_server)
 
-    def _has_ended(self) -> bool:
-        # The end of its pipe wakes us at once, where waiting for an exit status would poll every 50 ms.
-        hang_up = select.poll()
-        hang_up.register(self._read_fd, 0)
-        hang_up.poll(GRACE_SEC * 1000)
-        try:
-            self._process.wait(GRACE_SEC)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
     def _how_it_ended(self) -> str:
-        if self._has_ended():
+        if ends_within(self._process, GRACE_SEC):
             return f"ended with exit status {self._process.returncode}"
         return super()._how_it_ended()
 
