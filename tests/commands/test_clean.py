@@ -34,7 +34,7 @@ SMALL = ROOT / "tests" / "data" / "archives" / "aot_c.tar"
 DEADLINE_SEC = 60.0
 HOLDER = """
 import sys, pathlib
-from runtime.host.leftovers import scratch_directory
+from runtime.host.system.leftovers import scratch_directory
 with scratch_directory(pathlib.Path(sys.argv[1]), sys.argv[2]) as path:
     (path / "file").write_text("x")
     (path / "locked").mkdir()
