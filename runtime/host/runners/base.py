@@ -18,6 +18,7 @@ from runtime.host.boards.board import Board
 from runtime.host.boards.fields import Field, WrongField, read_fields
 from runtime.host.errors import BoardError, FlashError
 from runtime.host.runners.failures import Failure
+from runtime.host.system.packages import how_to_install
 
 SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)  # no tool's own syntax can be in it
 OBJCOPY_FORMATS: Final = {"hex": "ihex", "bin": "binary"}
@@ -66,7 +67,7 @@ class Runner:
        have several boards.
     3. Fill `failures` from the tool's real output: what it prints with no probe, with a locked chip, with a
        wrong serial number. Use the functions of failures.py; the first pattern that matches is reported.
-    4. Add an instance to RUNNERS in table.py.
+    4. Add an instance to RUNNERS in table.py, and the tool to system/packages.json.
     5. Add an entry to `runners` of a board in a family's boards.json.
     6. Add rows to the tables of tests/runners/test_runners.py: NUCLEO_RUNNERS, COMMAND_LINES (with and
        without a serial number) and KNOWN_FAILURES. Tests that run over RUNNERS fail until they are there.
@@ -74,7 +75,6 @@ class Runner:
     Attributes:
         name: the key in boards.json.
         tool: the program.
-        install: one sentence that says how to install the tool.
         override: the environment variable that names the program instead, where users expect one.
         parameters: the fields of the board's entry.
         images: the kinds of image that commands() reads: elf, hex, bin.
@@ -87,7 +87,6 @@ class Runner:
 
     name: ClassVar[str]
     tool: ClassVar[str]
-    install: ClassVar[str]
     override: ClassVar[str] = ""
     parameters: ClassVar[Mapping[str, Field]] = {}
     images: ClassVar[Tuple[str, ...]] = ("elf",)
@@ -95,6 +94,11 @@ class Runner:
     retries: ClassVar[int] = 1
     proof: ClassVar[str] = ""
     failures: ClassVar[Tuple[Failure, ...]] = ()
+
+    @property
+    def install(self) -> str:
+        """One sentence that says how to install the tool."""
+        return how_to_install(self.tool) or "Install it, and put its directory into PATH."
 
     def places(self) -> List[Path]:
         """Where the tool's installer puts it when that is not in PATH."""

@@ -18,7 +18,6 @@ class JLink(Runner):
 
     name: ClassVar = "jlink"
     tool: ClassVar = "JLinkExe"
-    install: ClassVar = "Install the J-Link Software and Documentation Pack from SEGGER's web site."
     parameters: ClassVar = {
         "device": Field(text, True, "SEGGER's name of the chip, for example STM32F446RE"),
         "interface": Field(one_of("SWD", "JTAG"), False, "SWD or JTAG; SWD when it is left out"),

@@ -64,7 +64,6 @@ class NrfUtil(Runner):
 
     name: ClassVar = "nrfutil"
     tool: ClassVar = "nrfutil"
-    install: ClassVar = "Install nRF Util from Nordic's web site, then run: nrfutil install device"
     images: ClassVar = ("hex",)
     failures: ClassVar = FAILURES
 
@@ -85,7 +84,6 @@ class NrfJprog(Runner):
 
     name: ClassVar = "nrfjprog"
     tool: ClassVar = "nrfjprog"
-    install: ClassVar = "Install the nRF Command Line Tools from Nordic's web site, or use nrfutil."
     parameters: ClassVar = {"family": Field(_family, True, f"of the chip: {', '.join(FAMILIES)}")}
     images: ClassVar = ("hex",)
     failures: ClassVar = FAILURES

@@ -18,7 +18,6 @@ class OpenOcd(Runner):
 
     name: ClassVar = "openocd"
     tool: ClassVar = "openocd"
-    install: ClassVar = "Install it, on Debian or Ubuntu with: apt-get install openocd"
     override: ClassVar = "OPENOCD"
     parameters: ClassVar = {
         "config": Field(

@@ -17,7 +17,6 @@ class PyOcd(Runner):
 
     name: ClassVar = "pyocd"
     tool: ClassVar = "pyocd"
-    install: ClassVar = "Install it with: python3 -m pip install pyocd"
     parameters: ClassVar = {
         "target": Field(
             text, True, "pyOCD's name of the chip, as in `pyocd list --targets` or `pyocd pack find`"

@@ -18,7 +18,6 @@ class StFlash(Runner):
 
     name: ClassVar = "st-flash"
     tool: ClassVar = "st-flash"
-    install: ClassVar = "Install it, on Debian or Ubuntu with: apt-get install stlink-tools"
     parameters: ClassVar = {
         "connect_under_reset": Field(flag, False, "true for a chip that sleeps or uses its debug pins"),
     }
@@ -60,7 +59,6 @@ class Stm32CubeProgrammer(Runner):
 
     name: ClassVar = "stm32cubeprogrammer"
     tool: ClassVar = "STM32_Programmer_CLI"
-    install: ClassVar = "Install STM32CubeProgrammer from ST's web site."
     parameters: ClassVar = {
         "connect": Field(texts, False, 'more words after port=SWD, such as "mode=UR", "reset=HWrst"'),
     }

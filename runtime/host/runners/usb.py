@@ -25,7 +25,6 @@ class PicoTool(Runner):
 
     name: ClassVar = "picotool"
     tool: ClassVar = "picotool"
-    install: ClassVar = "Install it, on Debian 13 or Ubuntu 24.10 or newer with: apt-get install picotool"
     failures: ClassVar = (
         known.no_permission(r"unable to connect|permissions", BOARD_IS_THERE),
         known.NO_PERMISSION,
@@ -56,7 +55,6 @@ class DfuUtil(Runner):
 
     name: ClassVar = "dfu-util"
     tool: ClassVar = "dfu-util"
-    install: ClassVar = "Install it, on Debian or Ubuntu with: apt-get install dfu-util"
     parameters: ClassVar = {
         "usb": Field(_usb_id, True, 'USB id of the chip\'s boot loader, for example "0483:df11"'),
         "alt": Field(number, False, "the boot loader's number of the flash; 0 when it is left out"),

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Callable, Final, List, Optional
 from runtime.host.errors import ToolMissing, TransportClosed, TransportError
 from runtime.host.system.locks import BoardLock, port_lock
 from runtime.host.system.open_files import Holder, holders
-from runtime.host.system.programs import how_to_install_packages
+from runtime.host.system.packages import how_to_install_requirements
 from runtime.host.transports.pipe import PipeTransport
 from runtime.host.transports.resets import RESETS
 
@@ -130,7 +130,7 @@ class SerialTransport(PipeTransport):
         except ModuleNotFoundError as error:
             raise ToolMissing(
                 "The Python package pyserial is not installed; serial ports need it.",
-                how_to_install_packages(),
+                how_to_install_requirements(),
             ) from error
         if baud <= 0:  # the system takes 0 for "hang up"
             raise TransportError(
