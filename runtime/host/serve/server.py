@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, Final, Iterator, List, NoReturn, Optional
 
-from runtime.host.errors import PlatformError
+from runtime.host.errors import PlatformError, reason_of
 from runtime.host.serve.processes import hold_signals, take_signals
 from runtime.host.serve.trial import Site, run_in_child
 from runtime.host.system.processes import end_fork
@@ -78,7 +78,7 @@ class Server:
             listener = socket.create_server((host, port), family=family)
         except OSError as error:
             raise PlatformError(
-                f"Nothing can listen on {host}:{port}: {error.strerror}.",
+                f"Nothing can listen on {host}:{port}: {reason_of(error)}.",
                 "Give --host an address of this machine, and --listen-port a free port or 0.",
             ) from error
         self._host = host

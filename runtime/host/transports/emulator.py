@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, Callable, ClassVar, Final, Optional, Sequence, Union
 
-from runtime.host.errors import TransportClosed, TransportError
+from runtime.host.errors import TransportClosed, TransportError, reason_of
 from runtime.host.system.processes import kill_group
 from runtime.host.system.programs import dies_with_us, find_tool
 from runtime.host.transports.pipe import PipeTransport
@@ -78,7 +78,7 @@ class EmulatorTransport(PipeTransport):
             output.close()
             if isinstance(error, OSError):
                 raise TransportError(
-                    f"{self.name} cannot be started: {error.strerror or error}.",
+                    f"{self.name} cannot be started: {reason_of(error)}.",
                     "Check that the project's directory is there.",
                 ) from error
             raise

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import ClassVar, Final, Mapping, Optional, Sequence, Union
 
-from runtime.host.errors import TransportClosed, TransportError
+from runtime.host.errors import TransportClosed, TransportError, reason_of
 from runtime.host.system.processes import end_process, ends_within, kill_group
 from runtime.host.transports.pipe import READ_BYTES, PipeTransport
 
@@ -66,7 +66,7 @@ class ProcessTransport(PipeTransport):
             )
         except OSError as error:
             raise TransportError(
-                f"{self.name} cannot be started: {error.strerror or error}.",
+                f"{self.name} cannot be started: {reason_of(error)}.",
                 "Build the project, and check that the file is there and may be run.",
             ) from error
         assert process.stdin is not None and process.stdout is not None

@@ -28,6 +28,7 @@ from runtime.host.errors import (
     TransportClosed,
     TransportError,
     TransportTimeout,
+    reason_of,
 )
 from runtime.host.system.processes import end_process, ends_within
 from runtime.host.wire.session import Timeouts
@@ -318,7 +319,7 @@ class ProjectApiClient(ApiConnection):
             os.close(self._read_fd)
             self._write_fd = self._read_fd = -1
             raise PlatformError(
-                f"{command[0]} cannot be started: {error.strerror or error}.",
+                f"{command[0]} cannot be started: {reason_of(error)}.",
                 "Check that it is there and may be run.",
             ) from error
         finally:
