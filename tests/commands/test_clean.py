@@ -46,8 +46,8 @@ with scratch_directory(pathlib.Path(sys.argv[1]), sys.argv[2]) as path:
 
 USER = """
 from pathlib import Path
-from runtime.host.platform import load_platform
-from runtime.host.project import load_project
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import load_project
 load_project(load_platform(Path.cwd()))
 print("uses it", flush=True)
 input()

@@ -219,9 +219,7 @@ class TestRequests:
                 part = client.recv(4096)
                 assert part, answer
                 answer += part
-            assert (
-                b"The host tools failed: RuntimeError: \\ud800 unforeseen (test_serve_attacks.py:" in answer
-            )
+            assert b"The host tools failed: RuntimeError: \\ud800 unforeseen (test_attacks.py:" in answer
             session.join(DEADLINE_SEC)
 
 
