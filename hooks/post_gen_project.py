@@ -41,6 +41,8 @@ LAUNCHERS = {
     ),
 }
 HEAD_BYTES = 4096
+# Tool -> how to install it.
+PACKAGES = "runtime/host/system/packages.json"
 # What a package is imported as, where that is not its name.
 MODULES = {"pyserial": "serial"}
 # What working in a checkout of the template leaves in runtime/.
@@ -121,18 +123,33 @@ def copy_parts(platform, template):
             shutil.copyfile(source, target)
 
 
-def find_tools(tools, build_system):
-    """Rows (kind, label, path or None, how to install) of the tools that this build system wants."""
+def find_tools(tools, packages, build_system):
+    """Return rows (kind, label, path or None, lines that say how to install it), one for each tool.
+
+    tools: of the board family; without "install" the first of "any_of" is the one to install. packages: how
+    to install each. Left out are tools that only another build system needs.
+    """
     return [
         (
             tool["kind"],
             tool["label"],
             next(filter(None, map(shutil.which, tool["any_of"])), None),
-            tool["install"],
+            install_lines([packages[name] for name in tool.get("install", tool["any_of"][:1])]),
         )
         for tool in tools
         if tool.get("build_system", build_system) == build_system
     ]
+
+
+def install_lines(hints):
+    """Return the lines that say how to install tools. macOS: where its command is known for all of them."""
+    lines = []
+    from_apt = [hint for hint in hints if "apt" in hint]
+    if from_apt:
+        lines.append(f"sudo apt-get install {' '.join(hint['apt'] for hint in from_apt)}   # Debian, Ubuntu")
+    if all("macos" in hint for hint in from_apt):
+        lines += [f"{hint['macos']}   # macOS" for hint in from_apt]
+    return lines + [hint.get("short", hint["how"]) for hint in hints if "how" in hint]
 
 
 def find_packages(requirements):
@@ -214,7 +231,9 @@ def main():
     # cruft gives no _output_dir, and bakes an update into a directory that is soon gone.
     where = os.fspath(platform) if "_output_dir" in answers else platform.name
     requirements = (platform / "requirements.txt").read_text(encoding="utf-8")
-    report(where, kept, find_tools(tools, answers["build_system"]) + find_packages(requirements))
+    packages = json.loads((platform / PACKAGES).read_text(encoding="utf-8"))
+    rows = find_tools(tools, packages, answers["build_system"]) + find_packages(requirements)
+    report(where, kept, rows)
     return 0
 
 

@@ -11,8 +11,8 @@ import sys
 from types import FrameType
 from typing import Final, Optional
 
-from runtime.host.system.programs import how_to_install_packages
-from runtime.server import child_processes, end_children
+from runtime.host.system.packages import how_to_install_requirements
+from runtime.host.system.processes import child_processes, end_children
 
 SIZE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 
@@ -42,7 +42,7 @@ def run() -> None:
             raise  # a fault of ours
         sys.exit(
             f"error: The Python package {error.name} is not installed; the command line needs it.\n"
-            f"next:  {how_to_install_packages()}"
+            f"next:  {how_to_install_requirements()}"
         )
     except KeyboardInterrupt:  # while what the command line needs was being imported
         print("Stopped.", file=sys.stderr)

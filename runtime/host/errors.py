@@ -120,6 +120,14 @@ def explained(error: BaseException) -> PlatformError:
     )
 
 
+def reason_of(error: OSError) -> str:
+    """Return the reason without its number and file name, such as "Permission denied".
+
+    Timeouts, and errors that Python itself raises, have no strerror.
+    """
+    return error.strerror or str(error) or type(error).__name__
+
+
 def traceback_of(error: BaseException) -> str:
     """Return the traceback of an exception as text; empty for one that explains itself."""
     import traceback  # the API server starts without it
@@ -150,6 +158,6 @@ def _of_the_system(error: OSError) -> PlatformError:
         )
     where = f"{error.filename}: " if error.filename else ""
     return PlatformError(
-        f"{where}{error.strerror or error}.",
+        f"{where}{reason_of(error)}.",
         "Check that the path is right, that you may read and write there, and that its disk is not full.",
     )

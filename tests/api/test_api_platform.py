@@ -18,10 +18,10 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
+from runtime.host.system.processes import child_processes
 from runtime.host.transports.passed_descriptors import LentTransport, borrow
 from runtime.host.wire.rpc import RpcClient
 from runtime.host.wire.session import Session
-from runtime.server import child_processes
 from tests.conftest import Platform
 from tests.device.wire import INIT, INIT_SERVER, NORMAL, REPLY, RETURN, TERMINATE, frame
 from tests.support.api_server import ROOT, SCRIPT, ApiServer

@@ -30,7 +30,7 @@ from runtime.host.project.platform import Platform
 from runtime.host.project.project import Project
 from runtime.host.project.settings import BuildConfig, ProjectSettings
 from runtime.host.runners import qemu
-from runtime.host.runners.table import RUNNERS, check_runners
+from runtime.host.runners.table import RUNNERS, find_runner
 from runtime.host.system.locks import BoardLock, serial_number_lock
 from runtime.host.system.logs import COMMANDS
 from tests.support.openocd import missing_configs
@@ -130,6 +130,12 @@ def link(
         stderr=subprocess.DEVNULL,
         check=True,
     )
+
+
+def read_entries(board: Board) -> None:
+    """Read the board's entry for each of its runners. Raises BoardError for the first wrong one."""
+    for name in board.runners:
+        find_runner(board, name).read_params(board)
 
 
 @pytest.fixture
@@ -555,20 +561,20 @@ class TestSchema:
     ) -> None:
         board = make_project({runner: entry}, runner=runner, built=False).board
         with pytest.raises(BoardError) as caught:
-            check_runners(board)
+            read_entries(board)
         assert caught.value.what.startswith("boards.json: board 'nucleo': ")
         assert what in caught.value.what and next_step in caught.value.next_step
 
     def test_a_runner_that_nobody_knows(self, make_project: MakeProject) -> None:
         board = make_project({"opencod": {}}, runner="opencod", built=False).board
         with pytest.raises(BoardError) as caught:
-            check_runners(board)
+            read_entries(board)
         assert 'Did you mean "openocd"?' in str(caught.value)
 
     @pytest.mark.parametrize("boards_json", BOARDS, ids=lambda path: path.parent.name)
     def test_the_boards_of_the_platforms_are_right(self, boards_json: Path) -> None:
         for board in load_boards(boards_json).values():
-            check_runners(board)
+            read_entries(board)
             assert board.runner is None or board.runner in board.runners
 
     @pytest.mark.parametrize("boards_json", BOARDS, ids=lambda path: path.parent.name)

@@ -17,9 +17,9 @@ import threading
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from runtime.host.system.processes import child_processes
 from runtime.host.wire.messages import GET_GLOBAL_FUNC, Handle, encode_message, encode_sequence
 from runtime.host.wire.rpc import decode_return
-from runtime.server import child_processes
 from tests.conftest import Platform
 
 DEADLINE_SEC = 60.0

@@ -20,7 +20,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Final, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-from runtime.host.errors import ArchiveError
+from runtime.host.errors import ArchiveError, reason_of
 from runtime.host.system.regular_files import MAX_CONTENT_BYTES
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def write_files(files: TarFiles, names: Iterable[str], directory: Union[str, os.
             whole.rename(target)
     except OSError as error:
         raise ArchiveError(
-            f"{files.path} cannot be unpacked to {target}: {_reason(error)}.",
+            f"{files.path} cannot be unpacked to {target}: {reason_of(error)}.",
             "Check that the directory can be written and that its disk has room.",
         ) from error
 
@@ -193,10 +193,6 @@ def _fill(files: TarFiles, names: Iterable[str], directory: Path) -> None:
             file.write(files.read(name))
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
-
-
 def check_file(path: Path, kind: Kind = MODEL_ARCHIVE) -> None:
     """Raise ArchiveError for what is no file of a size that is read: a directory, a pipe, a device. Nothing
     of it is read."""
@@ -217,7 +213,7 @@ def _read_file(path: Path, kind: Kind) -> bytes:
     except FileNotFoundError as error:
         raise ArchiveError(f"There is no {kind.name} {path}.", "Check the path.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-        reason = _reason(error) if isinstance(error, OSError) else str(error)
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise ArchiveError(
             f"The {kind.name} {path} cannot be read: {reason}.", "Check its path and its permissions."
         ) from error

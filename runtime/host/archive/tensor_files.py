@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Final, Sequence, Union
 
 from runtime.host.archive.model_archive import TensorSpec
-from runtime.host.errors import PlatformError, ToolMissing
+from runtime.host.errors import PlatformError, ToolMissing, reason_of
 from runtime.host.system.regular_files import open_regular
 
 try:
@@ -87,9 +87,7 @@ def read_arrays(path: Path) -> Union[Array, Dict[str, Array]]:
         with loaded:
             return {name: numpy.asarray(loaded[name]) for name in loaded.files}
     except OSError as error:
-        raise PlatformError(
-            f"{path} cannot be read: {error.strerror or error}.", "Check the path."
-        ) from error
+        raise PlatformError(f"{path} cannot be read: {reason_of(error)}.", "Check the path.") from error
     # numpy raises exceptions of many kinds for a file of another kind (it then speaks of pickles) and for one
     # that is cut short or damaged.
     except Exception as error:
@@ -117,7 +115,7 @@ def write_outputs(path: Path, outputs: Sequence[Array]) -> None:
         with path.open("wb") as file:
             numpy.savez(file, **{f"output_{index}": array for index, array in enumerate(outputs)})  # type: ignore[arg-type]
     except OSError as error:
-        raise PlatformError(f"{path} cannot be written: {error.strerror}.", "Name another file.") from error
+        raise PlatformError(f"{path} cannot be written: {reason_of(error)}.", "Name another file.") from error
 
 
 def _named_arrays(text: str, names: Sequence[str]) -> Dict[str, Array]:

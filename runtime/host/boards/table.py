@@ -29,7 +29,7 @@ from runtime.host.boards.fields import (
     text,
 )
 from runtime.host.boards.rules import broken_rule
-from runtime.host.errors import BoardError
+from runtime.host.errors import BoardError, reason_of
 from runtime.host.system.regular_files import NotRegular, read_text
 from runtime.host.transports.resets import RESETS
 
@@ -191,7 +191,7 @@ def read_table(path: Union[str, os.PathLike[str]]) -> BoardTable:
         raise BoardError(
             f"{path} cannot be read: it {error.strerror}."
             if isinstance(error, NotRegular)
-            else f"{path} cannot be read: {error.strerror or error}.",
+            else f"{path} cannot be read: {reason_of(error)}.",
             "It came with the platform: restore it, or bake the platform again.",
         ) from error
     except ValueError as error:

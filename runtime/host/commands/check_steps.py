@@ -24,7 +24,8 @@ from runtime.host.project.platform import API_SERVER, BUNDLED_MODEL, Platform
 from runtime.host.project.project import Project, load_project
 from runtime.host.runners.table import find_runner
 from runtime.host.system.leftovers import CHECK, scratch_directory, temporary_directory
-from runtime.host.system.programs import find_tool, how_to_install_packages, run_tool
+from runtime.host.system.packages import how_to_install, how_to_install_requirements
+from runtime.host.system.programs import find_tool, run_tool
 
 BUNDLED_IMAGES: Final = "models/digits_test.npz"  # images, and expected: the host's answer to each
 IMAGES: Final = 32  # so many of them are tried
@@ -32,10 +33,6 @@ IMAGES: Final = 32  # so many of them are tried
 PACKAGES: Final = {"click": "click", "rich": "rich", "numpy": "numpy", "serial": "pyserial"}
 COMPILER_ANSWERS_SEC: Final = 30.0
 SPECS: Final = "--specs="  # of a cross compiler: the file that brings its C library
-C_LIBRARIES: Final = {
-    "nano.specs": "libnewlib-arm-none-eabi",
-    "picolibc.specs": "picolibc-riscv64-unknown-elf",
-}
 
 
 class CheckResult(NamedTuple):
@@ -118,7 +115,7 @@ def _packages() -> str:
         except ImportError as error:
             raise ToolMissing(
                 f"The Python package {name} is not installed.",
-                how_to_install_packages(),
+                how_to_install_requirements(),
             ) from error
     return ", ".join(PACKAGES.values())
 
@@ -225,12 +222,9 @@ def _find_c_library(compiler: str, specs: str) -> None:
     argv = [compiler, f"-print-file-name={specs}"]
     found = run_tool(argv, cwd=Path.cwd(), timeout_sec=COMPILER_ANSWERS_SEC).output.strip()
     if found == specs:  # it knows no place
-        package = C_LIBRARIES.get(specs)
         raise ToolMissing(
             f"{compiler} has no C library: it does not find {specs}.",
-            f"Install it, on Debian or Ubuntu with: apt-get install {package}"
-            if package
-            else "Install the C library that belongs to this compiler.",
+            how_to_install(specs) or "Install the C library that belongs to this compiler.",
         )
 
 

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Final, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from runtime.host.errors import reason_of
 from runtime.host.project.platform import PROJECT_FILE
 from runtime.host.system.cache import Cache
 from runtime.host.system.leftovers import find_leftovers, is_unused, remove_unused, temporary_directory
@@ -61,7 +62,7 @@ def remove(items: Sequence[Item]) -> List[Tuple[Path, str]]:
         except FileNotFoundError:
             pass
         except OSError as error:
-            kept.append((item.path, error.strerror or str(error)))
+            kept.append((item.path, reason_of(error)))
     return kept
 
 

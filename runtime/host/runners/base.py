@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all flash tools have in common: a Runner turns a Job into command lines, and knows its tool's words.
+"""Base class of flash tools: a Runner turns a Job into command lines, and explains the tool's failures.
 
-Commands are run in the project's directory and name its files relative to it: no path of a user's, however
-spelt, has to be quoted for the language of a tool. A tool erases what it writes and no more, verifies it, and
-resets the chip at the end, so that the firmware starts.
+Commands run in the project's directory and name its files relative to it. So no path of a user has to be
+quoted for the language of a tool. A tool erases only what it writes, verifies it, and resets the chip at the
+end, so that the firmware starts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Dict, Final, List, Mapping, NamedTuple, Option
 from runtime.host.boards.board import Board
 from runtime.host.boards.fields import Field, WrongField, read_fields
 from runtime.host.errors import BoardError, FlashError
+from runtime.host.runners.failures import Failure
+from runtime.host.system.packages import how_to_install
 
 SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)  # no tool's own syntax can be in it
 OBJCOPY_FORMATS: Final = {"hex": "ihex", "bin": "binary"}
@@ -54,54 +56,37 @@ class Job(NamedTuple):
         return f"0x{self.board.flash.address:08x}"
 
 
-class Failure(NamedTuple):
-    """A known failure. pattern: what tells it, a regular expression that is searched for in any line of the
-    tool's output, whatever the case of its letters. what: what happened. next_step: what to do. retry:
-    whether it may pass by itself."""
-
-    pattern: str
-    what: str
-    next_step: str
-    retry: bool = False
-
-    def explains(self, output: str) -> bool:
-        # Compiled here, and not with the tables: those are read each time a session opens.
-        return re.search(self.pattern, output, re.IGNORECASE | re.MULTILINE) is not None
-
-
-PLUG_IN: Final = "Plug the board's debug USB connector in, with a cable that carries data."
-POWER: Final = "Check that the board is powered, and the wires between the debug probe and the chip."
-UNPLUG: Final = "Unplug the board and plug it in again, then flash once more."
-FREE_PROBE: Final = "End the debugger, IDE or monitor that holds it, then flash again."
-
-# What libusb and the kernel say through most tools.
-NO_PERMISSION: Final = Failure(
-    r"LIBUSB_ERROR_ACCESS|insufficient permissions|access error\.|permission denied|EACCES|errno=13|"
-    r"\[Errno 13\]",
-    "The debug probe is there, but this user may not open it.",
-    "Install the udev rules that come with the tool into /etc/udev/rules.d, run `sudo udevadm control "
-    "--reload && sudo udevadm trigger`, and plug the board in again.",
-)
-BUSY: Final = Failure(
-    r"LIBUSB_ERROR_BUSY|resource busy|unable to claim|could(n't| not) claim|cannot claim interface",
-    "The debug probe is in use by another program.",
-    FREE_PROBE,
-    retry=True,
-)
-
-
 class Runner:
-    """One flash tool.
+    """One flash tool or emulator.
 
-    name: as in boards.json. tool: its program. install: how to get it. override: the environment variable
-    that names the program instead, where users know one. parameters: what the board's entry may and must say.
-    images: the kinds of image that its commands read. proof: a regular expression of what it prints
-    only once the firmware was verified, where its exit status alone does not tell.
+    To add a flash tool:
+
+    1. Write a subclass of Runner in a module of this package, and set the attributes below.
+    2. Implement commands(). Flash `job.image(kind)` of a kind that `images` names. Erase only the memory that
+       is written, verify it, and reset the chip. Pass `job.serial_number` on where it is not empty: users
+       have several boards.
+    3. Fill `failures` from the tool's real output: what it prints with no probe, with a locked chip, with a
+       wrong serial number. Use the functions of failures.py; the first pattern that matches is reported.
+    4. Add an instance to RUNNERS in table.py, and the tool to system/packages.json.
+    5. Add an entry to `runners` of a board in a family's boards.json.
+    6. Add rows to the tables of tests/runners/test_runners.py: NUCLEO_RUNNERS, COMMAND_LINES (with and
+       without a serial number) and KNOWN_FAILURES. Tests that run over RUNNERS fail until they are there.
+
+    Attributes:
+        name: the key in boards.json.
+        tool: the program.
+        override: the environment variable that names the program instead, where users expect one.
+        parameters: the fields of the board's entry.
+        images: the kinds of image that commands() reads: elf, hex, bin.
+        timeout_sec: the longest run of one command, in seconds.
+        retries: how often a command is repeated after a failure whose `retry` is set.
+        proof: a regular expression that matches the tool's output only if the firmware was verified. Leave it
+            empty if the exit status proves that.
+        failures: the known failures, the most specific first.
     """
 
     name: ClassVar[str]
     tool: ClassVar[str]
-    install: ClassVar[str]
     override: ClassVar[str] = ""
     parameters: ClassVar[Mapping[str, Field]] = {}
     images: ClassVar[Tuple[str, ...]] = ("elf",)
@@ -109,6 +94,11 @@ class Runner:
     retries: ClassVar[int] = 1
     proof: ClassVar[str] = ""
     failures: ClassVar[Tuple[Failure, ...]] = ()
+
+    @property
+    def install(self) -> str:
+        """One sentence that says how to install the tool."""
+        return how_to_install(self.tool) or "Install it, and put its directory into PATH."
 
     def places(self) -> List[Path]:
         """Where the tool's installer puts it when that is not in PATH."""

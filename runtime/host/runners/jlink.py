@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar, List
 
 from runtime.host.boards.fields import Field, number, one_of, text
-from runtime.host.runners.base import NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
+from runtime.host.runners import failures as known
+from runtime.host.runners.base import Job, Runner
 
 USUAL_SPEED_KHZ = 4000
 
@@ -17,7 +18,6 @@ class JLink(Runner):
 
     name: ClassVar = "jlink"
     tool: ClassVar = "JLinkExe"
-    install: ClassVar = "Install the J-Link Software and Documentation Pack from SEGGER's web site."
     parameters: ClassVar = {
         "device": Field(text, True, "SEGGER's name of the chip, for example STM32F446RE"),
         "interface": Field(one_of("SWD", "JTAG"), False, "SWD or JTAG; SWD when it is left out"),
@@ -26,44 +26,34 @@ class JLink(Runner):
     images: ClassVar = ("bin",)
     proof: ClassVar = r"Verify successful"
     failures: ClassVar = (
-        NO_PERMISSION,
-        Failure(
+        known.NO_PERMISSION,
+        known.Failure(
             r"cannot connect to (the )?J-Link|Connecting to J-Link via USB\W*FAILED|"
             r"Could not find (any )?(J-Link|emulator)|no J-Links? (found|connected)",
             "No J-Link probe was found, or another program holds it.",
-            PLUG_IN + " End other programs that use the probe; with a serial number given, check that too.",
+            known.PLUG_IN
+            + " End other programs that use the probe; with a serial number given, check that too.",
             retry=True,
         ),
-        Failure(
+        known.Failure(
             r"Unknown device|is unknown to this|Invalid device|device .* not (found|known)",
             "J-Link does not know this chip.",
             "Check runners.jlink.device of the board against SEGGER's list of devices, or install a newer "
             "J-Link software.",
         ),
-        Failure(
+        known.chip_locked(
             r"read(out)? protect|device (is )?secured|protected (STM32 )?device detected|AP.?PROTECT|"
             r"unsecure|protection .*(enabled|active)",
-            "The chip is locked: its flash is protected against access.",
-            "Unlock it, which erases all of it: connect with JLinkExe by hand, or use the vendor's tool.",
+            "connect with JLinkExe by hand, or use the vendor's tool",
         ),
-        Failure(
-            r"VTref\s*=\s*0\.|target voltage too low|VTarget\s*=\s*0\.",
-            "The probe measures no supply voltage on the chip.",
-            POWER,
-        ),
-        Failure(
+        known.no_supply(r"VTref\s*=\s*0\.|target voltage too low|VTarget\s*=\s*0\."),
+        known.chip_not_reached(
             r"(could not|cannot|failed to) (connect|attach) to (the )?(target|CPU)|InitTarget\(\) .*err|"
-            r"could not find core|communication timed out|Error occurred: Could not",
-            "The probe does not reach the chip.",
-            POWER,
-            retry=True,
+            r"could not find core|communication timed out|Error occurred: Could not"
         ),
-        Failure(
+        known.verify_failed(
             r"verif\w+ (of .*)?failed|Verify error|error while (programming|verifying)|"
-            r"failed to (program|erase|verify)|Failed to download",
-            "What is in the flash is not what was written.",
-            "Flash again; when it happens again, check memory.flash of the board in boards.json.",
-            retry=True,
+            r"failed to (program|erase|verify)|Failed to download"
         ),
     )
 

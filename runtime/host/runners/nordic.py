@@ -8,58 +8,47 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, List
 
 from runtime.host.boards.fields import Field
-from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
+from runtime.host.runners import failures as known
+from runtime.host.runners.base import Job, Runner
 
 FAMILIES: Final = ("NRF51", "NRF52", "NRF53", "NRF91")
 
 FAILURES: Final = (
-    NO_PERMISSION,
-    BUSY,
-    Failure(
+    known.NO_PERMISSION,
+    known.BUSY,
+    known.no_probe(
         r"no devices with requested serial|no (supported )?devices? (was |were )?(found|detected)|"
         r"no debugger connected|unable to find (a|any) (board|device|emulator)|"
         r"unable to connect to a debugger|given serial number .*not (found|connected)",
         "No board with a J-Link probe was found.",
-        PLUG_IN + " With a serial number given, check that too.",
     ),
-    Failure(
-        r"multiple devices|more than one|several (devices|debuggers)",
-        "Several boards are attached, and none was chosen.",
-        "Name one with --serial-number.",
+    known.several_devices(
+        r"multiple devices|more than one|several (devices|debuggers)", "Several boards are attached"
     ),
-    Failure(
+    known.chip_locked(
         r"readback protection|access protection|NOT_AVAILABLE_BECAUSE_PROTECTION|APPROTECT|AP protection|"
         r"must be recovered",
-        "The chip is locked: its flash is protected against access.",
-        "Unlock it, which erases all of it, with: nrfutil device recover (or nrfjprog --recover).",
+        "run `nrfutil device recover` or `nrfjprog --recover`",
     ),
-    Failure(
+    known.Failure(
         r"UNKNOWN_DEVICE|device family|unknown_family|WRONG_FAMILY|family .*(not|mismatch)",
         "The chip is not of the family that boards.json names.",
         "Check that this board was chosen when the project was generated, and its entry in runners.",
     ),
-    Failure(
+    known.Failure(
         r"JLinkARM\.?dll (could not be opened|not found)|JLinkARM.* (missing|not installed)",
         "The tool does not find SEGGER's J-Link software.",
         "Install the J-Link Software and Documentation Pack from SEGGER's web site.",
     ),
-    Failure(
+    known.Failure(
         r"no subcommand|unrecognized subcommand|command .?device.? (is )?not (found|installed)",
         "nrfutil has no device command yet.",
         "Install it with: nrfutil install device",
     ),
-    Failure(
-        r"verif\w+ (of .* )?failed|VERIFY_ERROR|VERIFY_FAILED|data does not match",
-        "What is in the flash is not what was written.",
-        "Flash again; when it happens again, suspect the power supply or a worn flash.",
-        retry=True,
-    ),
-    Failure(
+    known.verify_failed(r"verif\w+ (of .* )?failed|VERIFY_ERROR|VERIFY_FAILED|data does not match"),
+    known.chip_not_reached(
         r"low voltage|LOW_VOLTAGE|JLinkARM.* reported an error|CANNOT_CONNECT|could not connect to CPU|"
-        r"failed to write DebugPort",
-        "The probe does not reach the chip.",
-        POWER,
-        retry=True,
+        r"failed to write DebugPort"
     ),
 )
 
@@ -75,7 +64,6 @@ class NrfUtil(Runner):
 
     name: ClassVar = "nrfutil"
     tool: ClassVar = "nrfutil"
-    install: ClassVar = "Install nRF Util from Nordic's web site, then run: nrfutil install device"
     images: ClassVar = ("hex",)
     failures: ClassVar = FAILURES
 
@@ -96,7 +84,6 @@ class NrfJprog(Runner):
 
     name: ClassVar = "nrfjprog"
     tool: ClassVar = "nrfjprog"
-    install: ClassVar = "Install the nRF Command Line Tools from Nordic's web site, or use nrfutil."
     parameters: ClassVar = {"family": Field(_family, True, f"of the chip: {', '.join(FAMILIES)}")}
     images: ClassVar = ("hex",)
     failures: ClassVar = FAILURES

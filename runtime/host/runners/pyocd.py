@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar, List
 
 from runtime.host.boards.fields import Field, text, texts
-from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
+from runtime.host.runners import failures as known
+from runtime.host.runners.base import Job, Runner
 
 
 class PyOcd(Runner):
@@ -16,7 +17,6 @@ class PyOcd(Runner):
 
     name: ClassVar = "pyocd"
     tool: ClassVar = "pyocd"
-    install: ClassVar = "Install it with: python3 -m pip install pyocd"
     parameters: ClassVar = {
         "target": Field(
             text, True, "pyOCD's name of the chip, as in `pyocd list --targets` or `pyocd pack find`"
@@ -27,50 +27,43 @@ class PyOcd(Runner):
     timeout_sec: ClassVar = 180.0
     proof: ClassVar = r"All \d+ bytes match"
     failures: ClassVar = (
-        NO_PERMISSION,
-        BUSY,
-        Failure(
+        known.NO_PERMISSION,
+        known.BUSY,
+        known.Failure(
             r"Target type \S+ not recognized|unrecognized target|No target type",
             "pyOCD does not know this chip yet.",
             "Install its device pack with: pyocd pack install NAME, where NAME is runners.pyocd.target of "
             "the board; `pyocd pack find NAME` shows how it is spelt.",
         ),
-        Failure(
+        known.no_probe(
             r"No connected debug probe|No available debug probes|no target device available|"
             r"Waiting for a debug probe",
             "pyOCD found no debug probe.",
-            PLUG_IN + " With a serial number given, check it with: pyocd list",
+            "pyocd list",
         ),
-        Failure(
+        known.several_devices(
             r"Enter the number of the debug probe|multiple (debug )?probes|EOF when reading",
-            "Several debug probes are attached, and none was chosen.",
-            "Name one with --serial-number; `pyocd list` shows them.",
+            "Several debug probes are attached",
+            "pyocd list",
         ),
-        Failure(
+        known.chip_locked(
             r"APPROTECT enabled|is (in )?secured? state|target is locked|not automatically unlocking|"
             r"device is secure|No cores were discovered",
-            "The chip is locked: its flash is protected against access.",
-            "Unlock it, which erases all of it, with: pyocd erase --mass -t TARGET (runners.pyocd.target).",
+            "run `pyocd erase --mass -t TARGET`, where TARGET is runners.pyocd.target",
         ),
-        Failure(
+        known.chip_not_reached(
             r"No ACK|No response|target voltage|STLink error \(9\)|Get IDCODE error|Unexpected ACK|"
             r"WAIT response|SWD/JTAG communication failure|Memory transfer fault|memory transfer failed",
-            "The probe does not reach the chip.",
-            POWER + ' A chip that sleeps needs "options": ["connect_mode=under-reset"] in runners.pyocd.',
-            retry=True,
+            'A chip that sleeps needs "options": ["connect_mode=under-reset"] in runners.pyocd.',
         ),
-        Failure(
+        known.verify_failed(
             r"Mismatched byte at|flash program(ming)? (page )?failure|Failed to program|"
-            r"flash (erase|init)\w* .*failure",
-            "What is in the flash is not what was written.",
-            "Flash again; when it happens again, suspect the power supply, a worn flash, or a memory map in "
-            "boards.json that is not the chip's.",
-            retry=True,
+            r"flash (erase|init)\w* .*failure"
         ),
-        Failure(
+        known.outside_of_flash(
             r"no memory region defined|not contained within any|no flash memory|does not overlap",
-            "The firmware lies outside of the chip's flash, as pyOCD knows it.",
-            "Check runners.pyocd.target and memory.flash of the board in boards.json against the chip.",
+            "the chip's flash, as pyOCD knows it",
+            "runners.pyocd.target and memory.flash",
         ),
     )
 

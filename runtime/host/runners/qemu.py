@@ -21,9 +21,6 @@ class Qemu(Runner):
 
     name: ClassVar = EMULATOR
     tool: ClassVar = "qemu-system-arm"
-    install: ClassVar = (
-        "Install it, on Debian or Ubuntu with: apt-get install qemu-system-arm qemu-system-misc"
-    )
     parameters: ClassVar = {
         "program": Field(text, True, "the emulator, for example qemu-system-arm"),
         "machine": Field(text, True, "after -machine, for example mps2-an385"),

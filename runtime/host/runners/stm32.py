@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, List
+from typing import ClassVar, Final, List
 
 from runtime.host.boards.fields import Field, flag, texts
-from runtime.host.runners.base import BUSY, NO_PERMISSION, PLUG_IN, POWER, Failure, Job, Runner
+from runtime.host.runners import failures as known
+from runtime.host.runners.base import Job, Runner
 
-UNLOCK = (
-    "Unlock it, which erases all of it: with STM32CubeProgrammer, set readout protection (RDP) to AA and "
-    "clear write protection."
-)
-VERIFY_AGAIN = "Flash again; when it happens again, suspect the power supply or a worn flash."
+UNLOCK: Final = "with STM32CubeProgrammer, set readout protection (RDP) to AA and clear write protection"
 
 
 class StFlash(Runner):
@@ -21,39 +18,30 @@ class StFlash(Runner):
 
     name: ClassVar = "st-flash"
     tool: ClassVar = "st-flash"
-    install: ClassVar = "Install it, on Debian or Ubuntu with: apt-get install stlink-tools"
     parameters: ClassVar = {
         "connect_under_reset": Field(flag, False, "true for a chip that sleeps or uses its debug pins"),
     }
     images: ClassVar = ("hex",)
     proof: ClassVar = r"Flash written and verified"
     failures: ClassVar = (
-        BUSY,
-        # 1.7 prints the error's number: LIBUSB_ERROR_ACCESS is -3.
-        Failure(r"Error -3 \(", NO_PERMISSION.what, NO_PERMISSION.next_step),
-        NO_PERMISSION,
-        Failure(
+        known.BUSY,
+        known.no_permission(r"Error -3 \("),  # 1.7 prints the number of LIBUSB_ERROR_ACCESS
+        known.NO_PERMISSION,
+        known.no_probe(
             r"Couldn't find any ST-Link|No ST-?Link|Failed to open USB device",
             "st-flash found no ST-Link probe.",
-            PLUG_IN + " With a serial number given, check it with: st-info --probe",
+            "st-info --probe",
         ),
-        Failure(
-            r"write protected|read(out)? protect|Failed to unlock flash|Could not unlock",
-            "The chip is locked: its flash is protected against access.",
-            UNLOCK,
+        known.chip_locked(
+            r"write protected|read(out)? protect|Failed to unlock flash|Could not unlock", UNLOCK
         ),
-        Failure(
+        known.chip_not_reached(
             r"(Can not|Failed to) connect to target|Failed to enter SWD|Could not find chip id|"
             r"Failed to read core_id|Failed to halt|NRST is not connected|unknown chip id",
-            "The probe does not reach the chip.",
-            POWER + ' If they are fine, set "connect_under_reset": true in runners.st-flash.',
-            retry=True,
+            'If they are fine, set "connect_under_reset": true in runners.st-flash.',
         ),
-        Failure(
-            r"Verification of flash failed|Flash programming error|Flash loader (run|write) error",
-            "What is in the flash is not what was written.",
-            VERIFY_AGAIN,
-            retry=True,
+        known.verify_failed(
+            r"Verification of flash failed|Flash programming error|Flash loader (run|write) error"
         ),
     )
 
@@ -71,48 +59,30 @@ class Stm32CubeProgrammer(Runner):
 
     name: ClassVar = "stm32cubeprogrammer"
     tool: ClassVar = "STM32_Programmer_CLI"
-    install: ClassVar = "Install STM32CubeProgrammer from ST's web site."
     parameters: ClassVar = {
         "connect": Field(texts, False, 'more words after port=SWD, such as "mode=UR", "reset=HWrst"'),
     }
     images: ClassVar = ("hex",)
     proof: ClassVar = r"Download verified successfully"
     failures: ClassVar = (
-        NO_PERMISSION,
-        Failure(
+        known.NO_PERMISSION,
+        known.no_probe(
             r"No debug probe detected|No ST-?LINK detected|ST-LINK .*not (found|detected)",
             "STM32CubeProgrammer found no ST-Link probe.",
-            PLUG_IN + " With a serial number given, check it with: STM32_Programmer_CLI --list",
+            "STM32_Programmer_CLI --list",
         ),
-        Failure(
-            r"ST-LINK already in use|DEV_USB_COMM_ERR|being used by another",
-            "The debug probe is in use by another program.",
-            "End the debugger or IDE that holds it, then flash again.",
-            retry=True,
-        ),
-        Failure(
-            r"Voltage\s*:\s*0[.,]",
-            "The probe measures no supply voltage on the chip.",
-            POWER,
-        ),
-        Failure(
+        known.probe_in_use(r"ST-LINK already in use|DEV_USB_COMM_ERR|being used by another"),
+        known.no_supply(r"Voltage\s*:\s*0[.,]"),
+        known.chip_locked(
             r"failed to erase memory|it may be not erased or protected|verify flash protection|"
             r"read ?out protection|write protection",
-            "The chip is locked: its flash is protected against access.",
             UNLOCK,
         ),
-        Failure(
+        known.chip_not_reached(
             r"No STM32 target found|Unable to get core ID|DEV_TARGET|DEV_CONNECT_ERR|held under reset",
-            "The probe does not reach the chip.",
-            POWER + ' If they are fine, put "connect": ["mode=UR"] into runners.stm32cubeprogrammer.',
-            retry=True,
+            'If they are fine, put "connect": ["mode=UR"] into runners.stm32cubeprogrammer.',
         ),
-        Failure(
-            r"Data mismatch|Download verification failed|verif\w+ failed",
-            "What is in the flash is not what was written.",
-            VERIFY_AGAIN,
-            retry=True,
-        ),
+        known.verify_failed(r"Data mismatch|Download verification failed|verif\w+ failed"),
     )
 
     def places(self) -> List[Path]:

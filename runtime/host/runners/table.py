@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of flash tools and emulators. To add one is to add its class and a line here."""
+"""The table of flash tools and emulators. The docstring of Runner says how to add one."""
 
 from __future__ import annotations
 
@@ -42,9 +42,3 @@ def find_runner(board: Board, name: str) -> Runner:
             server.did_you_mean(name, RUNNERS),
         )
     return RUNNERS[name]
-
-
-def check_runners(board: Board) -> None:
-    """Check every entry of the board's runners. Raises BoardError naming the first wrong field."""
-    for name in board.runners:
-        find_runner(board, name).read_params(board)

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Final, List
 
 from runtime.host.boards.fields import Field, number
 from runtime.host.boards.table import USB_ID
-from runtime.host.runners.base import BUSY, NO_PERMISSION, Failure, Job, Runner
+from runtime.host.runners import failures as known
+from runtime.host.runners.base import Job, Runner
 
-VERIFY_AGAIN: Final = "Flash again; when it happens again, suspect the power supply or a worn flash."
+BOARD_IS_THERE: Final = "The board is there"  # these tools use no debug probe
 
 
 def _usb_id(value: Any) -> str:
@@ -24,35 +25,20 @@ class PicoTool(Runner):
 
     name: ClassVar = "picotool"
     tool: ClassVar = "picotool"
-    install: ClassVar = "Install it, on Debian 13 or Ubuntu 24.10 or newer with: apt-get install picotool"
     failures: ClassVar = (
-        Failure(
-            r"unable to connect|permissions",
-            "The board is there, but this user may not open it.",
-            NO_PERMISSION.next_step,
-        ),
-        NO_PERMISSION,
-        BUSY,
-        Failure(
+        known.no_permission(r"unable to connect|permissions", BOARD_IS_THERE),
+        known.NO_PERMISSION,
+        known.BUSY,
+        known.Failure(
             r"no accessible .* in BOOTSEL mode",
             "No board in BOOTSEL mode was found.",
             "Hold the board's BOOTSEL button while you plug it in, then flash again.",
         ),
-        Failure(
-            r"Multiple .* in BOOTSEL mode",
-            "Several boards are in BOOTSEL mode, and none was chosen.",
-            "Name one with --serial-number.",
-        ),
-        Failure(
-            r"did not match the file|contents did not match",
-            "What is in the flash is not what was written.",
-            VERIFY_AGAIN,
-            retry=True,
-        ),
-        Failure(
+        known.several_devices(r"Multiple .* in BOOTSEL mode", "Several boards are in BOOTSEL mode"),
+        known.verify_failed(r"did not match the file|contents did not match"),
+        known.outside_of_flash(
             r"not in a valid|cannot be loaded|outside of (a )?valid|unsupported address",
-            "The firmware lies outside of the board's flash and RAM, or is not for this chip.",
-            "Check memory.flash of the board in boards.json against the chip.",
+            "the board's flash and RAM, or is not for this chip",
         ),
     )
 
@@ -69,44 +55,32 @@ class DfuUtil(Runner):
 
     name: ClassVar = "dfu-util"
     tool: ClassVar = "dfu-util"
-    install: ClassVar = "Install it, on Debian or Ubuntu with: apt-get install dfu-util"
     parameters: ClassVar = {
         "usb": Field(_usb_id, True, 'USB id of the chip\'s boot loader, for example "0483:df11"'),
         "alt": Field(number, False, "the boot loader's number of the flash; 0 when it is left out"),
     }
     images: ClassVar = ("bin",)
     failures: ClassVar = (
-        Failure(
+        known.Failure(
             r"No DFU capable USB device",
             "No board in its DFU boot loader was found.",
             "Start the boot loader: hold BOOT0 while you press reset or plug the board in; see whether it is "
             "there with: dfu-util --list",
         ),
-        Failure(
-            r"More than one DFU capable",
-            "Several boards are in their DFU boot loader, and none was chosen.",
-            "Name one with --serial-number; dfu-util --list shows them.",
+        known.several_devices(
+            r"More than one DFU capable", "Several boards are in their DFU boot loader", "dfu-util --list"
         ),
-        Failure(
-            r"Cannot open (DFU )?device",
-            "The board is there, but this user may not open it.",
-            NO_PERMISSION.next_step,
-        ),
-        NO_PERMISSION,
-        BUSY,
-        Failure(
+        known.no_permission(r"Cannot open (DFU )?device", BOARD_IS_THERE),
+        known.NO_PERMISSION,
+        known.BUSY,
+        known.Failure(
             r"is not (write|read)able|can not be erased|Cannot program memory|errVENDOR|errWRITE|errADDRESS",
             "The boot loader refuses to write: the flash is protected, or the firmware lies outside of it.",
             "Check memory.flash and runners.dfu-util.alt of the board in boards.json; a read protected chip "
             "is unlocked with the vendor's tool, which erases all of it.",
         ),
-        Failure(
-            r"^\S+ \S+ differ: |EOF on ",  # cmp's words
-            "What is in the flash is not what was written.",
-            VERIFY_AGAIN,
-            retry=True,
-        ),
-        Failure(
+        known.verify_failed(r"^\S+ \S+ differ: |EOF on "),  # printed by cmp
+        known.Failure(
             r"Lost device|USB communication error|Error during (down|up)load|LIBUSB_ERROR_(IO|PIPE)",
             "The connection to the boot loader broke.",
             "Use a shorter cable or another USB port, start the boot loader again, and flash again.",

@@ -8,12 +8,8 @@ the child has handlers of its own and the parent knows the child.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 from typing import Final
-
-from runtime import server
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -26,15 +22,3 @@ def hold_signals() -> None:
 def take_signals() -> None:
     """Handle the signals that have waited, and those that come."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-
-
-def end_tree(process_id: int) -> None:
-    """Kill a child of ours, and its process groups below it, without asking them."""
-    below = server.child_processes(process_id)
-    for child in below:
-        end_tree(child)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.getpgid(process_id) == process_id:
-            os.killpg(process_id, signal.SIGKILL)
-        else:
-            os.kill(process_id, signal.SIGKILL)

@@ -14,16 +14,16 @@ import math
 import os
 import select
 import shutil
-import signal
 import socket
 import tempfile
 import time
 from pathlib import Path
 from typing import Callable, Dict, Final, Iterator, List, NoReturn, Optional
 
-from runtime.host.errors import PlatformError
-from runtime.host.serve.processes import end_tree, hold_signals, take_signals
+from runtime.host.errors import PlatformError, reason_of
+from runtime.host.serve.processes import hold_signals, take_signals
 from runtime.host.serve.trial import Site, run_in_child
+from runtime.host.system.processes import end_fork
 from runtime.host.tvm_rpc.listener import Client, Door
 from runtime.host.tvm_rpc.tracker import Address, Tracker, TrackerLost
 from runtime.host.wire.messages import EXCEPTION, encode_message, encode_sequence
@@ -78,7 +78,7 @@ class Server:
             listener = socket.create_server((host, port), family=family)
         except OSError as error:
             raise PlatformError(
-                f"Nothing can listen on {host}:{port}: {error.strerror}.",
+                f"Nothing can listen on {host}:{port}: {reason_of(error)}.",
                 "Give --host an address of this machine, and --listen-port a free port or 0.",
             ) from error
         self._host = host
@@ -241,12 +241,7 @@ class Worker:
         """End the process and all that it has started, if it has not ended. Not to be broken off."""
         hold_signals()
         try:
-            if not self._ends_within(0):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._process_id, signal.SIGTERM)
-                if not self._ends_within(GRACE_SEC):
-                    end_tree(self._process_id)
-            os.waitpid(self._process_id, 0)
+            end_fork(self._process_id, GRACE_SEC, self._ends_within)
         finally:
             self._reports.close()
             take_signals()

@@ -41,6 +41,7 @@ from runtime.host.serve.processes import take_signals
 from runtime.host.serve.request import MAX_REQUEST_BYTES, Refused, Request, Served, read_request, too_large
 from runtime.host.system.cache import Cache
 from runtime.host.system.logs import log_device, show_commands
+from runtime.host.system.processes import end_children
 from runtime.host.transports.base import Transport
 from runtime.host.tvm_rpc.connection import HEAD, Caller
 from runtime.host.tvm_rpc.control import Control, Stopped, kind_of, read_in_slices
@@ -165,13 +166,13 @@ def run_in_child(connection: socket.socket, control: socket.socket, place: Path,
     finally:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        server.end_children()
+        end_children()
         os._exit(status)
 
 
 def _stop(_number: int, _frame: Optional[FrameType]) -> None:
     """End at once: a device that hangs would be given time to end by itself when its transport is closed."""
-    server.end_children()
+    end_children()
     sys.exit(1)
 
 

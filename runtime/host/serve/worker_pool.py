@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import sys
-import time
 import traceback
 from typing import Callable, Final, List, NoReturn
 
-from runtime import server
 from runtime.host.errors import HostToolsFault, PlatformError, explained
-from runtime.host.serve.processes import end_tree, hold_signals, take_signals
+from runtime.host.serve.processes import hold_signals, take_signals
+from runtime.host.system.processes import end_children, end_fork
 
 ServeOne = Callable[[int, socket.socket], None]
-POLL_SEC: Final = 0.02
 GRACE_SEC: Final = 8  # what a board's process gets to end its session
 
 
@@ -49,7 +46,7 @@ def serve_many(count: int, serve_one: ServeOne, show_error: Callable[[PlatformEr
         hold_signals()  # what is left to do is not to be broken off
         ours.close()
         for process_id in processes:
-            _end(process_id)
+            end_fork(process_id, GRACE_SEC)
 
 
 def _serve(
@@ -71,20 +68,7 @@ def _serve(
             traceback.print_exc()
     finally:
         hold_signals()
-        server.end_children()
+        end_children()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
-
-
-def _end(process_id: int) -> None:
-    """End a child and wait for it."""
-    with contextlib.suppress(ProcessLookupError, ChildProcessError):
-        os.kill(process_id, signal.SIGTERM)
-        until = time.monotonic() + GRACE_SEC
-        while not os.waitpid(process_id, os.WNOHANG)[0]:
-            if time.monotonic() > until:
-                end_tree(process_id)
-                os.waitpid(process_id, 0)
-                return
-            time.sleep(POLL_SEC)

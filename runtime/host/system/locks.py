@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Callable, Final, Iterator, Optional, Type
 
-from runtime.host.errors import PlatformError, TransportError
+from runtime.host.errors import PlatformError, TransportError, reason_of
 from runtime.host.system.open_files import shortened
 from runtime.host.system.regular_files import open_regular
 
@@ -112,7 +112,7 @@ def _opened(path: Path, access: int, failure: Type[PlatformError]) -> int:
         return open_regular(path, access | os.O_APPEND | os.O_CREAT)
     except OSError as error:
         raise failure(
-            f"The lock file {path} cannot be opened: {error.strerror or error}.",
+            f"The lock file {path} cannot be opened: {reason_of(error)}.",
             "Delete it; it is made again.",
         ) from error
 

@@ -7,43 +7,20 @@ the command that asked for it.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import select
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Final, List, Mapping, NamedTuple, Optional, Sequence
 
 from runtime.host.errors import ToolMissing
+from runtime.host.system.packages import how_to_install
+from runtime.host.system.processes import ends_within, kill_group
 
-LONGEST_SLEEP_SEC: Final = 0.25
 MAX_OUTPUT_BYTES: Final = 8 << 20  # of a program; the last ones are kept
-
-# Which Debian package brings a program; for messages.
-PACKAGES: Final = {
-    "cc": "gcc libc6-dev",
-    "gcc": "gcc libc6-dev",
-    "c++": "g++",
-    "ar": "binutils",
-    "make": "make",
-    "cmake": "cmake",
-    "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
-    "arm-none-eabi-g++": "gcc-arm-none-eabi",
-    "arm-none-eabi-ar": "binutils-arm-none-eabi",
-    "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
-    "riscv64-unknown-elf-g++": "gcc-riscv64-unknown-elf",
-    "riscv64-unknown-elf-ar": "binutils-riscv64-unknown-elf",
-    "qemu-system-arm": "qemu-system-arm",
-    "qemu-system-riscv32": "qemu-system-misc",
-    "qemu-system-riscv64": "qemu-system-misc",
-}
-
 
 # The parent may have died before the kernel was asked to tell: then it is not the parent any more.
 _UNLESS_ORPHANED: Final = 'test "$PPID" = "$0" && exec "$@"'
@@ -60,25 +37,14 @@ class ToolResult(NamedTuple):
 
 
 def find_tool(name: str, what_for: str) -> str:
-    """The path of a program. Raises ToolMissing with the command that installs it."""
+    """Return the path of a program. Raises ToolMissing, which says how to install it."""
     path = shutil.which(name)
     if path is None:
-        package = PACKAGES.get(name)
         raise ToolMissing(
             f"{name} is not installed; it is needed to {what_for}.",
-            f"Install it, on Debian or Ubuntu with: apt-get install {package}"
-            if package
-            else "Check how it is spelt, and that its directory is in PATH.",
+            how_to_install(name) or "Check how it is spelt, and that its directory is in PATH.",
         )
     return path
-
-
-def how_to_install_packages() -> str:
-    """The command that installs the Python packages of a platform; into a new environment where the system's
-    own interpreter would refuse."""
-    if sys.prefix != sys.base_prefix:
-        return f"{sys.executable} -m pip install -r requirements.txt"
-    return "python3 -m venv .venv && . .venv/bin/activate && python -m pip install -r requirements.txt"
 
 
 def dies_with_us() -> List[str]:
@@ -116,10 +82,9 @@ def run_tool(
             start_new_session=True,
         )
         try:
-            timed_out = not _ends_within(process, timeout_sec)
+            timed_out = not ends_within(process, timeout_sec)
         finally:
-            _kill_group(process)
-            process.wait()
+            kill_group(process)
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - MAX_OUTPUT_BYTES))
         text = output.read(MAX_OUTPUT_BYTES).decode("utf-8", "replace")
@@ -130,33 +95,3 @@ def run_tool(
         seconds=time.monotonic() - started,
         timed_out=timed_out,
     )
-
-
-def _ends_within(process: subprocess.Popen[bytes], timeout_sec: float) -> bool:
-    """Wait for the end of a process; False when it does not come in time.
-
-    Where the system has process file descriptors the end wakes us at once; wait(timeout_sec) would look for
-    it every 50 ms. The sleep is cut in pieces all the same: a Ctrl-C just before it does not end it.
-    """
-    deadline = time.monotonic() + timeout_sec
-    if not hasattr(os, "pidfd_open"):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout_sec)
-        return process.returncode is not None
-    watch = os.pidfd_open(process.pid)
-    try:
-        ended = select.poll()
-        ended.register(watch, select.POLLIN)
-        while process.poll() is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            ended.poll(1000 * min(left, LONGEST_SLEEP_SEC))
-        return True
-    finally:
-        os.close(watch)
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):  # all of it has ended
-        os.killpg(process.pid, signal.SIGKILL)

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import IO, Callable, ClassVar, Final, Optional, Sequence, Union
 
-from runtime.host.errors import TransportClosed, TransportError
+from runtime.host.errors import TransportClosed, TransportError, reason_of
+from runtime.host.system.processes import kill_group
 from runtime.host.system.programs import dies_with_us, find_tool
 from runtime.host.transports.pipe import PipeTransport
-from runtime.host.transports.process import how_it_ended, signal_group
+from runtime.host.transports.process import how_it_ended
 
 END_SEC: Final = 1.0
 """How soon the exit status follows the end of the link."""
@@ -78,7 +78,7 @@ class EmulatorTransport(PipeTransport):
             output.close()
             if isinstance(error, OSError):
                 raise TransportError(
-                    f"{self.name} cannot be started: {error.strerror or error}.",
+                    f"{self.name} cannot be started: {reason_of(error)}.",
                     "Check that the project's directory is there.",
                 ) from error
             raise
@@ -93,8 +93,7 @@ class EmulatorTransport(PipeTransport):
             return
         assert self._uart is not None and self._output is not None
         self._detach()
-        signal_group(process, signal.SIGKILL)
-        process.wait()
+        kill_group(process)
         self._uart.close()
         self._output.close()
 

@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import Callable, Final, NamedTuple, Tuple
 
-from runtime.host.errors import PlatformError, TransportClosed, TransportError
+from runtime.host.errors import PlatformError, TransportClosed, TransportError, reason_of
 from runtime.host.transports.pipe import READ_BYTES, PipeTransport
 
 NAME_PREFIX: Final = "microtvm-lent-"
@@ -39,7 +39,7 @@ def lend(descriptors: Tuple[int, int], name: str, held: bytes = b"") -> None:
             connection.sendall(held)
     except OSError as error:
         raise TransportError(
-            f"Nobody takes the device at the socket {name}: {error.strerror}.",
+            f"Nobody takes the device at the socket {name}: {reason_of(error)}.",
             "This is asked by the host tools; use read_transport and write_transport.",
         ) from error
 

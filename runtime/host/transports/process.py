@@ -9,7 +9,6 @@ because Python's pipes are not inherited. So nothing has to run in the child bet
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +16,8 @@ import time
 from pathlib import Path
 from typing import ClassVar, Final, Mapping, Optional, Sequence, Union
 
-from runtime.host.errors import TransportClosed, TransportError
+from runtime.host.errors import TransportClosed, TransportError, reason_of
+from runtime.host.system.processes import end_process, ends_within, kill_group
 from runtime.host.transports.pipe import READ_BYTES, PipeTransport
 
 GRACE_SEC: Final = 1.0
@@ -66,7 +66,7 @@ class ProcessTransport(PipeTransport):
             )
         except OSError as error:
             raise TransportError(
-                f"{self.name} cannot be started: {error.strerror or error}.",
+                f"{self.name} cannot be started: {reason_of(error)}.",
                 "Build the project, and check that the file is there and may be run.",
             ) from error
         assert process.stdin is not None and process.stdout is not None
@@ -80,28 +80,22 @@ class ProcessTransport(PipeTransport):
         assert process.stdin is not None and process.stdout is not None
         process.stdin.close()
         try:
-            if not self._ended(process):
-                signal_group(process, signal.SIGTERM)
-                if not self._ended(process):
-                    signal_group(process, signal.SIGKILL)
-            process.wait()
+            end_process(process, GRACE_SEC, whole_group=True, ends=self._ends_within)
         finally:
             self._detach()
-            signal_group(process, signal.SIGKILL)  # what the device itself has started and left
+            kill_group(process)  # processes that the device has started and left
             process.stdout.close()
 
-    def _ended(self, process: subprocess.Popen[bytes]) -> bool:
-        """Waits for the process to end. Its output is read meanwhile: a full pipe must not hold it back, and
-        the end of file wakes us at once where waiting for an exit status would poll."""
-        deadline = time.monotonic() + GRACE_SEC
+    def _ends_within(self, process: subprocess.Popen[bytes], timeout_sec: float) -> bool:
+        """Wait for the process to end, and read its output meanwhile: a process that writes into a full pipe
+        does not end."""
+        deadline = time.monotonic() + timeout_sec
         while self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
             if not os.read(self._reading, READ_BYTES):
                 break
             if time.monotonic() >= deadline:
                 return False
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, deadline - time.monotonic()))
-        return process.returncode is not None
+        return ends_within(process, deadline - time.monotonic())
 
     def _gone(self) -> TransportClosed:
         assert self._process is not None
@@ -121,18 +115,10 @@ class ProcessTransport(PipeTransport):
 
 def how_it_ended(process: subprocess.Popen[bytes], within_sec: float) -> Optional[str]:
     """How a process ended whose link is closed: its exit status follows at once. None when it runs on."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(within_sec)
-    status = process.returncode
-    if status is None:
+    if not ends_within(process, within_sec):
         return None
+    status = process.returncode
     return f"was ended by {_signal_name(-status)}" if status < 0 else f"ended with exit status {status}"
-
-
-def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    """Sends a signal to all that is left of a process's own group."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def _signal_name(number: int) -> str:

@@ -23,10 +23,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Final, List, Optional
 
-from runtime.host.errors import ToolMissing, TransportClosed, TransportError
+from runtime.host.errors import ToolMissing, TransportClosed, TransportError, reason_of
 from runtime.host.system.locks import BoardLock, port_lock
 from runtime.host.system.open_files import Holder, holders
-from runtime.host.system.programs import how_to_install_packages
+from runtime.host.system.packages import how_to_install_requirements
 from runtime.host.transports.pipe import PipeTransport
 from runtime.host.transports.resets import RESETS
 
@@ -130,7 +130,7 @@ class SerialTransport(PipeTransport):
         except ModuleNotFoundError as error:
             raise ToolMissing(
                 "The Python package pyserial is not installed; serial ports need it.",
-                how_to_install_packages(),
+                how_to_install_requirements(),
             ) from error
         if baud <= 0:  # the system takes 0 for "hang up"
             raise TransportError(
@@ -270,10 +270,10 @@ def _explained(path: str, error: OSError) -> TransportError:
         return _busy(path, holders(path))
     if error.errno in (errno.ENXIO, errno.EIO, errno.ENODEV):
         return TransportError(
-            f"{path} has no device behind it: {error.strerror or error}.", "Plug the board in again."
+            f"{path} has no device behind it: {reason_of(error)}.", "Plug the board in again."
         )
     return TransportError(
-        f"{path} cannot be used as a serial port: {error.strerror or error}.",
+        f"{path} cannot be used as a serial port: {reason_of(error)}.",
         "Check that it is one; python -m runtime.host ports shows those that there are.",
     )
 

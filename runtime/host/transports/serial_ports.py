@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import List, NamedTuple
 
 from runtime.host.errors import ToolMissing
-from runtime.host.system.programs import how_to_install_packages
+from runtime.host.system.packages import how_to_install_requirements
 
 
 class SerialPort(NamedTuple):
@@ -30,7 +30,8 @@ def list_ports() -> List[SerialPort]:
         from serial.tools.list_ports import comports
     except ModuleNotFoundError as error:
         raise ToolMissing(
-            "The Python package pyserial is not installed; serial ports need it.", how_to_install_packages()
+            "The Python package pyserial is not installed; serial ports need it.",
+            how_to_install_requirements(),
         ) from error
     return sorted(
         SerialPort(

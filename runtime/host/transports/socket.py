@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 from typing import ClassVar, Final, Optional
 
-from runtime.host.errors import TransportClosed, TransportError
+from runtime.host.errors import TransportClosed, TransportError, reason_of
 from runtime.host.transports.pipe import PipeTransport
 
 CONNECT_SEC: Final = 5.0
@@ -44,7 +44,7 @@ class SocketTransport(PipeTransport):
 
     def _explained(self, error: OSError) -> TransportError:
         if isinstance(error, socket.gaierror):
-            return self._unknown(error.strerror or str(error))
+            return self._unknown(reason_of(error))
         if isinstance(error, socket.timeout):
             return TransportError(
                 f"{self.name} did not answer in {self._connect_timeout_sec:g} s.",
@@ -55,7 +55,7 @@ class SocketTransport(PipeTransport):
                 f"Nothing listens at {self.name}.", "Check the port number, and that the device has started."
             )
         return TransportError(
-            f"{self.name} cannot be reached: {error.strerror or error}.", "Check the address and the network."
+            f"{self.name} cannot be reached: {reason_of(error)}.", "Check the address and the network."
         )
 
     def _unknown(self, why: str) -> TransportError:

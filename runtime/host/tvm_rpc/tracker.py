@@ -26,7 +26,7 @@ import struct
 import time
 from typing import Any, Final, Optional, Tuple
 
-from runtime.host.errors import PlatformError, TransportError
+from runtime.host.errors import PlatformError, TransportError, reason_of
 
 MAGIC: Final = struct.pack("<i", 0x2F271)
 LENGTH: Final = struct.Struct("<i")
@@ -61,7 +61,7 @@ class Tracker:
             self._socket = socket.create_connection(address, ANSWER_SEC)
         except socket.gaierror as error:
             raise PlatformError(
-                f"The tracker's host {address[0]} is not known: {error.strerror}.", "Check how it is spelt."
+                f"The tracker's host {address[0]} is not known: {reason_of(error)}.", "Check how it is spelt."
             ) from error
         except OSError as error:
             raise self._lost(error) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Final, List, Sequence
 
 from runtime.host.errors import PlatformError
+from runtime.host.system.processes import end_process
 from runtime.host.tvm_session.errors import session_error
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -72,11 +73,7 @@ class Relay:
             self._takes_signals = False
             _send_signals_to([relay for relay in _relays if relay._takes_signals])
         self._control.close()
-        try:
-            self._process.wait(GRACE_SEC)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_process(self._process, GRACE_SEC)
 
     @property
     def has_ended(self) -> bool:

@@ -28,7 +28,9 @@ from runtime.host.errors import (
     TransportClosed,
     TransportError,
     TransportTimeout,
+    reason_of,
 )
+from runtime.host.system.processes import end_process, ends_within
 from runtime.host.wire.session import Timeouts
 from runtime.server import b85decode, b85encode
 
@@ -289,11 +291,7 @@ class ProjectApiClient(ApiConnection):
         os.close(self._write_fd)
         self._write_fd = -1
         try:
-            if not self._has_ended():
-                self._process.terminate()
-                if not self._has_ended():
-                    self._process.kill()
-                    self._process.wait()
+            end_process(self._process, GRACE_SEC)
         finally:
             os.close(self._read_fd)
             self._read_fd = -1
@@ -321,26 +319,15 @@ class ProjectApiClient(ApiConnection):
             os.close(self._read_fd)
             self._write_fd = self._read_fd = -1
             raise PlatformError(
-                f"{command[0]} cannot be started: {error.strerror or error}.",
+                f"{command[0]} cannot be started: {reason_of(error)}.",
                 "Check that it is there and may be run.",
             ) from error
         finally:
             os.close(to_server)
             os.close(from_server)
 
-    def _has_ended(self) -> bool:
-        # The end of its pipe wakes us at once, where waiting for an exit status would poll every 50 ms.
-        hang_up = select.poll()
-        hang_up.register(self._read_fd, 0)
-        hang_up.poll(GRACE_SEC * 1000)
-        try:
-            self._process.wait(GRACE_SEC)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
     def _how_it_ended(self) -> str:
-        if self._has_ended():
+        if ends_within(self._process, GRACE_SEC):
             return f"ended with exit status {self._process.returncode}"
         return super()._how_it_ended()
 

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How to install what the host tools need.
+
+packages.json has an entry for each tool, and for each file of a cross compiler that Debian has in a separate
+package. The fields of an entry are strings:
+
+    apt      the packages of Debian and Ubuntu
+    apt_on   the versions of Debian and Ubuntu that have them, unless all supported versions do
+    macos    the command that installs the tool on macOS
+    how      one sentence, for a tool without apt
+    short    the same for a list of tools
+
+The template's post_gen_project.py reads it as well.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from pathlib import Path
+from typing import Dict, Final, Mapping, Optional
+
+TABLE: Final = Path(__file__).with_name("packages.json")
+
+
+def how_to_install(tool: str) -> Optional[str]:
+    """Return one sentence that says how to install a tool, or None for a tool that is not in the table."""
+    entry = read_table().get(tool)
+    if entry is None:
+        return None
+    if "apt" not in entry:
+        return entry["how"]
+    return f"Install it, on {entry.get('apt_on', 'Debian or Ubuntu')} with: apt-get install {entry['apt']}"
+
+
+def how_to_install_requirements() -> str:
+    """Return the command that installs the Python packages of a platform.
+
+    It creates a virtual environment unless it runs in one: Debian's own interpreter refuses to install.
+    """
+    if sys.prefix != sys.base_prefix:
+        return f"{sys.executable} -m pip install -r requirements.txt"
+    return "python3 -m venv .venv && . .venv/bin/activate && python -m pip install -r requirements.txt"
+
+
+@functools.lru_cache(maxsize=None)
+def read_table() -> Mapping[str, Mapping[str, str]]:
+    """Read packages.json: tool -> its fields. Not read at import, so that the API server starts fast."""
+    table: Dict[str, Dict[str, str]] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return table
