@@ -15,7 +15,7 @@ from runtime.host.errors import BoardError
 GOOD: Dict[str, Any] = {
     "label": "A chip",
     "family": "cortex_m",
-    "port": "cortex_m",
+    "device_port": "cortex_m",
     "transport": "serial",
     "verified": "built",
     "default": True,

@@ -11,7 +11,7 @@ from runtime.host.errors import BoardError
 HOST = {
     "label": "This machine",
     "family": "host",
-    "port": "host",
+    "device_port": "host",
     "transport": "process",
     "memory": None,
     "verified": "run",
@@ -20,7 +20,7 @@ HOST = {
 MAP = {"flash": {"address": "0x0", "bytes": 65536}, "ram": {"address": "0x20000000", "bytes": 8192}}
 CHIP = {
     **HOST,
-    "port": "cortex_m",
+    "device_port": "cortex_m",
     "transport": "serial",
     "verified": "built",
     "cpu": "cortex-m3",
@@ -54,6 +54,11 @@ def test_the_default_board_is_chosen_when_none_is_named(tmp_path):
     assert choose_board(boards, "other").name == "other"
 
 
+def test_a_field_may_have_the_name_of_an_older_platform(tmp_path):
+    older = {"port" if key == "device_port" else key: value for key, value in HOST.items()}
+    assert boards_of(tmp_path, host=older) == boards_of(tmp_path, host=HOST)
+
+
 def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path):
     with pytest.raises(BoardError) as caught:
         choose_board(boards_of(tmp_path, host=HOST), "hots")
@@ -70,7 +75,10 @@ def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path):
         ({"schema": 1, "boards": {"host": 3}}, "board 'host': is not an object"),
         ({"schema": 1, "boards": {"host": {**HOST, "lable": "x"}}}, "unknown field 'lable'"),
         ({"schema": 1, "boards": {"host": {**HOST, "lable": "x"}}}, 'Did you mean "label"?'),
-        ({"schema": 1, "boards": {"host": {k: HOST[k] for k in HOST if k != "port"}}}, "'port' is missing"),
+        (
+            {"schema": 1, "boards": {"host": {k: HOST[k] for k in HOST if k != "device_port"}}},
+            "'device_port' is missing",
+        ),
         ({"schema": 1, "boards": {"host": {**HOST, "label": 1}}}, "field 'label' is 1"),
         ({"schema": 1, "boards": {"host": {**HOST, "default": 1}}}, "field 'default' is 1"),
         (

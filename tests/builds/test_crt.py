@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""crt=standalone: what is taken of TVM's own runtime and what is refused, shown with a fabricated one.
+"""crt=tvm: what is taken of TVM's own runtime and what is refused, shown with a fabricated one.
 test_tvm_runtime.py has what a real one answers."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def platform(default_platform):
 class TestRefusals:
     def refused(self, platform, tmp_path, directory, archive=DIGITS / "digits_aot.tar", **options):
         place = tmp_path / "project"
-        options = {"crt": "standalone", "standalone_crt_dir": directory, **options}
+        options = {"crt": "tvm", "standalone_crt_dir": directory, **options}
         with pytest.raises(PlatformError) as caught:
             generate(platform, archive, place, options)
         assert not place.exists()
@@ -81,7 +81,7 @@ class TestRefusals:
             platform,
             DIGITS / "digits_graph.tar",
             tmp_path / "graph",
-            {"crt": "standalone", "standalone_crt_dir": str(fabricated)},
+            {"crt": "tvm", "standalone_crt_dir": str(fabricated)},
         )
 
     def test_of_a_build_command_which_knows_the_platforms_runtime_only(self, platform, tmp_path, fabricated):
@@ -95,7 +95,7 @@ def test_the_libraries_that_are_there_are_built_and_cached(
     default_platforms, fabricated, build_system, tmp_path
 ):
     platform = load_platform(default_platforms[build_system].path)
-    options = {"crt": "standalone", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
+    options = {"crt": "tvm", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
     cache = Cache(tmp_path / "cache")
     project = generate(platform, DIGITS / "digits_aot.tar", tmp_path / "first", options)
     shutil.rmtree(fabricated / "include/tvm/runtime/crt")  # a project has all that it needs
@@ -131,7 +131,10 @@ def test_the_libraries_that_are_there_are_built_and_cached(
 def answering(default_platforms, tmp_path_factory):
     """A device whose server tells every byte that it was handed, and which server it is."""
     scratch = tmp_path_factory.mktemp("answering")
-    options = {"crt": "standalone", "standalone_crt_dir": str(fabricate_crt(scratch / "crt"))}
+    options = {
+        "crt": "standalone",
+        "standalone_crt_dir": str(fabricate_crt(scratch / "crt")),
+    }  # its older name
     platform = load_platform(default_platforms["make"].path)
     project = generate(platform, DIGITS / "digits_aot.tar", scratch / "project", options)
     return build(project).firmware
@@ -190,7 +193,7 @@ def test_a_session_after_another_gets_a_server_of_its_own(answering, first, seco
 @pytest.mark.parametrize("family", ["cortex_m", "riscv"])
 def test_cross_compilers_build_its_c_and_cxx_without_a_cxx_library(bake, fabricated, family, tmp_path):
     platform = load_platform(bake(board_family=family).path)
-    options = {"crt": "standalone", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
+    options = {"crt": "tvm", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
     build(generate(platform, DIGITS / "digits_aot.tar", tmp_path / "project", options))
 
 
@@ -198,8 +201,8 @@ def test_tvm_hands_its_folder_over_whether_it_is_used_or_not(default_platform, f
     archive = DIGITS / "digits_aot.tar"
     with ProjectApiClient(default_platform.path) as server:
         server.generate_project(archive, tmp_path / "bundled", {}, fabricated)
-        server.generate_project(archive, tmp_path / "standalone", {"crt": "standalone"}, fabricated)
+        server.generate_project(archive, tmp_path / "standalone", {"crt": "tvm"}, fabricated)
         with pytest.raises(PlatformError, match="no folder of it was handed over"):
-            server.generate_project(archive, tmp_path / "none", {"crt": "standalone"}, "")
+            server.generate_project(archive, tmp_path / "none", {"crt": "tvm"}, "")
     assert not (tmp_path / "bundled/crt").exists()
     assert (tmp_path / "standalone/crt/src/runtime/crt/common/common.c").is_file()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""crt=standalone on TVM's own runtime: models answer as recorded.
+"""crt=tvm on TVM's own runtime: models answer as recorded.
 
 These tests exist only where MICROTVM_STANDALONE_CRT_DIR names the folder build/standalone_crt of a TVM, 0.8
 to 0.18, that was built with USE_MICRO: no package has that folder. test_crt.py does without it.
@@ -56,7 +56,7 @@ def on_real_crt(real_crt, real_platforms, tmp_path):
     """on_real_crt(archive, family, build_system) is a built project."""
 
     def make(archive, family="host", build_system="make", **options):
-        options = {"crt": "standalone", "standalone_crt_dir": str(real_crt.directory), **options}
+        options = {"crt": "tvm", "standalone_crt_dir": str(real_crt.directory), **options}
         project = generate(
             real_platforms[family, build_system],
             archive,

@@ -339,8 +339,8 @@ class TestBoards:
         assert board.label in said and "flash no limit, RAM no limit" in said
 
     def test_broken_ones_are_named(self, own_platform: Place) -> None:
-        own_platform.edit("boards.json", '"port": "host"', '"prot": "host"')
-        assert 'Did you mean "port"?' in own_platform.fail("boards")
+        own_platform.edit("boards.json", '"device_port": "host"', '"device_prot": "host"')
+        assert 'Did you mean "device_port"?' in own_platform.fail("boards")
 
 
 class TestBuild:

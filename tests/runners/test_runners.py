@@ -53,7 +53,7 @@ NUCLEO_RUNNERS: Dict[str, Any] = {
 NUCLEO: Dict[str, Any] = {
     "label": "ST NUCLEO-F446RE",
     "family": "cortex_m",
-    "port": "cortex_m",
+    "device_port": "cortex_m",
     "transport": "serial",
     "verified": "built",
     "default": True,
@@ -367,7 +367,7 @@ class TestCommandLines:
 
     def test_a_bin_needs_to_know_where_it_begins(self, make_project: MakeProject) -> None:
         memory = {"flash": {"bytes": 4096}, "ram": {"bytes": 4096}}
-        chipless = {"port": "host", "cpu": None, "uart": None, "memory": memory}
+        chipless = {"device_port": "host", "cpu": None, "uart": None, "memory": memory}
         project = make_project({"dfu-util": {"usb": "0483:df11"}}, runner="dfu-util", **chipless)
         with pytest.raises(BoardError, match=r"'memory\.flash\.address' is missing"):
             flash_commands(project)

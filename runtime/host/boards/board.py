@@ -7,8 +7,8 @@ from typing import Any, Final, Mapping, NamedTuple, Optional, Tuple
 
 PROCESS: Final = "process"  # the transport of a board that is a program of this machine
 EMULATOR: Final = "qemu"  # the runner that starts an emulated board
-BARE_METAL: Final = ("cortex_m", "riscv")  # ports whose entries must describe the chip
-CUSTOM: Final = "custom"  # the port that an owner writes, in the platform's own port/
+BARE_METAL: Final = ("cortex_m", "riscv")  # device ports whose entries must describe the chip
+CUSTOM: Final = "custom"  # the device port that an owner writes, in the platform's own port/
 
 
 class Memory(NamedTuple):
@@ -51,7 +51,7 @@ class Board(NamedTuple):
     name: str
     label: str
     family: str
-    port: str
+    device_port: str
     transport: str
     verified: str
     cpu: Optional[str]

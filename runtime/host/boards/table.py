@@ -138,10 +138,15 @@ UART: Final = {
     "baud": Field(count, True, "bits a second"),
     "pins": Field(text, False, "where to find it on the board, in words"),
 }
+OLD_NAMES: Final = {"port": "device_port"}
+"""Names of fields that a boards.json of an older platform has -> their names today."""
+
 FIELDS: Final = {
     "label": Field(text, True, "what the board is, in words"),
     "family": Field(text, True, "the board family whose build files serve it"),
-    "port": Field(text, True, "a folder of runtime/device/ports/, or custom for port/ of the platform"),
+    "device_port": Field(
+        text, True, "a folder of runtime/device/ports/, or custom for port/ of the platform"
+    ),
     "transport": Field(one_of(*TRANSPORTS), True, "how its bytes travel"),
     "verified": Field(one_of(*VERIFIED), True, "how far it was verified"),
     "memory": Field(_memory, False, "flash and ram, or null where there is no limit"),
@@ -261,11 +266,11 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
     if not isinstance(entry, dict):
         raise refuse("is not an object.", f"Give it the fields {', '.join(FIELDS)}.")
     try:
-        fields = read_fields(entry, FIELDS)
+        fields = read_fields(_with_todays_names(entry), FIELDS)
     except WrongField as error:
         raise refuse(error.what, error.next_step) from None
-    if fields["port"] in BARE_METAL:
-        for key in CHIP[fields["port"]]:
+    if fields["device_port"] in BARE_METAL:
+        for key in CHIP[fields["device_port"]]:
             if fields[key] is None:
                 raise refuse(f"field {key!r} is missing.", f"{key}: {FIELDS[key].meaning}.")
         for kind, memory in fields["memory"].items():
@@ -289,7 +294,7 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
             "ram": ram,
             "stack_bytes": fields["stack_bytes"] or _usual_stack(ram),
             "setup": fields["setup"] or (),
-            "timer": fields["timer"] or USUAL_TIMER.get(fields["port"], {}),
+            "timer": fields["timer"] or USUAL_TIMER.get(fields["device_port"], {}),
             "interrupts": fields["interrupts"] or {},
             "usb": fields["usb"] or (),
             "reset": fields["reset"] or "none",
@@ -302,6 +307,14 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
     if wrong is not None:
         raise refuse(*wrong)
     return board
+
+
+def _with_todays_names(entry: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return an entry in which fields of OLD_NAMES have their names of today. Raises WrongField for both."""
+    for old, new in OLD_NAMES.items():
+        if old in entry and new in entry:
+            raise WrongField(f"fields {old!r} and {new!r} are one.", f"Remove {old!r}, the older name.")
+    return {OLD_NAMES.get(name, name): value for name, value in entry.items()}
 
 
 def _usual_stack(ram: Optional[Memory]) -> int:

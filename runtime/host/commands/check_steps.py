@@ -143,7 +143,7 @@ class _Requirements:
     @property
     def can_build(self) -> bool:
         """Whether anything is there that compiles for this board, and not for this machine."""
-        return self.board.port != CUSTOM or self._platform.build_command is not None
+        return self.board.device_port != CUSTOM or self._platform.build_command is not None
 
     def tools(self) -> Iterator[Tuple[str, Callable[[], str]]]:
         """What has to be installed: its name, and what finds it."""

@@ -26,8 +26,8 @@ class OpenItem(NamedTuple):
 def open_items(platform: Platform, board: Board, attachment: Attachment = BY_DEFAULT) -> List[OpenItem]:
     """What is open for this board; nothing for one whose firmware starts here without being filled in.
 
-    attachment: what the command line names instead of the files. A board of the port `custom` that is a
-    process still has all of it before it.
+    attachment: what the command line names instead of the files. A board of the device port `custom` that
+    is a process still has all of it before it.
     """
     return list(_items(platform, board, attachment.runner, attachment.port))
 
@@ -36,7 +36,7 @@ def _items(
     platform: Platform, board: Board, runner: Optional[str], port: Optional[str]
 ) -> Iterator[OpenItem]:
     here = _Places(platform.directory, board)
-    own = board.port == CUSTOM
+    own = board.device_port == CUSTOM
     if own and board.transport == PROCESS:
         yield OpenItem(
             here.in_entry("transport"),

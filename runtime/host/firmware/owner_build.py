@@ -39,7 +39,7 @@ def owner_build_argv(project: Project) -> List[str]:
     project's files. Raises BuildError for a field that does not exist, ToolMissing."""
     if project.settings.config.uses_tvm_crt:
         raise BuildError(
-            "This project has crt=standalone, and build_command builds the bundled runtime only.",
+            "This project has crt=tvm, and build_command builds the bundled runtime only.",
             f"Generate it without that option, or set build_command in {API_SERVER} to None.",
         )
     lists = {"{sources}": _sources(project), "{flags}": _flags(project)}

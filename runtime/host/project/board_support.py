@@ -20,7 +20,7 @@ from runtime.host.project.object_files.abi import flags_for
 
 PORTS: Final = "runtime/device/ports"
 HOST_PORT: Final = "host"
-OWN_PORT: Final = "port"  # of a platform and its projects: the owner's C files, for the port `custom`
+OWN_PORT: Final = "port"  # of a platform and its projects: the owner's C files, for the device port `custom`
 BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
 # Bytes of RAM -> bytes of the packet buffer. The receive ring holds such a packet twice: each of its bytes
 # may be escaped.
@@ -48,22 +48,23 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
     objects: object files that a model brings, by name. Raises BoardError, and ArchiveError where the board
     cannot run those.
     """
-    if board.port not in BARE_METAL:
+    if board.device_port not in BARE_METAL:
         return PortConfig(
             firmware="firmware" if board.transport == PROCESS else "firmware.elf",
             cross="",
             cpu_flags=[],
             linker_script="",
             port_sources=_own_port(platform_directory, board)
-            if board.port == CUSTOM
-            else _folder(platform_directory, board, board.port),
+            if board.device_port == CUSTOM
+            else _folder(platform_directory, board, board.device_port),
         )
     assert board.cpu is not None and board.uart is not None
     cpu = find_cpu(board.name, board.cpu)
-    if (cpu.cross == ARM) != (board.port == "cortex_m"):
+    if (cpu.cross == ARM) != (board.device_port == "cortex_m"):
         raise BoardError(
-            f"boards.json: board {board.name!r}: a {board.cpu!r} does not go with the port {board.port!r}.",
-            "An Arm core has the port cortex_m, a RISC-V core riscv.",
+            f"boards.json: board {board.name!r}: a {board.cpu!r} does not go with the device port "
+            f"{board.device_port!r}.",
+            "An Arm core has the device port cortex_m, a RISC-V core riscv.",
         )
     library = LIBRARY[cpu.cross == ARM]
     return PortConfig(
@@ -75,10 +76,10 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
             f"-DMTVM_PACKET_BUFFER_BYTES={packet_buffer_bytes(board)}",
             *SMALL_BUFFERS,
         ],
-        linker_script=f"{PORTS}/{board.port}/link.ld",
+        linker_script=f"{PORTS}/{board.device_port}/link.ld",
         port_sources=[
             *_folder(platform_directory, board, "baremetal"),
-            *_folder(platform_directory, board, board.port),
+            *_folder(platform_directory, board, board.device_port),
             _driver(platform_directory, board, "uart", board.uart.kind),
             *(
                 _driver(platform_directory, board, part, str(entry["kind"]))
@@ -91,7 +92,7 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
 
 def board_files(board: Board) -> Dict[str, str]:
     """Path in the project -> text of what is written for its board."""
-    if board.port not in BARE_METAL:
+    if board.device_port not in BARE_METAL:
         return {}
     return {
         f"{BOARD_DIRECTORY}/board.h": _board_h(board),
@@ -111,8 +112,8 @@ def _folder(platform_directory: Path, board: Board, name: str) -> List[str]:
     sources = sorted((ports / name).glob("*.c")) if name in known else []
     if not sources:
         raise BoardError(
-            f"boards.json: board {board.name!r}: there is no port {name!r} in {ports}.",
-            f"Ports: {', '.join((*BARE_METAL, HOST_PORT, CUSTOM))}.",
+            f"boards.json: board {board.name!r}: there is no device port {name!r} in {ports}.",
+            f"Device ports: {', '.join((*BARE_METAL, HOST_PORT, CUSTOM))}.",
         )
     return [path.relative_to(platform_directory).as_posix() for path in sources]
 
@@ -121,7 +122,8 @@ def _own_port(platform_directory: Path, board: Board) -> List[str]:
     sources = sorted((platform_directory / OWN_PORT).glob("*.c"))
     if not sources:
         raise BoardError(
-            f"boards.json: board {board.name!r} has the port {CUSTOM!r}, and {OWN_PORT}/ has no C file.",
+            f"boards.json: board {board.name!r} has the device port {CUSTOM!r}, and {OWN_PORT}/ has no C "
+            "file.",
             f"Restore {OWN_PORT}/board.c, or write a file there with the functions of "
             "runtime/device/include/microtvm/platform.h.",
         )

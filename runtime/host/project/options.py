@@ -10,7 +10,7 @@ from runtime.host.boards.board import Board
 from runtime.host.boards.table import choose_board
 
 PROJECT_TYPES = ("host_driven", "standalone")
-CRTS = ("bundled", "standalone")
+CRTS = ("bundled", "tvm", "standalone")  # standalone: the older name of tvm
 OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os")
 
 
@@ -82,14 +82,14 @@ def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
             type="str",
             default="bundled",
             optional=["generate_project"],
-            help="bundled: the device runtime of this platform; standalone: TVM's own, from its folder "
+            help="bundled: the device runtime of this platform; tvm: TVM's own, from its folder "
             "standalone_crt_dir.",
         ),
         server.ProjectOption(
             "standalone_crt_dir",
             type="str",
             optional=["generate_project"],
-            help="The folder of TVM's own runtime, for crt=standalone; when not given, what TVM hands over.",
+            help="The folder of TVM's own runtime, for crt=tvm; when not given, what TVM hands over.",
         ),
         server.ProjectOption(
             "serial_number",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's own C runtime, standalone_crt_dir, as a project takes it in with crt=standalone.
+"""TVM's own C runtime, standalone_crt_dir, as a project takes it in with crt=tvm.
 
 The folder that a build of TVM makes, of versions 0.8 to 0.18: include/ has the headers of TVM, DLPack and
 what they need; src/runtime/crt/ has a folder for each library; src/runtime/minrpc/ and src/support/ have more
@@ -130,11 +130,11 @@ def chosen_crt(crt: Optional[str], directory: Optional[str]) -> Optional[Standal
 
     crt, directory: the project options of these names. Raises PlatformError.
     """
-    if crt != "standalone":
+    if crt not in ("tvm", "standalone"):
         return None
     if not directory:
         raise PlatformError(
-            "crt=standalone builds on TVM's own runtime, and no folder of it was handed over.",
+            "crt=tvm builds on TVM's own runtime, and no folder of it was handed over.",
             f"Name it with -o standalone_crt_dir=DIRECTORY. {_FIND_IT}",
         )
     return StandaloneCrt(Path(directory).absolute())
