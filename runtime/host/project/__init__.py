@@ -1,1 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Platforms, and the projects that are generated from them.
+
+platform.py has what an owner declares, options.py what a project may be generated with, settings.py what it
+was; generate.py writes one. archive_rules.py and the modules that it names say which models are refused.
+
+May import: wire, boards, transports, archive, system.
+To add a project option: its entry in options.py, then a field of settings.ProjectSettings or BuildConfig. To add
+a rule about models: a function that returns a Finding, in the table of archive_rules.py. To add a device port: a
+folder of runtime/device/ports/ (or a file of ports/uart/, timer/ or interrupts/); board_support.py finds it.
+"""
