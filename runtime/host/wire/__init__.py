@@ -5,6 +5,6 @@ framing.py, session.py, messages.py and rpc.py each describe their layer of the 
 client of the Project API, which carries the same bytes through an API server.
 
 May import: transports, archive, system, errors, dtype.
-To add a request of the RPC: its code in messages.py, its method in rpc.RpcClient, and its case in the tests of
-both ends (tests/wire, tests/device).
+To add a request of the RPC: its code in messages.py, its method in rpc.RpcClient, and its case in the tests
+of both ends (tests/wire, tests/device).
 """

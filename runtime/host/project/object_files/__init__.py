@@ -3,6 +3,6 @@
 
 Written here, and not borrowed: an API server generates projects without any package.
 
-May import: boards, system, errors.
+May import: what project may.
 To add an architecture: its machine in elf.py, and what its files say in abi.py.
 """
