@@ -155,7 +155,7 @@ class PlatformHandler(server.ProjectAPIHandler):
     @_explains
     def lend_transport(self, socket: str) -> None:
         from runtime.host.errors import TransportError
-        from runtime.host.transports.passed_descriptors import lend
+        from runtime.host.transports.passed_descriptors import send_descriptors
         from runtime.host.transports.pipe import PipeTransport
 
         if self._transport is None:
@@ -169,7 +169,7 @@ class PlatformHandler(server.ProjectAPIHandler):
                 "This platform reads and writes its device in a way of its own.",
                 "Use read_transport and write_transport.",
             )
-        lend(self._transport.descriptors, socket, self._transport.held)
+        send_descriptors(self._transport.descriptors, socket, self._transport.held)
         self._transport.held = b""
 
     def _project(self) -> Project:

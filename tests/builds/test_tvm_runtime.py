@@ -73,7 +73,7 @@ def archives_of(crt):
     """What this version runs."""
     if not crt.has_aot:
         return [DATA / "archives/graph_c_v5.tar"]
-    aot = [DATA / "models/mlp_f32_aot.tar"] if crt.takes_constants else []
+    aot = [DATA / "models/mlp_f32_aot.tar"] if crt.supports_constants else []
     return [DATA / "models/kws_i8_graph.tar", *aot]
 
 
@@ -100,7 +100,7 @@ class TestOnTvmsOwnRuntime:
     @pytest.mark.parametrize("family", ["host", "cortex_m"])
     def test_a_standalone_firmware_reports_its_outputs(self, real_crt, on_real_crt, family):
         archives = [DATA / "archives/aot_c_interface.tar"] if real_crt.has_aot else []
-        archives += [DATA / "models/mlp_f32_aot.tar"] if real_crt.takes_constants else []
+        archives += [DATA / "models/mlp_f32_aot.tar"] if real_crt.supports_constants else []
         for archive in archives:
             project = on_real_crt(archive, family, project_type="standalone")
             assert standalone_run.run_standalone(project).rstrip().endswith("outcome: 0")

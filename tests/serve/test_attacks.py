@@ -24,7 +24,7 @@ from runtime.host.serve import server, trial
 from runtime.host.serve.request import MAX_REQUEST_BYTES, Served
 from runtime.host.tvm_rpc import listener as listener_module
 from runtime.host.tvm_rpc.listener import Client as Admitted
-from runtime.host.tvm_rpc.listener import Door
+from runtime.host.tvm_rpc.listener import Listener
 from runtime.host.wire.messages import GET_GLOBAL_FUNC, encode_message
 from tests.conftest import Baker
 from tests.support.rpc_peers import (
@@ -82,7 +82,7 @@ class TestStrangers:
             b"GET / HTTP/1.1\r\n\r\n",
         ],
     )
-    def test_what_is_no_greeting_is_hung_up_on(self, entrance: Tuple[Door, int], greeting: bytes) -> None:
+    def test_what_is_no_greeting_is_hung_up_on(self, entrance: Tuple[Listener, int], greeting: bytes) -> None:
         house, port = entrance
         with socket.create_connection(("127.0.0.1", port), DEADLINE_SEC) as stranger:
             stranger.sendall(greeting)
@@ -90,7 +90,7 @@ class TestStrangers:
             with contextlib.suppress(ConnectionResetError):
                 assert stranger.recv(1) == b""
 
-    def test_a_greeting_may_come_in_pieces(self, entrance: Tuple[Door, int]) -> None:
+    def test_a_greeting_may_come_in_pieces(self, entrance: Tuple[Listener, int]) -> None:
         house, port = entrance
         key = b"client:lab:1 -timeout=7"
         with socket.create_connection(("127.0.0.1", port), DEADLINE_SEC) as stranger:
@@ -103,7 +103,7 @@ class TestStrangers:
             client.connection.close()
 
     def test_who_is_too_slow_has_to_go(
-        self, entrance: Tuple[Door, int], monkeypatch: pytest.MonkeyPatch
+        self, entrance: Tuple[Listener, int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         house, port = entrance
         monkeypatch.setattr(listener_module, "GREETING_SEC", -1.0)
@@ -111,9 +111,11 @@ class TestStrangers:
             assert house.next_client(ready(house), "lab:1") is None
             assert stranger.recv(1) == b""
 
-    def test_a_crowd_has_an_end(self, entrance: Tuple[Door, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_crowd_has_an_end(
+        self, entrance: Tuple[Listener, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         house, port = entrance
-        monkeypatch.setattr(listener_module, "MOST_STRANGERS", 3)
+        monkeypatch.setattr(listener_module, "MAX_PENDING", 3)
         with contextlib.ExitStack() as stack:
             came = [
                 stack.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE_SEC))
@@ -125,14 +127,14 @@ class TestStrangers:
 
 
 @pytest.fixture
-def entrance() -> Iterator[Tuple[Door, int]]:
+def entrance() -> Iterator[Tuple[Listener, int]]:
     """A door, and its port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    with contextlib.closing(Door(listener, "lab")) as house:
+    with contextlib.closing(Listener(listener, "lab")) as house:
         yield house, listener.getsockname()[1]
 
 
-def ready(house: Door) -> Any:
+def ready(house: Listener) -> Any:
     """What can be read, once something can be."""
     poll = select.poll()
     for descriptor in house.descriptors():

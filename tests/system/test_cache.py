@@ -21,7 +21,7 @@ def library(tmp_path, name="lib.a", content=b"!<arch>\n"):
 def content_of(cache, name, tmp_path):
     """The content of an entry, or None."""
     target = tmp_path / f"taken-{threading.get_ident()}"
-    return target.read_bytes() if cache.take(name, target) else None
+    return target.read_bytes() if cache.fetch(name, target) else None
 
 
 def test_what_was_published_is_found_and_nothing_else(tmp_path):

@@ -12,7 +12,12 @@ from typing import Iterator, List, Tuple
 import pytest
 
 from runtime.host.errors import TransportClosed, TransportError
-from runtime.host.transports.passed_descriptors import Lent, LentTransport, borrow, lend
+from runtime.host.transports.passed_descriptors import (
+    Lent,
+    LentTransport,
+    receive_descriptors,
+    send_descriptors,
+)
 
 Pipes = Tuple[int, int, int, int]
 
@@ -46,7 +51,9 @@ def send_one(name: str) -> None:
 
 def test_the_borrower_reads_and_writes_the_device(pipes: Pipes) -> None:
     ours, theirs, in_, out = pipes
-    transport = LentTransport(borrow(lambda name: lend((ours, theirs), name)), lambda: None)
+    transport = LentTransport(
+        receive_descriptors(lambda name: send_descriptors((ours, theirs), name)), lambda: None
+    )
     transport.open()
     os.write(out, b"from the device")
     assert transport.read(4, 1.0) == b"from the device"
@@ -60,7 +67,7 @@ def test_the_borrower_reads_and_writes_the_device(pipes: Pipes) -> None:
 def test_what_the_lender_has_read_already_comes_first(pipes: Pipes) -> None:
     ours, theirs, _, out = pipes
     early = bytes(range(256)) * 256  # as much as one read takes
-    lent = borrow(lambda name: lend((ours, theirs), name, early))
+    lent = receive_descriptors(lambda name: send_descriptors((ours, theirs), name, early))
     transport = LentTransport(lent, lambda: None)
     transport.open()
     os.write(out, b"later")
@@ -87,13 +94,13 @@ def test_what_the_lender_knows_of_the_end_is_told() -> None:
 def test_what_is_no_device_is_refused_and_leaves_nothing_open(ask) -> None:
     before = open_descriptors()
     with pytest.raises(TransportError, match="was not handed over"):
-        borrow(ask)
+        receive_descriptors(ask)
     assert open_descriptors() == before
 
 
 def test_nobody_who_takes_it(pipes: Pipes) -> None:
     with pytest.raises(TransportError, match="Nobody takes the device"):
-        lend(pipes[:2], "microtvm-lent-to-nobody")
+        send_descriptors(pipes[:2], "microtvm-lent-to-nobody")
 
 
 def test_the_name_is_gone_afterwards(pipes: Pipes) -> None:
@@ -101,8 +108,8 @@ def test_the_name_is_gone_afterwards(pipes: Pipes) -> None:
 
     def ask(name: str) -> None:
         names.append(name)
-        lend(pipes[:2], name)
+        send_descriptors(pipes[:2], name)
 
-    for descriptor in borrow(ask).descriptors:
+    for descriptor in receive_descriptors(ask).descriptors:
         os.close(descriptor)
     assert names[0] not in Path("/proc/net/unix").read_text()

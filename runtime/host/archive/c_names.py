@@ -44,7 +44,7 @@ def is_identifier(name: str) -> bool:
     return IDENTIFIER.fullmatch(name) is not None
 
 
-def is_taken(name: str) -> bool:
+def is_reserved(name: str) -> bool:
     """Return whether an identifier has a meaning of its own in generated C."""
     return (
         name in KEYWORDS

@@ -72,16 +72,16 @@ def one_of(*allowed: Union[str, int]) -> Callable[[Any], Any]:
     return read
 
 
-def texts(value: Any) -> Tuple[str, ...]:
+def strings(value: Any) -> Tuple[str, ...]:
     """Reads a list of texts."""
     if not isinstance(value, list):
         raise ValueError("want a list of texts")
     return tuple(map(text, value))
 
 
-def some_texts(value: Any) -> Tuple[str, ...]:
+def non_empty_strings(value: Any) -> Tuple[str, ...]:
     """Reads a list of at least one text."""
-    if not texts(value):
+    if not strings(value):
         raise ValueError("want a list of at least one text")
     return tuple(value)
 

@@ -78,7 +78,7 @@ def run_checks(
     with scratch_directory(temporary_directory(), CHECK) as scratch:
         trial = _SelfTest(platform, scratch, options or {}, attachment)
         steps = [
-            ("project", trial.take_project),
+            ("project", trial.prepare_project),
             ("build", trial.build),
             ("flash", trial.flash),
             ("answers", trial.answers),
@@ -244,7 +244,7 @@ class _SelfTest:
         self._attachment = attachment
         self._project: Project
 
-    def take_project(self) -> str:
+    def prepare_project(self) -> str:
         if self._platform.is_project:
             self._project = load_project(self._platform)
             return str(self._project.directory)

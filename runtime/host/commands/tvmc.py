@@ -68,7 +68,7 @@ def _say_why_no_session() -> None:
         try:
             return enter(self)
         except Exception as error:
-            show_error(_told(error))
+            show_error(_as_platform_error(error))
             raise
 
     session.__enter__ = __enter__
@@ -84,11 +84,11 @@ def _explain(error: Exception) -> NoReturn:
     session: Any = importlib.import_module("tvm.micro.project_api.server")
     tvm_error: Any = importlib.import_module("tvm").TVMError
     if isinstance(error, (session.JSONRPCError, tvm_error)):
-        raise _told(error) from error
+        raise _as_platform_error(error) from error
     raise error
 
 
-def _told(error: Exception) -> PlatformError:
+def _as_platform_error(error: Exception) -> PlatformError:
     """The two sentences of an error of the API server, of the session or of the device."""
     from runtime.host.tvm_session.errors import FROM_DEVICE
 

@@ -67,7 +67,7 @@ def build(project: Project, *, cache: Optional[Cache] = None) -> BuildReport:
         names = cache_names(project, compiler)
         directory = project.directory / BUILD_DIRECTORY
         _make_empty(directory)
-        if all(cache.take(names[file], directory / file) for file in linked_files(project)):
+        if all(cache.fetch(names[file], directory / file) for file in linked_files(project)):
             stages = [Stage("firmware", 0.0, True)]
             project.firmware.chmod(0o777 & ~_umask())
         else:
@@ -119,7 +119,7 @@ def _run_stages(project: Project, compiler: str, cache: Cache, names: Dict[str, 
     prebuilt = {}
     for part in libraries_of(project):
         library = f"{PREBUILT}/libmicrotvm_{part}.a"
-        if cache.take(names[part], directory / library):
+        if cache.fetch(names[part], directory / library):
             # Below the project and relative to it, so that no letter of the cache's own path can do harm.
             prebuilt[part] = f"{BUILD_DIRECTORY}/{library}"
     builder = BUILD_SYSTEMS[project.platform.build_system](project, compiler)

@@ -51,7 +51,7 @@ def flash(project: Project, attachment: Attachment = BY_DEFAULT) -> None:
     if plan is None:
         return
     tool = _find(plan)
-    with _alone(plan):
+    with _exclusive_board(plan):
         for argv in plan.runner.image_commands(plan.job):
             find_tool(argv[0], "make the image that the flash tool reads")
             _run(plan, argv, IMAGE_TIMEOUT_SEC)
@@ -180,7 +180,7 @@ def _find(plan: _Plan) -> str:
 
 
 @contextmanager
-def _alone(plan: _Plan) -> Iterator[None]:
+def _exclusive_board(plan: _Plan) -> Iterator[None]:
     """Nobody else flashes this board meanwhile. Raises FlashError that says who does."""
     job, wait_sec = plan.job, 0.0
     if job.serial_number:

@@ -139,11 +139,11 @@ def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> str
             f"boards.json: board {board.name!r}: {part}.kind is {kind!r}.", server.did_you_mean(kind, known)
         )
     if part != "uart":  # whose fields are all required
-        _check_told(board, part, path)
+        _check_driver_fields(board, part, path)
     return path.relative_to(platform_directory).as_posix()
 
 
-def _check_told(board: Board, part: str, driver: Path) -> None:
+def _check_driver_fields(board: Board, part: str, driver: Path) -> None:
     """The entry tells all that its driver asks for, by the names of board.h."""
     told: Mapping[str, Any] = {"timer": board.timer, "interrupts": board.interrupts}.get(part, {})
     source = driver.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Callable, Final, Iterable, Optional, Tuple
 
-from runtime.host.archive.c_names import is_identifier, is_taken
+from runtime.host.archive.c_names import is_identifier, is_reserved
 from runtime.host.archive.facts import c_identifier, is_constants, is_workspace
 from runtime.host.archive.relay_text import CONSTANT
 from runtime.host.project.finding import Finding
@@ -128,7 +128,7 @@ def names_in_c(archive: ModelArchive) -> Optional[Finding]:
                 )
     members = [*interface.inputs, *interface.outputs] if interface else archive.names_in_main
     for name in members:
-        if is_taken(name):
+        if is_reserved(name):
             return Finding(f"has a tensor called {name!r}, which means something else in C", RENAME)
     return None
 

@@ -78,7 +78,7 @@ class StandaloneCrt:
         return all((self.directory / LIBRARIES_DIRECTORY / name).is_dir() for name in AOT_LIBRARIES)
 
     @property
-    def takes_constants(self) -> bool:
+    def supports_constants(self) -> bool:
         """Whether its AOT executor takes a model whose constants are apart: TVM 0.12 and later, which have a
         platform function more."""
         header = self.directory / "include/tvm/runtime/crt/platform.h"
@@ -97,7 +97,7 @@ class StandaloneCrt:
         if (
             archive.executor == "aot"
             and archive.interface == "packed"
-            and not self.takes_constants
+            and not self.supports_constants
             and any(CONSTANTS.search(archive.read(name)) for name in archive.sources)
         ):
             raise PlatformError(

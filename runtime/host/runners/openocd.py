@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import ClassVar, List
 
-from runtime.host.boards.fields import Field, some_texts, texts
+from runtime.host.boards.fields import Field, non_empty_strings, strings
 from runtime.host.runners import failures as known
 from runtime.host.runners.base import Job, Runner
 
@@ -21,9 +21,11 @@ class OpenOcd(Runner):
     override: ClassVar = "OPENOCD"
     parameters: ClassVar = {
         "config": Field(
-            some_texts, True, 'configuration files in order, for example ["board/st_nucleo_f4.cfg"]'
+            non_empty_strings, True, 'configuration files in order, for example ["board/st_nucleo_f4.cfg"]'
         ),
-        "commands": Field(texts, False, 'OpenOCD commands before programming, such as "adapter speed 1000"'),
+        "commands": Field(
+            strings, False, 'OpenOCD commands before programming, such as "adapter speed 1000"'
+        ),
     }
     proof: ClassVar = r"\*\* Verified OK \*\*"
     failures: ClassVar = (

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar, List
 
-from runtime.host.boards.fields import Field, text, texts
+from runtime.host.boards.fields import Field, strings, text
 from runtime.host.runners import failures as known
 from runtime.host.runners.base import Job, Runner
 
@@ -21,7 +21,7 @@ class PyOcd(Runner):
         "target": Field(
             text, True, "pyOCD's name of the chip, as in `pyocd list --targets` or `pyocd pack find`"
         ),
-        "options": Field(texts, False, 'session options, such as "connect_mode=under-reset"'),
+        "options": Field(strings, False, 'session options, such as "connect_mode=under-reset"'),
     }
     images: ClassVar = ("elf", "bin")
     timeout_sec: ClassVar = 180.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, List, Union
 
 from runtime.host.boards.board import EMULATOR, Board
-from runtime.host.boards.fields import Field, text, texts
+from runtime.host.boards.fields import Field, strings, text
 from runtime.host.errors import BoardError
 from runtime.host.runners.base import Job, Runner
 
@@ -25,7 +25,7 @@ class Qemu(Runner):
         "program": Field(text, True, "the emulator, for example qemu-system-arm"),
         "machine": Field(text, True, "after -machine, for example mps2-an385"),
         "cpu": Field(text, False, "after -cpu, where the machine leaves a choice"),
-        "arguments": Field(texts, False, 'more arguments, for example ["-bios", "none"]'),
+        "arguments": Field(strings, False, 'more arguments, for example ["-bios", "none"]'),
     }
 
     def commands(self, tool: str, job: Job) -> List[List[str]]:

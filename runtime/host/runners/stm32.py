@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Final, List
 
-from runtime.host.boards.fields import Field, flag, texts
+from runtime.host.boards.fields import Field, flag, strings
 from runtime.host.runners import failures as known
 from runtime.host.runners.base import Job, Runner
 
@@ -60,7 +60,7 @@ class Stm32CubeProgrammer(Runner):
     name: ClassVar = "stm32cubeprogrammer"
     tool: ClassVar = "STM32_Programmer_CLI"
     parameters: ClassVar = {
-        "connect": Field(texts, False, 'more words after port=SWD, such as "mode=UR", "reset=HWrst"'),
+        "connect": Field(strings, False, 'more words after port=SWD, such as "mode=UR", "reset=HWrst"'),
     }
     images: ClassVar = ("hex",)
     proof: ClassVar = r"Download verified successfully"

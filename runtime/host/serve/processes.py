@@ -19,6 +19,6 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
-def take_signals() -> None:
+def receive_signals() -> None:
     """Handle the signals that have waited, and those that come."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Callable, Dict, Final, Iterator, List, NoReturn, Optional
 
 from runtime.host.errors import PlatformError, reason_of
-from runtime.host.serve.processes import hold_signals, take_signals
+from runtime.host.serve.processes import hold_signals, receive_signals
 from runtime.host.serve.trial import Site, run_in_child
 from runtime.host.system.processes import end_fork
-from runtime.host.tvm_rpc.listener import Client, Door
+from runtime.host.tvm_rpc.listener import Client, Listener
 from runtime.host.tvm_rpc.tracker import Address, Tracker, TrackerLost
 from runtime.host.wire.messages import EXCEPTION, encode_message, encode_sequence
 from runtime.server import printable, shortened
@@ -32,7 +32,7 @@ from runtime.server import printable, shortened
 FIRST_REQUEST_SEC: Final = 30.0  # a client says at once what it wants; so long a model archive may take
 TELL_SEC: Final = 2.0  # for a client to take its last answer
 LOOK_SEC: Final = 2.0  # how often the tracker is asked whether the board is given away
-LOOKS: Final = 3  # whoever was given it has not come in so many: it is offered again
+MAX_MISSED_POLLS: Final = 3  # whoever was given it has not come in so many: it is offered again
 REJOIN_SEC: Final = 1.0  # before each try to reach a tracker that is gone
 GRACE_SEC: Final = 4.0  # what a session gets to give the board back
 HANG_UP_SEC: Final = 1.0  # what it gets to notice by itself that its client has gone
@@ -83,12 +83,12 @@ class Server:
             ) from error
         self._host = host
         self._port = int(listener.getsockname()[1])
-        self._door = Door(listener, site.served.key)
+        self._listener = Listener(listener, site.served.key)
         self._tracker: Optional[Tracker] = None
 
     def run(self) -> NoReturn:
         """Serve until something raises: a signal, the end of the lifeline (SystemExit), PlatformError."""
-        with contextlib.closing(self._door):
+        with contextlib.closing(self._listener):
             while True:
                 client = self._next_client()
                 with client.connection:
@@ -133,9 +133,9 @@ class Server:
         match_key = tracker.offer()
         looks, look_at = 0, time.monotonic() + LOOK_SEC
         while True:
-            wanted = [*self._door.descriptors(), tracker.fileno()]
+            wanted = [*self._listener.descriptors(), tracker.fileno()]
             ready = self._wait(wanted, max(0.0, look_at - time.monotonic()))
-            client = self._door.next_client(ready, match_key)
+            client = self._listener.next_client(ready, match_key)
             if client is not None:
                 return client
             if tracker.fileno() not in ready and time.monotonic() < look_at:
@@ -144,7 +144,7 @@ class Server:
             looks += 1
             if tracker.is_waiting(match_key):  # raises, too, when the tracker has closed the connection
                 looks = 0
-            elif looks == LOOKS:
+            elif looks == MAX_MISSED_POLLS:
                 match_key = tracker.offer()
                 looks = 0
 
@@ -181,14 +181,14 @@ class Server:
         process_id = os.fork()
         if process_id == 0:
             ours.close()
-            self._door.close()
+            self._listener.close()
             if self._tracker is not None:
                 self._tracker.close()
             run_in_child(connection, theirs, place, self._site)
         theirs.close()
         worker = Worker(process_id, ours)
         try:
-            take_signals()
+            receive_signals()
             yield worker
         finally:
             worker.end()
@@ -233,8 +233,8 @@ class Worker:
                 if not self._read_reports():
                     return
             else:
-                is_deaf = self.stage in ("build", "flash") and not self._failure
-                self._has_vanished = is_deaf or not self._ends_within(HANG_UP_SEC)
+                cannot_see_hangup = self.stage in ("build", "flash") and not self._failure
+                self._has_vanished = cannot_see_hangup or not self._ends_within(HANG_UP_SEC)
                 return
 
     def end(self) -> None:
@@ -244,7 +244,7 @@ class Worker:
             end_fork(self._process_id, GRACE_SEC, self._ends_within)
         finally:
             self._reports.close()
-            take_signals()
+            receive_signals()
 
     def outcome(self) -> str:
         """How the session went, for the one who watches."""

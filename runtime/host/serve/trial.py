@@ -37,7 +37,7 @@ from runtime.host.project.generate import FROM_PLATFORM, generate
 from runtime.host.project.options import project_options
 from runtime.host.project.platform import BUILD_FILES, Platform
 from runtime.host.project.project import Project
-from runtime.host.serve.processes import take_signals
+from runtime.host.serve.processes import receive_signals
 from runtime.host.serve.request import MAX_REQUEST_BYTES, Refused, Request, Served, read_request, too_large
 from runtime.host.system.cache import Cache
 from runtime.host.system.logs import log_device, show_commands
@@ -155,7 +155,7 @@ def run_in_child(connection: socket.socket, control: socket.socket, place: Path,
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
         for ending in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, _stop)
-        take_signals()
+        receive_signals()
         with contextlib.suppress(EOFError, Stopped):
             hold_session(connection, control, place, site)
         status = 0

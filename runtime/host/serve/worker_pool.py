@@ -11,7 +11,7 @@ import traceback
 from typing import Callable, Final, List, NoReturn
 
 from runtime.host.errors import HostToolsFault, PlatformError, explained
-from runtime.host.serve.processes import hold_signals, take_signals
+from runtime.host.serve.processes import hold_signals, receive_signals
 from runtime.host.system.processes import end_children, end_fork
 
 ServeOne = Callable[[int, socket.socket], None]
@@ -34,7 +34,7 @@ def serve_many(count: int, serve_one: ServeOne, show_error: Callable[[PlatformEr
                 ours.close()
                 _serve(number, lifeline, serve_one, show_error)
             processes.append(process_id)
-            take_signals()
+            receive_signals()
         lifeline.close()
         ended, _ = os.wait()
         number = processes.index(ended) + 1
@@ -57,7 +57,7 @@ def _serve(
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started us
         for ending in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, lambda *_: sys.exit(0))
-        take_signals()
+        receive_signals()
         serve_one(number, lifeline)
     except SystemExit:
         pass

@@ -76,7 +76,7 @@ class Cache:
         self.note = ""
         self.directory = self._own(directory if directory is not None else default_directory())
 
-    def take(self, name: str, target: Path) -> bool:
+    def fetch(self, name: str, target: Path) -> bool:
         """Write the entry of this name to target. False when there is none."""
         if self.directory is None:
             return False

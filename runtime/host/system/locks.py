@@ -34,7 +34,7 @@ def exclusive(path: Path, timeout_sec: float, what: str) -> Iterator[None]:
         )
 
     with os.fdopen(_opened(path, os.O_WRONLY, PlatformError), "a") as file:
-        _take(file, timeout_sec, held)
+        _acquire(file, timeout_sec, held)
         yield
 
 
@@ -55,7 +55,7 @@ class BoardLock:
         descriptor = _opened(path, os.O_RDWR, TransportError)
         file = os.fdopen(descriptor, "a+", encoding="utf-8", errors="backslashreplace")
         try:
-            _take(file, timeout_sec, lambda: self._held(file))
+            _acquire(file, timeout_sec, lambda: self._held(file))
             file.truncate(0)
             command = sys.orig_argv if sys.version_info >= (3, 10) else [sys.executable, *sys.argv]
             file.write(f"{os.getpid()}\n{shlex.join(command)}")
@@ -117,7 +117,7 @@ def _opened(path: Path, access: int, failure: Type[PlatformError]) -> int:
         ) from error
 
 
-def _take(file: IO[str], timeout_sec: float, held: Callable[[], PlatformError]) -> None:
+def _acquire(file: IO[str], timeout_sec: float, held: Callable[[], PlatformError]) -> None:
     deadline = time.monotonic() + timeout_sec
     while True:
         try:

@@ -29,7 +29,7 @@ class Lent(NamedTuple):
     held: bytes
 
 
-def lend(descriptors: Tuple[int, int], name: str, held: bytes = b"") -> None:
+def send_descriptors(descriptors: Tuple[int, int], name: str, held: bytes = b"") -> None:
     """Send the descriptors and the held bytes to the listener at the abstract name. Raises TransportError."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -44,7 +44,7 @@ def lend(descriptors: Tuple[int, int], name: str, held: bytes = b"") -> None:
         ) from error
 
 
-def borrow(ask: Callable[[str], object]) -> Lent:
+def receive_descriptors(ask: Callable[[str], object]) -> Lent:
     """The device that ask(name) makes another process send to the abstract name.
 
     Its descriptors are the caller's to close. Raises TransportError where another user's process has sent

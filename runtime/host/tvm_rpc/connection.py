@@ -27,7 +27,7 @@ class Caller:
 
     def __init__(self, connection: socket.socket, control: Control) -> None:
         self._connection = connection
-        self._wait = control.beside(connection)
+        self._wait = control.waiter_for(connection)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def greet(self, key: str) -> bool:

@@ -81,7 +81,7 @@ class Control:
             raise Stopped
         return signals
 
-    def beside(self, other: socket.socket) -> Callable[[], None]:
+    def waiter_for(self, other: socket.socket) -> Callable[[], None]:
         """A function that waits until the other socket can be read, or raises Stopped.
 
         A Ctrl-C in that time is for whatever TVM's process is doing.

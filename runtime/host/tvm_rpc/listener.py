@@ -19,7 +19,7 @@ from typing import Dict, Final, List, NamedTuple, Optional, Sequence
 from runtime.host.tvm_rpc.connection import GREETING, LONGEST_KEY, MAGIC, MISMATCH
 
 GREETING_SEC: Final = 2.0  # for a whole greeting, which is one packet
-MOST_STRANGERS: Final = 64  # at a time; the one that came first goes when there are more
+MAX_PENDING: Final = 64  # at a time; the one that came first goes when there are more
 
 # A client's machine that loses its power says nothing, ever: after so many seconds it is asked, after three
 # more questions in as many intervals it is gone.
@@ -36,18 +36,18 @@ class Client(NamedTuple):
     limit_sec: Optional[float]
 
 
-class Door:
+class Listener:
     """A listening socket, and who has come to it. name: what the server's key is."""
 
     def __init__(self, listener: socket.socket, name: str) -> None:
         self._listener = listener
         self._listener.setblocking(False)
         self._name = f"server:{name}".encode()
-        self._strangers: Dict[int, _Stranger] = {}
+        self._pending: Dict[int, _PendingClient] = {}
 
     def descriptors(self) -> List[int]:
         """To wait for: one that can be read is for next_client."""
-        return [self._listener.fileno(), *self._strangers]
+        return [self._listener.fileno(), *self._pending]
 
     def next_client(self, ready: Sequence[int], match_key: str) -> Optional[Client]:
         """The client that has the match key, if it is there; whoever has another one is sent away.
@@ -57,21 +57,21 @@ class Door:
         if self._listener.fileno() in ready:
             ready = [*ready, *self._let_in()]
         for descriptor in ready:
-            stranger = self._strangers.get(descriptor)
-            client = None if stranger is None else self._hear(descriptor, stranger, match_key)
+            pending = self._pending.get(descriptor)
+            client = None if pending is None else self._read_greeting(descriptor, pending, match_key)
             if client is not None:
                 self.send_away()
                 return client
         now = time.monotonic()
-        for descriptor in [known for known, each in self._strangers.items() if each.until < now]:
-            self._strangers.pop(descriptor).connection.close()
+        for descriptor in [known for known, each in self._pending.items() if each.until < now]:
+            self._pending.pop(descriptor).connection.close()
         return None
 
     def send_away(self) -> None:
         """Close the connection of everyone who is not the client."""
-        for stranger in self._strangers.values():
-            stranger.connection.close()
-        self._strangers.clear()
+        for pending in self._pending.values():
+            pending.connection.close()
+        self._pending.clear()
 
     def close(self) -> None:
         self.send_away()
@@ -83,17 +83,17 @@ class Door:
         with contextlib.suppress(OSError):  # there are no more, or it has gone again
             while True:
                 connection, _ = self._listener.accept()
-                if len(self._strangers) == MOST_STRANGERS:
-                    first = next(iter(self._strangers))
-                    self._strangers.pop(first).connection.close()
-                self._strangers[connection.fileno()] = _Stranger(connection)
+                if len(self._pending) == MAX_PENDING:
+                    first = next(iter(self._pending))
+                    self._pending.pop(first).connection.close()
+                self._pending[connection.fileno()] = _PendingClient(connection)
                 came.append(connection.fileno())
         return came
 
-    def _hear(self, descriptor: int, stranger: _Stranger, match_key: str) -> Optional[Client]:
-        connection = stranger.connection
+    def _read_greeting(self, descriptor: int, pending: _PendingClient, match_key: str) -> Optional[Client]:
+        connection = pending.connection
         try:
-            said = stranger.hear()
+            said = pending.receive()
             if said is None:
                 return None
             key, _, options = said.partition(" ")
@@ -101,17 +101,17 @@ class Door:
                 connection.sendall(GREETING.pack(MAGIC, len(self._name)) + self._name)
                 connection.setblocking(True)
                 _keep_watch(connection)
-                del self._strangers[descriptor]
+                del self._pending[descriptor]
                 return Client(connection, limit_of(options))
             connection.sendall(struct.pack("<i", MISMATCH))
         except OSError:
             pass
-        del self._strangers[descriptor]
+        del self._pending[descriptor]
         connection.close()
         return None
 
 
-class _Stranger:
+class _PendingClient:
     """Somebody who has not said a whole greeting yet."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -120,7 +120,7 @@ class _Stranger:
         self.until = time.monotonic() + GREETING_SEC
         self._data = b""
 
-    def hear(self) -> Optional[str]:
+    def receive(self) -> Optional[str]:
         """The key that it comes with; None until all of it is there. Raises OSError for what is no greeting.
 
         What follows the greeting is not read.

@@ -40,7 +40,7 @@ class Relay:
         the Project API, in their order, in seconds.
         """
         key = secrets.token_hex(16)
-        self._takes_signals = False
+        self._receives_signals = False
         self._control, theirs = socket.socketpair()
         pipes = {"read_fd": api_client.read_file.fileno(), "write_fd": api_client.write_file.fileno()}
         listener = socket.create_server(("127.0.0.1", 0))
@@ -69,9 +69,9 @@ class Relay:
         """End the relay. TVM may then use its API client again. Safe to call twice."""
         with contextlib.suppress(ValueError):
             _relays.remove(self)
-        if self._takes_signals:
-            self._takes_signals = False
-            _send_signals_to([relay for relay in _relays if relay._takes_signals])
+        if self._receives_signals:
+            self._receives_signals = False
+            _send_signals_to([relay for relay in _relays if relay._receives_signals])
         self._control.close()
         end_process(self._process, GRACE_SEC)
 
@@ -82,8 +82,8 @@ class Relay:
     def _pass_signals_on(self) -> None:
         """Let Ctrl-C reach the relay, which then answers in place of the device: TVM itself waits on."""
         self._control.setblocking(False)
-        self._takes_signals = True
-        self._takes_signals = _send_signals_to([self])
+        self._receives_signals = True
+        self._receives_signals = _send_signals_to([self])
 
     @property
     def control_fd(self) -> int:

@@ -9,7 +9,7 @@ from typing import Final, Optional, Protocol
 
 from runtime.host.errors import PlatformError
 from runtime.host.transports.base import Transport
-from runtime.host.transports.passed_descriptors import Lent, LentTransport, borrow
+from runtime.host.transports.passed_descriptors import Lent, LentTransport, receive_descriptors
 from runtime.host.tvm_rpc.control import Control, read_in_slices
 from runtime.host.wire.api_client import ApiConnection
 from runtime.host.wire.framing import encode_frame
@@ -96,7 +96,7 @@ class RequestedDevice:
 def reach_device(api: ApiConnection, control: Control) -> Device:
     """The device of an API server, in the quickest way that this server knows."""
     try:
-        return LentDevice(borrow(api.lend_transport), api, control)
+        return LentDevice(receive_descriptors(api.lend_transport), api, control)
     except (PlatformError, AttributeError):  # AttributeError: a system without such sockets
         return RequestedDevice(api, control)
 

@@ -51,7 +51,7 @@ def relay(caller: Caller, session: Session, device: Device) -> None:
 
 def accept(listener: socket.socket, key: str, control: Control) -> Caller:
     """TVM's connection; whoever else comes by is sent away. Raises Stopped when the relay is to end."""
-    wait = control.beside(listener)
+    wait = control.waiter_for(listener)
     while True:
         wait()
         connection, _ = listener.accept()

@@ -92,7 +92,7 @@ class Unframer:
         payloads: List[bytes] = []
         position = 0
         while position < len(data):
-            step = self._take if self._in_packet else self._hunt
+            step = self._consume if self._in_packet else self._hunt
             position = step(data, position, payloads)
         return payloads
 
@@ -118,7 +118,7 @@ class Unframer:
         self._payload_end = 0
         self._crc = _CRC_OF_START
 
-    def _take(self, data: bytes, position: int, payloads: List[bytes]) -> int:
+    def _consume(self, data: bytes, position: int, payloads: List[bytes]) -> int:
         """Decodes up to the end of the field that the packet is in. Gives the position after what was
         used."""
         have = len(self._plain)

@@ -66,7 +66,7 @@ class Separator:
             return len(data)
         raw = data[position:start]
         self._raw(raw[:-1] if raw.endswith(b"\xfe") else raw)
-        self._take(START)
+        self._consume(START)
         return start + len(START)
 
     def _in_packet(self, data: bytes, position: int) -> int:
@@ -81,10 +81,10 @@ class Separator:
                 return end
         else:
             end = escape if escape >= 0 else min(limit, len(data))
-        self._take(data[position:end])
+        self._consume(data[position:end])
         return end
 
-    def _take(self, piece: bytes) -> None:
+    def _consume(self, piece: bytes) -> None:
         unframer = self._unframer
         damaged = unframer.crc_errors + unframer.dropped
         payloads = unframer.feed(piece)

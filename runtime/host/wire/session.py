@@ -126,7 +126,7 @@ class Session:
         if not self._header:
             self._require()
         if self._inbox:
-            self._take_unasked()
+            self._handle_unasked()
         try:
             self._transport.write(frame, self._established_sec)
         except BaseException:
@@ -264,7 +264,7 @@ class Session:
             self._inbox.extend(payloads)
         return self._inbox.popleft()
 
-    def _take_unasked(self) -> None:
+    def _handle_unasked(self) -> None:
         """Messages that came after the last answer. Requests have no numbers, so an answer too many would be
         taken for that to the next request."""
         while self._inbox:
