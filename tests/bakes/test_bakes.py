@@ -312,6 +312,17 @@ class TestReport:
         assert ("cmake" in said) == (build_system == "cmake")
 
 
+def test_a_bake_that_fails_is_raised_with_its_sentence(
+    bake: Baker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The fixtures of pytest-cookies keep an exception in their result, where a test could pass over it."""
+    with pytest.raises(FailedHookException, match="Hook script failed"):
+        bake(server_python="python3")
+    assert "server_python 'python3' is not an absolute path" in capfd.readouterr().err
+    with pytest.raises(ValueError, match="board_family"):
+        bake(board_family="no such family")
+
+
 def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
     bake: Baker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

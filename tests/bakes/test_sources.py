@@ -89,7 +89,10 @@ def content(platform: Path) -> Dict[str, bytes]:
 def bake_from(
     template: str, config: Path, *, cwd: Path, version: Optional[Path] = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Bake with the command line into cwd. version: where another version of Cookiecutter is installed."""
+    """Bake with the command line into cwd. version: where another version of Cookiecutter is installed.
+
+    Not through pytest-cookies: it takes only a directory, and only the Cookiecutter of this process.
+    """
     return run(
         *(sys.executable, "-m", "cookiecutter", template, "--no-input"),
         *("--config-file", str(config), "build_system=cmake"),
@@ -100,10 +103,9 @@ def bake_from(
 
 
 @pytest.fixture(scope="module")
-def expected(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, bytes]:
+def expected(repository: Path, bake_shared: Baker) -> Dict[str, bytes]:
     """The platform baked in this process, from an absolute path."""
-    bake = Baker(tmp_path_factory.mktemp("expected"))
-    return content(bake(template=repository, build_system="cmake").path)
+    return content(bake_shared(template=repository, build_system="cmake").path)
 
 
 @pytest.fixture

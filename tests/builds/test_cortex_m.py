@@ -20,6 +20,7 @@ from runtime.host.project.project import generate
 from runtime.host.runners.table import find_runner
 from runtime.host.wire.rpc import CALL_FUNC, RpcClient, encode_message, encode_sequence
 from runtime.host.wire.session import Session
+from tests.conftest import Baker
 from tests.support.emulated import (
     DIGITS,
     TIMEOUTS,
@@ -51,8 +52,8 @@ MODELS = [
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory):
-    return Family("cortex_m", tmp_path_factory.mktemp("cortex_m"))
+def family(bake_shared: Baker, tmp_path_factory: pytest.TempPathFactory) -> Family:
+    return Family("cortex_m", bake_shared, tmp_path_factory.mktemp("cortex_m"))
 
 
 @pytest.fixture

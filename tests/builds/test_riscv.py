@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.host.errors import BuildError
+from tests.conftest import Baker
 from tests.support.emulated import (
     DIGITS,
     Family,
@@ -33,8 +34,8 @@ STACK_BYTES = {"qemu_virt_rv32": 16384, "qemu_virt_rv64": 16384, "hifive1": 2048
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory):
-    return Family("riscv", tmp_path_factory.mktemp("riscv"))
+def family(bake_shared: Baker, tmp_path_factory: pytest.TempPathFactory) -> Family:
+    return Family("riscv", bake_shared, tmp_path_factory.mktemp("riscv"))
 
 
 @pytest.mark.parametrize("build_system", ["make", "cmake"])

@@ -42,10 +42,9 @@ def real_crt():
 
 
 @pytest.fixture(scope="module")
-def real_platforms(tmp_path_factory):
-    baker = Baker(tmp_path_factory.mktemp("crt"))
+def real_platforms(bake_shared: Baker):
     return {
-        (family, name): load_platform(baker(board_family=family, build_system=name).path)
+        (family, name): load_platform(bake_shared(board_family=family, build_system=name).path)
         for family in FAMILIES
         for name in ("make", "cmake")
     }

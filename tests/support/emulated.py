@@ -62,12 +62,11 @@ class User(IntEnum):
 class Family:
     """A board family: a platform for each build system, and what is built with them."""
 
-    def __init__(self, name: str, scratch: Path) -> None:
-        baker = Baker(scratch)
+    def __init__(self, name: str, bake: Baker, scratch: Path) -> None:
         self._scratch = scratch
         self._with_user_code: Dict[str, Project] = {}
         self.platforms = {
-            build_system: load_platform(baker(board_family=name, build_system=build_system).path)
+            build_system: load_platform(bake(board_family=name, build_system=build_system).path)
             for build_system in ("make", "cmake")
         }
 
