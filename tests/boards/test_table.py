@@ -2,10 +2,12 @@
 """boards.json is data that is checked on load; whatever is wrong is named."""
 
 import json
+from pathlib import Path
+from typing import Dict
 
 import pytest
 
-from runtime.host.boards.table import choose_board, load_boards
+from runtime.host.boards.table import Board, choose_board, load_boards
 from runtime.host.errors import BoardError
 
 HOST = {
@@ -30,17 +32,17 @@ CHIP = {
 }
 
 
-def write(tmp_path, document):
+def write(tmp_path: Path, document: object) -> Path:
     path = tmp_path / "boards.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
     return path
 
 
-def boards_of(tmp_path, **entries):
+def boards_of(tmp_path: Path, **entries: object) -> Dict[str, Board]:
     return load_boards(write(tmp_path, {"schema": 1, "boards": entries}))
 
 
-def test_an_entry_becomes_a_board_with_its_memory(tmp_path):
+def test_an_entry_becomes_a_board_with_its_memory(tmp_path: Path) -> None:
     small = {**HOST, "default": False, "memory": {"flash": {"bytes": 262144}, "ram": {"bytes": 16384}}}
     boards = boards_of(tmp_path, host=HOST, small=small)
     assert list(boards) == ["host", "small"]
@@ -48,13 +50,13 @@ def test_an_entry_becomes_a_board_with_its_memory(tmp_path):
     assert (boards["small"].flash_bytes, boards["small"].ram_bytes) == (262144, 16384)
 
 
-def test_the_default_board_is_chosen_when_none_is_named(tmp_path):
+def test_the_default_board_is_chosen_when_none_is_named(tmp_path: Path) -> None:
     boards = boards_of(tmp_path, other={**HOST, "default": False}, host=HOST)
     assert choose_board(boards, None).name == "host"
     assert choose_board(boards, "other").name == "other"
 
 
-def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path):
+def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path: Path) -> None:
     with pytest.raises(BoardError) as caught:
         choose_board(boards_of(tmp_path, host=HOST), "hots")
     assert 'Did you mean "host"?' in str(caught.value)
@@ -110,12 +112,12 @@ def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path):
         ({"schema": 1, "boards": {"a": HOST, "b": HOST}}, "got 2 (a, b)"),
     ],
 )
-def test_a_wrong_file_is_refused_with_what_is_wrong(tmp_path, document, words):
+def test_a_wrong_file_is_refused_with_what_is_wrong(tmp_path: Path, document: object, words: str) -> None:
     with pytest.raises(BoardError) as caught:
         load_boards(write(tmp_path, document))
     assert words in str(caught.value)
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(BoardError, match="cannot be read"):
         load_boards(tmp_path / "boards.json")

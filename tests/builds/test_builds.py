@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Dict, Tuple
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from runtime.host.firmware import build as build_module
 from runtime.host.firmware.build import build
 from runtime.host.project import config_files
 from runtime.host.project.platform import BUILD_FILES, load_platform
-from runtime.host.project.project import find_or_generate, generate, load_project
+from runtime.host.project.project import Project, find_or_generate, generate, load_project
 from runtime.host.system.cache import Cache
+from tests.conftest import Baker, Platform
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data"
@@ -48,12 +50,12 @@ IN_THE_FAST_RING = ("aot_c", "graph_llvm", "mlp_f32_aot")
 
 
 @pytest.fixture
-def project(default_platform, tmp_path):
+def project(default_platform: Platform, tmp_path: Path) -> Project:
     """The digits model, generated and not built."""
     return generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {})
 
 
-def answers_as_expected(project, archive):
+def answers_as_expected(project: Project, archive: Path) -> None:
     """Run the archive's recorded inputs on the project's device: exact for integers, 1e-5 for floats."""
     with np.load(archive.with_suffix("").with_suffix(".npz")) as data:
         inputs = {name[len("input_") :]: data[name] for name in data.files if name.startswith("input_")}
@@ -75,7 +77,9 @@ def answers_as_expected(project, archive):
     "name",
     [name if name in IN_THE_FAST_RING else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
 )
-def test_a_model_answers_as_tvm_did_on_the_host(default_platforms, build_system, name, tmp_path):
+def test_a_model_answers_as_tvm_did_on_the_host(
+    default_platforms: Dict[str, Platform], build_system: str, name: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     project = generate(platform, MODELS[name], tmp_path / "project", {})
     build(project)
@@ -83,7 +87,9 @@ def test_a_model_answers_as_tvm_did_on_the_host(default_platforms, build_system,
 
 
 @pytest.mark.slow
-def test_both_build_systems_build_the_same_firmware(default_platforms, tmp_path):
+def test_both_build_systems_build_the_same_firmware(
+    default_platforms: Dict[str, Platform], tmp_path: Path
+) -> None:
     symbols = {}
     for build_system, platform in default_platforms.items():
         project = generate(load_platform(platform.path), DIGITS, tmp_path / build_system, {})
@@ -99,7 +105,9 @@ def test_both_build_systems_build_the_same_firmware(default_platforms, tmp_path)
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_what_was_built_before_comes_from_the_cache(default_platforms, build_system, tmp_path):
+def test_what_was_built_before_comes_from_the_cache(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     cache = Cache(tmp_path / "cache")
     first = build(generate(platform, DIGITS, tmp_path / "first", {}), cache=cache)
@@ -120,7 +128,9 @@ def test_what_was_built_before_comes_from_the_cache(default_platforms, build_sys
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_concurrent_builds_share_an_empty_cache(default_platforms, build_system, tmp_path):
+def test_concurrent_builds_share_an_empty_cache(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     cache = Cache(tmp_path / "cache")
     projects = [generate(platform, DIGITS, tmp_path / f"project{n}", {}) for n in range(3)]
@@ -133,8 +143,8 @@ def test_concurrent_builds_share_an_empty_cache(default_platforms, build_system,
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
 def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
-    default_platforms, build_system, tmp_path
-):
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "here", {})
     build(project)
     moved = tmp_path / "with space" / "there"
@@ -157,7 +167,9 @@ def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_what_a_broken_off_build_left_is_built_over(default_platforms, build_system, tmp_path):
+def test_what_a_broken_off_build_left_is_built_over(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
     build(project, cache=Cache(tmp_path / "cache"))
     for path in (project.directory / "build").rglob("*.[oa]"):
@@ -169,7 +181,7 @@ def test_what_a_broken_off_build_left_is_built_over(default_platforms, build_sys
 
 
 @pytest.mark.slow
-def test_an_edit_is_built_even_when_its_file_looks_older(project, tmp_path):
+def test_an_edit_is_built_even_when_its_file_looks_older(project: Project, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     build(project, cache=cache)
     source = project.directory / "src/model_config.c"
@@ -180,7 +192,7 @@ def test_an_edit_is_built_even_when_its_file_looks_older(project, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_builds_of_one_project_wait_for_each_other(project, tmp_path):
+def test_two_builds_of_one_project_wait_for_each_other(project: Project, tmp_path: Path) -> None:
     caches = [Cache(tmp_path / f"cache{n}") for n in range(3)]
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda cache: build(project, cache=cache), caches))
@@ -191,7 +203,9 @@ def test_two_builds_of_one_project_wait_for_each_other(project, tmp_path):
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.parametrize("odd", ["cache", "project"])
 @pytest.mark.slow
-def test_odd_letters_in_paths(default_platforms, build_system, odd, tmp_path):
+def test_odd_letters_in_paths(
+    default_platforms: Dict[str, Platform], build_system: str, odd: str, tmp_path: Path
+) -> None:
     places = {"cache": tmp_path / "cache", "project": tmp_path / "project"}
     places[odd] = tmp_path / "Jane's $HOME (\u00e9) & co"
     platform = load_platform(default_platforms[build_system].path)
@@ -201,7 +215,9 @@ def test_odd_letters_in_paths(default_platforms, build_system, odd, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_path_that_cmake_cannot_have_is_told_at_once(default_platforms, tmp_path):
+def test_a_path_that_cmake_cannot_have_is_told_at_once(
+    default_platforms: Dict[str, Platform], tmp_path: Path
+) -> None:
     project = generate(load_platform(default_platforms["cmake"].path), DIGITS, tmp_path / "a#b;c", {})
     with pytest.raises(BuildError, match="it fails on # ; in a path"):
         build(project, cache=Cache(tmp_path / "cache"))
@@ -211,14 +227,18 @@ def test_a_path_that_cmake_cannot_have_is_told_at_once(default_platforms, tmp_pa
     ("command", "words"),
     [("gcc 'x", "is not a command"), ("no-such-compiler -m32", "no-such-compiler is not installed")],
 )
-def test_a_compiler_that_is_no_command_is_told(project, monkeypatch, command, words):
+def test_a_compiler_that_is_no_command_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch, command: str, words: str
+) -> None:
     monkeypatch.setenv("CC", command)
     with pytest.raises(PlatformError, match=words):
         build(project)
 
 
 @pytest.mark.slow
-def test_the_environment_does_not_move_the_build(project, monkeypatch, tmp_path):
+def test_the_environment_does_not_move_the_build(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("BUILD", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("RUNTIME_LIB", "/no/such/library.a")
     build(project, cache=Cache(tmp_path / "cache"))
@@ -228,8 +248,8 @@ def test_the_environment_does_not_move_the_build(project, monkeypatch, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 def test_flags_of_the_user_win_and_no_other_firmware_is_taken(
-    default_platforms, build_system, monkeypatch, tmp_path
-):
+    default_platforms: Dict[str, Platform], build_system: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     cache = Cache(tmp_path / "cache")
     sizes = {}
     for variable, value in (("CFLAGS", ""), ("CFLAGS", "-O0"), ("CMAKE_BUILD_TYPE", "Debug")):
@@ -244,7 +264,9 @@ def test_flags_of_the_user_win_and_no_other_firmware_is_taken(
 
 
 @pytest.mark.slow
-def test_a_runtime_is_compiled_once_for_both_types_of_project(default_platform, tmp_path):
+def test_a_runtime_is_compiled_once_for_both_types_of_project(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     cache = Cache(tmp_path / "cache")
     platform = load_platform(default_platform.path)
     for project_type in ("host_driven", "standalone"):
@@ -258,7 +280,9 @@ def test_a_runtime_is_compiled_once_for_both_types_of_project(default_platform, 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_a_hand_edited_configuration_is_built(default_platforms, build_system, tmp_path):
+def test_a_hand_edited_configuration_is_built(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     cache = Cache(tmp_path / "cache")
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
     build(project, cache=cache)
@@ -270,27 +294,31 @@ def test_a_hand_edited_configuration_is_built(default_platforms, build_system, t
     assert project.firmware.read_bytes() != before
 
 
-def test_a_compiler_in_colours_does_not_hide_the_first_error(project, monkeypatch):
+def test_a_compiler_in_colours_does_not_hide_the_first_error(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CFLAGS", "-fdiagnostics-color=always -no-such-flag")
     with pytest.raises(BuildError, match="no-such-flag"):
         build(project)
 
 
 @pytest.mark.parametrize("size", [-5, 0, 255, 2**31])
-def test_a_workspace_that_no_device_has_is_refused(default_platform, tmp_path, size):
+def test_a_workspace_that_no_device_has_is_refused(
+    default_platform: Platform, tmp_path: Path, size: int
+) -> None:
     with pytest.raises(PlatformError, match=f"want 256 to 1073741824, got {size}"):
         generate(
             load_platform(default_platform.path), DIGITS, tmp_path / "project", {"workspace_size_bytes": size}
         )
 
 
-def test_a_project_inside_what_projects_copy_is_refused(bake):
+def test_a_project_inside_what_projects_copy_is_refused(bake: Baker) -> None:
     platform = load_platform(bake().path)
     with pytest.raises(PlatformError, match="every project gets a copy of"):
         generate(platform, DIGITS, platform.directory / "runtime" / "mine", {})
 
 
-def test_a_port_that_is_not_there_is_told_before_the_link(bake, tmp_path):
+def test_a_port_that_is_not_there_is_told_before_the_link(bake: Baker, tmp_path: Path) -> None:
     platform = bake()
     boards = platform.path / "boards.json"
     boards.write_text(boards.read_text().replace('"port": "host"', '"port": "../apps"'))
@@ -299,7 +327,9 @@ def test_a_port_that_is_not_there_is_told_before_the_link(bake, tmp_path):
 
 
 @pytest.mark.parametrize(("memory", "kind"), [((1 << 20, 4000), "ram"), ((20000, 1 << 20), "flash")])
-def test_a_firmware_that_the_board_cannot_hold_is_refused_with_both_numbers(bake, tmp_path, memory, kind):
+def test_a_firmware_that_the_board_cannot_hold_is_refused_with_both_numbers(
+    bake: Baker, tmp_path: Path, memory: Tuple[int, int], kind: str
+) -> None:
     platform = bake()
     boards = platform.path / "boards.json"
     sizes = f'{{"flash": {{"bytes": {memory[0]}}}, "ram": {{"bytes": {memory[1]}}}}}'
@@ -311,7 +341,7 @@ def test_a_firmware_that_the_board_cannot_hold_is_refused_with_both_numbers(bake
     assert re.search(r"model [\d,]+, runtime [\d,]+", caught.value.next_step)
 
 
-def test_a_mistake_in_the_owners_own_file_does_not_blame_the_model(project):
+def test_a_mistake_in_the_owners_own_file_does_not_blame_the_model(project: Project) -> None:
     source = project.directory / "src/model_config.c"
     source.write_text(source.read_text() + "int x = y;\n")
     with pytest.raises(BuildError, match=r"src/model_config\.c:\d+") as caught:
@@ -320,7 +350,7 @@ def test_a_mistake_in_the_owners_own_file_does_not_blame_the_model(project):
 
 
 @pytest.mark.parametrize("text", ["A B", "3X", "-UX", "A-B=1"])
-def test_a_definition_that_is_none_is_refused(default_platform, text, tmp_path):
+def test_a_definition_that_is_none_is_refused(default_platform: Platform, text: str, tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="want NAME or NAME=VALUE"):
         generate(
             load_platform(default_platform.path),
@@ -330,13 +360,15 @@ def test_a_definition_that_is_none_is_refused(default_platform, text, tmp_path):
         )
 
 
-def test_a_model_archive_in_a_platform_leaves_it_a_platform(bake):
+def test_a_model_archive_in_a_platform_leaves_it_a_platform(bake: Baker) -> None:
     platform = bake()
     shutil.copy(DIGITS, platform.path / "model.tar")
     assert not load_platform(platform.path).is_project
 
 
-def test_projects_generated_at_once_at_one_place_are_one_project(default_platform, tmp_path):
+def test_projects_generated_at_once_at_one_place_are_one_project(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     platform = load_platform(default_platform.path)
     place = tmp_path / "project"
     with ThreadPoolExecutor(4) as pool:
@@ -345,7 +377,7 @@ def test_projects_generated_at_once_at_one_place_are_one_project(default_platfor
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
 
 
-def test_a_project_has_the_mode_that_the_user_asks_for(default_platform, tmp_path):
+def test_a_project_has_the_mode_that_the_user_asks_for(default_platform: Platform, tmp_path: Path) -> None:
     mask = os.umask(0o077)
     try:
         project = generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {})
@@ -355,19 +387,21 @@ def test_a_project_has_the_mode_that_the_user_asks_for(default_platform, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_compiler_with_arguments(project, monkeypatch):
+def test_a_compiler_with_arguments(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "cc -DTOLD_TO_THE_COMPILER")
     build(project)
 
 
 @pytest.mark.slow
-def test_a_make_that_started_us_does_not_meddle(project, monkeypatch, tmp_path):
+def test_a_make_that_started_us_does_not_meddle(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("MAKEFLAGS", "n")
     build(project, cache=Cache(tmp_path / "cache"))
     assert project.firmware.is_file()
 
 
-def test_the_first_compiler_error_reaches_the_user_and_the_log_has_the_command(project):
+def test_the_first_compiler_error_reaches_the_user_and_the_log_has_the_command(project: Project) -> None:
     source = next((project.directory / "model/codegen/host/src").glob("*lib0.c"))
     source.write_text("int first = nonsense;\nint second = more_nonsense;\n" + source.read_text())
     with pytest.raises(BuildError) as caught:
@@ -378,7 +412,7 @@ def test_the_first_compiler_error_reaches_the_user_and_the_log_has_the_command(p
     assert "-c model/codegen/host/src" in caught.value.log
 
 
-def test_a_model_without_its_kernels_fails_at_the_link_with_the_missing_name(project):
+def test_a_model_without_its_kernels_fails_at_the_link_with_the_missing_name(project: Project) -> None:
     for source in (project.directory / "model/codegen/host/src").glob("*lib[1-9].c"):
         source.write_text("")
     with pytest.raises(BuildError) as caught:
@@ -387,13 +421,17 @@ def test_a_model_without_its_kernels_fails_at_the_link_with_the_missing_name(pro
     assert "tvmgen_default" in caught.value.what
 
 
-def test_a_compiler_that_is_not_there_is_named_with_what_installs_it(project, monkeypatch):
+def test_a_compiler_that_is_not_there_is_named_with_what_installs_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(PlatformError, match="no-such-compiler is not installed"):
         build(project)
 
 
-def test_a_build_that_hangs_is_ended(project, monkeypatch, tmp_path):
+def test_a_build_that_hangs_is_ended(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     compiler = tmp_path / "cc"
     compiler.write_text('#!/bin/sh\ncase "$1" in --version) echo stuck 1.0;; *) sleep 100;; esac\n')
     compiler.chmod(0o755)
@@ -405,7 +443,9 @@ def test_a_build_that_hangs_is_ended(project, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_a_definition_reaches_c_as_it_was_written(default_platforms, build_system, tmp_path):
+def test_a_definition_reaches_c_as_it_was_written(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     values = ["plain", "with space", "quote's", 'double"quote', "dollar$HOME", "hash#tag", "back\\slash"]
     values += ["$(touch x)", "`touch x`", "[[x]==]y"]
     if build_system == "make":
@@ -426,7 +466,7 @@ def test_a_definition_reaches_c_as_it_was_written(default_platforms, build_syste
     assert not list(tmp_path.rglob("x"))
 
 
-def tar_of(tmp_path, files):
+def tar_of(tmp_path: Path, files: Dict[str, bytes]) -> str:
     path = tmp_path / "extra.tar"
     with tarfile.open(path, "w") as tar:
         for name, data in files.items():
@@ -445,14 +485,14 @@ def tar_of(tmp_path, files):
     ],
 )
 def test_a_definition_that_cannot_be_handed_on_is_refused(
-    default_platforms, build_system, text, words, tmp_path
-):
+    default_platforms: Dict[str, Platform], build_system: str, text: str, words: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     with pytest.raises(PlatformError, match=words):
         generate(platform, DIGITS, tmp_path / "project", {"compile_definitions": [text]})
 
 
-def test_extra_files_are_compiled_and_their_headers_found(default_platform, tmp_path):
+def test_extra_files_are_compiled_and_their_headers_found(default_platform: Platform, tmp_path: Path) -> None:
     tar = tar_of(
         tmp_path, {"answer.h": b"#define ANSWER 42\n", "a.c": b'#include "answer.h"\nint answer = ANSWER;\n'}
     )
@@ -462,7 +502,7 @@ def test_extra_files_are_compiled_and_their_headers_found(default_platform, tmp_
     build(project)
 
 
-def test_hostile_extra_files_leave_no_project_behind(default_platform, tmp_path):
+def test_hostile_extra_files_leave_no_project_behind(default_platform: Platform, tmp_path: Path) -> None:
     tar = tar_of(tmp_path, {"../outside.c": b"int x;\n"})
     with pytest.raises(ArchiveError, match="outside"):
         generate(load_platform(default_platform.path), DIGITS, tmp_path / "p" / "q", {"extra_files_tar": tar})
@@ -471,7 +511,9 @@ def test_hostile_extra_files_leave_no_project_behind(default_platform, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_warning_in_the_platform_stops_a_build_that_asks_for_it(default_platform, tmp_path):
+def test_a_warning_in_the_platform_stops_a_build_that_asks_for_it(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     platform = load_platform(default_platform.path)
     for name, as_error in (("lenient", False), ("strict", True)):
         project = generate(platform, DIGITS, tmp_path / name, {"warning_as_error": as_error})
@@ -484,7 +526,9 @@ def test_a_warning_in_the_platform_stops_a_build_that_asks_for_it(default_platfo
             build(project)
 
 
-def test_a_workspace_that_is_too_small_is_an_answer_of_the_device(default_platform, tmp_path):
+def test_a_workspace_that_is_too_small_is_an_answer_of_the_device(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     project = generate(
         load_platform(default_platform.path), DIGITS, tmp_path / "project", {"workspace_size_bytes": 256}
     )
@@ -495,7 +539,7 @@ def test_a_workspace_that_is_too_small_is_an_answer_of_the_device(default_platfo
     assert re.search(r"out of workspace memory, bytes: want \d+, got \d+", str(caught.value))
 
 
-def test_an_existing_directory_is_never_written_over(default_platform, tmp_path):
+def test_an_existing_directory_is_never_written_over(default_platform: Platform, tmp_path: Path) -> None:
     place = tmp_path / "mine"
     place.mkdir()
     (place / "precious.txt").write_text("x")
@@ -504,7 +548,9 @@ def test_an_existing_directory_is_never_written_over(default_platform, tmp_path)
     assert [path.name for path in place.iterdir()] == ["precious.txt"]
 
 
-def test_an_unknown_board_is_refused_before_anything_is_written(default_platform, tmp_path):
+def test_an_unknown_board_is_refused_before_anything_is_written(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     with pytest.raises(BoardError, match="no board 'nrf'"):
         generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {"board": "nrf"})
     assert not (tmp_path / "project").exists()

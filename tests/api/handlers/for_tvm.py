@@ -38,7 +38,7 @@ class NoSuchBoard(server.ServerError):
 
 
 class Handler(server.ProjectAPIHandler):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._proc = None
 
@@ -57,17 +57,17 @@ class Handler(server.ProjectAPIHandler):
         standalone_crt_dir: pathlib.Path,
         project_dir: pathlib.Path,
         options: dict,
-    ):
+    ) -> None:
         project_dir.mkdir()
         (project_dir / "origin").write_text(f"{model_library_format_path.name} {standalone_crt_dir.name}")
 
-    def build(self, options: dict):
+    def build(self, options: dict) -> None:
         try:
             subprocess.run(["false"], check=True)
         except subprocess.CalledProcessError as exc:
             raise server.ServerError.from_exception(exc, message="the build failed") from None
 
-    def flash(self, options):
+    def flash(self, options: typing.Dict[str, typing.Any]) -> None:
         if options["speed"] == "0":
             raise server.JSONRPCError(server.ErrorCode.INVALID_PARAMS, "speed: want more than 0", None)
         raise NoSuchBoard(data={"boards": []})
@@ -83,7 +83,7 @@ class Handler(server.ProjectAPIHandler):
             session_established_timeout_sec=0,
         )
 
-    def close_transport(self):
+    def close_transport(self) -> None:
         if self._proc is None:
             return
         proc, self._proc = self._proc, None
@@ -95,7 +95,7 @@ class Handler(server.ProjectAPIHandler):
             raise server.TransportClosedError()
         return server.read_with_timeout(self._proc.stdout.fileno(), n, timeout_sec)
 
-    def write_transport(self, data: bytes, timeout_sec: float):
+    def write_transport(self, data: bytes, timeout_sec: float) -> None:
         if self._proc is None:
             raise server.TransportClosedError()
         to_write = bytearray(data)
