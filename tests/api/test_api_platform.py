@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
-from runtime.host.transports.passed_descriptors import LentTransport, borrow
+from runtime.host.transports.passed_descriptors import Lent, LentTransport, borrow
 from runtime.host.wire.rpc import RpcClient
 from runtime.host.wire.session import Session
 from runtime.server import child_processes
@@ -213,7 +213,7 @@ class TestLending:
     """The device's descriptors, for a client on this machine that reads and writes by itself."""
 
     @staticmethod
-    def borrow(server: ApiServer) -> Tuple[int, int]:
+    def borrow(server: ApiServer) -> Lent:
         return borrow(lambda name: server.ask("lend_transport", socket=name))
 
     def test_a_session_over_what_was_lent(self, project: Path) -> None:

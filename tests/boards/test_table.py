@@ -3,11 +3,12 @@
 
 import json
 from pathlib import Path
-from typing import Dict
+from typing import Any, Dict
 
 import pytest
 
-from runtime.host.boards.table import Board, choose_board, load_boards
+from runtime.host.boards.board import Board
+from runtime.host.boards.table import choose_board, load_boards
 from runtime.host.errors import BoardError
 
 HOST = {
@@ -20,7 +21,7 @@ HOST = {
     "default": True,
 }
 MAP = {"flash": {"address": "0x0", "bytes": 65536}, "ram": {"address": "0x20000000", "bytes": 8192}}
-CHIP = {
+CHIP: Dict[str, Any] = {
     **HOST,
     "port": "cortex_m",
     "transport": "serial",

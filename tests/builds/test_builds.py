@@ -137,6 +137,7 @@ def test_concurrent_builds_share_an_empty_cache(
     with ThreadPoolExecutor(3) as pool:
         reports = list(pool.map(lambda project: build(project, cache=cache), projects))
     assert len({report.firmware.read_bytes() for report in reports}) == 1
+    assert cache.directory is not None
     assert len(list(cache.directory.iterdir())) == 5, "three libraries, a firmware and its map"
 
 
@@ -273,6 +274,7 @@ def test_a_runtime_is_compiled_once_for_both_types_of_project(
         build(
             generate(platform, DIGITS, tmp_path / project_type, {"project_type": project_type}), cache=cache
         )
+    assert cache.directory is not None
     kinds = [path.name.split("-")[0] for path in cache.directory.iterdir()]
     assert kinds.count("libmicrotvm_runtime") == 1
     assert kinds.count("libmicrotvm_platform") == 2

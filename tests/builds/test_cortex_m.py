@@ -48,7 +48,7 @@ REAL = [board.name for board in BOARDS.values() if set(board.runners) != {"qemu"
 EVERY_DIGIT = ("mps2_an385", "mps2_an386", "microbit")
 MODELS = [
     *((board, "mlp_f32_aot") for board in EMULATED),
-    *((board, "kws_i8_graph") for board in EMULATED if BOARDS[board].ram_bytes >= 128 * 1024),
+    *((board, "kws_i8_graph") for board in EMULATED if (BOARDS[board].ram_bytes or 0) >= 128 * 1024),
 ]
 
 
@@ -75,6 +75,7 @@ def built(family: Family) -> Built:
 def test_the_digits_are_answered_exactly(built: Built, board: str) -> None:
     project = built(board, DIGITS / "digits_aot.tar")
     usage = classifies_digits(project, None if board in EVERY_DIGIT else 8)
+    assert usage.stack is not None
     assert usage.stack.of == BOARDS[board].stack_bytes
     assert 256 < usage.stack.most < 1400
     assert 0 < usage.workspace.most < usage.workspace.of
@@ -124,6 +125,8 @@ def test_objects_that_a_board_cannot_run_are_refused(
 def test_a_real_board_is_built_for_its_own_memory(built: Built, board: str) -> None:
     names = symbols(built(board, DIGITS / "digits_aot.tar"), "arm-none-eabi-nm")
     entry = BOARDS[board]
+    assert entry.flash is not None and entry.flash.address is not None
+    assert entry.ram is not None and entry.ram.address is not None
     assert entry.flash.address <= names["mtvm_reset"] < entry.flash.address + entry.flash.bytes
     assert names["mtvm_stack_bottom"] == entry.ram.address
     assert names["mtvm_heap_end"] == entry.ram.address + entry.ram.bytes
@@ -249,6 +252,7 @@ def test_the_clock_neither_goes_back_nor_loses_a_period(family: Family, board: s
         user = executor.rpc.get_function("user")
         started = time.monotonic()
         took = user(User.COMPUTES, 1_500_000)
+        assert isinstance(took, int)
         assert 1_500_000 <= took <= (time.monotonic() - started) * 1e6
         assert time.monotonic() - started < 1.5 + 0.6, "a period of SysTick is 0.67 s"
 

@@ -200,6 +200,7 @@ def test_a_session_after_another_gets_a_server_of_its_own(
     """No byte is lost or added but the mark at which the new server's packet starts: both have that."""
     wire = first + second
     with subprocess.Popen([answering], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as device:
+        assert device.stdin is not None and device.stdout is not None
         for at in range(0, len(wire), piece):
             device.stdin.write(wire[at : at + piece])
         device.stdin.close()

@@ -168,8 +168,8 @@ def test_a_build_command_gets_sources_and_folders(
 def test_a_build_command_may_have_a_cmsis_of_its_own(bake: Baker, tmp_path: Path) -> None:
     custom = load_platform(bake(board_family="custom").path)
     sdk = stand_in(tmp_path / "sdk")
-    command = ("cc", "-w", "{flags}", f"-I{sdk}/Include", "{sources}", f"{sdk}/Source/Deep/arm_fake.c")
-    command = (*command, "-lm", "-o", "{firmware}")
+    sources = (f"-I{sdk}/Include", "{sources}", f"{sdk}/Source/Deep/arm_fake.c")
+    command = ("cc", "-w", "{flags}", *sources, "-lm", "-o", "{firmware}")
     platform = Platform(custom.directory, custom.name, custom.build_system, build_command=command)
     project = generate(platform, MODEL, tmp_path / "project", {})
     build(project)
@@ -394,11 +394,8 @@ def test_code_of_every_target_of_an_archive_is_built(
     default_platforms: Dict[str, Baked], build_system: str, tmp_path: Path
 ) -> None:
     with tarfile.open(DIGITS) as tar:
-        files = {
-            info.name[2:]: tar.extractfile(info).read()  # type: ignore[union-attr]
-            for info in tar.getmembers()
-            if info.isfile()
-        }
+        opened = {info.name[2:]: tar.extractfile(info) for info in tar.getmembers()}
+        files = {name: file.read() for name, file in opened.items() if file is not None}
     moved = {
         name.replace("codegen/host/src/default_lib1.c", "codegen/other/src/deep/default_lib0.c"): data
         for name, data in files.items()
@@ -447,11 +444,8 @@ class TestAName:
     def test_of_a_model_archives_code_is_refused(self, name: str, platform: Platform, tmp_path: Path) -> None:
         path = tmp_path / "odd.tar"
         with tarfile.open(DIGITS) as tar:
-            files = {
-                info.name: tar.extractfile(info).read()  # type: ignore[union-attr]
-                for info in tar.getmembers()
-                if info.isfile()
-            }
+            opened = {info.name: tar.extractfile(info) for info in tar.getmembers()}
+            files = {name: file.read() for name, file in opened.items() if file is not None}
         path.write_bytes(archive_bytes(files, member(f"./codegen/host/src/{name}", "int x;\n")))
         with pytest.raises(ArchiveError, match="letters, digits"):
             generate(platform, path, tmp_path / "project", {})

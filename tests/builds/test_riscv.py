@@ -45,6 +45,7 @@ def test_the_digits_are_answered_exactly(family: Family, board: str, build_syste
     usage = classifies_digits(
         family.build(board, DIGITS / "digits_aot.tar", build_system), None if every else 20
     )
+    assert usage.stack is not None
     assert usage.stack.of == STACK_BYTES[board]
     assert 256 < usage.stack.most < usage.stack.of
 
@@ -65,6 +66,7 @@ def test_a_real_board_is_built_for_its_own_memory(family: Family, board: str, bu
     project = family.build(board, DIGITS / "digits_aot.tar", build_system)
     addresses = symbols(project, "riscv64-unknown-elf-nm")
     entry = project.board()
+    assert entry.flash is not None and entry.ram is not None and entry.ram.address is not None
     assert addresses["mtvm_reset"] == entry.flash.address
     assert addresses["mtvm_stack_bottom"] == entry.ram.address
     assert addresses["__heap_end"] == entry.ram.address + entry.ram.bytes

@@ -100,7 +100,8 @@ class TestOnTvmsOwnRuntime:
             with running_model(project) as executor:
                 answers_as_recorded(executor, archive)
                 assert min(executor.time_evaluator(2, 2)) > 0
-                assert read_usage(executor.rpc).workspace.most > 0
+                usage = read_usage(executor.rpc)
+                assert usage is not None and usage.workspace.most > 0
             shutil.rmtree(project.directory)
 
     @pytest.mark.parametrize("family", ["host", "cortex_m"])
@@ -130,7 +131,9 @@ class TestOnTvmsOwnRuntime:
                 session.open()
                 rpc = RpcClient(session)
                 answers_as_recorded(create_executor(rpc, model), archive)
-                peaks.append(read_usage(rpc).workspace.most)
+                usage = read_usage(rpc)
+                assert usage is not None
+                peaks.append(usage.workspace.most)
                 if index % 4 == 1:
                     rpc.shutdown()
                 session.close()

@@ -19,6 +19,11 @@ def library(tmp_path: Path, name: str = "lib.a", content: bytes = b"!<arch>\n") 
     return path
 
 
+def directory_of(cache: Cache) -> Path:
+    assert cache.directory is not None
+    return cache.directory
+
+
 def content_of(cache: Cache, name: str, tmp_path: Path) -> Optional[bytes]:
     """The content of an entry, or None."""
     target = tmp_path / f"taken-{threading.get_ident()}"
@@ -37,21 +42,21 @@ def test_what_was_published_is_found_and_nothing_else(tmp_path: Path) -> None:
 def test_a_damaged_entry_is_an_entry_that_is_not_there(tmp_path: Path, damage: Union[bytes, str]) -> None:
     cache = Cache(tmp_path / "cache")
     cache.publish("k1", library(tmp_path))
-    path = cache.directory / "k1"
+    path = directory_of(cache) / "k1"
     whole = path.read_bytes()
     if damage == "directory":
         path.unlink()
         path.mkdir()
     else:
         changed = {"half": whole[: len(whole) // 2], "flipped": whole[:-1] + b"?"}
-        path.write_bytes(changed.get(damage, damage))
+        path.write_bytes(damage if isinstance(damage, bytes) else changed[damage])
     assert content_of(cache, "k1", tmp_path) is None
 
 
 def test_a_damaged_entry_is_replaced(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     cache.publish("k1", library(tmp_path))
-    (cache.directory / "k1").write_bytes(b"junk")
+    (directory_of(cache) / "k1").write_bytes(b"junk")
     assert content_of(cache, "k1", tmp_path) is None
     cache.publish("k1", library(tmp_path))
     assert content_of(cache, "k1", tmp_path) == b"!<arch>\n"
@@ -75,7 +80,7 @@ def test_a_reader_sees_a_whole_library_or_none_while_others_publish(tmp_path: Pa
     for writer in writers:
         writer.join()
     assert {entry for entry in found if entry is not None} <= {content}
-    assert [path.name for path in cache.directory.iterdir()] == ["same"]
+    assert [path.name for path in directory_of(cache).iterdir()] == ["same"]
 
 
 def test_a_directory_that_cannot_be_used_is_a_cache_that_never_hits(tmp_path: Path) -> None:
@@ -94,7 +99,7 @@ def test_a_user_without_a_home_has_a_cache_that_never_hits(
     def no_home() -> NoReturn:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(cache_module.Path, "home", no_home)
+    monkeypatch.setattr(Path, "home", no_home)
     cache = Cache()
     cache.publish("k1", library(tmp_path))
     assert content_of(cache, "k1", tmp_path) is None
@@ -111,7 +116,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path, monkeypatch: pytest.Mo
     old, used, new = map(entry, "abc")
     for age, key in ((30, old), (20, used)):
         cache.publish(key, library(tmp_path))
-        path = cache.directory / key
+        path = directory_of(cache) / key
         os.utime(path, (path.stat().st_atime - age, path.stat().st_mtime - age))
     assert content_of(cache, used, tmp_path)
     cache.publish(new, library(tmp_path))
@@ -135,16 +140,16 @@ def test_files_of_others_in_the_directory_stay(tmp_path: Path, monkeypatch: pyte
 def test_an_entry_under_another_name_is_none(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     cache.publish("k1", library(tmp_path))
-    (cache.directory / "k1").rename(cache.directory / "k2")
+    (directory_of(cache) / "k1").rename(directory_of(cache) / "k2")
     assert content_of(cache, "k2", tmp_path) is None
 
 
 def test_an_entry_that_is_a_pipe_or_a_device_is_none(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     cache.publish("k1", library(tmp_path))
-    os.mkfifo(cache.directory / "pipe")
-    (cache.directory / "endless").symlink_to("/dev/zero")
-    with (cache.directory / "large").open("wb") as file:
+    os.mkfifo(directory_of(cache) / "pipe")
+    (directory_of(cache) / "endless").symlink_to("/dev/zero")
+    with (directory_of(cache) / "large").open("wb") as file:
         file.truncate(cache_module.MAX_ENTRY_BYTES * 3)
     for name in ("pipe", "endless", "large"):
         assert content_of(cache, name, tmp_path) is None
@@ -158,7 +163,7 @@ class TestSeveralUsers:
     ) -> None:
         cache = Cache(tmp_path / "cache")
         cache.publish("k1", library(tmp_path))
-        monkeypatch.setattr(os, "getuid", lambda: (cache.directory / "k1").stat().st_uid + 1)
+        monkeypatch.setattr(os, "getuid", lambda: (directory_of(cache) / "k1").stat().st_uid + 1)
         assert content_of(cache, "k1", tmp_path) is None
         assert "another user" in cache.note and "MICROTVM_CACHE_DIR" in cache.note
 
@@ -171,7 +176,7 @@ class TestSeveralUsers:
         cache = Cache(shared)
         cache.publish("k1", library(tmp_path))
         assert cache.directory == shared / f"user-{os.getuid()}"
-        assert cache.directory.stat().st_mode & 0o777 == 0o700
+        assert directory_of(cache).stat().st_mode & 0o777 == 0o700
         assert content_of(Cache(shared), "k1", tmp_path) == b"!<arch>\n"
         assert str(cache.directory) in cache.note
 
@@ -207,7 +212,7 @@ def test_what_a_killed_process_has_begun_is_removed_and_what_a_running_one_write
 ) -> None:
     cache = Cache(tmp_path / "cache")
     cache.publish("k1", library(tmp_path))
-    begun, written = (cache.directory / f"new-{name}" for name in ("begun", "written"))
+    begun, written = (directory_of(cache) / f"new-{name}" for name in ("begun", "written"))
     begun.touch()
     with written.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

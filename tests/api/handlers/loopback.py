@@ -43,6 +43,7 @@ class Handler(server.ProjectAPIHandler):
 
     def open_transport(self, options: Dict[str, Any]) -> server.TransportTimeouts:
         self._device = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self._device.stdin is not None and self._device.stdout is not None
         os.set_blocking(self._device.stdin.fileno(), False)
         os.set_blocking(self._device.stdout.fileno(), False)
         return server.TransportTimeouts(1.0, 2.0, 3.0)
@@ -50,6 +51,7 @@ class Handler(server.ProjectAPIHandler):
     def close_transport(self) -> None:
         if self._device is not None:
             device, self._device = self._device, None
+            assert device.stdin is not None and device.stdout is not None
             device.stdin.close()
             device.stdout.close()
             device.wait()
@@ -57,6 +59,7 @@ class Handler(server.ProjectAPIHandler):
     def read_transport(self, n: int, timeout_sec: Optional[float]) -> bytes:
         if self._device is None:
             raise server.TransportClosedError()
+        assert self._device.stdout is not None
         return server.read_with_timeout(self._device.stdout.fileno(), n, timeout_sec)
 
     def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
@@ -65,6 +68,7 @@ class Handler(server.ProjectAPIHandler):
         if data == b"die":
             self._device.kill()
             return
+        assert self._device.stdin is not None
         server.write_with_timeout(self._device.stdin.fileno(), data, timeout_sec)
 
 
