@@ -23,8 +23,9 @@ from benchmarks.platforms import ROOT, bake
 from runtime.host.boards.board import EMULATOR, Board
 from runtime.host.errors import TransportTimeout
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import Project, generate
+from runtime.host.project.project import Project
 from runtime.host.transports.base import Transport, remaining
 from runtime.host.wire.api_client import ApiTransport, ProjectApiClient
 from runtime.host.wire.framing import NOP_BYTE, Unframer, encode_frame

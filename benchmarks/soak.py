@@ -26,8 +26,8 @@ from runtime.host.execution import connection
 from runtime.host.execution.firmware_info import Usage, read_usage
 from runtime.host.execution.running_model import connected_executor
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate
 
 SECONDS = 120.0
 DAY_SEC = 86400.0

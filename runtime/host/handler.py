@@ -82,7 +82,7 @@ class PlatformHandler(server.ProjectAPIHandler):
         project_dir: Path,
         options: Dict[str, Any],
     ) -> None:
-        from runtime.host.project.project import generate
+        from runtime.host.project.generate import generate
 
         # TVM always hands its folder over, whether it is to be used or not; an empty path has no parts.
         if not options["standalone_crt_dir"] and standalone_crt_dir is not None and standalone_crt_dir.parts:
@@ -92,34 +92,27 @@ class PlatformHandler(server.ProjectAPIHandler):
     @_explains
     def build(self, options: Dict[str, Any]) -> None:
         from runtime.host.firmware.build import build
+        from runtime.host.system.logs import show_commands
 
-        build(self._project(), verbose=options["verbose"])
+        show_commands(options["verbose"])
+        build(self._project())
 
     @_explains
     def flash(self, options: Dict[str, Any]) -> None:
+        from runtime.host.boards.attachment import Attachment
         from runtime.host.firmware.flash import flash
+        from runtime.host.system.logs import show_commands
 
-        flash(
-            self._project(),
-            runner=options["runner"],
-            serial_number=options["serial_number"] or "",
-            port=options["port"] or "",
-            baud_rate=options["baud_rate"],
-            verbose=options["verbose"],
-        )
+        show_commands(options["verbose"])
+        flash(self._project(), Attachment.from_options(options))
 
     @_explains
     def open_transport(self, options: Dict[str, Any]) -> server.TransportTimeouts:
+        from runtime.host.boards.attachment import Attachment
         from runtime.host.execution import connection
 
         self.close_transport()
-        self._transport = connection.open_transport(
-            self._project(),
-            runner=options["runner"],
-            port=options["port"],
-            serial_number=options["serial_number"],
-            baud_rate=options["baud_rate"],
-        )
+        self._transport = connection.open_transport(self._project(), Attachment.from_options(options))
         return server.TransportTimeouts(
             session_start_retry_timeout_sec=connection.SESSION_START_RETRY_TIMEOUT_SEC,
             session_start_timeout_sec=connection.SESSION_START_TIMEOUT_SEC,

@@ -17,13 +17,15 @@ import numpy as np
 import pytest
 
 from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.archive.tar import read_packed
 from runtime.host.errors import ArchiveError, BoardError, BuildError, DeviceError, PlatformError
 from runtime.host.execution.running_model import running_model
-from runtime.host.firmware import build as build_module
+from runtime.host.firmware import stages
 from runtime.host.firmware.build import build
 from runtime.host.project import config_files
+from runtime.host.project.generate import find_or_generate, generate
 from runtime.host.project.platform import BUILD_FILES, load_platform
-from runtime.host.project.project import Project, find_or_generate, generate, load_project
+from runtime.host.project.project import Project, load_project
 from runtime.host.system.cache import Cache
 from tests.conftest import Baker, Platform
 
@@ -374,7 +376,7 @@ def test_projects_generated_at_once_at_one_place_are_one_project(
     platform = load_platform(default_platform.path)
     place = tmp_path / "project"
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: find_or_generate(platform, DIGITS, place, {}), range(4)))
+        list(pool.map(lambda _: find_or_generate(platform, read_packed(DIGITS), place, {}), range(4)))
     build(load_project(load_platform(place)))
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
 
@@ -438,7 +440,7 @@ def test_a_build_that_hangs_is_ended(
     compiler.write_text('#!/bin/sh\ncase "$1" in --version) echo stuck 1.0;; *) sleep 100;; esac\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
-    monkeypatch.setattr(build_module, "TIMEOUT_SEC", 0.5)
+    monkeypatch.setattr(stages, "STAGE_TIMEOUT_SEC", 0.5)
     with pytest.raises(BuildError, match="hung while compiling the device runtime"):
         build(project)
 

@@ -13,8 +13,9 @@ import pytest
 from runtime.host.errors import ArchiveError
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import Project, generate
+from runtime.host.project.project import Project
 from tests.builds.fabricated_crt import fabricate_crt
 from tests.conftest import Baker, Platform
 from tests.support.archives import full_model, write_archive

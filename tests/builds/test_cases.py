@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from runtime.host.errors import ArchiveError, PlatformError
-from runtime.host.execution import connection
+from runtime.host.execution import standalone_run
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate
 from tests.conftest import Platform
 from tests.support.cases import CASES, assert_same, case
 
@@ -125,7 +125,7 @@ def test_a_standalone_firmware_reports_them_under_their_names(
     options = {"project_type": "standalone", "standalone_input": str(tmp_path / "in.npz")}
     project = generate(load_platform(default_platform.path), archive, tmp_path / "project", options)
     build(project)
-    report = connection.run_standalone(project)
+    report = standalone_run.run_standalone(project)
     found = re.findall(r"^output (.*) \w+ \d+: (.*)$", report, re.MULTILINE)
     assert [name for name, _ in found] == STANDALONE[name]
     for (_, values), wanted in zip(found, outputs):

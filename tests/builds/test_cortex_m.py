@@ -16,8 +16,9 @@ from runtime.host.errors import ArchiveError, BuildError, ProtocolError
 from runtime.host.execution import connection
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import Project, generate
+from runtime.host.project.project import Project
 from runtime.host.runners.table import find_runner
 from runtime.host.wire.rpc import CALL_FUNC, RpcClient, encode_message, encode_sequence
 from runtime.host.wire.session import Session

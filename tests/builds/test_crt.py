@@ -13,8 +13,8 @@ import pytest
 
 from runtime.host.errors import PlatformError
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import Platform, load_platform
-from runtime.host.project.project import generate
 from runtime.host.system.cache import Cache
 from runtime.host.wire.api_client import ProjectApiClient
 from tests.builds.fabricated_crt import fabricate_crt
@@ -146,7 +146,7 @@ def test_the_libraries_that_are_there_are_built_and_cached(
         {**options, "standalone_crt_dir": str(changed)},
     )
     assert "runtime" not in [stage.name for stage in build(other, cache=cache).stages if stage.cached]
-    assert again.settings["firmware_id"] != other.settings["firmware_id"]
+    assert again.settings.firmware_id != other.settings.firmware_id
 
 
 @pytest.fixture(scope="module")

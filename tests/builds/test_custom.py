@@ -17,13 +17,15 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import pytest
 
+from runtime.host.boards.attachment import Attachment
 from runtime.host.boards.table import choose_board
 from runtime.host.commands.open_items import open_items
 from runtime.host.errors import BoardError, BuildError, PlatformError, ToolMissing
 from runtime.host.firmware.build import build
 from runtime.host.firmware.flash import flash_commands
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import API_SERVER, Platform, load_platform
-from runtime.host.project.project import Project, generate
+from runtime.host.project.project import Project
 from tests.conftest import Baker
 from tests.conftest import Platform as Baked
 
@@ -360,7 +362,8 @@ class TestBuildCommand:
         platform = with_build_command(custom, "cc", "{sources}")
         project = generate(platform, platform.directory / DIGITS, tmp_path / "project", {})
         with pytest.raises(BuildError, match="builds the bundled runtime only"):
-            build(Project(project.platform, {**project.settings, "crt": "0.14"}))
+            on_tvm_crt = project.settings.config._replace(crt="crt")
+            build(Project(project.platform, project.settings._replace(config=on_tvm_crt), project.board))
 
     @pytest.mark.slow
     def test_without_a_link_map_size_says_so(self, bake: Baker) -> None:
@@ -389,7 +392,7 @@ def test_a_flash_command_is_told_the_port_of_the_platform(custom: Platform, tmp_
     project = generate(platform, platform.directory / DIGITS, tmp_path / "project", {})
     firmware = str(project.firmware)
     assert flash_commands(project) == [["load", "/dev/ttyUSB7", "9600", firmware]]
-    assert flash_commands(project, port="COM3") == [["load", "COM3", "9600", firmware]]
+    assert flash_commands(project, Attachment(port="COM3")) == [["load", "COM3", "9600", firmware]]
 
 
 def test_a_port_without_a_file_is_told(custom: Platform, tmp_path: Path) -> None:

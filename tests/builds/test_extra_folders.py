@@ -20,8 +20,9 @@ import pytest
 from runtime.host.errors import ArchiveError, PlatformError
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import Platform, load_platform
-from runtime.host.project.project import Project, generate, load_project
+from runtime.host.project.project import Project, load_project
 from runtime.host.system.cache import Cache
 from tests.builds.fabricated_crt import fabricate_crt
 from tests.conftest import Baker
@@ -252,7 +253,7 @@ class TestTheProjectTakes:
             place = tmp_path / f"{Path(path).name}_project"
             project = generate(platform, DIGITS, place, {"cmsis_path": path})
             assert copied(project) == []
-            assert not any("CMSIS" in name for name in project.settings["config"])
+            assert not any("CMSIS" in name for name in project.settings.config.variables())
 
 
 class TestRefusals:

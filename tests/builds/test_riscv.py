@@ -65,7 +65,7 @@ def test_a_model_that_the_board_cannot_hold_is_refused(family: Family) -> None:
 def test_a_real_board_is_built_for_its_own_memory(family: Family, board: str, build_system: str) -> None:
     project = family.build(board, DIGITS / "digits_aot.tar", build_system)
     addresses = symbols(project, "riscv64-unknown-elf-nm")
-    entry = project.board()
+    entry = project.board
     assert entry.flash is not None and entry.ram is not None and entry.ram.address is not None
     assert addresses["mtvm_reset"] == entry.flash.address
     assert addresses["mtvm_stack_bottom"] == entry.ram.address

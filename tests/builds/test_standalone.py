@@ -13,11 +13,11 @@ import pytest
 
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.errors import ArchiveError, PlatformError
-from runtime.host.execution.connection import run_standalone
+from runtime.host.execution.standalone_run import run_standalone
 from runtime.host.firmware.build import build
-from runtime.host.project.config_files import c_string
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate
+from runtime.host.project.project_files import c_string
 from tests.conftest import Platform
 from tests.support.archives import write_archive
 

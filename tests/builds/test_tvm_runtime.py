@@ -18,13 +18,14 @@ import pytest
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.dtype import DType
 from runtime.host.errors import DeviceError
-from runtime.host.execution import connection
+from runtime.host.execution import connection, standalone_run
 from runtime.host.execution.executor import Executor, create_executor
 from runtime.host.execution.firmware_info import read_usage
 from runtime.host.execution.running_model import TIMEOUTS, connected_executor, running_model
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import Platform, load_platform
-from runtime.host.project.project import Project, generate
+from runtime.host.project.project import Project
 from runtime.host.project.tvm_crt import StandaloneCrt
 from runtime.host.wire.rpc import RpcClient
 from runtime.host.wire.session import Session
@@ -112,7 +113,7 @@ class TestOnTvmsOwnRuntime:
         archives += [DATA / "models/mlp_f32_aot.tar"] if real_crt.takes_constants else []
         for archive in archives:
             project = on_real_crt(archive, family, project_type="standalone")
-            assert connection.run_standalone(project).rstrip().endswith("outcome: 0")
+            assert standalone_run.run_standalone(project).rstrip().endswith("outcome: 0")
             shutil.rmtree(project.directory)
 
     def test_a_session_finds_nothing_of_the_one_before(

@@ -11,15 +11,16 @@ from typing import Any, Callable, Dict, List
 import numpy as np
 import pytest
 
+from runtime.host.boards.attachment import Attachment
 from runtime.host.commands import check_steps
 from runtime.host.commands.check_steps import CheckResult, run_checks
 from runtime.host.commands.open_items import open_items
 from runtime.host.errors import PlatformError
-from runtime.host.execution import connection
+from runtime.host.execution import standalone_run
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
+from runtime.host.project.platform import BUNDLED_MODEL, load_platform
 from runtime.host.project.platform import Platform as HostPlatform
-from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate
 from tests.conftest import Baker, Platform
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
@@ -182,7 +183,9 @@ class TestOtherFamilies:
 
     def test_the_flash_tool_of_a_real_board(self, cortex_m: HostPlatform, only: Callable[..., None]) -> None:
         only(make="exit 0", arm_none_eabi_gcc="echo /somewhere/nano.specs")
-        missing = self.missing(cortex_m, options={"board": "nucleo_f446re"}, attached={"runner": "st-flash"})
+        missing = self.missing(
+            cortex_m, options={"board": "nucleo_f446re"}, attachment=Attachment(runner="st-flash")
+        )
         assert list(missing) == ["flash tool"]
         assert "st-flash is not installed; it flashes nucleo_f446re." in str(missing["flash tool"])
 
@@ -212,7 +215,7 @@ class TestOpenItems:
 
     def where(self, platform: HostPlatform, **attached: Any) -> List[str]:
         (board,) = platform.boards().values()
-        return [item.where.partition(":")[0] for item in open_items(platform, board, **attached)]
+        return [item.where.partition(":")[0] for item in open_items(platform, board, Attachment(**attached))]
 
     def test_there_are_none_where_the_firmware_is_a_process(self, platform: HostPlatform) -> None:
         assert self.where(platform) == []
@@ -267,12 +270,12 @@ class TestBrokenFiles:
 
     @pytest.mark.parametrize("keep", [0, 100, 20_000])
     def test_a_model_cut_short(self, platform: HostPlatform, keep: int) -> None:
-        archive = platform.directory / check_steps.BUNDLED_MODEL
+        archive = platform.directory / BUNDLED_MODEL
         archive.write_bytes(archive.read_bytes()[:keep])
         assert str(archive) in failure(platform, "project").what
 
     def test_a_missing_model(self, platform: HostPlatform) -> None:
-        archive = platform.directory / check_steps.BUNDLED_MODEL
+        archive = platform.directory / BUNDLED_MODEL
         archive.unlink()
         assert str(archive) in failure(platform, "project").what
 
@@ -358,7 +361,7 @@ class TestProjects:
         hang = "__attribute__((constructor)) static void hang(void) { for (;;) pause(); }\n"
         config.write_text(f"#include <unistd.h>\n{config.read_text()}{hang}")
         build(project)
-        monkeypatch.setattr(connection, "STANDALONE_TIMEOUT_SEC", 0.2)
+        monkeypatch.setattr(standalone_run, "STANDALONE_TIMEOUT_SEC", 0.2)
         assert "did not end within" in failure(load_platform(tmp_path / "project"), "answers").what
 
     def test_a_broken_one_is_generated_again(self, platform: HostPlatform, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from typing import Callable, Iterator, List
 
 import pytest
 
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import Platform as HostPlatform
-from runtime.host.project.project import generate
 from runtime.host.system.leftovers import (
     CHECK,
     SERVE,
@@ -34,7 +34,7 @@ SMALL = ROOT / "tests" / "data" / "archives" / "aot_c.tar"
 DEADLINE_SEC = 60.0
 HOLDER = """
 import sys, pathlib
-from runtime.host.leftovers import scratch_directory
+from runtime.host.system.leftovers import scratch_directory
 with scratch_directory(pathlib.Path(sys.argv[1]), sys.argv[2]) as path:
     (path / "file").write_text("x")
     (path / "locked").mkdir()
@@ -46,8 +46,8 @@ with scratch_directory(pathlib.Path(sys.argv[1]), sys.argv[2]) as path:
 
 USER = """
 from pathlib import Path
-from runtime.host.platform import load_platform
-from runtime.host.project import load_project
+from runtime.host.project.platform import load_platform
+from runtime.host.project.project import load_project
 load_project(load_platform(Path.cwd()))
 print("uses it", flush=True)
 input()

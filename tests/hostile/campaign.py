@@ -36,9 +36,9 @@ from runtime.host.archive.tar import read_tar
 from runtime.host.boards.table import load_boards
 from runtime.host.errors import PlatformError
 from runtime.host.project import board_support
+from runtime.host.project.generate import generate
 from runtime.host.project.options import project_options
 from runtime.host.project.platform import Platform as HostPlatform
-from runtime.host.project.project import generate
 from runtime.host.serve import trial
 from runtime.host.system.leftovers import NAMES
 from runtime.host.wire.rpc import encode_message, encode_sequence

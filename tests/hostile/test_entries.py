@@ -29,14 +29,15 @@ from runtime.host.archive.graph import parse_graph
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.boards.board import RegisterWrite
 from runtime.host.boards.table import choose_board, load_boards
-from runtime.host.commands.app import PLAIN, Terminal
+from runtime.host.commands.console import PLAIN, Terminal
 from runtime.host.dtype import DType, check_tensor
 from runtime.host.errors import ArchiveError, BoardError, HostToolsFault, PlatformError, explained
 from runtime.host.project import board_support, standalone_sources
 from runtime.host.project.extra_files import ExtraFiles
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import Platform as HostPlatform
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate, load_project
+from runtime.host.project.project import load_project
 from runtime.host.project.standalone_sources import MAX_INPUT_BYTES
 from runtime.host.system.locks import exclusive
 from runtime.host.system.regular_files import NotRegular, read_bytes
@@ -772,16 +773,16 @@ class TestExplaining:
 
     @pytest.mark.parametrize("switch", [("-v", "boards"), ("build", "-v", str(SMALL))])
     def test_verbose_shows_where_it_happened(self, own_platform: Path, switch: Tuple[str, ...]) -> None:
-        with (own_platform / "runtime" / "host" / "boards.py").open("a") as file:
-            file.write("\n\ndef load_boards(path):\n    raise KeyError('unforeseen')\n")
+        with (own_platform / "runtime" / "host" / "boards" / "table.py").open("a") as file:
+            file.write("\n\ndef read_table(path):\n    raise KeyError('unforeseen')\n")
         said = refused(own_platform, *(word for word in switch if word != "-v"))
-        assert "The host tools failed: KeyError: 'unforeseen' (boards.py:" in said
+        assert "The host tools failed: KeyError: 'unforeseen' (table.py:" in said
         status, said = command(own_platform, *switch)
         assert status == 1 and "Traceback" in said and "raise KeyError('unforeseen')" in said
 
     def test_the_api_server_sends_the_traceback_of_a_fault(self, own_platform: Path) -> None:
-        with (own_platform / "runtime" / "host" / "boards.py").open("a") as file:
-            file.write("\n\ndef load_boards(path):\n    raise KeyError('unforeseen')\n")
+        with (own_platform / "runtime" / "host" / "boards" / "table.py").open("a") as file:
+            file.write("\n\ndef read_table(path):\n    raise KeyError('unforeseen')\n")
         with ApiServer(own_platform) as api:
             error = api.error("server_info_query", tvm_version="0.18.0")
         assert "most recent call last" in error["data"]["traceback"]

@@ -15,9 +15,9 @@ from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.errors import ArchiveError, PlatformError
 from runtime.host.firmware.build import build
 from runtime.host.project.extra_files import ExtraFiles
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import Platform as HostPlatform
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate
 from tests.conftest import Platform
 from tests.support.archives import archive_bytes
 

@@ -18,18 +18,21 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import pytest
 
+from runtime.host.boards.attachment import Attachment
 from runtime.host.boards.board import Board
 from runtime.host.boards.cores import find_cpu
-from runtime.host.boards.table import load_boards
+from runtime.host.boards.table import choose_board, load_boards
 from runtime.host.errors import BoardError, FlashError, ToolMissing
 from runtime.host.execution.connection import is_emulated
 from runtime.host.firmware import flash as flash_module
 from runtime.host.firmware.flash import flash, flash_commands
 from runtime.host.project.platform import Platform
 from runtime.host.project.project import Project
+from runtime.host.project.settings import BuildConfig, ProjectSettings
 from runtime.host.runners import qemu
 from runtime.host.runners.table import RUNNERS, check_runners
 from runtime.host.system.locks import BoardLock, serial_number_lock
+from runtime.host.system.logs import COMMANDS
 from tests.support.openocd import missing_configs
 
 TEMPLATE = Path(__file__).resolve().parents[2]
@@ -83,7 +86,7 @@ def make_project(tmp_path: Path) -> MakeProject:
     def make(
         runners: Optional[Dict[str, Any]] = None,
         flash_command: Any = None,
-        settings: Optional[Dict[str, Any]] = None,
+        generated_for: Optional[str] = None,
         built: bool = True,
         name: str = "nucleo",
         **board: Any,
@@ -92,11 +95,19 @@ def make_project(tmp_path: Path) -> MakeProject:
         entry = {key: value for key, value in entry.items() if value is not None}
         document = {"schema": 1, "boards": {name: entry}}
         (tmp_path / "boards.json").write_text(json.dumps(document), encoding="utf-8")
-        config = {"FIRMWARE": "firmware.elf", "CROSS": "arm-none-eabi-"}
-        project = Project(
-            Platform(tmp_path, "trial", "make", flash_command),
-            {"board": name, "project_type": "host_driven", "config": config, **(settings or {})},
+        config = BuildConfig(
+            apps=[],
+            firmware="firmware.elf",
+            cross="arm-none-eabi-",
+            cpu_flags=[],
+            linker_script="link.ld",
+            port_sources=[],
+            optimization="-O2",
+            definitions=[],
         )
+        chosen = ProjectSettings(name, generated_for, "host_driven", None, 0, 0, config)
+        platform = Platform(tmp_path, "trial", "make", flash_command)
+        project = Project(platform, chosen, choose_board(platform.boards(), name))
         if built:
             project.firmware.parent.mkdir(exist_ok=True)
             link(project.firmware)
@@ -310,7 +321,7 @@ class TestCommandLines:
         commands: List[List[str]],
     ) -> None:
         project = make_project(built=False)
-        assert flash_commands(project, runner=runner, serial_number=serial_number) == commands
+        assert flash_commands(project, Attachment(runner=runner, serial_number=serial_number)) == commands
 
     def test_the_table_has_every_runner_with_and_without_a_serial_number(self) -> None:
         for name in RUNNERS:
@@ -360,7 +371,7 @@ class TestCommandLines:
         self, make_project: MakeProject, serial_number: str
     ) -> None:
         with pytest.raises(FlashError, match="is not a serial number"):
-            flash_commands(make_project(built=False), serial_number=serial_number)
+            flash_commands(make_project(built=False), Attachment(serial_number=serial_number))
 
     def test_of_the_emulator(self, make_project: MakeProject) -> None:
         runners = {
@@ -371,7 +382,7 @@ class TestCommandLines:
                 "arguments": ["-bios", "none"],
             }
         }
-        board = make_project(runners, runner="qemu", built=False).board()
+        board = make_project(runners, runner="qemu", built=False).board
         assert qemu.argv("build/firmware.elf", board, 7) == [
             *("qemu-system-riscv32", "-machine", "virt", "-cpu", "rv32", "-bios", "none"),
             *("-display", "none", "-monitor", "none", "-parallel", "none"),
@@ -379,7 +390,7 @@ class TestCommandLines:
         ]
 
     def test_of_an_emulator_that_the_board_has_not(self, make_project: MakeProject) -> None:
-        board = make_project({"openocd": {"config": ["a.cfg"]}}, built=False).board()
+        board = make_project({"openocd": {"config": ["a.cfg"]}}, built=False).board
         with pytest.raises(BoardError, match="no emulator for the board nucleo"):
             qemu.argv("firmware.elf", board, 7)
 
@@ -405,8 +416,8 @@ class TestChoice:
         generated_with: Optional[str],
         program: str,
     ) -> None:
-        project = make_project(None, flash_command, {"runner": generated_with}, built=False)
-        commands = flash_commands(project, runner=named)
+        project = make_project(None, flash_command, generated_with, built=False)
+        commands = flash_commands(project, Attachment(runner=named))
         assert program in {command[0] for command in commands}
 
     @pytest.mark.parametrize(
@@ -430,15 +441,15 @@ class TestChoice:
         programs: List[str],
     ) -> None:
         runners = {"qemu": NUCLEO_RUNNERS["qemu"], "st-flash": {}}
-        project = make_project(runners, flash_command, {"runner": generated_with}, built=False, runner="qemu")
-        assert [command[0] for command in flash_commands(project, runner=named)] == programs
-        assert is_emulated(project, runner=named) == (not programs)
+        project = make_project(runners, flash_command, generated_with, built=False, runner="qemu")
+        assert [command[0] for command in flash_commands(project, Attachment(runner=named))] == programs
+        assert is_emulated(project, Attachment(runner=named)) == (not programs)
 
     def test_a_flash_command_is_not_run_for_a_process(self, make_project: MakeProject) -> None:
         project = make_project({}, ["own"], transport="process", runner=None)
         assert flash_commands(project) == []
         with pytest.raises(FlashError, match="is a process of this machine"):
-            flash_commands(project, runner="custom")
+            flash_commands(project, Attachment(runner="custom"))
 
     def test_a_board_without_a_runner_is_not_flashed(self, make_project: MakeProject) -> None:
         project = make_project({}, runner=None)
@@ -456,21 +467,23 @@ class TestChoice:
     ) -> None:
         runners = {"qemu": NUCLEO_RUNNERS["qemu"], "st-flash": {}}
         with pytest.raises(FlashError) as caught:
-            flash_commands(make_project(runners, runner="qemu"), **attached)
+            flash_commands(make_project(runners, runner="qemu"), Attachment(**attached))
         assert caught.value.next_step == "Name the runner that flashes the real board: st-flash."
         only_emulated = make_project({"qemu": NUCLEO_RUNNERS["qemu"]}, runner="qemu")
         with pytest.raises(FlashError, match="in the emulator only"):
-            flash_commands(only_emulated, **attached)
+            flash_commands(only_emulated, Attachment(**attached))
 
     def test_a_runner_that_the_board_has_not(self, make_project: MakeProject) -> None:
         with pytest.raises(FlashError) as caught:
-            flash_commands(make_project({"openocd": {"config": ["a.cfg"]}, "st-flash": {}}), runner="jlink")
+            flash_commands(
+                make_project({"openocd": {"config": ["a.cfg"]}, "st-flash": {}}), Attachment(runner="jlink")
+            )
         assert caught.value.what == "The board nucleo cannot be flashed with 'jlink'."
         assert caught.value.next_step == "Known are: openocd, st-flash."
 
     def test_the_owners_command_must_be_there_when_it_is_named(self, make_project: MakeProject) -> None:
         with pytest.raises(FlashError, match="no flash command in microtvm_api_server"):
-            flash_commands(make_project(), runner="custom")
+            flash_commands(make_project(), Attachment(runner="custom"))
 
     def test_a_firmware_must_be_there_to_be_flashed(self, make_project: MakeProject) -> None:
         with pytest.raises(FlashError, match="Build the project first"):
@@ -481,9 +494,9 @@ class TestOwnCommand:
     def test_has_its_fields(self, make_project: MakeProject, tmp_path: Path) -> None:
         fields = ("{firmware}", "{project}", "{serial_number}", "{port}", "{baud_rate}")
         project = make_project(None, ("own", *fields), built=False)
-        assert flash_commands(project, serial_number="E0 1", port="/dev/ttyACM0", baud_rate=9600) == [
-            ["own", f"{tmp_path}/{ELF}", str(tmp_path), "E0 1", "/dev/ttyACM0", "9600"]
-        ]
+        assert flash_commands(
+            project, Attachment(serial_number="E0 1", port="/dev/ttyACM0", baud_rate=9600)
+        ) == [["own", f"{tmp_path}/{ELF}", str(tmp_path), "E0 1", "/dev/ttyACM0", "9600"]]
         assert flash_commands(project)[0][3:] == ["", "", ""]
 
     def test_images_are_made_when_it_asks_for_them(self, make_project: MakeProject, tmp_path: Path) -> None:
@@ -540,14 +553,14 @@ class TestSchema:
     def test_a_wrong_entry_is_refused_by_its_field(
         self, make_project: MakeProject, runner: str, entry: Dict[str, Any], what: str, next_step: str
     ) -> None:
-        board = make_project({runner: entry}, runner=runner, built=False).board()
+        board = make_project({runner: entry}, runner=runner, built=False).board
         with pytest.raises(BoardError) as caught:
             check_runners(board)
         assert caught.value.what.startswith("boards.json: board 'nucleo': ")
         assert what in caught.value.what and next_step in caught.value.next_step
 
     def test_a_runner_that_nobody_knows(self, make_project: MakeProject) -> None:
-        board = make_project({"opencod": {}}, runner="opencod", built=False).board()
+        board = make_project({"opencod": {}}, runner="opencod", built=False).board
         with pytest.raises(BoardError) as caught:
             check_runners(board)
         assert 'Did you mean "openocd"?' in str(caught.value)
@@ -762,7 +775,7 @@ class TestRealTools:
         runners = {**NUCLEO_RUNNERS, "pyocd": {"target": "cortex_m"}}
         serial_number = f"{os.getpid():08X}" if given else ""  # tests run side by side
         with pytest.raises(FlashError) as caught:
-            flash(make_project(runners), runner=runner, serial_number=serial_number)
+            flash(make_project(runners), Attachment(runner=runner, serial_number=serial_number))
         assert caught.value.what == what
         assert said in caught.value.log and caught.value.log.startswith("$ ")
 
@@ -811,24 +824,24 @@ class TestRun:
         self, make_project: MakeProject, tool: Callable[[str, str], Path], tmp_path: Path
     ) -> None:
         tool("st-flash", 'echo "$@" > told; test -s build/firmware.hex && echo "Flash written and verified!"')
-        flash(make_project(), runner="st-flash")
+        flash(make_project(), Attachment(runner="st-flash"))
         assert (tmp_path / "told").read_text() == f"--reset --format ihex write {HEX}\n"
 
     def test_the_size_of_what_was_written_is_read_back(
         self, make_project: MakeProject, tool: Callable[[str, str], Path], tmp_path: Path
     ) -> None:
         tool("dfu-util", f'echo "$@" >> told; case "$*" in *--upload*) cp {BIN} {READ_BACK};; esac')
-        flash(make_project(), runner="dfu-util")
+        flash(make_project(), Attachment(runner="dfu-util"))
         assert "--dfuse-address 0x08000000:leave:8 --upload" in (tmp_path / "told").read_text()
         tool("dfu-util", f'case "$*" in *--upload*) printf 12345678 > {READ_BACK};; esac')
         with pytest.raises(FlashError, match=UNVERIFIED):
-            flash(make_project(), runner="dfu-util")
+            flash(make_project(), Attachment(runner="dfu-util"))
 
     def test_the_j_link_script_is_written(
         self, make_project: MakeProject, tool: Callable[[str, str], Path], tmp_path: Path
     ) -> None:
         tool("JLinkExe", "echo Verify successful.")
-        flash(make_project(), runner="jlink")
+        flash(make_project(), Attachment(runner="jlink"))
         lines = (tmp_path / "build" / "firmware.jlink").read_text().splitlines()
         assert lines == ["r", f"loadfile {BIN} 0x08000000", f"verifybin {BIN} 0x08000000", "r", "g", "exit"]
 
@@ -858,21 +871,22 @@ class TestRun:
         assert caught.value.log.count(complaint) == tries
 
     def test_a_busy_probe_that_comes_free_is_no_failure(
-        self, make_project: MakeProject, tool: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
+        self, make_project: MakeProject, tool: Callable[[str, str], Path], caplog: pytest.LogCaptureFixture
     ) -> None:
         tool(
             "openocd",
             "test -e busy && echo '** Verified OK **' && exit; touch busy; echo resource busy; exit 1",
         )
-        flash(make_project(), verbose=True)
-        assert "resource busy" in capsys.readouterr().err
+        caplog.set_level("INFO", COMMANDS)
+        flash(make_project())
+        assert "resource busy" in caplog.text
 
     def test_an_unknown_failure_shows_exit_code_and_output(
         self, make_project: MakeProject, tool: Callable[[str, str], Path]
     ) -> None:
         tool("picotool", "echo something new; exit 9")
         with pytest.raises(FlashError) as caught:
-            flash(make_project(), runner="picotool")
+            flash(make_project(), Attachment(runner="picotool"))
         assert "picotool ended with exit code 9: " in caught.value.what
         assert caught.value.log.endswith("something new\n")
 
@@ -933,5 +947,5 @@ class TestRun:
             (serial_number_lock(serial_number), serial_number),
         ):
             with lock, pytest.raises(FlashError, match="is in use by this very process"):
-                flash(project, serial_number=number)
-            flash(project, serial_number=number)
+                flash(project, Attachment(serial_number=number))
+            flash(project, Attachment(serial_number=number))

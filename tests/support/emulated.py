@@ -21,8 +21,9 @@ from runtime.host.execution import connection
 from runtime.host.execution.firmware_info import Usage, read_usage
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import Project, generate
+from runtime.host.project.project import Project
 from runtime.host.transports.base import Transport
 from runtime.host.wire.rpc import CALL_FUNC, RpcClient, Value, decode_return, encode_message, encode_sequence
 from runtime.host.wire.session import Session, Timeouts

@@ -18,7 +18,7 @@ from runtime.host.system.locks import BoardLock, port_lock, serial_number_lock
 ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys
-from runtime.host.lock import BoardLock
+from runtime.host.system.locks import BoardLock
 with BoardLock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

@@ -10,8 +10,8 @@ import pytest
 
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate
 from tests.tvm.conftest import Tvm
 
 pytestmark = pytest.mark.slow

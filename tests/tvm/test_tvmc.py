@@ -13,8 +13,8 @@ from typing import Callable, Iterator
 import numpy as np
 import pytest
 
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate
 from tests.conftest import TEMPLATE, Baker
 from tests.tvm.conftest import PROGRAMS, Tvm
 

@@ -38,7 +38,7 @@ from runtime.host.archive.generated_c import Fault, Function, find_fault, functi
 from runtime.host.archive.graph import parse_graph
 from runtime.host.archive.relay_text import RelayFacts, facts_of_relay, relay_spelling
 from runtime.host.archive.signature import Contradiction, Texts, inputs_of, outputs_of
-from runtime.host.archive.tar import MODEL_ARCHIVE, TarFiles, read_tar, write_files
+from runtime.host.archive.tar import MODEL_ARCHIVE, PackedTar, TarFiles, open_packed, read_packed, write_files
 from runtime.host.archive.tensor_specs import Declared, TensorSpec, UnknownOrder
 from runtime.host.dtype import MAX_TENSOR_BYTES, check_tensor
 from runtime.host.errors import ArchiveError
@@ -97,7 +97,12 @@ class ModelArchive:
         Raises ArchiveError when the file is damaged, unsafe, of an unknown version, lacks a part, or holds
         several modules.
         """
-        files = read_tar(path, MODEL_ARCHIVE)
+        return cls.unpacked(read_packed(path, MODEL_ARCHIVE))
+
+    @classmethod
+    def unpacked(cls, packed: PackedTar) -> ModelArchive:
+        """Return the model archive with this content. Raises ArchiveError, as open does."""
+        files = open_packed(packed, MODEL_ARCHIVE)
         if "metadata.json" not in files:
             raise ArchiveError(
                 f"{files.path} is not a model archive: it has no metadata.json.", _EXPORT_AGAIN

@@ -80,6 +80,14 @@ EXTRA_FILES: Final = Kind(
     "Make the tar again, from plain files and directories alone and with names relative to their directory.",
 )
 
+
+class PackedTar(NamedTuple):
+    """The content of a tar as its file has it, plain or gzip, and where that was read."""
+
+    path: Path
+    data: bytes
+
+
 _Place = Tuple[int, int]  # first byte in the tar, byte after the last
 
 
@@ -121,8 +129,18 @@ def read_tar(path: Union[str, os.PathLike[str]], kind: Kind = MODEL_ARCHIVE) -> 
 
     Raises ArchiveError, which names the member at fault where there is one.
     """
+    return open_packed(read_packed(path, kind), kind)
+
+
+def read_packed(path: Union[str, os.PathLike[str]], kind: Kind = MODEL_ARCHIVE) -> PackedTar:
+    """Read the file of a tar, and check nothing but its kind and size. Raises ArchiveError."""
     where = Path(path)
-    data = _read_file(where, kind)
+    return PackedTar(where, _read_file(where, kind))
+
+
+def open_packed(packed: PackedTar, kind: Kind = MODEL_ARCHIVE) -> TarFiles:
+    """Check a whole tar whose content has been read. Raises ArchiveError."""
+    where, data = packed
     if data[:2] == _GZIP_MAGIC:
         data = _gunzip(where, kind, data)
     return TarFiles(where, data, _find_files(where, kind, data))

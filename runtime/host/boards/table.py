@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any, Callable, Dict, Final, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from runtime import server
 from runtime.host.boards.board import BARE_METAL, Board, Memory, RegisterWrite, Uart
@@ -171,10 +171,22 @@ CHIP: Final = {
 USUAL_TIMER: Final[Mapping[str, Mapping[str, Any]]] = {"cortex_m": {"kind": "systick"}}
 
 
+class BoardTable(NamedTuple):
+    """A boards.json: its text, and its boards by name, in its order."""
+
+    text: str
+    boards: Dict[str, Board]
+
+
 def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
-    """Read boards.json at path; its order is kept. Raises BoardError naming the entry and the field."""
+    """Return the boards of the boards.json at path, in its order. Raises BoardError, as read_table does."""
+    return read_table(path).boards
+
+
+def read_table(path: Union[str, os.PathLike[str]]) -> BoardTable:
+    """Read boards.json at path. Raises BoardError naming the entry and the field."""
     try:
-        document = json.loads(read_text(path), object_pairs_hook=_without_doubles)
+        content = read_text(path)
     except OSError as error:
         raise BoardError(
             f"{path} cannot be read: it {error.strerror}."
@@ -182,12 +194,24 @@ def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
             else f"{path} cannot be read: {error.strerror or error}.",
             "It came with the platform: restore it, or bake the platform again.",
         ) from error
+    except ValueError as error:
+        raise _not_json(path, error) from error
+    return BoardTable(content, _read_boards(path, content))
+
+
+def _not_json(path: Union[str, os.PathLike[str]], error: Exception) -> BoardError:
+    return BoardError(
+        f"{path} is not JSON: {server.shortened(str(error), 200)}.", "Mend the line that it names."
+    )
+
+
+def _read_boards(path: Union[str, os.PathLike[str]], content: str) -> Dict[str, Board]:
+    try:
+        document = json.loads(content, object_pairs_hook=_without_doubles)
     except WrongField as error:
         raise BoardError(f"{path}: {error.what}", error.next_step) from None
     except (ValueError, RecursionError) as error:
-        raise BoardError(
-            f"{path} is not JSON: {server.shortened(str(error), 200)}.", "Mend the line that it names."
-        ) from error
+        raise _not_json(path, error) from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA_VERSION:
         found = document.get("schema") if isinstance(document, dict) else document
         raise BoardError(

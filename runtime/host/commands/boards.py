@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands about the way to a board: which serial ports there are, and what a board says by itself."""
+"""Commands about boards: which there are, at which serial ports, and what one sends by itself."""
 
 from __future__ import annotations
 
@@ -10,17 +10,30 @@ from typing import TYPE_CHECKING, Callable, Optional
 import click
 from rich.text import Text
 
+from runtime.host.boards.attachment import Attachment
 from runtime.host.boards.board import PROCESS, Board
 from runtime.host.boards.table import choose_board
-from runtime.host.commands.app import Attached, attached_options, err, main, out, platform_here, project_for
+from runtime.host.commands.app import attachment_options, main, platform_here, project_for
+from runtime.host.commands.console import Screen, err, format_size, out
 from runtime.host.errors import PlatformError
 from runtime.host.execution import connection
 from runtime.host.firmware.build import build
 from runtime.host.project.platform import Platform
-from runtime.server import printable
 
 if TYPE_CHECKING:
     from runtime.host.transports.base import Transport
+
+
+@main.command()
+def boards() -> None:
+    """List the boards of this platform."""
+    for board in platform_here().boards().values():
+        out.print(Text.assemble((board.name, "bold"), " (default)" if board.default else ""))
+        out.print(f"    {board.label}")
+        out.print(
+            f"    transport {board.transport}, flash {format_size(board.flash_bytes)}, "
+            f"RAM {format_size(board.ram_bytes)}, verified: {board.verified}"
+        )
 
 
 @main.command()
@@ -44,9 +57,9 @@ def ports() -> None:
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path), required=False, metavar="[MODEL.tar]")
-@attached_options
+@attachment_options
 @click.option("--seconds", type=click.FloatRange(min=0), metavar="N", help="Stop after so long.")
-def monitor(model: Optional[Path], attached: Attached, seconds: Optional[float]) -> None:
+def monitor(model: Optional[Path], attachment: Attachment, seconds: Optional[float]) -> None:
     """Show what a board sends by itself.
 
     Log messages, a line for each other frame, and raw bytes as text. Nothing is sent to the board, and it
@@ -57,13 +70,13 @@ def monitor(model: Optional[Path], attached: Attached, seconds: Optional[float])
 
     platform = platform_here()
     project = project_for(model, None, ()) if platform.is_project or model is not None else None
-    board = project.board() if project is not None else choose_board(platform.boards(), None)
-    here = project is not None and connection.starts_here(project, **attached)
+    board = project.board if project is not None else choose_board(platform.boards(), None)
+    here = project is not None and connection.starts_here(project, attachment)
     if project is not None and here:
         build(project)
-        make: Callable[[], Transport] = functools.partial(connection.transport_for, project, **attached)
+        make: Callable[[], Transport] = functools.partial(connection.transport_for, project, attachment)
     else:
-        make = functools.partial(_attached_board, platform, board, attached)
+        make = functools.partial(_attached_board, platform, board, attachment)
 
     def open_transport() -> Transport:
         transport = make()
@@ -82,37 +95,11 @@ def monitor(model: Optional[Path], attached: Attached, seconds: Optional[float])
     )
 
 
-class Screen:
-    """Lines, and raw text in the order in which it comes, which need not end in one."""
-
-    def __init__(self) -> None:
-        self._at_start = True
-
-    def line(self, text: str, label: str = "") -> None:
-        if not self._at_start:
-            out.print()
-        self._at_start = True
-        out.print(Text.assemble((label, "bold"), text))
-
-    def raw(self, data: bytes) -> None:
-        text = printable(data.decode("utf-8", "backslashreplace"))
-        out.print(Text(text, "dim"), end="")
-        self._at_start = text.endswith("\n")
-
-
-def _attached_board(platform: Platform, board: Board, attached: Attached) -> Transport:
+def _attached_board(platform: Platform, board: Board, attachment: Attachment) -> Transport:
     """The way to a board beside this machine, not opened yet, which leaves the board as it is."""
-    port, serial_number = attached["port"], attached["serial_number"]
-    if not (port or serial_number) and (board.transport == PROCESS or board.is_emulated):
+    if not attachment.names_a_device and (board.transport == PROCESS or board.is_emulated):
         raise PlatformError(
             f"{board.name} is not attached to this machine but started on it, with a firmware.",
             "Name a model archive (monitor MODEL.tar), run this in a project, or name a board's --port.",
         )
-    return connection.attached_transport(
-        platform,
-        board,
-        port=port,
-        serial_number=serial_number,
-        baud_rate=attached["baud_rate"],
-        reset="none",
-    )
+    return connection.transport_to(platform, board, attachment, reset="none")

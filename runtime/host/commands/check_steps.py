@@ -8,21 +8,24 @@ import os
 from pathlib import Path
 from typing import Any, Callable, Final, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import CUSTOM, EMULATOR, PROCESS, Board
 from runtime.host.boards.table import choose_board
 from runtime.host.commands.open_items import open_items
 from runtime.host.errors import DeviceError, PlatformError, ToolMissing, explained, is_input_error
-from runtime.host.execution.connection import run_standalone, wants_emulator
-from runtime.host.firmware.build import build, find_compiler
+from runtime.host.execution.connection import wants_emulator
+from runtime.host.execution.standalone_run import run_standalone
+from runtime.host.firmware.build import build
+from runtime.host.firmware.compilers import find_compiler
 from runtime.host.firmware.flash import OWN_COMMAND, flash, flash_commands
-from runtime.host.project.board_support import port_config
-from runtime.host.project.platform import API_SERVER, Platform
-from runtime.host.project.project import Project, generate, load_project
+from runtime.host.project.board_support import PortConfig, port_config
+from runtime.host.project.generate import generate
+from runtime.host.project.platform import API_SERVER, BUNDLED_MODEL, Platform
+from runtime.host.project.project import Project, load_project
 from runtime.host.runners.table import find_runner
 from runtime.host.system.leftovers import CHECK, scratch_directory, temporary_directory
 from runtime.host.system.programs import find_tool, how_to_install_packages, run_tool
 
-BUNDLED_MODEL: Final = "models/digits_aot.tar"
 BUNDLED_IMAGES: Final = "models/digits_test.npz"  # images, and expected: the host's answer to each
 IMAGES: Final = 32  # so many of them are tried
 # The name of its module -> that of the package.
@@ -51,18 +54,16 @@ class CheckResult(NamedTuple):
 
 def run_checks(
     platform: Platform,
-    verbose: bool = False,
     options: Optional[Mapping[str, Any]] = None,
-    attached: Optional[Mapping[str, Any]] = None,
+    attachment: Attachment = BY_DEFAULT,
 ) -> Iterator[CheckResult]:
     """Check a platform (with its bundled model, in a temporary directory) or a project (with its own).
 
-    options: project options. attached: how the board is reached, as for link.open_transport. What has to be
-    installed is looked at whole; after that the first step that fails is the last. What an owner still has to
-    fill in comes at the end. Where that is needed to reach the board, the check goes no further than a build.
+    options: project options. What has to be installed is looked at whole; after that the first step that
+    fails is the last. What an owner still has to fill in comes at the end. Where that is needed to reach the
+    board, the check goes no further than a build.
     """
-    attached = attached or {}
-    bench = _Bench(platform, options or {}, attached)
+    bench = _Requirements(platform, options or {}, attachment)
     packages = _try("Python packages", _packages)
     boards = _try("board", bench.choose_board)
     yield packages
@@ -76,9 +77,9 @@ def run_checks(
         yield result
     if not complete:
         return
-    still_open = open_items(platform, bench.board, **attached)
+    still_open = open_items(platform, bench.board, attachment)
     with scratch_directory(temporary_directory(), CHECK) as scratch:
-        trial = _Trial(platform, scratch, verbose, options or {}, attached)
+        trial = _SelfTest(platform, scratch, options or {}, attachment)
         steps = [
             ("project", trial.take_project),
             ("build", trial.build),
@@ -122,21 +123,21 @@ def _packages() -> str:
     return ", ".join(PACKAGES.values())
 
 
-class _Bench:
+class _Requirements:
     """The board that is checked, and the programs of this machine that it needs."""
 
-    def __init__(self, platform: Platform, options: Mapping[str, Any], attached: Mapping[str, Any]) -> None:
+    def __init__(self, platform: Platform, options: Mapping[str, Any], attachment: Attachment) -> None:
         self._platform = platform
         self._options = options
-        self._attached = attached
-        self._config: Mapping[str, Any]
+        self._attachment = attachment
+        self._config: PortConfig
         self.board: Board
 
     def choose_board(self) -> str:
         boards = self._platform.boards()
         name = self._options.get("board")
         if self._platform.is_project:
-            name = load_project(self._platform).board().name
+            name = load_project(self._platform).board.name
         self.board = choose_board(boards, name)
         self._config = port_config(self._platform.directory, self.board, {})
         others = f", one of {len(boards)}" if len(boards) > 1 else ""
@@ -161,17 +162,16 @@ class _Bench:
             yield "emulator", lambda: find_tool(program, "run the firmware in an emulator")
         elif own is not None:
             yield "flash_command", lambda: self._find_own(own, "flash the board")
-        elif self._attached.get("runner") or board.runner:
+        elif self._attachment.runner or board.runner:
             yield "flash tool", self._flash_tool
 
     def _is_emulated(self) -> bool:
-        attached = (self._attached.get(name) for name in ("runner", "port", "serial_number"))
-        is_own = not self._attached.get("runner") and self._platform.is_flashed_by_owner(self.board.name)
-        return EMULATOR in self.board.runners and wants_emulator(self.board, *attached) and not is_own
+        is_own = not self._attachment.runner and self._platform.is_flashed_by_owner(self.board.name)
+        return EMULATOR in self.board.runners and wants_emulator(self.board, self._attachment) and not is_own
 
     def _is_flashed_by_owner(self) -> bool:
         """Whether flash_command is run for this board."""
-        runner = self._attached.get("runner")
+        runner = self._attachment.runner
         if self._platform.is_flashed_by_owner(self.board.name) or runner == OWN_COMMAND:
             return runner in (None, OWN_COMMAND)
         return not runner and self.board.transport != PROCESS and not self._is_emulated()
@@ -194,15 +194,15 @@ class _Bench:
         return found
 
     def _compiler(self) -> str:
-        cross = str(self._config["CROSS"])
+        cross = self._config.cross
         compiler = find_compiler(cross)
-        for flag in self._config["CPU_FLAGS"] if cross else ():
+        for flag in self._config.cpu_flags if cross else ():
             if flag.startswith(SPECS):
                 _find_c_library(compiler, flag[len(SPECS) :])
         return compiler
 
     def _flash_tool(self) -> str:
-        runner = find_runner(self.board, str(self._attached.get("runner") or self.board.runner))
+        runner = find_runner(self.board, str(self._attachment.runner or self.board.runner))
         path = runner.find()
         if path is None:
             raise ToolMissing(
@@ -234,22 +234,20 @@ def _find_c_library(compiler: str, specs: str) -> None:
         )
 
 
-class _Trial:
+class _SelfTest:
     """One project on its way from its archive to an answer of the device. Steps in this order."""
 
     def __init__(
         self,
         platform: Platform,
         scratch: Path,
-        verbose: bool,
         options: Mapping[str, Any],
-        attached: Mapping[str, Any],
+        attachment: Attachment,
     ) -> None:
         self._platform = platform
         self._scratch = scratch
-        self._verbose = verbose
         self._options = options
-        self._attached = attached
+        self._attachment = attachment
         self._project: Project
 
     def take_project(self) -> str:
@@ -261,21 +259,21 @@ class _Trial:
         return f"generated from {BUNDLED_MODEL}"
 
     def build(self) -> str:
-        report = build(self._project, verbose=self._verbose)
+        report = build(self._project)
         return f"firmware of {report.firmware.stat().st_size:,} bytes"
 
     def flash(self) -> str:
-        commands = flash_commands(self._project, **self._attached)
-        flash(self._project, **self._attached, verbose=self._verbose)
+        commands = flash_commands(self._project, self._attachment)
+        flash(self._project, self._attachment)
         if commands:
             return f"done with {Path(commands[-1][0]).name}"
-        if self._project.board().transport == PROCESS:
+        if self._project.board.transport == PROCESS:
             return "not needed, the firmware is a process here"
         return "not needed, the emulator takes the firmware when it starts"
 
     def answers(self) -> str:
-        if self._project.project_type == "standalone":
-            run_standalone(self._project, **self._attached)
+        if self._project.settings.project_type == "standalone":
+            run_standalone(self._project, self._attachment)
             return "the standalone firmware ran its model"
         return self._run_once() if self._platform.is_project else self._compare()
 
@@ -283,7 +281,7 @@ class _Trial:
         from runtime.host.archive.tensor_files import read_inputs
         from runtime.host.execution.running_model import running_model
 
-        with running_model(self._project, **self._attached) as executor:
+        with running_model(self._project, self._attachment) as executor:
             executor.infer(read_inputs((), executor.inputs))
         return "the model ran on the device"
 
@@ -302,7 +300,7 @@ class _Trial:
                 "It came with the platform: restore it, or bake the platform again.",
             )
         images, expected = bundled["images"][:IMAGES], bundled["expected"][:IMAGES]
-        with running_model(self._project, **self._attached) as executor:
+        with running_model(self._project, self._attachment) as executor:
             for index, image in enumerate(images):
                 answer = executor.infer({0: image[numpy.newaxis]})[0]
                 if not numpy.array_equal(answer.ravel(), expected[index].ravel()):

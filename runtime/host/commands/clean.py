@@ -10,7 +10,8 @@ from typing import List, Optional, Tuple
 
 import click
 
-from runtime.host.commands.app import main, out, platform_here
+from runtime.host.commands.app import main, platform_here
+from runtime.host.commands.console import out
 from runtime.host.errors import PlatformError
 from runtime.host.project.cleaning import Item, find_items, remove
 

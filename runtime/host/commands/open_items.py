@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Final, Iterator, List, NamedTuple, Optional, Pattern
+from typing import Final, Iterator, List, NamedTuple, Optional, Pattern
 
+from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import CUSTOM, EMULATOR, PROCESS, Board
 from runtime.host.project.board_support import OWN_PORT
-from runtime.host.project.platform import API_SERVER, Platform
+from runtime.host.project.platform import API_SERVER, BOARDS_FILE, Platform
 
-BOARDS: Final = "boards.json"
 # A section of the owner's port that is still as it came.
 MARKER: Final = re.compile(r"FILL IN \d of \d: (?P<what>[^.]*?)\.")
 
@@ -23,15 +23,13 @@ class OpenItem(NamedTuple):
     what: str
 
 
-def open_items(
-    platform: Platform, board: Board, *, runner: Optional[str] = None, port: Optional[str] = None, **_: Any
-) -> List[OpenItem]:
+def open_items(platform: Platform, board: Board, attachment: Attachment = BY_DEFAULT) -> List[OpenItem]:
     """What is open for this board; nothing for one whose firmware starts here without being filled in.
 
-    runner, port: what the command line names instead of the files. A board of the port `custom` that is a
+    attachment: what the command line names instead of the files. A board of the port `custom` that is a
     process still has all of it before it.
     """
-    return list(_items(platform, board, runner, port))
+    return list(_items(platform, board, attachment.runner, attachment.port))
 
 
 def _items(
@@ -62,7 +60,7 @@ def _items(
     if own and not (port or platform.port or board.usb or board.address):
         yield OpenItem(
             here.of_setting("port"),
-            f"Name the port (`python -m runtime.host ports` lists them), or give its usb in {BOARDS}.",
+            f"Name the port (`python -m runtime.host ports` lists them), or give its usb in {BOARDS_FILE}.",
         )
 
 
@@ -87,7 +85,7 @@ class _Places:
     def in_entry(self, field: str) -> str:
         """The line of a field in the board's entry."""
         entry = rf'"{re.escape(self._board.name)}"\s*:\s*\{{.*?"{field}"'
-        return self._find(BOARDS, re.compile(entry, re.DOTALL))
+        return self._find(BOARDS_FILE, re.compile(entry, re.DOTALL))
 
     def of_setting(self, name: str) -> str:
         """The line of a constant in the API server."""

@@ -10,12 +10,14 @@ from typing import Callable, Iterator, Optional
 
 import click
 
+from runtime.host.boards.attachment import Attachment
 from runtime.host.boards.board import EMULATOR, PROCESS, Board
 from runtime.host.boards.table import choose_board
-from runtime.host.commands.app import Attached, attached_options, main, out, platform_here, show_error
-from runtime.host.commands.check_steps import BUNDLED_MODEL
+from runtime.host.commands.app import attachment_options, main, platform_here
+from runtime.host.commands.console import out, show_error
 from runtime.host.errors import PlatformError
 from runtime.host.execution import connection
+from runtime.host.project.platform import BUNDLED_MODEL
 from runtime.host.system.leftovers import SERVE, scratch_directory, temporary_directory
 from runtime.host.transports.address import parse_address
 from runtime.host.tvm_rpc.tracker import Address
@@ -27,7 +29,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--tracker", required=True, metavar="HOST:PORT", help="TVM's RPC tracker.")
 @click.option("--key", required=True, metavar="KEY", help="The name of its queue: what clients ask for.")
 @click.option("--board", metavar="NAME", help="The board to build for; the platform's own by default.")
-@attached_options
+@attachment_options
 @click.option(
     "--boards",
     "count",
@@ -52,7 +54,13 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
     help="The TCP port to listen on; any that is free by default.",
 )
 def serve(
-    tracker: str, key: str, board: Optional[str], attached: Attached, count: int, host: str, listen_port: int
+    tracker: str,
+    key: str,
+    board: Optional[str],
+    attachment: Attachment,
+    count: int,
+    host: str,
+    listen_port: int,
 ) -> None:
     """Lend a board to TVM's tuners, until Ctrl-C.
 
@@ -75,15 +83,15 @@ def serve(
         )
     boards = platform.boards()
     chosen = choose_board(boards, board)
-    connection.check_port(chosen, attached["port"])
+    connection.check_port(chosen, attachment.port)
     if count > 1:
-        _check_many(chosen, attached, listen_port)
+        _check_many(chosen, attachment, listen_port)
     trial.preload()
     with _scratch() as scratch:
         site = trial.Site(
             platform=trial.lean_copy(platform, scratch / "platform"),
-            served=Served(key, chosen.name, boards, attached["serial_number"]),
-            attached=attached,
+            served=Served(key, chosen.name, boards, attachment.serial_number),
+            attachment=attachment,
             scratch=scratch,
         )
 
@@ -137,9 +145,9 @@ def _check_key(key: str) -> None:
         )
 
 
-def _check_many(board: Board, attached: Attached, listen_port: int) -> None:
-    emulated = (attached["runner"] or board.runner) == EMULATOR
-    if attached["port"] or attached["serial_number"] or not (board.transport == PROCESS or emulated):
+def _check_many(board: Board, attachment: Attachment, listen_port: int) -> None:
+    emulated = (attachment.runner or board.runner) == EMULATOR
+    if attachment.names_a_device or not (board.transport == PROCESS or emulated):
         raise PlatformError(
             f"--boards is for boards that are started here, and {board.name} is attached.",
             "Start one serve for each board, with its --port or --serial-number.",

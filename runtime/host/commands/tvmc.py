@@ -11,7 +11,8 @@ from typing import Any, Final, NoReturn, Tuple
 
 import click
 
-from runtime.host.commands.app import main, show_error
+from runtime.host.commands.app import main
+from runtime.host.commands.console import show_error
 from runtime.host.errors import PlatformError
 
 # What tvmc lets through as a traceback, by the name of its class: what happened, and what to do.

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any, List, NamedTuple, Sequence
+from typing import List, NamedTuple, Sequence
 
 from runtime.host.archive.tensor_files import read_inputs
+from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.execution.running_model import running_model
 from runtime.host.project.project import Project
 
@@ -20,12 +21,9 @@ class Latency(NamedTuple):
     least: float
 
 
-def measure(project: Project, number: int, **attached: Any) -> List[Latency]:
-    """Time number inferences on the project's device, one after another, in one session.
-
-    attached: how the board is reached, as for link.open_transport.
-    """
-    with running_model(project, **attached) as executor:
+def measure(project: Project, number: int, attachment: Attachment = BY_DEFAULT) -> List[Latency]:
+    """Time number inferences on the project's device, one after another, in one session."""
+    with running_model(project, attachment) as executor:
         inputs = read_inputs((), executor.inputs)
         executor.infer(inputs)
         compute = [executor.time_evaluator(1, 1)[0] for _ in range(number)]

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional
+from typing import Callable, Iterator, Optional
 
 from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.execution import connection
 from runtime.host.execution.executor import Executor, create_executor
 from runtime.host.execution.firmware_info import check_firmware
@@ -43,19 +44,21 @@ def connected_executor(
 
 @contextmanager
 def running_model(
-    project: Project, on_log: Optional[Callable[[str], None]] = None, **attached: Any
+    project: Project,
+    attachment: Attachment = BY_DEFAULT,
+    on_log: Optional[Callable[[str], None]] = None,
 ) -> Iterator[Executor]:
     """An executor on the project's own device, which is opened for it and closed after it.
 
-    attached: how the board is reached, as for connection.open_transport. Raises DeviceError when a board runs
-    another firmware than the project's.
+    on_log: takes the log messages of the device. Raises DeviceError when a board runs another firmware than
+    the project's.
     """
-    archive = ModelArchive.open(project.archive_path)
-    transport = connection.open_transport(project, **attached)
+    archive = project.archive
+    transport = connection.open_transport(project, attachment)
     try:
         with connected_executor(archive, transport, on_log) as executor:
-            if not connection.starts_here(project, **attached):
-                check_firmware(executor.rpc, project.settings["firmware_id"])
+            if not connection.starts_here(project, attachment):
+                check_firmware(executor.rpc, project.settings.firmware_id)
             yield executor
     finally:
         transport.close()

@@ -5,17 +5,18 @@ machine or an emulated board, which take the firmware when they are started."""
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Iterator, List, NamedTuple, Optional
 
 from runtime import server
+from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import EMULATOR, PROCESS, Board
 from runtime.host.errors import FlashError, ToolMissing, TransportError
 from runtime.host.project.platform import API_SERVER, Platform
 from runtime.host.project.project import Project
 from runtime.host.system.locks import BoardLock, port_lock, serial_number_lock
+from runtime.host.system.logs import log_command
 from runtime.host.system.programs import find_tool, run_tool
 
 if TYPE_CHECKING:
@@ -34,73 +35,50 @@ class _Plan(NamedTuple):
     job: Job
 
 
-def flash(
-    project: Project,
-    *,
-    runner: Optional[str] = None,
-    serial_number: Optional[str] = None,
-    port: Optional[str] = None,
-    baud_rate: Optional[int] = None,
-    verbose: bool = False,
-) -> None:
+def flash(project: Project, attachment: Attachment = BY_DEFAULT) -> None:
     """Put the firmware on the project's board.
 
-    runner: which tool; as a default the owner's flash_command, what the project was generated with, or the
-    board's. serial_number: of the probe or board. port, baud_rate: fields of the owner's command. Raises
-    FlashError, whose log is what the tool printed; ToolMissing; BoardError.
+    attachment.runner: which tool; as a default the owner's flash_command, what the project was generated
+    with, or the board's. Port and baud rate are fields of the owner's command. Raises FlashError, whose log
+    is what the tool printed; ToolMissing; BoardError.
     """
     if not project.firmware.is_file():
         raise FlashError(
             f"There is no firmware to flash: {project.firmware} does not exist.",
             "Build the project first.",
         )
-    plan = _plan(project, runner, serial_number, port, baud_rate)
+    plan = _plan(project, attachment)
     if plan is None:
         return
     tool = _find(plan)
     with _alone(plan):
         for argv in plan.runner.image_commands(plan.job):
             find_tool(argv[0], "make the image that the flash tool reads")
-            _run(plan, argv, verbose, IMAGE_TIMEOUT_SEC)
+            _run(plan, argv, IMAGE_TIMEOUT_SEC)
         printed = "".join(
-            _run(plan, argv, verbose, plan.runner.timeout_sec)
-            for argv in plan.runner.commands(tool, plan.job)
+            _run(plan, argv, plan.runner.timeout_sec) for argv in plan.runner.commands(tool, plan.job)
         )
     if not plan.runner.proves(printed):
         raise _failed(plan, "ended without saying that the firmware was verified", printed)
 
 
-def flash_commands(
-    project: Project,
-    *,
-    runner: Optional[str] = None,
-    serial_number: Optional[str] = None,
-    port: Optional[str] = None,
-    baud_rate: Optional[int] = None,
-) -> List[List[str]]:
+def flash_commands(project: Project, attachment: Attachment = BY_DEFAULT) -> List[List[str]]:
     """The command lines that flash() would run, in the project's directory; none where nothing is flashed.
 
     Neither the tool nor the firmware need be there: a tool that is not installed has its plain name, a number
     that depends on the firmware stands as SIZE. Raises as flash() does for what is wrong with the options.
     """
-    plan = _plan(project, runner, serial_number, port, baud_rate)
+    plan = _plan(project, attachment)
     if plan is None:
         return []
     tool = "" if plan.runner.name == OWN_COMMAND else plan.runner.find() or plan.runner.tool
     return [*plan.runner.image_commands(plan.job), *plan.runner.commands(tool, plan.job)]
 
 
-def _plan(
-    project: Project,
-    name: Optional[str],
-    serial_number: Optional[str],
-    port: Optional[str],
-    baud_rate: Optional[int],
-) -> Optional[_Plan]:
+def _plan(project: Project, attachment: Attachment) -> Optional[_Plan]:
     """The runner, and what it is told; None where nothing is to be flashed."""
-    serial_number, port = serial_number or "", port or ""
-    board = project.board()
-    chosen = _choose(project, board, name, bool(serial_number or port))
+    board = project.board
+    chosen = _choose(project, board, attachment)
     if chosen in (None, EMULATOR):
         return None  # before the runners are imported: every session of an emulated board comes by here
     from runtime.host.firmware.owner_flash import Custom
@@ -110,6 +88,11 @@ def _plan(
     own_command = project.platform.flash_command_of(board.name)
     runner = Custom(own_command) if own_command and chosen == OWN_COMMAND else find_runner(board, str(chosen))
     params = {}
+    port, serial_number, baud_rate = (
+        attachment.port or "",
+        attachment.serial_number or "",
+        attachment.baud_rate,
+    )
     if chosen == OWN_COMMAND:
         port = port or project.platform.port or ""
         baud_rate = baud_rate or project.platform.baud_rate
@@ -117,14 +100,22 @@ def _plan(
         params = runner.read_params(board)
         runner.check_serial_number(serial_number)
     firmware = project.firmware.relative_to(project.directory)
-    job = Job(firmware, project.directory, board, params, project.cross, serial_number, port, baud_rate)
+    job = Job(
+        firmware,
+        project.directory,
+        board,
+        params,
+        project.settings.config.cross,
+        serial_number,
+        port,
+        baud_rate,
+    )
     return _Plan(runner, job)
 
 
-def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> Optional[str]:
-    """The name of the runner; None where nothing is to be flashed. real: whether a port or serial number says
-    that the board is a real one."""
-    platform = project.platform
+def _choose(project: Project, board: Board, attachment: Attachment) -> Optional[str]:
+    """The name of the runner; None where nothing is to be flashed."""
+    platform, name = project.platform, attachment.runner
     own = platform.flash_command_of(board.name)
     if name == OWN_COMMAND and not own:
         raise FlashError(
@@ -136,7 +127,7 @@ def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> 
             f"The board {board.name} is a process of this machine, and flash_command is for a real board.",
             "Name the real board with --board, or give boards.json an entry for it.",
         )
-    chosen = name or project.settings.get("runner") or board.runner
+    chosen = name or project.settings.runner or board.runner
     if own and (name == OWN_COMMAND or (not name and _is_for(platform, board, chosen))):
         return OWN_COMMAND
     if not chosen:
@@ -149,7 +140,7 @@ def _choose(project: Project, board: Board, name: Optional[str], real: bool) -> 
             else f"It has no runner in boards.json; write flash_command in {API_SERVER}.",
         )
     others = [*([OWN_COMMAND] if own else []), *(other for other in board.runners if other != EMULATOR)]
-    if chosen == EMULATOR and not name and real:
+    if chosen == EMULATOR and not name and attachment.names_a_device:
         raise FlashError(
             f"The board {board.name} is emulated unless a runner is named, and a port or serial number was.",
             f"Name the runner that flashes the real board: {', '.join(others)}."
@@ -208,15 +199,14 @@ def _alone(plan: _Plan) -> Iterator[None]:
         lock.release()
 
 
-def _run(plan: _Plan, argv: List[str], verbose: bool, timeout_sec: float) -> str:
+def _run(plan: _Plan, argv: List[str], timeout_sec: float) -> str:
     """Run a command to its end, again where its failure may pass by itself; what it printed."""
     runner, log = plan.runner, ""
     for tries_left in reversed(range(1 + runner.retries)):
         result = run_tool(argv, cwd=plan.job.directory, timeout_sec=timeout_sec, bound=True)
         said = f"$ {result.command}\n{result.output}"
         log += said
-        if verbose:
-            print(server.printable(said), end="", file=sys.stderr)
+        log_command(result.command, result.output)
         if result.timed_out:
             raise _failed(plan, f"did not end within {timeout_sec:.0f} s: {result.command}", log)
         if result.exit_code == 0:

@@ -34,10 +34,10 @@ INCLUDES: Final = (f"{DEVICE}/include", "src", "model/codegen/*/include")
 ALWAYS: Final = ("-fno-strict-aliasing", "-ffunction-sections", "-fdata-sections")
 
 
-def own_build_argv(project: Project) -> List[str]:
+def owner_build_argv(project: Project) -> List[str]:
     """build_command with its fields filled in. A program that is named by a relative path is one of the
     project's files. Raises BuildError for a field that does not exist, ToolMissing."""
-    if project.settings["crt"] is not None:
+    if project.settings.config.uses_tvm_crt:
         raise BuildError(
             "This project has crt=standalone, and build_command builds the bundled runtime only.",
             f"Generate it without that option, or set build_command in {API_SERVER} to None.",
@@ -71,15 +71,15 @@ def _fill_in(part: str, fields: Dict[str, str]) -> str:
 
 
 def _sources(project: Project) -> List[str]:
-    config = project.settings["config"]
-    found = [*config["PORT_SOURCES"], *(f"{DEVICE}/apps/{app}.c" for app in config["APPS"])]
+    config = project.settings.config
+    found = [*config.port_sources, *(f"{DEVICE}/apps/{app}.c" for app in config.apps)]
     for pattern in SOURCES:
         paths = sorted(project.directory.glob(pattern))
         found += [path.relative_to(project.directory).as_posix() for path in paths]
     return [
         *found,
         *(name for name in _extra(project) if name.endswith(SOURCE)),
-        *config.get("CMSIS_SOURCES", ()),
+        *config.cmsis_sources,
     ]
 
 
@@ -88,11 +88,11 @@ def _extra(project: Project) -> List[str]:
 
 
 def _flags(project: Project) -> List[str]:
-    config = project.settings["config"]
+    config = project.settings.config
     found = [path for pattern in INCLUDES for path in sorted(project.directory.glob(pattern))]
     folders = [path.relative_to(project.directory).as_posix() for path in found]
     if (project.directory / EXTRA_DIRECTORY).is_dir():
         folders += include_folders(_extra(project))
-    folders += config.get("CMSIS_FOLDERS", ())
+    folders += config.cmsis_folders
     includes = [f"-I{folder}" for folder in folders]
-    return [config["OPTIMIZATION"], *ALWAYS, *config["CPU_FLAGS"], *includes, *config["DEFINITIONS"]]
+    return [config.optimization, *ALWAYS, *config.cpu_flags, *includes, *config.definitions]

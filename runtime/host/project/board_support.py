@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Dict, Final, List, Mapping
+from typing import Any, Dict, Final, List, Mapping, NamedTuple
 
 from runtime import server
 from runtime.host.boards.board import BARE_METAL, CUSTOM, PROCESS, Board, RegisterWrite
@@ -32,22 +32,32 @@ SMALL_BUFFERS: Final = ("-DMTVM_RECEIVE_BYTES=64", "-DMTVM_SEND_BUFFER_BYTES=64"
 LIBRARY: Final = {True: ["--specs=nano.specs"], False: ["--specs=picolibc.specs"]}
 
 
-def port_config(platform_directory: Path, board: Board, objects: Mapping[str, bytes]) -> Dict[str, Any]:
-    """The part of a project's configuration that follows from its board.
+class PortConfig(NamedTuple):
+    """The part of a build's configuration that follows from the board; see settings.BuildConfig."""
+
+    firmware: str
+    cross: str
+    cpu_flags: List[str]
+    linker_script: str
+    port_sources: List[str]
+
+
+def port_config(platform_directory: Path, board: Board, objects: Mapping[str, bytes]) -> PortConfig:
+    """Return the part of a project's configuration that follows from its board.
 
     objects: object files that a model brings, by name. Raises BoardError, and ArchiveError where the board
     cannot run those.
     """
     if board.port not in BARE_METAL:
-        return {
-            "FIRMWARE": "firmware" if board.transport == PROCESS else "firmware.elf",
-            "CROSS": "",
-            "CPU_FLAGS": [],
-            "LINKER_SCRIPT": "",
-            "PORT_SOURCES": _own_port(platform_directory, board)
+        return PortConfig(
+            firmware="firmware" if board.transport == PROCESS else "firmware.elf",
+            cross="",
+            cpu_flags=[],
+            linker_script="",
+            port_sources=_own_port(platform_directory, board)
             if board.port == CUSTOM
             else _folder(platform_directory, board, board.port),
-        }
+        )
     assert board.cpu is not None and board.uart is not None
     cpu = find_cpu(board.name, board.cpu)
     if (cpu.cross == ARM) != (board.port == "cortex_m"):
@@ -56,17 +66,17 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
             "An Arm core has the port cortex_m, a RISC-V core riscv.",
         )
     library = LIBRARY[cpu.cross == ARM]
-    return {
-        "FIRMWARE": "firmware.elf",
-        "CROSS": cpu.cross,
-        "CPU_FLAGS": [
+    return PortConfig(
+        firmware="firmware.elf",
+        cross=cpu.cross,
+        cpu_flags=[
             *flags_for(board.name, cpu, objects),
             *library,
             f"-DMTVM_PACKET_BUFFER_BYTES={packet_buffer_bytes(board)}",
             *SMALL_BUFFERS,
         ],
-        "LINKER_SCRIPT": f"{PORTS}/{board.port}/link.ld",
-        "PORT_SOURCES": [
+        linker_script=f"{PORTS}/{board.port}/link.ld",
+        port_sources=[
             *_folder(platform_directory, board, "baremetal"),
             *_folder(platform_directory, board, board.port),
             _driver(platform_directory, board, "uart", board.uart.kind),
@@ -76,7 +86,7 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
                 if entry
             ),
         ],
-    }
+    )
 
 
 def board_files(board: Board) -> Dict[str, str]:

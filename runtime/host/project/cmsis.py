@@ -103,10 +103,6 @@ class Cmsis(NamedTuple):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
 
-    def config(self) -> Dict[str, List[str]]:
-        """What the build files are told."""
-        return {"CMSIS_SOURCES": self.sources, "CMSIS_FOLDERS": self.folders}
-
 
 def needed_cmsis(
     archive: ModelArchive, extra: Mapping[str, bytes], path: Optional[str], *, own_build: bool

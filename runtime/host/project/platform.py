@@ -11,14 +11,16 @@ import os
 from typing import TYPE_CHECKING, Dict, Final, Mapping, Optional, Sequence, Tuple, Union
 
 from runtime.host.boards.board import Board
-from runtime.host.boards.table import load_boards
+from runtime.host.boards.table import BoardTable, read_table
 from runtime.host.errors import PlatformError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+BOARDS_FILE: Final = "boards.json"
 API_SERVER: Final = "microtvm_api_server.py"  # the name that TVM looks for
 MODEL_ARCHIVE: Final = "model.tar"
+BUNDLED_MODEL: Final = "models/digits_aot.tar"  # of a platform: what check runs
 PROJECT_FILE: Final = "project.json"  # what makes a directory a project
 BUILD_FILES: Final = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 
@@ -60,6 +62,7 @@ class Platform:
                     f"Write it as a list of arguments: {command.split()}.",
                 )
         self._directory = os.fspath(directory)
+        self._boards: Optional[Tuple[Tuple[int, ...], BoardTable]] = None
         self.name = name
         self.build_system = build_system
         self.flash_command = flash_command
@@ -107,14 +110,51 @@ class Platform:
 
     def boards(self) -> Dict[str, Board]:
         """The boards of boards.json, in its order."""
-        boards = load_boards(os.path.join(self._directory, "boards.json"))  # noqa: PTH118
+        return self.board_table().boards
+
+    @property
+    def boards_path(self) -> str:
+        """Where its boards.json lies."""
+        return os.path.join(self._directory, BOARDS_FILE)  # noqa: PTH118
+
+    def board_table(self) -> BoardTable:
+        """boards.json, read once, and again when the file has changed: an API server may live long."""
+        signature = _signature(self.boards_path)
+        if self._boards is None or self._boards[0] != signature:
+            table = read_table(self.boards_path)
+            self._check_flash_command(table.boards)
+            self._boards = (signature, table)
+        return self._boards[1]
+
+    def copy_boards(self, target: Path) -> None:
+        """Write boards.json, as it was read, to another place, with its time; see share_boards."""
+        target.write_text(self.board_table().text, encoding="utf-8")
+        times = os.stat(self.boards_path)  # noqa: PTH116
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def share_boards(self, project: Platform) -> None:
+        """Let a project have the boards that were read here, where its boards.json is the copy that
+        copy_boards wrote, by its size and time."""
+        if self._boards is not None and self._boards[0] == _signature(project.boards_path) != ():
+            project._boards = self._boards
+
+    def _check_flash_command(self, boards: Dict[str, Board]) -> None:
+        """Raise PlatformError where flash_command is for a board that there is not."""
         unknown = set(self.flash_command if isinstance(self.flash_command, Mapping) else ()) - set(boards)
         if unknown:
             raise PlatformError(
                 f"flash_command in {API_SERVER} is for {min(unknown)!r}, which is no board of boards.json.",
                 f"Name one of its boards: {', '.join(boards)}.",
             )
-        return boards
+
+
+def _signature(path: str) -> Tuple[int, ...]:
+    """Return what changes when a file is written: its size and time; nothing without a file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns
 
 
 def _argv(command: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:

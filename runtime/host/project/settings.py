@@ -1,15 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What project.json must hold: the settings of a project by name, each with what its value must be."""
+"""What a project was generated with, and what its build is configured with: the content of project.json."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, Final, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-Check = Tuple[Callable[[Any], bool], str]
+_Value = Union[str, int, List[str]]
+_Check = Tuple[Callable[[Any], bool], str]
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _TOOL_PREFIX: Final = re.compile(r"(?:[a-z0-9_]+-)*")
+
+
+class BuildConfig(NamedTuple):
+    """What a build is configured with: the variables of config.mk or config.cmake, by their names in upper
+    case.
+
+    Paths are relative to the project. apps: files of runtime/device/apps/, without .c. firmware: the file to
+    make in build/. cross: the prefix of the cross compiler's name; empty where the firmware runs on this
+    machine. linker_script: of a board without an operating system; else empty. crt: the folder of TVM's own
+    runtime, if the firmware is built on that. cmsis_sources, cmsis_folders: files to compile and folders to
+    search for headers. definitions: -D arguments of the compiler.
+    """
+
+    apps: List[str]
+    firmware: str
+    cross: str
+    cpu_flags: List[str]
+    linker_script: str
+    port_sources: List[str]
+    optimization: str
+    definitions: List[str]
+    warning_as_error: int = 0
+    crt: str = ""
+    cmsis_sources: Tuple[str, ...] = ()
+    cmsis_folders: Tuple[str, ...] = ()
+
+    @property
+    def is_bare_metal(self) -> bool:
+        """Whether the firmware is linked for a board without an operating system."""
+        return bool(self.linker_script)
+
+    @property
+    def uses_tvm_crt(self) -> bool:
+        """Whether the firmware is built on TVM's own runtime, some of which is C++."""
+        return bool(self.crt)
+
+    def variables(self) -> Dict[str, _Value]:
+        """Return name -> value of the variables that a build file reads; what is not used has none."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in self._items()}
+        unused = [name for name in _IF_USED if not values[name]]
+        return {name.upper(): value for name, value in values.items() if name not in unused}
+
+    def _items(self) -> List[Tuple[str, Any]]:
+        return list(zip(self._fields, self))
+
+
+class ProjectSettings(NamedTuple):
+    """What a project was generated with.
+
+    board: its name in boards.json. runner: None for the board's. crt: what tells the copy of TVM's own
+    runtime from others, where the firmware is built on it. firmware_id: 32 bits that a device reports.
+    """
+
+    board: str
+    runner: Optional[str]
+    project_type: str
+    crt: Optional[str]
+    workspace_size_bytes: int
+    firmware_id: int
+    config: BuildConfig
+
+    def document(self) -> Dict[str, Any]:
+        """Return the content of project.json."""
+        return {**self._asdict(), "config": self.config.variables()}
+
+
+_IF_USED: Final = ("crt", "cmsis_sources", "cmsis_folders")
+
+
+def read_settings(document: Any) -> ProjectSettings:
+    """Return the settings that a project.json holds. Raises ValueError that says what is wrong in it.
+
+    Names that this version does not know are left alone: another version may have written them.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("it holds no object")
+    settings = _checked(document, _SETTINGS, _OPTIONAL_SETTINGS, "")
+    config = _checked(document["config"], _CONFIG, _OPTIONAL_CONFIG, "config.")
+    fields: Dict[str, Any] = {
+        name.lower(): tuple(value) if name.startswith("CMSIS_") else value for name, value in config.items()
+    }
+    return ProjectSettings(**{"runner": None, "crt": None, **settings, "config": BuildConfig(**fields)})
+
+
+def _checked(
+    values: Mapping[str, Any], required: Mapping[str, _Check], optional: Mapping[str, _Check], where: str
+) -> Dict[str, Any]:
+    """Return the values of the names that are known. Raises ValueError for the first that is wrong."""
+    given = {name: check for name, check in optional.items() if name in values}
+    for name, (accepts, wanted) in {**required, **given}.items():
+        if name not in values:
+            raise ValueError(f"{where}{name} is missing")
+        if not accepts(values[name]):
+            raise ValueError(f"{where}{name}: expected {wanted}")
+    return {name: values[name] for name in (*required, *given)}
 
 
 def _is_text(value: Any) -> bool:
@@ -36,20 +132,28 @@ def _is_tool_prefix(value: Any) -> bool:
     return isinstance(value, str) and _TOOL_PREFIX.fullmatch(value) is not None
 
 
+def _is_project_type(value: Any) -> bool:
+    return isinstance(value, str) and value in ("host_driven", "standalone")
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
 _TEXT: Final = (_is_text, "a string")
 _TEXTS: Final = (_is_list_of_texts, "a list of strings")
-SETTINGS: Final[Mapping[str, Check]] = {
+_SETTINGS: Final[Mapping[str, _Check]] = {
     "board": _TEXT,
-    "project_type": (lambda value: value in ("host_driven", "standalone"), "host_driven or standalone"),
+    "project_type": (_is_project_type, "host_driven or standalone"),
     "workspace_size_bytes": (_is_number, "a number of bytes"),
     "firmware_id": (_is_number, "a number"),
-    "config": (lambda value: isinstance(value, dict), "an object"),
+    "config": (_is_object, "an object"),
 }
-OPTIONAL: Final[Mapping[str, Check]] = {
+_OPTIONAL_SETTINGS: Final[Mapping[str, _Check]] = {
     "runner": (_is_text_or_null, "a string or null"),
     "crt": (_is_text_or_null, "a string or null"),
 }
-CONFIG: Final[Mapping[str, Check]] = {
+_CONFIG: Final[Mapping[str, _Check]] = {
     "APPS": _TEXTS,
     "FIRMWARE": (_is_file_name, "the name of a file"),
     "CROSS": (_is_tool_prefix, "the prefix of a compiler's name"),
@@ -59,27 +163,9 @@ CONFIG: Final[Mapping[str, Check]] = {
     "OPTIMIZATION": _TEXT,
     "DEFINITIONS": _TEXTS,
 }
-
-
-def find_wrong_setting(settings: Any) -> Optional[str]:
-    """Return what is wrong with the content of project.json; None where nothing is."""
-    if not isinstance(settings, dict):
-        return "it holds no object"
-    wrong = _first_wrong(settings, SETTINGS, "")
-    if wrong is None:
-        given: Dict[str, Check] = {name: check for name, check in OPTIONAL.items() if name in settings}
-        wrong = _first_wrong(settings, given, "")
-    return wrong or _first_wrong(settings["config"], CONFIG, "config.")
-
-
-def _first_wrong(values: Mapping[str, Any], checks: Mapping[str, Check], where: str) -> Optional[str]:
-    for name, (accepts, wanted) in checks.items():
-        if name not in values:
-            return f"{where}{name} is missing"
-        try:
-            good = accepts(values[name])
-        except TypeError:  # a list or an object, compared with strings
-            good = False
-        if not good:
-            return f"{where}{name}: expected {wanted}"
-    return None
+_OPTIONAL_CONFIG: Final[Mapping[str, _Check]] = {
+    "WARNING_AS_ERROR": (_is_number, "a number"),
+    "CRT": _TEXT,
+    "CMSIS_SOURCES": _TEXTS,
+    "CMSIS_FOLDERS": _TEXTS,
+}

@@ -14,7 +14,7 @@ from runtime.host.archive.model_archive import ModelArchive, TensorSpec
 from runtime.host.boards.board import Board
 from runtime.host.dtype import DType
 from runtime.host.errors import PlatformError
-from runtime.host.project.config_files import c_string
+from runtime.host.project.project_files import c_string
 
 BYTES_A_LINE: Final = 16
 STRING_BYTES: Final = 1600  # of one string literal: whole periods of the pattern, for each size of element

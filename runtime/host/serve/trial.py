@@ -22,21 +22,25 @@ import tempfile
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Any, Dict, Final, Iterator, NamedTuple, NoReturn, Optional
+from typing import Final, Iterator, NamedTuple, NoReturn, Optional
 
 from runtime import server
+from runtime.host.archive.tar import PackedTar
+from runtime.host.boards.attachment import Attachment
 from runtime.host.errors import HostToolsFault, PlatformError, ProtocolError, TransportError, explained
 from runtime.host.execution import connection
 from runtime.host.execution.firmware_info import check_firmware
 from runtime.host.execution.running_model import TIMEOUTS
 from runtime.host.firmware.build import build
 from runtime.host.firmware.flash import flash
+from runtime.host.project.generate import FROM_PLATFORM, generate
 from runtime.host.project.options import project_options
 from runtime.host.project.platform import BUILD_FILES, Platform
-from runtime.host.project.project import FROM_PLATFORM, Project, generate
+from runtime.host.project.project import Project
 from runtime.host.serve.processes import take_signals
 from runtime.host.serve.request import MAX_REQUEST_BYTES, Refused, Request, Served, read_request, too_large
 from runtime.host.system.cache import Cache
+from runtime.host.system.logs import log_device, show_commands
 from runtime.host.transports.base import Transport
 from runtime.host.tvm_rpc.connection import HEAD, Caller
 from runtime.host.tvm_rpc.control import Control, Stopped, kind_of, read_in_slices
@@ -68,13 +72,12 @@ DONE: Final = encode_message(RETURN, encode_sequence([None]))
 class Site(NamedTuple):
     """What sessions are built and run with.
 
-    platform: see lean_copy. attached: how the board is, as for flash() and open_transport. scratch: where
-    projects are written.
+    platform: see lean_copy. attachment: of the board. scratch: where projects are written.
     """
 
     platform: Platform
     served: Served
-    attached: Dict[str, Any]
+    attachment: Attachment
     scratch: Path
 
 
@@ -226,12 +229,12 @@ def _discard_too_long(connection: socket.socket) -> Optional[Refused]:
 def _build(request: Request, report: Report, place: Path, site: Site) -> Project:
     """A project of the request's model archive, built and on the board."""
     report(stage="build")
-    archive = place.with_suffix(".tar")
-    archive.write_bytes(request.archive)
-    project = generate(site.platform, archive, place, request.options)
-    build(project, verbose=bool(request.options["verbose"]), cache=TrialCache())
+    packed = PackedTar(place.with_suffix(".tar"), request.archive)
+    project = generate(site.platform, packed, place, request.options)
+    show_commands(bool(request.options["verbose"]))
+    build(project, cache=TrialCache())
     report(stage="flash")
-    flash(project, **site.attached)
+    flash(project, site.attachment)
     return project
 
 
@@ -239,13 +242,13 @@ def _build(request: Request, report: Report, place: Path, site: Site) -> Project
 def _connected(project: Project, control: Control, report: Report, site: Site) -> Iterator[Session]:
     """A session with the board. The board is told of its end, and a device that is a process ends with it."""
     report(stage="run")
-    transport = BoardTransport(connection.transport_for(project, **site.attached), control)
+    transport = BoardTransport(connection.transport_for(project, site.attachment), control)
     transport.open()
     try:
-        session = Session(transport, timeouts=TIMEOUTS, on_log=_print_log)
+        session = Session(transport, timeouts=TIMEOUTS, on_log=log_device)
         session.open()
-        if not connection.starts_here(project, **site.attached):
-            check_firmware(RpcClient(session), project.settings["firmware_id"])
+        if not connection.starts_here(project, site.attachment):
+            check_firmware(RpcClient(session), project.settings.firmware_id)
         try:
             yield session
         finally:
@@ -302,7 +305,3 @@ def _refuse(caller: Caller, connection: socket.socket, error: PlatformError, is_
         if code == SHUTDOWN:
             return
         caller.send(answer)
-
-
-def _print_log(text: str) -> None:
-    print(f"device: {server.printable(text)}", file=sys.stderr, flush=True)

@@ -50,6 +50,11 @@ class Digest:
             self.add(path.relative_to(root).as_posix())
             self._add_bytes(read_bytes(path, MAX_CONTENT_BYTES))
 
+    def add_content(self, name: str, content: bytes) -> None:
+        """The content of a file that has been read, and its name."""
+        self.add(name)
+        self._add_bytes(content)
+
     def key(self) -> str:
         return self._hash.hexdigest()[:40]
 

@@ -21,13 +21,13 @@ import socket
 import sys
 
 from runtime.host.errors import PlatformError
+from runtime.host.system.logs import log_device
 from runtime.host.tvm_rpc.connection import Caller
 from runtime.host.tvm_rpc.control import SLICE_SEC, Control, Stopped, kind_of
 from runtime.host.tvm_session.device_access import Device, reach_device
 from runtime.host.wire.api_client import ApiConnection
 from runtime.host.wire.rpc import EXCEPTION, SHUTDOWN, encode_message, encode_sequence
 from runtime.host.wire.session import Session, Timeouts
-from runtime.server import printable
 
 
 def relay(caller: Caller, session: Session, device: Device) -> None:
@@ -70,7 +70,7 @@ def serve(control: Control) -> None:
     api = ApiConnection("the project", task["read_fd"], task["write_fd"])
     device = reach_device(api, control)
     device.open()
-    session = Session(device, timeouts=Timeouts(*task["timeouts"]), on_log=_show)
+    session = Session(device, timeouts=Timeouts(*task["timeouts"]), on_log=log_device)
     try:
         session.open()
     except PlatformError as error:
@@ -91,10 +91,6 @@ def serve(control: Control) -> None:
     if is_open:
         with contextlib.suppress(PlatformError):
             api.close_transport()
-
-
-def _show(text: str) -> None:
-    print(f"device: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -25,11 +25,11 @@ from random_models import Model, random_model
 
 from examples.digits.tvm_wheel import C_TARGET, LLVM_TARGET, build, exported, host_run, tarred
 from runtime.host.errors import ArchiveError, BuildError, PlatformError
-from runtime.host.execution import connection
+from runtime.host.execution import standalone_run
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build as build_firmware
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import Platform, load_platform
-from runtime.host.project.project import generate
 
 PACKED = {"interface-api": "packed"}
 C_INTERFACE = {"interface-api": "c", "unpacked-api": True}
@@ -90,7 +90,7 @@ def run_standalone(
     np.savez(sample, **{f"input_{name}": value for name, value in inputs.items()})
     project = generate(platform, archive, directory, {**options, "standalone_input": str(sample)})
     build_firmware(project)
-    report = connection.run_standalone(project)
+    report = standalone_run.run_standalone(project)
     if "outcome: 0" not in report:
         raise Wrong(f"the report is {report[-300:]}")
     found = REPORTED.findall(report)

@@ -14,8 +14,8 @@ import tvm
 from common import micro, report
 
 from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
-from runtime.host.project.project import generate
 
 platform, scratch, archive, *names = sys.argv[1:]
 build(generate(load_platform(Path(platform)), Path(archive), Path(scratch) / "project", {}))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a standalone firmware, which holds no session: it reports in text."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from typing import Final
+
+from runtime.host.boards.attachment import BY_DEFAULT, Attachment
+from runtime.host.errors import TransportClosed, TransportError, TransportTimeout
+from runtime.host.execution.connection import check_built, transport_for
+from runtime.host.project.project import Project
+from runtime.host.system.programs import run_tool
+from runtime.host.transports.base import Transport
+
+STANDALONE_TIMEOUT_SEC: Final = 60.0
+OUTCOME: Final = re.compile(r"^outcome: (\d+)\s*$", re.MULTILINE)  # the last line of a standalone's report
+TAIL_BYTES: Final = 128 << 10  # of a report, in which its outcome is looked for: more than one read gives
+MAX_REPORT_BYTES: Final = 4 << 20
+
+
+def run_standalone(project: Project, attachment: Attachment = BY_DEFAULT) -> str:
+    """Run a standalone firmware to the end of its report, which is text.
+
+    Raises TransportError where it does not end in time, crashes or says that
+    the model failed.
+    """
+    if project.settings.config.cross:
+        return _read_report(project, transport_for(project, attachment))
+    return _run_here(project)
+
+
+def _run_here(project: Project) -> str:
+    """A firmware that is a program of this machine."""
+    check_built(project)
+    result = run_tool([str(project.firmware)], cwd=project.directory, timeout_sec=STANDALONE_TIMEOUT_SEC)
+    if result.timed_out:
+        raise TransportError(
+            f"The standalone firmware did not end within {STANDALONE_TIMEOUT_SEC:.0f} s.",
+            f"Run it in a debugger to see where it waits: {project.firmware}",
+            result.output,
+        )
+    if result.exit_code < 0:
+        raise TransportError(
+            f"The standalone firmware was ended by {signal.Signals(-result.exit_code).name}.",
+            f"Run it in a debugger to see where it crashed: {project.firmware}",
+            result.output,
+        )
+    if result.exit_code != 0:
+        raise TransportError(
+            f"The standalone firmware failed with exit status {result.exit_code}.",
+            "Its report below says why.",
+            result.output,
+        )
+    return result.output
+
+
+def _read_report(project: Project, transport: Transport) -> str:
+    """What a firmware on a board sends until its outcome."""
+    report = b""
+    deadline = time.monotonic() + STANDALONE_TIMEOUT_SEC
+    transport.open()
+    try:
+        while not OUTCOME.search(report[-TAIL_BYTES:].decode("utf-8", "replace")):
+            report += transport.read(1, max(0.0, deadline - time.monotonic()))
+            if len(report) > MAX_REPORT_BYTES:
+                raise TransportClosed("It sends without an end.", "Look at what it sends.")
+    except (TransportTimeout, TransportClosed) as error:
+        raise TransportError(
+            f"The standalone firmware sent no outcome within {STANDALONE_TIMEOUT_SEC:.0f} s.",
+            f"Reset the board so that it runs again; {error.what}",
+            report.decode("utf-8", "replace"),
+        ) from error
+    finally:
+        transport.close()
+    text = report.decode("utf-8", "replace")
+    outcome = OUTCOME.search(text)
+    if outcome is None or outcome[1] != "0":
+        raise TransportError("The standalone firmware failed.", "Its report below says why.", text)
+    return text

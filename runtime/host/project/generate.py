@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Generating a project: everything is checked first, put together beside its place, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Optional, Union
+
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.archive.tar import MODEL_ARCHIVE as MODEL_KIND
+from runtime.host.archive.tar import PackedTar, read_packed
+from runtime.host.boards.board import Board
+from runtime.host.boards.table import choose_board
+from runtime.host.errors import PlatformError
+from runtime.host.project import board_support, config_files, memory_plan, project_files, standalone_sources
+from runtime.host.project.archive_rules import check_archive
+from runtime.host.project.extra_files import EXTRA_DIRECTORY, ExtraFiles
+from runtime.host.project.platform import (
+    API_SERVER,
+    BOARDS_FILE,
+    BUILD_FILES,
+    MODEL_ARCHIVE,
+    PROJECT_FILE,
+    Platform,
+    load_platform,
+)
+from runtime.host.project.project import Project, load_project
+from runtime.host.project.settings import BuildConfig, ProjectSettings
+from runtime.host.project.tvm_crt import (
+    CRT_DIRECTORY,
+    CRT_SOURCES,
+    OVERHEAD_BYTES,
+    STACK_BYTES,
+    StandaloneCrt,
+    chosen_crt,
+)
+from runtime.host.system.cache import Digest
+from runtime.host.system.leftovers import STAGING, made_directories, scratch_directory
+from runtime.host.wire.packet_size import PACKET_BYTES, fits_packet
+
+if TYPE_CHECKING:
+    from runtime.host.project.cmsis import Cmsis
+
+MAX_NDIM: Final = 8  # MTVM_MAX_NDIM of runtime/device/include/microtvm/config.h
+RAISES_NDIM: Final = re.compile(r"(-D)?MTVM_MAX_NDIM=")
+WORDS_OF_CMSIS: Final = (b"arm_", b"cmsis_", b"core_")  # the name of each of its headers has one
+MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
+MAX_WORKSPACE_BYTES: Final = 1 << 30
+FILE_OPTIONS: Final = ("extra_files_tar", "standalone_input")
+LONGEST_STEM: Final = 40  # characters of a model's name in that of its project
+
+# What a project takes from its platform, where the platform has it. The build files come on top.
+FROM_PLATFORM: Final = (
+    API_SERVER,
+    "launch_microtvm_api_server.sh",
+    "launch_microtvm_api_server.bat",
+    BOARDS_FILE,
+    "requirements.txt",
+    "runtime",
+    board_support.OWN_PORT,
+    EXTRA_DIRECTORY,
+)
+
+
+def generate(
+    platform: Platform, model: Union[PackedTar, Path], project_dir: Path, options: Mapping[str, Any]
+) -> Project:
+    """Write a project into project_dir, which must not exist or be empty.
+
+    model: the content of a model archive, or its path. options: coerced project options (options.py); missing
+    ones and None take their defaults. Nothing is left behind on failure: the project is put together beside
+    its place and renamed. Raises PlatformError and its subclasses.
+    """
+    chosen = board = choose_board(platform.boards(), options.get("board"))
+    project_type = options.get("project_type") or "host_driven"
+    project_dir = _place(project_dir)
+    _check_place(platform, project_dir)
+    packed = model if isinstance(model, PackedTar) else read_packed(model, MODEL_KIND)
+    archive = ModelArchive.unpacked(packed)
+    check_archive(archive, project_type, has_extra_files=bool(options.get("extra_files_tar")))
+    crt = chosen_crt(options.get("crt"), options.get("standalone_crt_dir"))
+    if crt is not None:
+        _check_crt(platform, archive, project_type, crt)
+        board = board._replace(stack_bytes=max(board.stack_bytes, STACK_BYTES))
+    extra = ExtraFiles(platform.directory / EXTRA_DIRECTORY, options.get("extra_files_tar"))
+    cmsis = _cmsis(platform, archive, extra.code(), options.get("cmsis_path"))
+    objects = {name: archive.read(name) for name in archive.objects}
+    port = board_support.port_config(platform.directory, board, objects)
+    config = BuildConfig(
+        apps=_apps(archive, project_type, crt),
+        **_port_fields(port, crt),
+        optimization=f"-{options.get('optimization') or 'O2'}",
+        warning_as_error=1 if options.get("warning_as_error") else 0,
+        definitions=[
+            *config_files.read_definitions(options.get("compile_definitions"), platform.build_system),
+            *_limits(archive, options.get("compile_definitions")),
+        ],
+        crt="" if crt is None else CRT_DIRECTORY,
+        cmsis_sources=() if cmsis is None else tuple(cmsis.sources),
+        cmsis_folders=() if cmsis is None else tuple(cmsis.folders),
+    )
+    settings = ProjectSettings(
+        board=board.name,
+        runner=options.get("runner"),
+        project_type=project_type,
+        crt=None if crt is None else crt.key(),
+        workspace_size_bytes=_workspace_bytes(archive, board, options.get("workspace_size_bytes"), crt),
+        firmware_id=0,
+        config=config,
+    )
+    settings = settings._replace(firmware_id=_firmware_id(settings, packed))
+    samples: Mapping[str, bytes] = {}
+    if project_type == "standalone":
+        standalone_sources.check_sizes(archive, board)
+        samples = _samples(archive, options.get("standalone_input"))
+    with made_directories(project_dir.parent), scratch_directory(project_dir.parent, STAGING) as staging:
+        extra.unpack(staging / EXTRA_DIRECTORY)
+        _copy_platform(platform, staging)
+        platform.copy_boards(staging / BOARDS_FILE)
+        if cmsis is not None:
+            cmsis.copy(staging)
+        if crt is not None:
+            _exchange_runtime(crt, staging)
+        archive.unpack(staging / "model")
+        (staging / MODEL_ARCHIVE).write_bytes(packed.data)
+        for name, text in _texts(platform, board, archive, settings, samples).items():
+            path = staging / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        try:
+            staging.replace(project_dir)  # an empty directory gives way
+        except OSError:
+            _check_place(platform, project_dir)  # another process has been quicker
+            raise
+    return Project(platform.at(project_dir), settings, chosen, packed)
+
+
+def _texts(
+    platform: Platform,
+    board: Board,
+    archive: ModelArchive,
+    settings: ProjectSettings,
+    samples: Mapping[str, bytes],
+) -> Dict[str, str]:
+    """File name -> content of what is written and not copied."""
+    name, write_config = config_files.CONFIGS[platform.build_system]
+    texts = {
+        PROJECT_FILE: json.dumps(settings.document(), indent=2) + "\n",
+        name: write_config(settings.config),
+        "README.md": project_files.project_readme(
+            settings, platform.build_system, platform.build_command is not None
+        ),
+        ".gitignore": "build/\n.build.lock\n__pycache__/\n",
+        "src/model_config.c": project_files.model_config(
+            archive, settings.workspace_size_bytes, settings.firmware_id
+        ),
+        **board_support.board_files(board),
+    }
+    if settings.project_type == "standalone":
+        generated = standalone_sources.generated(archive, samples)
+        texts.update({f"src/{name}": text for name, text in generated.items()})
+    return texts
+
+
+def find_or_generate(
+    platform: Platform, packed: PackedTar, project_dir: Path, options: Mapping[str, Any]
+) -> Project:
+    """Return the project in project_dir, generated unless there is one.
+
+    project_dir: see project_name, whose name stands for this model and these options. Another process may
+    generate it at the same time.
+    """
+    if not (project_dir / PROJECT_FILE).exists():
+        try:
+            return generate(platform, packed, project_dir, options)
+        except PlatformError:
+            if not (project_dir / PROJECT_FILE).exists():
+                raise
+    place = load_platform(project_dir)
+    platform.share_boards(place)
+    return load_project(place, packed)
+
+
+def project_name(platform: Platform, packed: PackedTar, options: Mapping[str, Any]) -> str:
+    """Return a directory name that is the same for the same model, options and platform, and no other."""
+    digest = Digest()
+    digest.add(repr(sorted(options.items())))
+    digest.add_content(packed.path.name, packed.data)
+    for file in (Path(options[name]) for name in FILE_OPTIONS if options[name]):
+        digest.add_files(file.parent, [file])  # of a bounded size
+    crt = chosen_crt(options["crt"], options["standalone_crt_dir"])
+    if crt is not None:
+        digest.add(crt.key())
+    if options["cmsis_path"]:
+        from runtime.host.project.cmsis import tree_key
+
+        digest.add(tree_key(options["cmsis_path"]))
+    digest.add(platform.board_table().text)
+    for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
+        path = platform.directory / name
+        files = path.rglob("*") if path.is_dir() else [path]
+        digest.add_files(
+            platform.directory,
+            [file for file in files if file.is_file() and file.suffix != ".pyc" and name != BOARDS_FILE],
+        )
+    stem = re.sub(r"[^A-Za-z0-9_]", "_", packed.path.name.split(".")[0])[:LONGEST_STEM]
+    return f"{stem}-{digest.key()[:8]}"
+
+
+def _place(project_dir: Path) -> Path:
+    """Return the whole path of a new project, without links and "..". Raises PlatformError."""
+    if project_dir.parts and project_dir.parts[0].startswith("~"):
+        raise PlatformError(
+            f"{project_dir} begins with {project_dir.parts[0]!r}, which a shell replaces, and nothing else.",
+            f"Write the whole path: {Path(*project_dir.parts).expanduser()}"
+            if project_dir.parts[0] == "~" and os.environ.get("HOME")
+            else "Write the whole path.",
+        )
+    return project_dir.resolve()
+
+
+def _check_place(platform: Platform, project_dir: Path) -> None:
+    if project_dir.exists() and (not project_dir.is_dir() or any(project_dir.iterdir())):
+        raise PlatformError(
+            f"{project_dir} exists already and is not an empty directory.",
+            "Name another project directory, or delete that one.",
+        )
+    for name in FROM_PLATFORM:
+        copied = (platform.directory / name).resolve()
+        if copied in (project_dir.resolve(), *project_dir.resolve().parents):
+            raise PlatformError(
+                f"{project_dir} is inside {copied}, which every project gets a copy of.",
+                "Name a project directory outside of it.",
+            )
+
+
+def _check_crt(platform: Platform, archive: ModelArchive, project_type: str, crt: StandaloneCrt) -> None:
+    """Raise PlatformError for what does not go with TVM's own runtime."""
+    if project_type == "standalone" and archive.interface == "packed" and not crt.has_aot:
+        raise PlatformError(
+            f"TVM's own runtime in {crt.directory} has no AOT executor for a standalone project.",
+            "Use that of TVM 0.9 to 0.18, or crt=bundled.",
+        )
+    if not all(fits_packet(ndims, PACKET_BYTES) for ndims in archive.tensors_of_calls):
+        raise PlatformError(
+            "A kernel of the model takes more tensors than fit into a packet, and TVM's own runtime has no "
+            "other way to receive them.",
+            "Use crt=bundled.",
+        )
+    if platform.build_command is not None:
+        raise PlatformError(
+            f"build_command in {API_SERVER} builds with the platform's own runtime.",
+            "Leave crt out, or take build_command out to build with Make or CMake.",
+        )
+    crt.check_archive(archive)
+
+
+def _port_fields(port: board_support.PortConfig, crt: Optional[StandaloneCrt]) -> Dict[str, Any]:
+    """Return the fields of a build's configuration that follow from the board."""
+    sources = port.port_sources if crt is None else [*port.port_sources, *CRT_SOURCES]
+    return {**port._asdict(), "port_sources": sources}
+
+
+def _firmware_id(settings: ProjectSettings, packed: PackedTar) -> int:
+    """Return 32 bits that tell a firmware from those of other models and other settings."""
+    return zlib.crc32(repr(settings).encode("utf-8", "surrogatepass"), zlib.crc32(packed.data))
+
+
+def _exchange_runtime(crt: StandaloneCrt, project_dir: Path) -> None:
+    """Copy TVM's own runtime, and take the platform's away: both define the same names."""
+    crt.copy(project_dir / CRT_DIRECTORY)
+    device = project_dir / "runtime" / "device"
+    for replaced in ("src", "include/tvm", "include/dlpack"):
+        shutil.rmtree(device / replaced)
+
+
+def _workspace_bytes(
+    archive: ModelArchive, board: Board, wanted: Optional[int], crt: Optional[StandaloneCrt]
+) -> int:
+    """Bytes of the workspace: as wanted, if the board and the runtime can have that, else as needed."""
+    needed = memory_plan.workspace_bytes(archive, board.ram_bytes) + (
+        OVERHEAD_BYTES if crt is not None else 0
+    )
+    most = board.ram_bytes or MAX_WORKSPACE_BYTES
+    if needed > max(most, MAX_WORKSPACE_BYTES):
+        raise PlatformError(
+            f"The model archive {archive.path} declares tensors and workspaces of {needed:,} bytes; "
+            f"{board.name} has {most:,}.",
+            "Check the archive: no model for a microcontroller is so large. Export it again.",
+        )
+    if wanted is None:
+        return needed
+    if not MIN_WORKSPACE_BYTES <= wanted <= most:
+        raise PlatformError(
+            f"workspace_size_bytes: want {MIN_WORKSPACE_BYTES} to {most}, got {wanted}.",
+            f"Leave it out: this model then gets the {needed} bytes it needs.",
+        )
+    return wanted
+
+
+def _copy_platform(platform: Platform, target: Path) -> None:
+    for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
+        source = platform.directory / name
+        if source.exists() and name != BOARDS_FILE:  # which has been read already
+            _copy(source, target / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        # Byte code goes along: the project's API server then starts as fast as the platform's.
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copy(source, target)
+
+
+def _cmsis(
+    platform: Platform, archive: ModelArchive, extra: Mapping[str, bytes], path: Optional[str]
+) -> Optional[Cmsis]:
+    """What the project takes of CMSIS; None for nothing."""
+    code = (archive.read(name) for name in (*archive.sources, *archive.headers))
+    if not extra and not any(word in text for text in code for word in WORDS_OF_CMSIS):
+        return None
+    from runtime.host.project.cmsis import needed_cmsis
+
+    return needed_cmsis(archive, extra, path, own_build=platform.build_command is not None)
+
+
+def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]) -> List[str]:
+    """The files of runtime/device/apps/ that this firmware is made of."""
+    suffix = "" if crt is None else "_crt"
+    apps = [f"{project_type}{suffix}"]
+    if project_type == "standalone" and archive.interface == "packed":
+        apps.append(f"model_packed{suffix}")
+    return apps
+
+
+def _samples(archive: ModelArchive, file: Optional[str]) -> Dict[str, bytes]:
+    """The inputs of a standalone firmware from an .npy or .npz file; needs numpy where one is named."""
+    if file is None:
+        return {}
+    from runtime.host.archive.tensor_files import read_inputs
+
+    return {name: array.tobytes() for name, array in read_inputs((file,), archive.inputs).items()}
+
+
+def _limits(archive: ModelArchive, definitions: Optional[List[str]]) -> List[str]:
+    """Compiler arguments that raise limits of the device runtime to what the model needs."""
+    most = archive.most_dimensions
+    if most <= MAX_NDIM or any(RAISES_NDIM.match(text) for text in definitions or []):
+        return []
+    return [f"-DMTVM_MAX_NDIM={most}"]
