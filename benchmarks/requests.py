@@ -17,6 +17,7 @@ import tempfile
 import time
 import types
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -73,7 +74,7 @@ class Row(NamedTuple):
 def make_handler(api: Any) -> Any:
     """A handler for the server module `api`, ours or TVM's, behind which there is no device."""
 
-    class Handler(api.ProjectAPIHandler):
+    class Handler(api.ProjectAPIHandler):  # type: ignore[misc]  # of a module that is chosen at run time
         def server_info_query(self, tvm_version: str) -> Any:
             return api.ServerInfo("bench", True, "", api.default_project_options())
 
@@ -143,9 +144,9 @@ def _measure_row(operation: str, size: int, clients: Dict[str, Any], rounds: int
     calls: Dict[str, Callable[[], Any]] = {}
     for column, client in clients.items():
         if operation == "read":
-            calls[column] = lambda client=client: client.read_transport(size, TIMEOUT_SEC)
+            calls[column] = partial(client.read_transport, size, TIMEOUT_SEC)
         else:
-            calls[column] = lambda client=client: client.write_transport(data, TIMEOUT_SEC)
+            calls[column] = partial(client.write_transport, data, TIMEOUT_SEC)
         calls[column]()
     for _ in range(rounds):
         for column, call in calls.items():

@@ -65,8 +65,8 @@ def soak(trials: int) -> int:
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name, _tracker(python) as tracker:
         platform = bake(Path(name), board_family="host")
         with _serving(platform, tracker):
-            command = ["trials.py", tracker, "lab", TIMEOUT_SEC, "{}", *names]
-            found: List[Dict[str, Any]] = report_of(python, platform, *command)["trials"]
+            command = [tracker, "lab", TIMEOUT_SEC, "{}", *names]
+            found: List[Dict[str, Any]] = report_of(python, platform, "trials.py", *command)["trials"]
     return sum((trial["error"] == "NO_ERROR") == (trial["name"] == "good") for trial in found)
 
 

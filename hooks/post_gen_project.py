@@ -5,6 +5,7 @@ Runs in the platform's directory; safe to run twice; no network, no shell. Answe
 JSON inside one string literal, so none of them can become code.
 """
 
+import io
 import json
 import os
 import shlex
@@ -12,6 +13,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 # The build file of each build system; the platform gets the one of the chosen.
 BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
@@ -48,8 +50,11 @@ MODULES = {"pyserial": "serial"}
 # What working in a checkout of the template leaves in runtime/.
 NOT_COPIED = ("__pycache__", ".*", "*.o", "*.a", "build", "tests")
 
+# A tool or a package: kind, label, where it is or None, how to install it.
+Row = Tuple[str, str, Optional[str], List[str]]
 
-def lift_family(platform, template, family, build_system):
+
+def lift_family(platform: Path, template: Path, family: str, build_system: str) -> List[str]:
     """Move what the chosen family rendered to the platform's root, and drop what the others rendered.
 
     The names of what the platform keeps of its owner's instead.
@@ -75,31 +80,31 @@ def lift_family(platform, template, family, build_system):
     return kept
 
 
-def is_owners(path):
+def is_owners(path: Path) -> bool:
     """Whether it is the C that an earlier bake began: its owner's from then on."""
     return path.name == OWN_PORT and path.is_dir() and any(path.iterdir())
 
 
-def is_ours(build_file):
+def is_ours(build_file: Path) -> bool:
     """Whether this template wrote that build file."""
     return build_file.is_file() and any(
         line.startswith(OURS) for line in head_of(build_file).splitlines()[:5]
     )
 
 
-def head_of(path):
+def head_of(path: Path) -> str:
     """The beginning of a file: it may be of any size."""
     with path.open("rb") as file:
         return file.read(HEAD_BYTES).decode("utf-8", "replace")
 
 
-def known_families(template):
+def known_families(template: Path) -> List[str]:
     """The names of the template's board families."""
     (rendered,) = template.glob("*cookiecutter.platform_slug*")
     return [path.name for path in sorted((rendered / "families").iterdir()) if path.is_dir()]
 
 
-def write_launchers(platform, python):
+def write_launchers(platform: Path, python: str) -> None:
     """Write the launch scripts for an interpreter; for none, remove those of an earlier bake."""
     for name, text in LAUNCHERS.items():
         path = platform / name
@@ -111,7 +116,7 @@ def write_launchers(platform, python):
             path.unlink()
 
 
-def copy_parts(platform, template):
+def copy_parts(platform: Path, template: Path) -> None:
     """Copy the runtime and the bundled model into the platform."""
     for source, target in ((template / source, platform / target) for source, target in COPIES):
         if source.is_dir():
@@ -123,7 +128,7 @@ def copy_parts(platform, template):
             shutil.copyfile(source, target)
 
 
-def find_tools(tools, packages, build_system):
+def find_tools(tools: List[Dict[str, Any]], packages: Dict[str, Any], build_system: str) -> List[Row]:
     """Return rows (kind, label, path or None, lines that say how to install it), one for each tool.
 
     tools: of the board family; without "install" the first of "any_of" is the one to install. packages: how
@@ -141,7 +146,7 @@ def find_tools(tools, packages, build_system):
     ]
 
 
-def install_lines(hints):
+def install_lines(hints: List[Dict[str, str]]) -> List[str]:
     """Return the lines that say how to install tools. macOS: where its command is known for all of them."""
     lines = []
     from_apt = [hint for hint in hints if "apt" in hint]
@@ -152,7 +157,7 @@ def install_lines(hints):
     return lines + [hint.get("short", hint["how"]) for hint in hints if "how" in hint]
 
 
-def find_packages(requirements):
+def find_packages(requirements: str) -> List[Row]:
     """Rows as of find_tools for the Python packages named in requirements.txt, looked up in this Python."""
     lines = [line.split("#")[0].strip() for line in requirements.splitlines()]
     names = dict.fromkeys(line.split(">")[0].strip() for line in lines if line)
@@ -168,7 +173,7 @@ def find_packages(requirements):
     ]
 
 
-def report(where, kept, rows):
+def report(where: str, kept: List[str], rows: List[Row]) -> None:
     """Print which tools are there, how to install the others, and the first commands to type."""
     print("\nThe platform is written.")
     for name in kept:
@@ -193,7 +198,7 @@ def report(where, kept, rows):
     print("\nREADME.md there goes on from this point.")
 
 
-def explained(hook):
+def explained(hook: Callable[[], int]) -> int:
     """The exit status of a hook. What the system or an odd file refuses it becomes a sentence."""
     try:
         return hook()
@@ -209,10 +214,11 @@ def explained(hook):
         return 1
 
 
-def main():
+def main() -> int:
     """The exit status: 0, or 1 when the template is not whole."""
     # A path may hold what the console cannot show.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     bake = json.loads(r"""{{ {"answers": cookiecutter, "template": template_directory()} | tojson }}""")
     answers, template, platform = bake["answers"], Path(bake["template"]), Path.cwd()
     missing = [source for source, _ in COPIES if not (template / source).exists()]

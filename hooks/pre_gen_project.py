@@ -8,6 +8,7 @@ import json
 import keyword
 import sys
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Callable, Dict, List, Tuple
 
 LONGEST_SLUG = 40  # what is generated below the platform must stay inside the 260 characters of Windows
 LONGEST_NAME = 80
@@ -32,12 +33,12 @@ HEAD_BYTES = 65536
 UNQUOTABLE = ['"', "%", "{", "}"]
 
 
-def is_absolute(path):
+def is_absolute(path: str) -> bool:
     return PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
 
 
 # (answer, whether it is broken, what to change)
-RULES = (
+RULES: Tuple[Tuple[str, Callable[[str], bool], str], ...] = (
     ("platform_name", lambda name: not name.strip(), "is empty: give the platform a name"),
     (
         "platform_name",
@@ -78,20 +79,20 @@ RULES = (
     ),
     (
         "server_python",
-        lambda python: python and not is_absolute(python),
+        lambda python: bool(python) and not is_absolute(python),
         "is not an absolute path: projects lie elsewhere and start it too; name it from the root, such as "
         "/opt/tools/venv/bin/python, or leave it empty",
     ),
     (
         "server_python",
-        lambda python: python and (not python.isprintable() or any(c in python for c in UNQUOTABLE)),
+        lambda python: not python.isprintable() or any(c in python for c in UNQUOTABLE),
         "holds a letter that cannot stand in a launch script (a quote, %, a brace, or one that cannot be "
         "shown): use another path, for example a link",
     ),
 )
 
 
-def broken_rules(answers):
+def broken_rules(answers: Dict[str, str]) -> List[str]:
     """One sentence for each rule that these answers break."""
     return [
         f"{question} {answers[question]!a} {sentence}."
@@ -100,23 +101,23 @@ def broken_rules(answers):
     ]
 
 
-def is_there(path):
+def is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()  # a link to nowhere is there too
 
 
-def is_not_a_directory(path):
+def is_not_a_directory(path: Path) -> bool:
     return is_there(path) and not path.is_dir()
 
 
-def is_link_or_file(path):
+def is_link_or_file(path: Path) -> bool:
     return path.is_symlink() or is_not_a_directory(path)
 
 
-def is_foreign_runtime(path):
+def is_foreign_runtime(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and not (path / "host" / "handler.py").exists()
 
 
-def is_foreign_port(path):
+def is_foreign_port(path: Path) -> bool:
     """Whether it is a directory, not empty, whose C files are no functions of a board."""
     if path.is_symlink() or not path.is_dir() or not any(path.iterdir()):
         return False
@@ -124,19 +125,19 @@ def is_foreign_port(path):
     return not any(PORT_HEADER in source for source in sources)
 
 
-def is_foreign_build_file(path):
+def is_foreign_build_file(path: Path) -> bool:
     if not path.is_file():
         return is_there(path)
     return not any(line.startswith(OURS) for line in head_of(path).splitlines()[:5])
 
 
-def head_of(path):
+def head_of(path: Path) -> str:
     """The beginning of a file: it may be of any size."""
     with path.open("rb") as file:
         return file.read(HEAD_BYTES).decode("utf-8", "replace")
 
 
-def is_pipe_or_device(path):
+def is_pipe_or_device(path: Path) -> bool:
     """Whether writing to it would wait, or go to a device."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
@@ -157,7 +158,7 @@ IN_THE_WAY_OF_CUSTOM = (
 )
 
 
-def in_the_way(slug, family, build_system):
+def in_the_way(slug: str, family: str, build_system: str) -> List[str]:
     """One sentence for each thing of the owner's that the hooks would replace or fail on.
 
     Runs in the platform. The files that Cookiecutter itself writes it replaces as its user told it to.
@@ -165,7 +166,7 @@ def in_the_way(slug, family, build_system):
     build_file = (BUILD_FILES[build_system], is_foreign_build_file, "is not a platform's")
     of_the_family = IN_THE_WAY_OF_CUSTOM if family == "custom" else ()
     odd = [(path.name, is_pipe_or_device, "is a pipe or a device") for path in sorted(Path.cwd().iterdir())]
-    found = {}
+    found: Dict[str, str] = {}
     for name, must_stay, what in (*IN_THE_WAY, *of_the_family, build_file, *odd):
         if must_stay(Path(name)):
             found.setdefault(name, what)
@@ -176,7 +177,7 @@ def in_the_way(slug, family, build_system):
     ]
 
 
-def explained(hook):
+def explained(hook: Callable[[], int]) -> int:
     """The exit status of a hook. What the system or an odd file refuses it becomes a sentence."""
     try:
         return hook()
@@ -191,7 +192,7 @@ def explained(hook):
         return 1
 
 
-def main():
+def main() -> int:
     """The exit status: 0, or 1 when an answer has to change."""
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
     problems = broken_rules(answers) + in_the_way(

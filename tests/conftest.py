@@ -14,6 +14,7 @@ from unittest import mock
 
 import pytest
 from cookiecutter.main import cookiecutter
+from pytest_cookies.plugin import Cookies
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 
@@ -75,10 +76,16 @@ class Platform:
 
 
 class Baker:
-    """Bakes platforms in this process, each into a directory of its own unless told where."""
+    """Bakes platforms in this process, each into a directory of its own unless told where.
 
-    def __init__(self, scratch: Path) -> None:
+    cookies: the fixture of pytest-cookies that bakes where only answers are given. Its bake() has no word for
+    what else is asked here: it says itself where it bakes (into), nobody sits at its keyboard (typed), and it
+    never bakes over what is there (overwrite). Cookiecutter does these, and all where there are no fixtures.
+    """
+
+    def __init__(self, scratch: Path, cookies: Optional[Cookies] = None) -> None:
         self.scratch = scratch
+        self.cookies = cookies
         self.config_file = scratch / "cookiecutter.yaml"
         self.config_file.write_text(
             f"cookiecutters_dir: {scratch / 'cookiecutters'}\nreplay_dir: {scratch / 'replay'}\n",
@@ -100,6 +107,11 @@ class Baker:
         typed: instead, what a user types at each question in turn. Raises what Cookiecutter raises; a hook's
         own sentence goes to stderr (capfd).
         """
+        if self.cookies is not None and into is None and typed is None and not overwrite:
+            result = self.cookies.bake(extra_context=answers, template=str(template))
+            if result.exception is not None:
+                raise result.exception
+            return Platform(result.project_path)
         if into is None:
             self._count += 1
             into = self.scratch / f"bake{self._count}"
@@ -124,16 +136,23 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def bake(tmp_path: Path) -> Baker:
-    """Bakes into this test's own directory."""
-    return Baker(tmp_path)
+def bake(tmp_path: Path, cookies: Cookies) -> Baker:
+    """Bakes into this test's own directory. --keep-baked-projects: what it baked outlives the test."""
+    return Baker(tmp_path, cookies)
 
 
 @pytest.fixture(scope="session")
-def default_platforms(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Platform]:
+def bake_shared(tmp_path_factory: pytest.TempPathFactory, cookies_session: Cookies) -> Baker:
+    """Bakes what several tests share, for fixtures of a wider scope than one test."""
+    return Baker(tmp_path_factory.mktemp("shared"), cookies_session)
+
+
+@pytest.fixture(scope="session")
+def default_platforms(bake_shared: Baker) -> Dict[str, Platform]:
     """One platform for each build system, all else default. To read, build and run; not to be changed."""
-    baker = Baker(tmp_path_factory.mktemp("platforms"))
-    return {name: baker(build_system=name, platform_name=f"{name} platform") for name in ("make", "cmake")}
+    return {
+        name: bake_shared(build_system=name, platform_name=f"{name} platform") for name in ("make", "cmake")
+    }
 
 
 @pytest.fixture(scope="session")

@@ -50,24 +50,28 @@ def patches(images: np.ndarray) -> np.ndarray:
     n, c, h, w = images.shape
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
-    return windows.transpose(0, 2, 3, 1, 4, 5).reshape(n, h, w, c * 9)
+    found: np.ndarray = windows.transpose(0, 2, 3, 1, 4, 5).reshape(n, h, w, c * 9)
+    return found
 
 
 def pool(images: np.ndarray) -> np.ndarray:
     """Return the maximum of each 2x2 block of (n, c, h, w)."""
     n, c, h, w = images.shape
-    return images.reshape(n, c, h // 2, 2, w // 2, 2).max(axis=(3, 5))
+    pooled: np.ndarray = images.reshape(n, c, h // 2, 2, w // 2, 2).max(axis=(3, 5))
+    return pooled
 
 
 def requantise(sums: np.ndarray, shift: int) -> np.ndarray:
     """Return int32 sums as int8: ReLU, shift right, at most 127. The bias holds the half that rounds."""
-    return np.minimum(np.maximum(sums, 0) >> shift, 127).astype(np.int8)
+    numbers: np.ndarray = np.minimum(np.maximum(sums, 0) >> shift, 127).astype(np.int8)
+    return numbers
 
 
 def convolve(images: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Return the int32 sums (n, out, h, w) of int8 images, weights (out, in, 3, 3) and int32 bias (out,)."""
     flat = weights.reshape(len(weights), -1).astype(np.int32)
-    return (patches(images.astype(np.int32)) @ flat.T + bias).transpose(0, 3, 1, 2)
+    sums: np.ndarray = (patches(images.astype(np.int32)) @ flat.T + bias).transpose(0, 3, 1, 2)
+    return sums
 
 
 def infer(images: np.ndarray, weights: Weights) -> np.ndarray:
@@ -77,7 +81,8 @@ def infer(images: np.ndarray, weights: Weights) -> np.ndarray:
     second = convolve(first, weights["conv2_weight"], weights["conv2_bias"])
     second = requantise(second, int(weights["conv2_shift"]))
     flat = second.reshape(len(second), -1).astype(np.int32)
-    return flat @ weights["dense_weight"].astype(np.int32).T + weights["dense_bias"]
+    logits: np.ndarray = flat @ weights["dense_weight"].astype(np.int32).T + weights["dense_bias"]
+    return logits
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -11,7 +11,7 @@ a held-out image.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def gradients(images: np.ndarray, labels: np.ndarray, w: Floats) -> Floats:
 
 def shifted_by_a_pixel(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return a copy in which half of the images moved by one pixel, as digits are never centred exactly."""
-    moved = images.copy()
+    moved: np.ndarray = images.copy()
     for index in np.flatnonzero(rng.random(len(images)) < 0.5):
         down, right = rng.integers(-1, 2, 2)
         canvas = np.pad(images[index, 0], 1)
@@ -174,7 +174,8 @@ def main() -> None:
     print(f"held-out accuracy, integers:     {accuracy(infer(held_out, weights), answers):.4f}")
     print(f"training accuracy, integers:     {accuracy(infer(images, weights), labels):.4f}")
     print({name: value.shape or int(value) for name, value in weights.items()})
-    np.savez_compressed(WEIGHTS_FILE, **weights)
+    arrays: Dict[str, Any] = {**weights}
+    np.savez_compressed(WEIGHTS_FILE, **arrays)
 
 
 if __name__ == "__main__":

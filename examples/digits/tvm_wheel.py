@@ -90,8 +90,9 @@ def exported(built: Any) -> Entries:
         with tarfile.open(path) as tar:
             for member in tar.getmembers():
                 name = member.name[2:] if member.name.startswith("./") else member.name
-                if member.isfile() and name.split("/")[0] not in STAND_INS:
-                    entries[name] = tar.extractfile(member).read()
+                file = tar.extractfile(member)
+                if file is not None and name.split("/")[0] not in STAND_INS:
+                    entries[name] = file.read()
     metadata = json.loads(entries["metadata.json"])
     for module in metadata.get("modules", {"": metadata}).values():
         module["export_datetime"] = EXPORT_DATETIME

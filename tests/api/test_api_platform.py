@@ -19,7 +19,7 @@ from typing import Any, Dict, Iterator, Tuple
 import pytest
 
 from runtime.host.system.processes import child_processes
-from runtime.host.transports.passed_descriptors import LentTransport, borrow
+from runtime.host.transports.passed_descriptors import Lent, LentTransport, receive_descriptors
 from runtime.host.wire.rpc import RpcClient
 from runtime.host.wire.session import Session
 from tests.conftest import Platform
@@ -213,8 +213,8 @@ class TestLending:
     """The device's descriptors, for a client on this machine that reads and writes by itself."""
 
     @staticmethod
-    def borrow(server: ApiServer) -> Tuple[int, int]:
-        return borrow(lambda name: server.ask("lend_transport", socket=name))
+    def borrow(server: ApiServer) -> Lent:
+        return receive_descriptors(lambda name: server.ask("lend_transport", socket=name))
 
     def test_a_session_over_what_was_lent(self, project: Path) -> None:
         with serve(project) as server:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Set
+from typing import Any, Dict, Iterator, List, Optional, Set
 from unittest import mock
 
 import pytest
@@ -29,6 +29,9 @@ RENDERED = TEMPLATE / "{{cookiecutter.platform_slug}}"
 
 # Answers that do not go together, with the words that say so. None yet.
 FORBIDDEN: List[Dict[str, str]] = []
+
+# Texts by question. Any, because bake() takes them among arguments of other types.
+Answers = Dict[str, Any]
 
 COMMON_FILES = {
     ".gitignore",
@@ -48,11 +51,11 @@ FAMILY_FILES: Dict[str, Set[str]] = {
 BUILD_FILES = {"make": {"Makefile"}, "cmake": {"CMakeLists.txt"}}
 
 
-def valid(answers: Dict[str, str]) -> bool:
+def valid(answers: Answers) -> bool:
     return not any(answers.items() >= forbidden.items() for forbidden in FORBIDDEN)
 
 
-def combinations() -> Iterator[Dict[str, str]]:
+def combinations() -> Iterator[Answers]:
     for values in itertools.product(*CHOICES.values()):
         answers = dict(zip(CHOICES, values))
         if valid(answers):
@@ -67,7 +70,7 @@ def runtime_files() -> Set[str]:
     }
 
 
-def files_for(answers: Dict[str, str]) -> Set[str]:
+def files_for(answers: Answers) -> Set[str]:
     return (
         COMMON_FILES
         | FAMILY_FILES[answers["board_family"]]
@@ -77,8 +80,9 @@ def files_for(answers: Dict[str, str]) -> Set[str]:
 
 
 @pytest.fixture(params=combinations(), ids=lambda answers: "-".join(answers.values()))
-def answers(request: pytest.FixtureRequest) -> Dict[str, str]:
-    return request.param
+def answers(request: pytest.FixtureRequest) -> Answers:
+    chosen: Answers = request.param
+    return chosen
 
 
 class TestQuestions:
@@ -110,10 +114,10 @@ class TestQuestions:
 
 
 class TestEveryCombination:
-    def test_has_exactly_its_files(self, bake: Baker, answers: Dict[str, str]) -> None:
+    def test_has_exactly_its_files(self, bake: Baker, answers: Answers) -> None:
         assert bake(**answers).files() == files_for(answers)
 
-    def test_leaves_no_jinja_behind(self, bake: Baker, answers: Dict[str, str]) -> None:
+    def test_leaves_no_jinja_behind(self, bake: Baker, answers: Answers) -> None:
         platform = bake(**answers)
         json_block = re.compile(r"^```json\n.*?^```$", re.MULTILINE | re.DOTALL)  # two braces may end there
         left = [
@@ -125,7 +129,7 @@ class TestEveryCombination:
         ]
         assert left == []
 
-    def test_reads_well(self, bake: Baker, answers: Dict[str, str]) -> None:
+    def test_reads_well(self, bake: Baker, answers: Answers) -> None:
         platform = bake(platform_name="Acme M4", **answers)
         assert platform.path.name == "acme_m4"
         assert platform.text("README.md").startswith("# Acme M4\n")
@@ -136,16 +140,14 @@ class TestEveryCombination:
             assert platform.text(name).endswith("\n"), name
         assert "\n\n\n" not in platform.text("README.md")
 
-    def test_runtime_is_a_copy(self, bake: Baker, answers: Dict[str, str]) -> None:
+    def test_runtime_is_a_copy(self, bake: Baker, answers: Answers) -> None:
         platform = bake(**answers)
         for name in runtime_files():
             assert (platform.path / name).read_bytes() == (TEMPLATE / name).read_bytes(), name
 
 
 class TestTwice:
-    def test_into_the_same_place_gives_the_same(
-        self, bake: Baker, answers: Dict[str, str], tmp_path: Path
-    ) -> None:
+    def test_into_the_same_place_gives_the_same(self, bake: Baker, answers: Answers, tmp_path: Path) -> None:
         first = bake(into=tmp_path / "out", **answers)
         before = {name: (first.path / name).read_bytes() for name in first.files()}
         second = bake(into=tmp_path / "out", overwrite=True, **answers)
@@ -310,6 +312,17 @@ class TestReport:
         for install in installs:
             assert f"sudo {install} " in said
         assert ("cmake" in said) == (build_system == "cmake")
+
+
+def test_a_bake_that_fails_is_raised_with_its_sentence(
+    bake: Baker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The fixtures of pytest-cookies keep an exception in their result, where a test could pass over it."""
+    with pytest.raises(FailedHookException, match="Hook script failed"):
+        bake(server_python="python3")
+    assert "server_python 'python3' is not an absolute path" in capfd.readouterr().err
+    with pytest.raises(ValueError, match="board_family"):
+        bake(board_family="no such family")
 
 
 def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(

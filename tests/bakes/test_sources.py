@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,6 @@ from typing import Dict, Optional, Tuple
 from zipfile import ZipFile
 
 import pytest
-import yaml
 
 from tests.conftest import TEMPLATE, Baker, Platform
 
@@ -74,7 +74,7 @@ def config(tmp_path: Path) -> Path:
     """A Cookiecutter configuration that keeps its clones and replays in this test's directory."""
     path = tmp_path / "cookiecutter.yaml"
     places = {"cookiecutters_dir": str(tmp_path / "clones"), "replay_dir": str(tmp_path / "replay")}
-    path.write_text(yaml.safe_dump(places), encoding="utf-8")
+    path.write_text(json.dumps(places), encoding="utf-8")  # which is YAML too
     return path
 
 
@@ -89,7 +89,10 @@ def content(platform: Path) -> Dict[str, bytes]:
 def bake_from(
     template: str, config: Path, *, cwd: Path, version: Optional[Path] = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Bake with the command line into cwd. version: where another version of Cookiecutter is installed."""
+    """Bake with the command line into cwd. version: where another version of Cookiecutter is installed.
+
+    Not through pytest-cookies: it takes only a directory, and only the Cookiecutter of this process.
+    """
     return run(
         *(sys.executable, "-m", "cookiecutter", template, "--no-input"),
         *("--config-file", str(config), "build_system=cmake"),
@@ -100,10 +103,9 @@ def bake_from(
 
 
 @pytest.fixture(scope="module")
-def expected(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, bytes]:
+def expected(repository: Path, bake_shared: Baker) -> Dict[str, bytes]:
     """The platform baked in this process, from an absolute path."""
-    bake = Baker(tmp_path_factory.mktemp("expected"))
-    return content(bake(template=repository, build_system="cmake").path)
+    return content(bake_shared(template=repository, build_system="cmake").path)
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 """boards.json is data that is checked on load; whatever is wrong is named."""
 
 import json
+from pathlib import Path
+from typing import Any, Dict
 
 import pytest
 
+from runtime.host.boards.board import Board
 from runtime.host.boards.table import choose_board, load_boards
 from runtime.host.errors import BoardError
 
@@ -18,7 +21,7 @@ HOST = {
     "default": True,
 }
 MAP = {"flash": {"address": "0x0", "bytes": 65536}, "ram": {"address": "0x20000000", "bytes": 8192}}
-CHIP = {
+CHIP: Dict[str, Any] = {
     **HOST,
     "device_port": "cortex_m",
     "transport": "serial",
@@ -30,17 +33,17 @@ CHIP = {
 }
 
 
-def write(tmp_path, document):
+def write(tmp_path: Path, document: object) -> Path:
     path = tmp_path / "boards.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
     return path
 
 
-def boards_of(tmp_path, **entries):
+def boards_of(tmp_path: Path, **entries: object) -> Dict[str, Board]:
     return load_boards(write(tmp_path, {"schema": 1, "boards": entries}))
 
 
-def test_an_entry_becomes_a_board_with_its_memory(tmp_path):
+def test_an_entry_becomes_a_board_with_its_memory(tmp_path: Path) -> None:
     small = {**HOST, "default": False, "memory": {"flash": {"bytes": 262144}, "ram": {"bytes": 16384}}}
     boards = boards_of(tmp_path, host=HOST, small=small)
     assert list(boards) == ["host", "small"]
@@ -48,18 +51,18 @@ def test_an_entry_becomes_a_board_with_its_memory(tmp_path):
     assert (boards["small"].flash_bytes, boards["small"].ram_bytes) == (262144, 16384)
 
 
-def test_the_default_board_is_chosen_when_none_is_named(tmp_path):
+def test_the_default_board_is_chosen_when_none_is_named(tmp_path: Path) -> None:
     boards = boards_of(tmp_path, other={**HOST, "default": False}, host=HOST)
     assert choose_board(boards, None).name == "host"
     assert choose_board(boards, "other").name == "other"
 
 
-def test_a_field_may_have_the_name_of_an_older_platform(tmp_path):
+def test_a_field_may_have_the_name_of_an_older_platform(tmp_path: Path) -> None:
     older = {"port" if key == "device_port" else key: value for key, value in HOST.items()}
     assert boards_of(tmp_path, host=older) == boards_of(tmp_path, host=HOST)
 
 
-def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path):
+def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path: Path) -> None:
     with pytest.raises(BoardError) as caught:
         choose_board(boards_of(tmp_path, host=HOST), "hots")
     assert 'Did you mean "host"?' in str(caught.value)
@@ -118,12 +121,12 @@ def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path):
         ({"schema": 1, "boards": {"a": HOST, "b": HOST}}, "got 2 (a, b)"),
     ],
 )
-def test_a_wrong_file_is_refused_with_what_is_wrong(tmp_path, document, words):
+def test_a_wrong_file_is_refused_with_what_is_wrong(tmp_path: Path, document: object, words: str) -> None:
     with pytest.raises(BoardError) as caught:
         load_boards(write(tmp_path, document))
     assert words in str(caught.value)
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(BoardError, match="cannot be read"):
         load_boards(tmp_path / "boards.json")

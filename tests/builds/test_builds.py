@@ -11,11 +11,13 @@ import subprocess
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Dict, Tuple
 
 import numpy as np
 import pytest
 
 from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.archive.tar import read_packed
 from runtime.host.errors import ArchiveError, BoardError, BuildError, DeviceError, PlatformError
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware import stages
@@ -23,8 +25,9 @@ from runtime.host.firmware.build import build
 from runtime.host.project import config_files
 from runtime.host.project.generate import find_or_generate, generate
 from runtime.host.project.platform import BUILD_FILES, load_platform
-from runtime.host.project.project import load_project
+from runtime.host.project.project import Project, load_project
 from runtime.host.system.cache import Cache
+from tests.conftest import Baker, Platform
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data"
@@ -49,12 +52,12 @@ IN_THE_FAST_RING = ("aot_c", "graph_llvm", "mlp_f32_aot")
 
 
 @pytest.fixture
-def project(default_platform, tmp_path):
+def project(default_platform: Platform, tmp_path: Path) -> Project:
     """The digits model, generated and not built."""
     return generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {})
 
 
-def answers_as_expected(project, archive):
+def answers_as_expected(project: Project, archive: Path) -> None:
     """Run the archive's recorded inputs on the project's device: exact for integers, 1e-5 for floats."""
     with np.load(archive.with_suffix("").with_suffix(".npz")) as data:
         inputs = {name[len("input_") :]: data[name] for name in data.files if name.startswith("input_")}
@@ -76,7 +79,9 @@ def answers_as_expected(project, archive):
     "name",
     [name if name in IN_THE_FAST_RING else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
 )
-def test_a_model_answers_as_tvm_did_on_the_host(default_platforms, build_system, name, tmp_path):
+def test_a_model_answers_as_tvm_did_on_the_host(
+    default_platforms: Dict[str, Platform], build_system: str, name: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     project = generate(platform, MODELS[name], tmp_path / "project", {})
     build(project)
@@ -84,7 +89,9 @@ def test_a_model_answers_as_tvm_did_on_the_host(default_platforms, build_system,
 
 
 @pytest.mark.slow
-def test_both_build_systems_build_the_same_firmware(default_platforms, tmp_path):
+def test_both_build_systems_build_the_same_firmware(
+    default_platforms: Dict[str, Platform], tmp_path: Path
+) -> None:
     symbols = {}
     for build_system, platform in default_platforms.items():
         project = generate(load_platform(platform.path), DIGITS, tmp_path / build_system, {})
@@ -100,7 +107,9 @@ def test_both_build_systems_build_the_same_firmware(default_platforms, tmp_path)
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_what_was_built_before_comes_from_the_cache(default_platforms, build_system, tmp_path):
+def test_what_was_built_before_comes_from_the_cache(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     cache = Cache(tmp_path / "cache")
     first = build(generate(platform, DIGITS, tmp_path / "first", {}), cache=cache)
@@ -116,26 +125,29 @@ def test_what_was_built_before_comes_from_the_cache(default_platforms, build_sys
     assert [stage.name for stage in edited_report.stages if stage.cached] == []
     assert first.firmware.read_bytes() == again.firmware.read_bytes()
     with running_model(load_project(load_platform(tmp_path / "again"))) as executor:
-        assert executor.num_outputs == 1
+        assert len(executor.outputs) == 1
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_concurrent_builds_share_an_empty_cache(default_platforms, build_system, tmp_path):
+def test_concurrent_builds_share_an_empty_cache(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     cache = Cache(tmp_path / "cache")
     projects = [generate(platform, DIGITS, tmp_path / f"project{n}", {}) for n in range(3)]
     with ThreadPoolExecutor(3) as pool:
         reports = list(pool.map(lambda project: build(project, cache=cache), projects))
     assert len({report.firmware.read_bytes() for report in reports}) == 1
+    assert cache.directory is not None
     assert len(list(cache.directory.iterdir())) == 5, "three libraries, a firmware and its map"
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
 def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
-    default_platforms, build_system, tmp_path
-):
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "here", {})
     build(project)
     moved = tmp_path / "with space" / "there"
@@ -144,7 +156,7 @@ def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
     project = load_project(load_platform(moved))
     build(project)
     with running_model(project) as executor:
-        assert executor.num_outputs == 1
+        assert len(executor.outputs) == 1
     shutil.rmtree(moved / "build")
     commands = {
         "make": [["make"]],
@@ -153,12 +165,14 @@ def test_a_project_moved_elsewhere_still_builds_with_and_without_the_host_tools(
     for command in commands[build_system]:
         subprocess.run(command, cwd=moved, check=True, capture_output=True)
     with running_model(project) as executor:
-        assert executor.num_outputs == 1
+        assert len(executor.outputs) == 1
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_what_a_broken_off_build_left_is_built_over(default_platforms, build_system, tmp_path):
+def test_what_a_broken_off_build_left_is_built_over(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
     build(project, cache=Cache(tmp_path / "cache"))
     for path in (project.directory / "build").rglob("*.[oa]"):
@@ -166,11 +180,11 @@ def test_what_a_broken_off_build_left_is_built_over(default_platforms, build_sys
     project.firmware.write_bytes(b"half")
     build(project, cache=Cache(tmp_path / "another"))
     with running_model(project) as executor:
-        assert executor.num_outputs == 1
+        assert len(executor.outputs) == 1
 
 
 @pytest.mark.slow
-def test_an_edit_is_built_even_when_its_file_looks_older(project, tmp_path):
+def test_an_edit_is_built_even_when_its_file_looks_older(project: Project, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     build(project, cache=cache)
     source = project.directory / "src/model_config.c"
@@ -181,18 +195,20 @@ def test_an_edit_is_built_even_when_its_file_looks_older(project, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_builds_of_one_project_wait_for_each_other(project, tmp_path):
+def test_two_builds_of_one_project_wait_for_each_other(project: Project, tmp_path: Path) -> None:
     caches = [Cache(tmp_path / f"cache{n}") for n in range(3)]
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda cache: build(project, cache=cache), caches))
     with running_model(project) as executor:
-        assert executor.num_outputs == 1
+        assert len(executor.outputs) == 1
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.parametrize("odd", ["cache", "project"])
 @pytest.mark.slow
-def test_odd_letters_in_paths(default_platforms, build_system, odd, tmp_path):
+def test_odd_letters_in_paths(
+    default_platforms: Dict[str, Platform], build_system: str, odd: str, tmp_path: Path
+) -> None:
     places = {"cache": tmp_path / "cache", "project": tmp_path / "project"}
     places[odd] = tmp_path / "Jane's $HOME (\u00e9) & co"
     platform = load_platform(default_platforms[build_system].path)
@@ -202,7 +218,9 @@ def test_odd_letters_in_paths(default_platforms, build_system, odd, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_path_that_cmake_cannot_have_is_told_at_once(default_platforms, tmp_path):
+def test_a_path_that_cmake_cannot_have_is_told_at_once(
+    default_platforms: Dict[str, Platform], tmp_path: Path
+) -> None:
     project = generate(load_platform(default_platforms["cmake"].path), DIGITS, tmp_path / "a#b;c", {})
     with pytest.raises(BuildError, match="it fails on # ; in a path"):
         build(project, cache=Cache(tmp_path / "cache"))
@@ -212,14 +230,18 @@ def test_a_path_that_cmake_cannot_have_is_told_at_once(default_platforms, tmp_pa
     ("command", "words"),
     [("gcc 'x", "is not a command"), ("no-such-compiler -m32", "no-such-compiler is not installed")],
 )
-def test_a_compiler_that_is_no_command_is_told(project, monkeypatch, command, words):
+def test_a_compiler_that_is_no_command_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch, command: str, words: str
+) -> None:
     monkeypatch.setenv("CC", command)
     with pytest.raises(PlatformError, match=words):
         build(project)
 
 
 @pytest.mark.slow
-def test_the_environment_does_not_move_the_build(project, monkeypatch, tmp_path):
+def test_the_environment_does_not_move_the_build(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("BUILD", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("RUNTIME_LIB", "/no/such/library.a")
     build(project, cache=Cache(tmp_path / "cache"))
@@ -229,8 +251,8 @@ def test_the_environment_does_not_move_the_build(project, monkeypatch, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 def test_flags_of_the_user_win_and_no_other_firmware_is_taken(
-    default_platforms, build_system, monkeypatch, tmp_path
-):
+    default_platforms: Dict[str, Platform], build_system: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     cache = Cache(tmp_path / "cache")
     sizes = {}
     for variable, value in (("CFLAGS", ""), ("CFLAGS", "-O0"), ("CMAKE_BUILD_TYPE", "Debug")):
@@ -245,13 +267,16 @@ def test_flags_of_the_user_win_and_no_other_firmware_is_taken(
 
 
 @pytest.mark.slow
-def test_a_runtime_is_compiled_once_for_both_types_of_project(default_platform, tmp_path):
+def test_a_runtime_is_compiled_once_for_both_types_of_project(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     cache = Cache(tmp_path / "cache")
     platform = load_platform(default_platform.path)
     for project_type in ("host_driven", "standalone"):
         build(
             generate(platform, DIGITS, tmp_path / project_type, {"project_type": project_type}), cache=cache
         )
+    assert cache.directory is not None
     kinds = [path.name.split("-")[0] for path in cache.directory.iterdir()]
     assert kinds.count("libmicrotvm_runtime") == 1
     assert kinds.count("libmicrotvm_platform") == 2
@@ -259,7 +284,9 @@ def test_a_runtime_is_compiled_once_for_both_types_of_project(default_platform, 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_a_hand_edited_configuration_is_built(default_platforms, build_system, tmp_path):
+def test_a_hand_edited_configuration_is_built(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     cache = Cache(tmp_path / "cache")
     project = generate(load_platform(default_platforms[build_system].path), DIGITS, tmp_path / "project", {})
     build(project, cache=cache)
@@ -271,27 +298,31 @@ def test_a_hand_edited_configuration_is_built(default_platforms, build_system, t
     assert project.firmware.read_bytes() != before
 
 
-def test_a_compiler_in_colours_does_not_hide_the_first_error(project, monkeypatch):
+def test_a_compiler_in_colours_does_not_hide_the_first_error(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CFLAGS", "-fdiagnostics-color=always -no-such-flag")
     with pytest.raises(BuildError, match="no-such-flag"):
         build(project)
 
 
 @pytest.mark.parametrize("size", [-5, 0, 255, 2**31])
-def test_a_workspace_that_no_device_has_is_refused(default_platform, tmp_path, size):
+def test_a_workspace_that_no_device_has_is_refused(
+    default_platform: Platform, tmp_path: Path, size: int
+) -> None:
     with pytest.raises(PlatformError, match=f"want 256 to 1073741824, got {size}"):
         generate(
             load_platform(default_platform.path), DIGITS, tmp_path / "project", {"workspace_size_bytes": size}
         )
 
 
-def test_a_project_inside_what_projects_copy_is_refused(bake):
+def test_a_project_inside_what_projects_copy_is_refused(bake: Baker) -> None:
     platform = load_platform(bake().path)
     with pytest.raises(PlatformError, match="every project gets a copy of"):
         generate(platform, DIGITS, platform.directory / "runtime" / "mine", {})
 
 
-def test_a_port_that_is_not_there_is_told_before_the_link(bake, tmp_path):
+def test_a_port_that_is_not_there_is_told_before_the_link(bake: Baker, tmp_path: Path) -> None:
     platform = bake()
     boards = platform.path / "boards.json"
     boards.write_text(boards.read_text().replace('"device_port": "host"', '"device_port": "../apps"'))
@@ -300,7 +331,9 @@ def test_a_port_that_is_not_there_is_told_before_the_link(bake, tmp_path):
 
 
 @pytest.mark.parametrize(("memory", "kind"), [((1 << 20, 4000), "ram"), ((20000, 1 << 20), "flash")])
-def test_a_firmware_that_the_board_cannot_hold_is_refused_with_both_numbers(bake, tmp_path, memory, kind):
+def test_a_firmware_that_the_board_cannot_hold_is_refused_with_both_numbers(
+    bake: Baker, tmp_path: Path, memory: Tuple[int, int], kind: str
+) -> None:
     platform = bake()
     boards = platform.path / "boards.json"
     sizes = f'{{"flash": {{"bytes": {memory[0]}}}, "ram": {{"bytes": {memory[1]}}}}}'
@@ -312,7 +345,7 @@ def test_a_firmware_that_the_board_cannot_hold_is_refused_with_both_numbers(bake
     assert re.search(r"model [\d,]+, runtime [\d,]+", caught.value.next_step)
 
 
-def test_a_mistake_in_the_owners_own_file_does_not_blame_the_model(project):
+def test_a_mistake_in_the_owners_own_file_does_not_blame_the_model(project: Project) -> None:
     source = project.directory / "src/model_config.c"
     source.write_text(source.read_text() + "int x = y;\n")
     with pytest.raises(BuildError, match=r"src/model_config\.c:\d+") as caught:
@@ -321,7 +354,7 @@ def test_a_mistake_in_the_owners_own_file_does_not_blame_the_model(project):
 
 
 @pytest.mark.parametrize("text", ["A B", "3X", "-UX", "A-B=1"])
-def test_a_definition_that_is_none_is_refused(default_platform, text, tmp_path):
+def test_a_definition_that_is_none_is_refused(default_platform: Platform, text: str, tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="want NAME or NAME=VALUE"):
         generate(
             load_platform(default_platform.path),
@@ -331,22 +364,24 @@ def test_a_definition_that_is_none_is_refused(default_platform, text, tmp_path):
         )
 
 
-def test_a_model_archive_in_a_platform_leaves_it_a_platform(bake):
+def test_a_model_archive_in_a_platform_leaves_it_a_platform(bake: Baker) -> None:
     platform = bake()
     shutil.copy(DIGITS, platform.path / "model.tar")
     assert not load_platform(platform.path).is_project
 
 
-def test_projects_generated_at_once_at_one_place_are_one_project(default_platform, tmp_path):
+def test_projects_generated_at_once_at_one_place_are_one_project(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     platform = load_platform(default_platform.path)
     place = tmp_path / "project"
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: find_or_generate(platform, DIGITS, place, {}), range(4)))
+        list(pool.map(lambda _: find_or_generate(platform, read_packed(DIGITS), place, {}), range(4)))
     build(load_project(load_platform(place)))
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
 
 
-def test_a_project_has_the_mode_that_the_user_asks_for(default_platform, tmp_path):
+def test_a_project_has_the_mode_that_the_user_asks_for(default_platform: Platform, tmp_path: Path) -> None:
     mask = os.umask(0o077)
     try:
         project = generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {})
@@ -356,19 +391,21 @@ def test_a_project_has_the_mode_that_the_user_asks_for(default_platform, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_compiler_with_arguments(project, monkeypatch):
+def test_a_compiler_with_arguments(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "cc -DTOLD_TO_THE_COMPILER")
     build(project)
 
 
 @pytest.mark.slow
-def test_a_make_that_started_us_does_not_meddle(project, monkeypatch, tmp_path):
+def test_a_make_that_started_us_does_not_meddle(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("MAKEFLAGS", "n")
     build(project, cache=Cache(tmp_path / "cache"))
     assert project.firmware.is_file()
 
 
-def test_the_first_compiler_error_reaches_the_user_and_the_log_has_the_command(project):
+def test_the_first_compiler_error_reaches_the_user_and_the_log_has_the_command(project: Project) -> None:
     source = next((project.directory / "model/codegen/host/src").glob("*lib0.c"))
     source.write_text("int first = nonsense;\nint second = more_nonsense;\n" + source.read_text())
     with pytest.raises(BuildError) as caught:
@@ -379,7 +416,7 @@ def test_the_first_compiler_error_reaches_the_user_and_the_log_has_the_command(p
     assert "-c model/codegen/host/src" in caught.value.log
 
 
-def test_a_model_without_its_kernels_fails_at_the_link_with_the_missing_name(project):
+def test_a_model_without_its_kernels_fails_at_the_link_with_the_missing_name(project: Project) -> None:
     for source in (project.directory / "model/codegen/host/src").glob("*lib[1-9].c"):
         source.write_text("")
     with pytest.raises(BuildError) as caught:
@@ -388,13 +425,17 @@ def test_a_model_without_its_kernels_fails_at_the_link_with_the_missing_name(pro
     assert "tvmgen_default" in caught.value.what
 
 
-def test_a_compiler_that_is_not_there_is_named_with_what_installs_it(project, monkeypatch):
+def test_a_compiler_that_is_not_there_is_named_with_what_installs_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(PlatformError, match="no-such-compiler is not installed"):
         build(project)
 
 
-def test_a_build_that_hangs_is_ended(project, monkeypatch, tmp_path):
+def test_a_build_that_hangs_is_ended(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     compiler = tmp_path / "cc"
     compiler.write_text('#!/bin/sh\ncase "$1" in --version) echo stuck 1.0;; *) sleep 100;; esac\n')
     compiler.chmod(0o755)
@@ -406,7 +447,9 @@ def test_a_build_that_hangs_is_ended(project, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
-def test_a_definition_reaches_c_as_it_was_written(default_platforms, build_system, tmp_path):
+def test_a_definition_reaches_c_as_it_was_written(
+    default_platforms: Dict[str, Platform], build_system: str, tmp_path: Path
+) -> None:
     values = ["plain", "with space", "quote's", 'double"quote', "dollar$HOME", "hash#tag", "back\\slash"]
     values += ["$(touch x)", "`touch x`", "[[x]==]y"]
     if build_system == "make":
@@ -427,7 +470,7 @@ def test_a_definition_reaches_c_as_it_was_written(default_platforms, build_syste
     assert not list(tmp_path.rglob("x"))
 
 
-def tar_of(tmp_path, files):
+def tar_of(tmp_path: Path, files: Dict[str, bytes]) -> str:
     path = tmp_path / "extra.tar"
     with tarfile.open(path, "w") as tar:
         for name, data in files.items():
@@ -446,14 +489,14 @@ def tar_of(tmp_path, files):
     ],
 )
 def test_a_definition_that_cannot_be_handed_on_is_refused(
-    default_platforms, build_system, text, words, tmp_path
-):
+    default_platforms: Dict[str, Platform], build_system: str, text: str, words: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     with pytest.raises(PlatformError, match=words):
         generate(platform, DIGITS, tmp_path / "project", {"compile_definitions": [text]})
 
 
-def test_extra_files_are_compiled_and_their_headers_found(default_platform, tmp_path):
+def test_extra_files_are_compiled_and_their_headers_found(default_platform: Platform, tmp_path: Path) -> None:
     tar = tar_of(
         tmp_path, {"answer.h": b"#define ANSWER 42\n", "a.c": b'#include "answer.h"\nint answer = ANSWER;\n'}
     )
@@ -463,7 +506,7 @@ def test_extra_files_are_compiled_and_their_headers_found(default_platform, tmp_
     build(project)
 
 
-def test_hostile_extra_files_leave_no_project_behind(default_platform, tmp_path):
+def test_hostile_extra_files_leave_no_project_behind(default_platform: Platform, tmp_path: Path) -> None:
     tar = tar_of(tmp_path, {"../outside.c": b"int x;\n"})
     with pytest.raises(ArchiveError, match="outside"):
         generate(load_platform(default_platform.path), DIGITS, tmp_path / "p" / "q", {"extra_files_tar": tar})
@@ -472,7 +515,9 @@ def test_hostile_extra_files_leave_no_project_behind(default_platform, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_warning_in_the_platform_stops_a_build_that_asks_for_it(default_platform, tmp_path):
+def test_a_warning_in_the_platform_stops_a_build_that_asks_for_it(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     platform = load_platform(default_platform.path)
     for name, as_error in (("lenient", False), ("strict", True)):
         project = generate(platform, DIGITS, tmp_path / name, {"warning_as_error": as_error})
@@ -485,7 +530,9 @@ def test_a_warning_in_the_platform_stops_a_build_that_asks_for_it(default_platfo
             build(project)
 
 
-def test_a_workspace_that_is_too_small_is_an_answer_of_the_device(default_platform, tmp_path):
+def test_a_workspace_that_is_too_small_is_an_answer_of_the_device(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     project = generate(
         load_platform(default_platform.path), DIGITS, tmp_path / "project", {"workspace_size_bytes": 256}
     )
@@ -496,7 +543,7 @@ def test_a_workspace_that_is_too_small_is_an_answer_of_the_device(default_platfo
     assert re.search(r"out of workspace memory, bytes: want \d+, got \d+", str(caught.value))
 
 
-def test_an_existing_directory_is_never_written_over(default_platform, tmp_path):
+def test_an_existing_directory_is_never_written_over(default_platform: Platform, tmp_path: Path) -> None:
     place = tmp_path / "mine"
     place.mkdir()
     (place / "precious.txt").write_text("x")
@@ -505,7 +552,9 @@ def test_an_existing_directory_is_never_written_over(default_platform, tmp_path)
     assert [path.name for path in place.iterdir()] == ["precious.txt"]
 
 
-def test_an_unknown_board_is_refused_before_anything_is_written(default_platform, tmp_path):
+def test_an_unknown_board_is_refused_before_anything_is_written(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     with pytest.raises(BoardError, match="no board 'nrf'"):
         generate(load_platform(default_platform.path), DIGITS, tmp_path / "project", {"board": "nrf"})
     assert not (tmp_path / "project").exists()

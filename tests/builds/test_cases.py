@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Iterable, List
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build
 from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
+from tests.conftest import Platform
 from tests.support.cases import CASES, assert_same, case
 
 HOST_DRIVEN = [
@@ -97,14 +100,14 @@ REFUSED = [
 ]
 
 
-def marked(names):
+def marked(names: Iterable[str]) -> List[object]:
     return [
         name if name in IN_THE_FAST_RING else pytest.param(name, marks=pytest.mark.slow) for name in names
     ]
 
 
 @pytest.mark.parametrize("name", marked(HOST_DRIVEN))
-def test_the_answers_are_those_of_tvm(default_platform, name, tmp_path):
+def test_the_answers_are_those_of_tvm(default_platform: Platform, name: str, tmp_path: Path) -> None:
     archive, inputs, outputs = case(name)
     project = generate(load_platform(default_platform.path), archive, tmp_path / "project", {})
     build(project)
@@ -114,7 +117,9 @@ def test_the_answers_are_those_of_tvm(default_platform, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", marked(STANDALONE))
-def test_a_standalone_firmware_reports_them_under_their_names(default_platform, name, tmp_path):
+def test_a_standalone_firmware_reports_them_under_their_names(
+    default_platform: Platform, name: str, tmp_path: Path
+) -> None:
     archive, inputs, outputs = case(name)
     np.savez(tmp_path / "in.npz", **{f"input_{key}": value for key, value in inputs.items()})
     options = {"project_type": "standalone", "standalone_input": str(tmp_path / "in.npz")}
@@ -130,8 +135,8 @@ def test_a_standalone_firmware_reports_them_under_their_names(default_platform, 
 
 @pytest.mark.parametrize(("name", "project_type", "words", "way_out"), REFUSED)
 def test_what_cannot_be_right_is_refused_before_it_is_built(
-    default_platform, name, project_type, words, way_out, tmp_path
-):
+    default_platform: Platform, name: str, project_type: str, words: str, way_out: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platform.path)
     with pytest.raises(ArchiveError, match=words) as caught:
         generate(platform, CASES / f"{name}.tar", tmp_path / "project", {"project_type": project_type})
@@ -140,7 +145,9 @@ def test_what_cannot_be_right_is_refused_before_it_is_built(
 
 
 @pytest.mark.parametrize("name", ["c.npy", "nchw.npy"])
-def test_a_file_in_another_layout_is_refused_for_a_standalone_firmware_too(default_platform, name, tmp_path):
+def test_a_file_in_another_layout_is_refused_for_a_standalone_firmware_too(
+    default_platform: Platform, name: str, tmp_path: Path
+) -> None:
     folder = CASES / "standalone_input_layout"
     options = {"project_type": "standalone", "standalone_input": str(folder / name)}
     platform = load_platform(default_platform.path)
@@ -151,7 +158,9 @@ def test_a_file_in_another_layout_is_refused_for_a_standalone_firmware_too(defau
         generate(platform, folder / "model.tar", tmp_path / "project", options)
 
 
-def test_a_function_that_the_owners_files_register_may_be_looked_up(default_platform, tmp_path):
+def test_a_function_that_the_owners_files_register_may_be_looked_up(
+    default_platform: Platform, tmp_path: Path
+) -> None:
     """Only extra files can bring what TVM's C++ runtime would."""
     import tarfile
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Dict, Optional
 
 import pytest
 
@@ -17,6 +18,8 @@ from runtime.host.project.platform import Platform, load_platform
 from runtime.host.system.cache import Cache
 from runtime.host.wire.api_client import ProjectApiClient
 from tests.builds.fabricated_crt import fabricate_crt
+from tests.conftest import Baker
+from tests.conftest import Platform as Baked
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples/digits"
@@ -25,17 +28,24 @@ BUILD_SYSTEMS = ["make", pytest.param("cmake", marks=pytest.mark.slow)]
 
 
 @pytest.fixture
-def fabricated(tmp_path):
+def fabricated(tmp_path: Path) -> Path:
     return fabricate_crt(tmp_path / "standalone_crt")
 
 
 @pytest.fixture
-def platform(default_platform):
+def platform(default_platform: Baked) -> Platform:
     return load_platform(default_platform.path)
 
 
 class TestRefusals:
-    def refused(self, platform, tmp_path, directory, archive=DIGITS / "digits_aot.tar", **options):
+    def refused(
+        self,
+        platform: Platform,
+        tmp_path: Path,
+        directory: Optional[str],
+        archive: Path = DIGITS / "digits_aot.tar",
+        **options: object,
+    ) -> str:
         place = tmp_path / "project"
         options = {"crt": "tvm", "standalone_crt_dir": directory, **options}
         with pytest.raises(PlatformError) as caught:
@@ -44,33 +54,43 @@ class TestRefusals:
         return str(caught.value)
 
     @pytest.mark.parametrize("nothing", [None, ""])
-    def test_of_no_folder_say_how_to_name_one(self, platform, tmp_path, nothing):
+    def test_of_no_folder_say_how_to_name_one(
+        self, platform: Platform, tmp_path: Path, nothing: Optional[str]
+    ) -> None:
         words = self.refused(platform, tmp_path, nothing)
         assert "no folder of it was handed over" in words
         assert "standalone_crt_dir=DIRECTORY" in words
 
-    def test_of_other_folders_say_what_is_wrong_with_them(self, platform, tmp_path):
+    def test_of_other_folders_say_what_is_wrong_with_them(self, platform: Platform, tmp_path: Path) -> None:
         assert "There is no folder" in self.refused(platform, tmp_path, str(tmp_path / "nowhere"))
         assert "it has no src/runtime/crt" in self.refused(platform, tmp_path, str(ROOT / "runtime"))
 
-    def test_of_a_runtime_before_0_8_name_the_version(self, platform, tmp_path, fabricated):
+    def test_of_a_runtime_before_0_8_name_the_version(
+        self, platform: Platform, tmp_path: Path, fabricated: Path
+    ) -> None:
         libraries = fabricated / "src/runtime/crt"
         (libraries / "microtvm_rpc_server").rename(libraries / "utvm_rpc_server")
         assert "is older than 0.8" in self.refused(platform, tmp_path, str(fabricated))
 
     @pytest.mark.parametrize("lost", ["include/dlpack", "src/runtime/crt/common"])
-    def test_of_a_damaged_folder_name_what_it_lacks(self, platform, tmp_path, fabricated, lost):
+    def test_of_a_damaged_folder_name_what_it_lacks(
+        self, platform: Platform, tmp_path: Path, fabricated: Path, lost: str
+    ) -> None:
         shutil.rmtree(fabricated / lost)
         assert f"lacks {lost}" in self.refused(platform, tmp_path, str(fabricated))
 
     @pytest.mark.parametrize(("archive", "aot"), [("graph_c_v5", True), ("graph_c", False)])
-    def test_of_an_archive_that_the_runtime_would_misread(self, platform, tmp_path, archive, aot):
+    def test_of_an_archive_that_the_runtime_would_misread(
+        self, platform: Platform, tmp_path: Path, archive: str, aot: bool
+    ) -> None:
         crt = fabricate_crt(tmp_path / "crt", aot)
         words = self.refused(platform, tmp_path, str(crt), DATA / f"archives/{archive}.tar")
         assert "they do not fit" in words
         assert "crt=bundled" in words
 
-    def test_of_a_model_whose_constants_the_runtime_does_not_take(self, platform, tmp_path, fabricated):
+    def test_of_a_model_whose_constants_the_runtime_does_not_take(
+        self, platform: Platform, tmp_path: Path, fabricated: Path
+    ) -> None:
         header = fabricated / "include/tvm/runtime/crt/platform.h"
         header.write_text(
             header.read_text().replace("TVMPlatformInitialize", "TVMPlatformLater")
@@ -84,7 +104,9 @@ class TestRefusals:
             {"crt": "tvm", "standalone_crt_dir": str(fabricated)},
         )
 
-    def test_of_a_build_command_which_knows_the_platforms_runtime_only(self, platform, tmp_path, fabricated):
+    def test_of_a_build_command_which_knows_the_platforms_runtime_only(
+        self, platform: Platform, tmp_path: Path, fabricated: Path
+    ) -> None:
         theirs = Platform(platform.directory, "theirs", "make", build_command=["build.sh"])
         assert "build_command in" in self.refused(theirs, tmp_path, str(fabricated))
 
@@ -92,8 +114,8 @@ class TestRefusals:
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.slow
 def test_the_libraries_that_are_there_are_built_and_cached(
-    default_platforms, fabricated, build_system, tmp_path
-):
+    default_platforms: Dict[str, Baked], fabricated: Path, build_system: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     options = {"crt": "tvm", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
     cache = Cache(tmp_path / "cache")
@@ -128,7 +150,7 @@ def test_the_libraries_that_are_there_are_built_and_cached(
 
 
 @pytest.fixture(scope="module")
-def answering(default_platforms, tmp_path_factory):
+def answering(default_platforms: Dict[str, Baked], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A device whose server tells every byte that it was handed, and which server it is."""
     scratch = tmp_path_factory.mktemp("answering")
     options = {
@@ -140,7 +162,7 @@ def answering(default_platforms, tmp_path_factory):
     return build(project).firmware
 
 
-def packet(message_type, session_id=b"\x01\x02"):
+def packet(message_type: int, session_id: bytes = b"\x01\x02") -> bytes:
     """A packet as it is on the wire, with a body that holds an escaped FF before an FD."""
     body = b"\x00\xff\xff\xfd"
     return MARK + b"\x06\x00\x00\x00" + session_id + bytes([message_type]) + body
@@ -175,10 +197,13 @@ START, TERMINATE, NORMAL = 0x00, 0x02, 0x10
         "no-operation",
     ],
 )
-def test_a_session_after_another_gets_a_server_of_its_own(answering, first, second, piece):
+def test_a_session_after_another_gets_a_server_of_its_own(
+    answering: Path, first: bytes, second: bytes, piece: int
+) -> None:
     """No byte is lost or added but the mark at which the new server's packet starts: both have that."""
     wire = first + second
     with subprocess.Popen([answering], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as device:
+        assert device.stdin is not None and device.stdout is not None
         for at in range(0, len(wire), piece):
             device.stdin.write(wire[at : at + piece])
         device.stdin.close()
@@ -191,13 +216,17 @@ def test_a_session_after_another_gets_a_server_of_its_own(answering, first, seco
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["cortex_m", "riscv"])
-def test_cross_compilers_build_its_c_and_cxx_without_a_cxx_library(bake, fabricated, family, tmp_path):
+def test_cross_compilers_build_its_c_and_cxx_without_a_cxx_library(
+    bake: Baker, fabricated: Path, family: str, tmp_path: Path
+) -> None:
     platform = load_platform(bake(board_family=family).path)
     options = {"crt": "tvm", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
     build(generate(platform, DIGITS / "digits_aot.tar", tmp_path / "project", options))
 
 
-def test_tvm_hands_its_folder_over_whether_it_is_used_or_not(default_platform, fabricated, tmp_path):
+def test_tvm_hands_its_folder_over_whether_it_is_used_or_not(
+    default_platform: Baked, fabricated: Path, tmp_path: Path
+) -> None:
     archive = DIGITS / "digits_aot.tar"
     with ProjectApiClient(default_platform.path) as server:
         server.generate_project(archive, tmp_path / "bundled", {}, fabricated)

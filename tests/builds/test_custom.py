@@ -300,7 +300,7 @@ class TestBuildCommand:
         from runtime.host.execution.running_model import running_model
 
         with running_model(project) as executor:
-            assert executor.num_outputs == 1
+            assert len(executor.outputs) == 1
 
     def test_lists_are_joined_inside_of_an_argument(self, custom: Platform, tmp_path: Path) -> None:
         script = 'echo "$0" > {firmware}; touch {project}/was_here'

@@ -25,6 +25,8 @@ from runtime.host.project.platform import Platform, load_platform
 from runtime.host.project.project import Project, load_project
 from runtime.host.system.cache import Cache
 from tests.builds.fabricated_crt import fabricate_crt
+from tests.conftest import Baker
+from tests.conftest import Platform as Baked
 from tests.support.archives import archive_bytes, member
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +93,7 @@ def build_by_hand(project: Project, build_system: str) -> subprocess.CompletedPr
 
 
 @pytest.fixture
-def platform(default_platform):
+def platform(default_platform: Baked) -> Platform:
     return load_platform(default_platform.path)
 
 
@@ -99,7 +101,9 @@ def platform(default_platform):
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("option", ["extra_files_tar", "cmsis_path"])
-def test_a_model_that_calls_cmsis_runs(default_platforms, build_system, layout, option, tmp_path):
+def test_a_model_that_calls_cmsis_runs(
+    default_platforms: Dict[str, Baked], build_system: str, layout: str, option: str, tmp_path: Path
+) -> None:
     value = str(CASE / f"{layout}.tar")
     if option == "cmsis_path":
         value = stand_in(tmp_path / "cmsis", layout)
@@ -111,7 +115,7 @@ def test_a_model_that_calls_cmsis_runs(default_platforms, build_system, layout, 
     build(project, cache=Cache(tmp_path / "cache"))
     assert defines(project, "arm_fake")
     with running_model(project) as executor:
-        assert executor.num_outputs == 1
+        assert len(executor.outputs) == 1
     assert build_by_hand(project, build_system).returncode == 0
     assert defines(project, "arm_fake")
 
@@ -119,7 +123,7 @@ def test_a_model_that_calls_cmsis_runs(default_platforms, build_system, layout, 
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 @pytest.mark.parametrize("family", ["cortex_m", "riscv", "custom"])
-def test_every_family_builds_both_ways(bake, build_system, family, tmp_path):
+def test_every_family_builds_both_ways(bake: Baker, build_system: str, family: str, tmp_path: Path) -> None:
     platform = load_platform(bake(board_family=family, build_system=build_system).path)
     ways = {"extra_files_tar": str(CASE / "extra.tar"), "cmsis_path": stand_in(tmp_path / "cmsis")}
     for option, value in ways.items():
@@ -127,12 +131,14 @@ def test_every_family_builds_both_ways(bake, build_system, family, tmp_path):
         build(project, cache=Cache(tmp_path / f"{option}_cache"))
         assert defines(project, "arm_fake")
         with running_model(project) as executor:
-            assert executor.num_outputs == 1
+            assert len(executor.outputs) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
-def test_the_runtime_of_tvm_builds_both_ways(default_platforms, build_system, tmp_path):
+def test_the_runtime_of_tvm_builds_both_ways(
+    default_platforms: Dict[str, Baked], build_system: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     crt = {"crt": "standalone", "standalone_crt_dir": str(fabricate_crt(tmp_path / "crt"))}
     ways = {"extra_files_tar": str(CASE / "extra.tar"), "cmsis_path": stand_in(tmp_path / "cmsis")}
@@ -145,7 +151,9 @@ def test_the_runtime_of_tvm_builds_both_ways(default_platforms, build_system, tm
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("option", ["extra_files_tar", "cmsis_path"])
-def test_a_build_command_gets_sources_and_folders(bake, layout, option, tmp_path):
+def test_a_build_command_gets_sources_and_folders(
+    bake: Baker, layout: str, option: str, tmp_path: Path
+) -> None:
     custom = load_platform(bake(board_family="custom").path)
     command = ("cc", "-w", "{flags}", "{sources}", "-lm", "-o", "{firmware}")
     platform = Platform(custom.directory, custom.name, custom.build_system, build_command=command)
@@ -158,11 +166,11 @@ def test_a_build_command_gets_sources_and_folders(bake, layout, option, tmp_path
 
 
 @pytest.mark.slow
-def test_a_build_command_may_have_a_cmsis_of_its_own(bake, tmp_path):
+def test_a_build_command_may_have_a_cmsis_of_its_own(bake: Baker, tmp_path: Path) -> None:
     custom = load_platform(bake(board_family="custom").path)
     sdk = stand_in(tmp_path / "sdk")
-    command = ("cc", "-w", "{flags}", f"-I{sdk}/Include", "{sources}", f"{sdk}/Source/Deep/arm_fake.c")
-    command = (*command, "-lm", "-o", "{firmware}")
+    sources = (f"-I{sdk}/Include", "{sources}", f"{sdk}/Source/Deep/arm_fake.c")
+    command = ("cc", "-w", "{flags}", *sources, "-lm", "-o", "{firmware}")
     platform = Platform(custom.directory, custom.name, custom.build_system, build_command=command)
     project = generate(platform, MODEL, tmp_path / "project", {})
     build(project)
@@ -171,7 +179,9 @@ def test_a_build_command_may_have_a_cmsis_of_its_own(bake, tmp_path):
 
 class TestTheProjectTakes:
     @pytest.mark.parametrize("above", ["", "CMSIS/NN/", "NN/", "CMSIS-NN/", "modules/hal/deep/cmsis-nn/"])
-    def test_the_needed_files_wherever_a_user_points(self, platform, above, tmp_path):
+    def test_the_needed_files_wherever_a_user_points(
+        self, platform: Platform, above: str, tmp_path: Path
+    ) -> None:
         stand_in(tmp_path / "cmsis" / above)
         project = generate(platform, MODEL, tmp_path / "project", {"cmsis_path": str(tmp_path / "cmsis")})
         assert copied(project) == [
@@ -180,7 +190,7 @@ class TestTheProjectTakes:
             "cmsis/NN/Source/Deep/arm_fake.c",
         ]
 
-    def test_the_needed_files_of_a_folder_inside(self, platform, tmp_path):
+    def test_the_needed_files_of_a_folder_inside(self, platform: Platform, tmp_path: Path) -> None:
         stand_in(tmp_path / "CMSIS/NN")
         write(
             tmp_path / "CMSIS",
@@ -194,7 +204,7 @@ class TestTheProjectTakes:
             project = generate(platform, MODEL, tmp_path / f"{folder}_project", options)
             assert "cmsis/Core/Include/cmsis_compiler.h" in copied(project)
 
-    def test_what_its_sources_call_and_nothing_else(self, platform, tmp_path):
+    def test_what_its_sources_call_and_nothing_else(self, platform: Platform, tmp_path: Path) -> None:
         folder = stand_in(tmp_path / "cmsis")
         write(
             tmp_path / "cmsis",
@@ -226,7 +236,7 @@ class TestTheProjectTakes:
         ]
         build(project)
 
-    def test_a_source_whose_macro_defines_the_function(self, platform, tmp_path):
+    def test_a_source_whose_macro_defines_the_function(self, platform: Platform, tmp_path: Path) -> None:
         folder = stand_in(tmp_path / "cmsis")
         write(
             tmp_path / "cmsis",
@@ -238,7 +248,7 @@ class TestTheProjectTakes:
         )
         build(generate(platform, MODEL, tmp_path / "project", {"cmsis_path": folder}))
 
-    def test_nothing_for_a_model_that_needs_nothing(self, platform, tmp_path):
+    def test_nothing_for_a_model_that_needs_nothing(self, platform: Platform, tmp_path: Path) -> None:
         for path in (stand_in(tmp_path / "cmsis"), str(tmp_path / "nowhere")):
             place = tmp_path / f"{Path(path).name}_project"
             project = generate(platform, DIGITS, place, {"cmsis_path": path})
@@ -247,45 +257,45 @@ class TestTheProjectTakes:
 
 
 class TestRefusals:
-    def refused(self, platform, tmp_path, **options):
+    def refused(self, platform: Platform, tmp_path: Path, **options: object) -> str:
         with pytest.raises(PlatformError) as caught:
             generate(platform, MODEL, tmp_path / "project", options)
         assert not (tmp_path / "project").exists()
         return f"{caught.value} {caught.value.next_step}"
 
-    def test_of_a_model_without_cmsis_name_the_options(self, platform, tmp_path):
+    def test_of_a_model_without_cmsis_name_the_options(self, platform: Platform, tmp_path: Path) -> None:
         words = self.refused(platform, tmp_path)
         assert "includes arm_nnfunctions.h" in words
         assert "-o cmsis_path=DIRECTORY" in words
         assert "-o extra_files_tar=FILE.tar" in words
 
-    def test_of_a_folder_without_the_header(self, platform, tmp_path):
+    def test_of_a_folder_without_the_header(self, platform: Platform, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         words = self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "empty"))
         assert f"cmsis_path={tmp_path / 'empty'} has no arm_nnfunctions.h" in words
 
-    def test_of_several_copies(self, platform, tmp_path):
+    def test_of_several_copies(self, platform: Platform, tmp_path: Path) -> None:
         for copy in ("one/old", "two/new"):
             stand_in(tmp_path / "cmsis" / copy)
         words = self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "cmsis"))
         assert "one/old/Include" in words
         assert "two/new/Include" in words
 
-    def test_of_no_folder(self, platform, tmp_path):
+    def test_of_no_folder(self, platform: Platform, tmp_path: Path) -> None:
         assert "is not a folder" in self.refused(platform, tmp_path, cmsis_path=str(tmp_path / "nowhere"))
 
-    def test_of_extra_files_without_the_header(self, platform, tmp_path):
+    def test_of_extra_files_without_the_header(self, platform: Platform, tmp_path: Path) -> None:
         tar = tar_of(tmp_path / "other.tar", {"a/b.h": "", "a/b.c": "int b;\n"})
         assert "includes arm_nnfunctions.h" in self.refused(platform, tmp_path, extra_files_tar=tar)
 
-    def test_of_a_function_that_is_not_there(self, platform, tmp_path):
+    def test_of_a_function_that_is_not_there(self, platform: Platform, tmp_path: Path) -> None:
         folder = stand_in(tmp_path / "cmsis")
         shutil.rmtree(tmp_path / "cmsis/Source")
         words = self.refused(platform, tmp_path, cmsis_path=folder)
         assert "calls arm_fake" in words
         assert "Use the release of CMSIS-NN" in words
 
-    def test_of_cmsis_nn_without_the_core_that_it_needs(self, platform, tmp_path):
+    def test_of_cmsis_nn_without_the_core_that_it_needs(self, platform: Platform, tmp_path: Path) -> None:
         folder = stand_in(tmp_path / "cmsis")
         types = "#if defined(_MSC_VER)\n#else\n#include <cmsis_compiler.h>\n#endif\ntypedef int arm_t;\n"
         write(tmp_path / "cmsis", {"Include/Internal/arm_nn_types.h": types})
@@ -295,7 +305,7 @@ class TestRefusals:
         tar = tar_of(tmp_path / "core.tar", core)
         build(generate(platform, MODEL, tmp_path / "b", {"cmsis_path": folder, "extra_files_tar": tar}))
 
-    def test_of_a_file_of_cmsis_that_a_shell_would_run(self, platform, tmp_path):
+    def test_of_a_file_of_cmsis_that_a_shell_would_run(self, platform: Platform, tmp_path: Path) -> None:
         folder = stand_in(tmp_path / "cmsis")
         inner = tmp_path / "cmsis/Source/Deep"
         (inner / "arm_fake.c").rename(inner / "a$(touch OWNED).c")
@@ -306,7 +316,9 @@ class TestRefusals:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
-def test_cmsis_is_compiled_once_for_a_model_that_changes(default_platforms, build_system, tmp_path):
+def test_cmsis_is_compiled_once_for_a_model_that_changes(
+    default_platforms: Dict[str, Baked], build_system: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     cache = Cache(tmp_path / "cache")
     options = {"cmsis_path": stand_in(tmp_path / "cmsis")}
@@ -335,7 +347,9 @@ TWINS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
-def test_files_of_one_name_in_several_folders_are_all_there(default_platforms, build_system, tmp_path):
+def test_files_of_one_name_in_several_folders_are_all_there(
+    default_platforms: Dict[str, Baked], build_system: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     options = {"extra_files_tar": tar_of(tmp_path / "twins.tar", TWINS)}
     project = generate(platform, DIGITS, tmp_path / "project", options)
@@ -350,7 +364,7 @@ def test_files_of_one_name_in_several_folders_are_all_there(default_platforms, b
     )
 
 
-def test_a_folder_of_the_platform_that_is_a_link_counts(bake, tmp_path):
+def test_a_folder_of_the_platform_that_is_a_link_counts(bake: Baker, tmp_path: Path) -> None:
     stand_in(tmp_path / "elsewhere")
     path = bake().path
     (path / "extra").mkdir()
@@ -361,7 +375,9 @@ def test_a_folder_of_the_platform_that_is_a_link_counts(bake, tmp_path):
 
 
 @pytest.mark.slow
-def test_both_build_systems_search_folders_in_one_order(default_platforms, tmp_path):
+def test_both_build_systems_search_folders_in_one_order(
+    default_platforms: Dict[str, Baked], tmp_path: Path
+) -> None:
     files = {
         f"{folder}/same.h": f'#define SAME "from {folder}"\n' for folder in ("b", "a-b", "a/z", "a+", "B")
     }
@@ -375,13 +391,12 @@ def test_both_build_systems_search_folders_in_one_order(default_platforms, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
-def test_code_of_every_target_of_an_archive_is_built(default_platforms, build_system, tmp_path):
+def test_code_of_every_target_of_an_archive_is_built(
+    default_platforms: Dict[str, Baked], build_system: str, tmp_path: Path
+) -> None:
     with tarfile.open(DIGITS) as tar:
-        files = {
-            info.name[2:]: tar.extractfile(info).read()  # type: ignore[union-attr]
-            for info in tar.getmembers()
-            if info.isfile()
-        }
+        opened = {info.name[2:]: tar.extractfile(info) for info in tar.getmembers()}
+        files = {name: file.read() for name, file in opened.items() if file is not None}
     moved = {
         name.replace("codegen/host/src/default_lib1.c", "codegen/other/src/deep/default_lib0.c"): data
         for name, data in files.items()
@@ -393,7 +408,7 @@ def test_code_of_every_target_of_an_archive_is_built(default_platforms, build_sy
     project = generate(platform, path, tmp_path / "project", {})
     build(project)
     with running_model(project) as executor:
-        assert executor.num_outputs == 1
+        assert len(executor.outputs) == 1
 
 
 ODD_NAMES = [
@@ -419,7 +434,7 @@ ODD_NAMES += [
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 class TestAName:
-    def test_of_an_extra_file_is_refused(self, platform, name, tmp_path):
+    def test_of_an_extra_file_is_refused(self, platform: Platform, name: str, tmp_path: Path) -> None:
         tar = tar_of(tmp_path / "odd.tar", {f"folder/{name}": "int x;\n"})
         with pytest.raises(PlatformError, match="letters, digits") as caught:
             generate(platform, DIGITS, tmp_path / "project", {"extra_files_tar": tar})
@@ -427,14 +442,11 @@ class TestAName:
         assert caught.value.next_step == "Rename it."
         assert not (tmp_path / "project").exists()
 
-    def test_of_a_model_archives_code_is_refused(self, name, platform, tmp_path):
+    def test_of_a_model_archives_code_is_refused(self, name: str, platform: Platform, tmp_path: Path) -> None:
         path = tmp_path / "odd.tar"
         with tarfile.open(DIGITS) as tar:
-            files = {
-                info.name: tar.extractfile(info).read()  # type: ignore[union-attr]
-                for info in tar.getmembers()
-                if info.isfile()
-            }
+            opened = {info.name: tar.extractfile(info) for info in tar.getmembers()}
+            files = {name: file.read() for name, file in opened.items() if file is not None}
         path.write_bytes(archive_bytes(files, member(f"./codegen/host/src/{name}", "int x;\n")))
         with pytest.raises(ArchiveError, match="letters, digits"):
             generate(platform, path, tmp_path / "project", {})
@@ -443,7 +455,9 @@ class TestAName:
 @pytest.mark.slow
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
 @pytest.mark.parametrize("name", [name for name in ODD_NAMES if name.endswith(".c")])
-def test_no_name_that_was_added_by_hand_runs_a_command(default_platforms, build_system, name, tmp_path):
+def test_no_name_that_was_added_by_hand_runs_a_command(
+    default_platforms: Dict[str, Baked], build_system: str, name: str, tmp_path: Path
+) -> None:
     platform = load_platform(default_platforms[build_system].path)
     project = generate(platform, DIGITS, tmp_path / "project", {})
     write(project.directory / "extra", {f"folder/{name}": "int x;\n"})

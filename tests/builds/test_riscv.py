@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.host.errors import BuildError
+from tests.conftest import Baker
 from tests.support.emulated import (
     DIGITS,
     Family,
@@ -33,37 +34,39 @@ STACK_BYTES = {"qemu_virt_rv32": 16384, "qemu_virt_rv64": 16384, "hifive1": 2048
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory):
-    return Family("riscv", tmp_path_factory.mktemp("riscv"))
+def family(bake_shared: Baker, tmp_path_factory: pytest.TempPathFactory) -> Family:
+    return Family("riscv", bake_shared, tmp_path_factory.mktemp("riscv"))
 
 
 @pytest.mark.parametrize("build_system", ["make", "cmake"])
 @pytest.mark.parametrize("board", EMULATED)
-def test_the_digits_are_answered_exactly(family, board, build_system):
+def test_the_digits_are_answered_exactly(family: Family, board: str, build_system: str) -> None:
     every = board == EVERY_DIGIT and build_system == "make"
     usage = classifies_digits(
         family.build(board, DIGITS / "digits_aot.tar", build_system), None if every else 20
     )
+    assert usage.stack is not None
     assert usage.stack.of == STACK_BYTES[board]
     assert 256 < usage.stack.most < usage.stack.of
 
 
 @pytest.mark.parametrize("board", ["qemu_virt_rv32", "qemu_virt_rv64"])
 @pytest.mark.parametrize("name", ["kws_i8_graph", "mlp_f32_aot"])
-def test_a_model_answers_as_tvm_did_on_the_host(family, board, name):
+def test_a_model_answers_as_tvm_did_on_the_host(family: Family, board: str, name: str) -> None:
     answers_as_expected(family.build(board, MODELS / f"{name}.tar"), MODELS / f"{name}.tar")
 
 
-def test_a_model_that_the_board_cannot_hold_is_refused(family):
+def test_a_model_that_the_board_cannot_hold_is_refused(family: Family) -> None:
     with pytest.raises(BuildError, match="hifive1 has 16,384"):
         family.build("hifive1", MODELS / "kws_i8_graph.tar")
 
 
 @pytest.mark.parametrize(("board", "build_system"), list(zip(REAL, ["make", "cmake", "make"])))
-def test_a_real_board_is_built_for_its_own_memory(family, board, build_system):
+def test_a_real_board_is_built_for_its_own_memory(family: Family, board: str, build_system: str) -> None:
     project = family.build(board, DIGITS / "digits_aot.tar", build_system)
     addresses = symbols(project, "riscv64-unknown-elf-nm")
     entry = project.board
+    assert entry.flash is not None and entry.ram is not None and entry.ram.address is not None
     assert addresses["mtvm_reset"] == entry.flash.address
     assert addresses["mtvm_stack_bottom"] == entry.ram.address
     assert addresses["__heap_end"] == entry.ram.address + entry.ram.bytes
@@ -84,21 +87,23 @@ def test_a_real_board_is_built_for_its_own_memory(family, board, build_system):
         (User.WRITES_CODE, 0, r"store fault at 0x\w+ 0x\w+"),
     ],
 )
-def test_a_fault_is_told_in_words_and_the_board_starts_again(family, board, what, number, words):
+def test_a_fault_is_told_in_words_and_the_board_starts_again(
+    family: Family, board: str, what: User, number: int, words: str
+) -> None:
     said = told_of_a_fault(family.with_user_code(board), what, number)
     assert re.fullmatch(f"fault: {words}", said)
 
 
 @pytest.mark.parametrize("board", ["qemu_virt_rv32", "qemu_virt_rv64"])
-def test_what_is_printed_is_a_log_message_and_memory_is_allocated(family, board):
+def test_what_is_printed_is_a_log_message_and_memory_is_allocated(family: Family, board: str) -> None:
     prints_and_allocates(family.with_user_code(board), 1_000_000)
 
 
 @pytest.mark.parametrize("board", EMULATED)
-def test_a_packet_that_comes_while_a_kernel_runs_waits_whole(family, board):
+def test_a_packet_that_comes_while_a_kernel_runs_waits_whole(family: Family, board: str) -> None:
     takes_its_longest_packet_while_it_computes(family.with_user_code(board))
 
 
 @pytest.mark.parametrize("board", EMULATED)
-def test_the_nonce_differs_between_resets(family, board):
+def test_the_nonce_differs_between_resets(family: Family, board: str) -> None:
     assert len(nonces(family.with_user_code(board), 4)) > 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Dict, List, Tuple
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from runtime.host.firmware.build import build
 from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
 from runtime.host.project.project_files import c_string
+from tests.conftest import Platform
 from tests.support.archives import write_archive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +34,7 @@ RUNS = {
 }
 
 
-def outputs_of(report):
+def outputs_of(report: str) -> List[Tuple[str, np.ndarray]]:
     """The output lines of a report: a list of (dtype, values)."""
     lines = re.findall(r"^output (\S+) (\S+) (\d+):(.*)$", report, re.MULTILINE)
     for _, _, count, values in lines:
@@ -42,7 +44,9 @@ def outputs_of(report):
 
 @pytest.mark.parametrize("build_system", ["make", pytest.param("cmake", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("archive", RUNS.values(), ids=RUNS)
-def test_it_reports_what_tvm_answered_on_the_host(default_platforms, build_system, archive, tmp_path):
+def test_it_reports_what_tvm_answered_on_the_host(
+    default_platforms: Dict[str, Platform], build_system: str, archive: Path, tmp_path: Path
+) -> None:
     expected_file = archive.with_suffix(".npz")
     platform = load_platform(default_platforms[build_system].path)
     options = {"project_type": "standalone", "standalone_input": str(expected_file)}
@@ -63,7 +67,7 @@ def test_it_reports_what_tvm_answered_on_the_host(default_platforms, build_syste
     assert report.endswith("outcome: 0\n")
 
 
-def test_without_an_input_it_counts_from_0_to_99(default_platform, tmp_path):
+def test_without_an_input_it_counts_from_0_to_99(default_platform: Platform, tmp_path: Path) -> None:
     archive = ARCHIVES / "aot_c_interface_many.tar"
     project = generate(
         load_platform(default_platform.path), archive, tmp_path / "project", {"project_type": "standalone"}
@@ -75,7 +79,7 @@ def test_without_an_input_it_counts_from_0_to_99(default_platform, tmp_path):
     assert "sample_1[12] = { /* float32 */\n    0, 0, 0, 0, 0, 0, 128, 63, 0, 0, 0, 64,\n" in source
 
 
-def test_a_firmware_that_fails_says_why(default_platform, tmp_path):
+def test_a_firmware_that_fails_says_why(default_platform: Platform, tmp_path: Path) -> None:
     options = {"project_type": "standalone", "workspace_size_bytes": 256}
     project = generate(
         load_platform(default_platform.path), MODELS / "mlp_f32_aot.tar", tmp_path / "project", options
@@ -87,7 +91,7 @@ def test_a_firmware_that_fails_says_why(default_platform, tmp_path):
     assert "outcome: 1" in caught.value.log
 
 
-def test_its_sources_are_free_of_warnings(default_platform, tmp_path):
+def test_its_sources_are_free_of_warnings(default_platform: Platform, tmp_path: Path) -> None:
     options = {"project_type": "standalone"}
     for name in ("aot_c_interface_many.tar", "aot_c_many.tar"):
         platform = load_platform(default_platform.path)
@@ -113,8 +117,8 @@ def test_its_sources_are_free_of_warnings(default_platform, tmp_path):
     ],
 )
 def test_an_archive_that_cannot_become_such_a_project_is_refused_at_once(
-    default_platform, project_type, archive, words, tmp_path
-):
+    default_platform: Platform, project_type: str, archive: Path, words: str, tmp_path: Path
+) -> None:
     with pytest.raises(ArchiveError, match=words):
         generate(
             load_platform(default_platform.path),
@@ -126,8 +130,8 @@ def test_an_archive_that_cannot_become_such_a_project_is_refused_at_once(
 
 
 def test_a_packed_archive_without_a_system_library_is_refused_and_not_left_to_the_linker(
-    default_platform, tmp_path
-):
+    default_platform: Platform, tmp_path: Path
+) -> None:
     archive = write_archive(tmp_path / "model.tar")  # its C has no TVMSystemLibEntryPoint
     with pytest.raises(ArchiveError, match="packed interface and no system library") as caught:
         generate(
@@ -136,7 +140,7 @@ def test_a_packed_archive_without_a_system_library_is_refused_and_not_left_to_th
     assert "system-lib" in caught.value.next_step
 
 
-def test_any_name_becomes_a_string_of_c_that_is_it(tmp_path):
+def test_any_name_becomes_a_string_of_c_that_is_it(tmp_path: Path) -> None:
     names = ['a"b', "a\\", 'x"; int y; char z[] = "', "a\nb", "a??/", "caf\u00e9", "%s", "\u4e2d1", ""]
     lines = "".join(f"    fwrite({c_string(name)}, 1, sizeof {c_string(name)}, stdout);\n" for name in names)
     (tmp_path / "names.c").write_text(f"#include <stdio.h>\nint main(void) {{\n{lines}    return 0;\n}}\n")
@@ -153,7 +157,9 @@ def test_any_name_becomes_a_string_of_c_that_is_it(tmp_path):
         (np.zeros((1, 63), "float32"), "got float32 [1, 63], 252 bytes"),
     ],
 )
-def test_an_input_of_another_type_or_size_is_refused(default_platform, array, words, tmp_path):
+def test_an_input_of_another_type_or_size_is_refused(
+    default_platform: Platform, array: np.ndarray, words: str, tmp_path: Path
+) -> None:
     np.save(tmp_path / "x.npy", array)
     options = {"project_type": "standalone", "standalone_input": str(tmp_path / "x.npy")}
     with pytest.raises(PlatformError) as caught:

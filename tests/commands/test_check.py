@@ -65,7 +65,7 @@ def tamper(platform: HostPlatform, **arrays: object) -> None:
     path = platform.directory / check_steps.BUNDLED_IMAGES
     with np.load(path) as data:
         changed = {**data, **arrays}
-    np.savez(path, **changed)  # type: ignore[arg-type]
+    np.savez(path, **changed)
 
 
 class TestWholePlatform:

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 import pytest
@@ -53,7 +53,9 @@ class Place:
 
     path: Path
 
-    def start(self, *arguments: str, python: Tuple[str, ...] = (sys.executable,), **environment: str):
+    def start(
+        self, *arguments: str, python: Tuple[str, ...] = (sys.executable,), **environment: str
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*python, "-m", "runtime.host", *arguments],
             cwd=self.path,
@@ -123,7 +125,7 @@ def own_project(project: Place, tmp_path: Path) -> Place:
     return Place(shutil.copytree(project.path, tmp_path / "digits"))
 
 
-def saved(path: Path, array: object) -> str:
+def saved(path: Path, array: Any) -> str:
     np.save(path, array)
     return str(path)
 
@@ -605,7 +607,7 @@ class TestStopping:
         platform.run("flash", SMALL, "--dry-run", *arguments)
         config = project.path / "src" / "model_config.c"
         config.write_text(config.read_text() + HANGS.format(fifo=path))
-        environment = {}
+        environment: Dict[str, Any] = {}
         if busy == "compiler":
             compiler = tmp_path / "cc"
             compiler.write_text(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import pytest
@@ -257,11 +257,12 @@ def evaluator(device: MemoryDevice, function: str, *numbers: int, tail: str = "n
     """number, repeat, min_repeat_ms [, limit_zero_time_iterations]"""
     arguments: List[Tuple[int, Any]] = [(MODULE, device.system_lib()), (STR, function), (INT, 1), (INT, 0)]
     arguments += [(INT, number) for number in numbers]
-    arguments += {
+    tails: Dict[str, List[Tuple[int, Any]]] = {
         "old": [(STR, "")],
         "0.10": [(INT, 0), (INT, 1), (STR, "")],
         "new": [(INT, 0), (INT, 1), (INT, 0), (STR, "")],
-    }[tail]
+    }
+    arguments += tails[tail]
     kind, (code, handle) = device.call(device.function("runtime.RPCTimeEvaluator"), *arguments)
     assert (kind, code) == ((INT, FUNCTION), HANDLE)
     return int(handle)
@@ -361,14 +362,15 @@ def test_what_measured_functions_return_is_given_back(device: MemoryDevice) -> N
     free_address = device.alloc((1,)).data
     device.open()
     evaluate = device.function("runtime.RPCTimeEvaluator")
-    tail = [(INT, 1), (INT, 0), (INT, 5), (INT, 3), (INT, 0), (STR, "")]
+    tail: List[Tuple[int, Any]] = [(INT, 1), (INT, 0), (INT, 5), (INT, 3), (INT, 0), (STR, "")]
     library, module = device.system_lib(), device.aot("scale")
-    for owner, name, arguments in [
+    timed: List[Tuple[Tuple[int, Any], str, List[Tuple[int, Any]]]] = [
         ((MODULE, module), "get_output", [(INT, 0)]),
         ((NULL, None), "runtime.SystemLib", []),
         ((NULL, None), "tvm.aot_executor.create", [(MODULE, library), (DEVICE, (1, 0)), (STR, "scale")]),
         ((NULL, None), "runtime.RPCTimeEvaluator", [(MODULE, library), (STR, "sum"), *tail]),
-    ]:
+    ]
+    for owner, name, arguments in timed:
         _, (_, handle) = device.call(evaluate, owner, (STR, name), *tail)
         assert seconds(device, handle, *arguments) == [0.2] * 3
         device.free(handle, FUNCTION)

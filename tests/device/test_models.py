@@ -38,7 +38,8 @@ DTYPES = {"f": 2, "i": 0, "u": 1, "b": 1}
 
 def expected(name: str) -> np.lib.npyio.NpzFile:
     folder = "models" if (DATA / "models" / f"{name}.npz").exists() else "archives"
-    return np.load(DATA / folder / f"{name}.npz")
+    arrays: np.lib.npyio.NpzFile = np.load(DATA / folder / f"{name}.npz")
+    return arrays
 
 
 def numpy_dtype(tensor: Tensor) -> np.dtype:
@@ -142,7 +143,9 @@ def run_graph(device: ProcessDevice, name: str) -> None:
     folder = "models" if (DATA / "models" / f"{name}.tar").exists() else "archives"
     with tarfile.open(DATA / folder / f"{name}.tar") as tar:
         member = next(m for m in tar.getnames() if m.endswith(".graph"))
-        graph = json.load(tar.extractfile(member))
+        file = tar.extractfile(member)
+        assert file is not None
+        graph = json.load(file)
     attributes, rows = graph["attrs"], graph["node_row_ptr"]
     dtypes = [np.dtype(name) for name in attributes["dltype"][1]]
     shapes, storage = attributes["shape"][1], attributes["storage_id"][1]

@@ -66,7 +66,7 @@ def frame(payload: bytes) -> bytes:
 
 def unframe(data: bytes) -> Tuple[List[bytes], bytes]:
     """Payloads of the whole packets in `data`, and the rest. Fails on a wrong CRC: a device sends none."""
-    payloads = []
+    payloads: List[bytes] = []
     while True:
         start = data.find(b"\xff\xfd")
         if start < 0:

@@ -30,8 +30,8 @@ def held_out() -> Dict[str, np.ndarray]:
 
 def files_of(archive: str) -> Dict[str, str]:
     with tarfile.open(DIGITS / archive) as tar:
-        files = [member for member in tar.getmembers() if member.isfile()]
-        return {member.name: tar.extractfile(member).read().decode("latin-1") for member in files}
+        files = {member.name: tar.extractfile(member) for member in tar.getmembers()}
+        return {name: file.read().decode("latin-1") for name, file in files.items() if file is not None}
 
 
 def constants_of(archive: str) -> List[List[int]]:

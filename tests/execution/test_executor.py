@@ -8,7 +8,7 @@ import json
 import platform
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, cast
+from typing import Any, Callable, Dict, Iterator, List, Optional, Union, cast
 
 import numpy
 import pytest
@@ -148,6 +148,8 @@ class TestModels:
     def test_a_transport_that_waits_for_all_that_is_wanted(self, build: Build, archive: Path) -> None:
         """The Project API gives exactly as many bytes as are asked for: a read of too many never ends."""
 
+        reads = 0
+
         class Exact:
             def __init__(self, inner: Transport) -> None:
                 self._inner = inner
@@ -168,7 +170,6 @@ class TestModels:
             def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
                 self._inner.write(data, timeout_sec)
 
-        reads = 0
         example = examples(archive)
         with connected(build(archive), Exact) as rpc:
             executor = create_executor(rpc, ModelArchive.open(archive))
@@ -342,7 +343,8 @@ class TestMistakes:
         example = examples(MLP)
         assert (executor.input_names, len(executor.outputs)) == (["input"], 1)
         for key in (0, "input"):
-            (output,) = executor.infer({key: example["input_input"]})
+            inputs: Any = {key: example["input_input"]}
+            (output,) = executor.infer(inputs)
             numpy.testing.assert_allclose(output, example["output_0"], atol=1e-5)
 
     @pytest.mark.parametrize("key", [1, -1, "inptu"])
@@ -422,7 +424,10 @@ class TestMainFunction:
         """Seen in objects of a model that was built with mod_name="my-net"."""
         main = {"version": 7, "modules": {"my-net": module_metadata()}}
         text = b"x_code == 3 || x_code == 7, tvmgen_my-net___tvm_main__: Expect arg[0] to be pointer\0"
-        files = {"metadata.json": json.dumps(main), "codegen/host/lib/my-net_lib0.o": b"\x7fELF\0" + text}
+        files: Dict[str, Union[str, bytes]] = {
+            "metadata.json": json.dumps(main),
+            "codegen/host/lib/my-net_lib0.o": b"\x7fELF\0" + text,
+        }
         archive = ModelArchive.open(write_archive(tmp_path / "model.tar", files))
         assert archive.main is not None and archive.main.names == ["x"]
 

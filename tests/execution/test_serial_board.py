@@ -23,10 +23,10 @@ Attached = Tuple[Path, FaultyBoard]
 
 
 @pytest.fixture(scope="module")
-def attached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attached]:
+def attached(tmp_path_factory: pytest.TempPathFactory, bake_shared: Baker) -> Iterator[Attached]:
     """A project, and its firmware on a board at a port."""
     directory = tmp_path_factory.mktemp("serial")
-    platform = Baker(directory)().path
+    platform = bake_shared().path
     boards = json.loads((platform / "boards.json").read_text())
     for entry in boards["boards"].values():
         entry["transport"] = "serial"

@@ -18,6 +18,7 @@ from runtime.host.archive import tar
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.archive.tar import read_tar, unpack_tar
 from runtime.host.errors import ArchiveError
+from runtime.host.system.regular_files import MAX_CONTENT_BYTES
 from tests.support.archives import archive_bytes, full_model, member, tar_bytes, write_archive
 
 MODELS = Path(__file__).resolve().parents[1] / "data" / "models"
@@ -240,7 +241,7 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_sparse_giant_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.tar"
     with path.open("wb") as file:
-        file.truncate(tar.MAX_CONTENT_BYTES + 1)
+        file.truncate(MAX_CONTENT_BYTES + 1)
     with pytest.raises(ArchiveError, match="larger than 256 MiB"):
         ModelArchive.open(path)
 
@@ -336,7 +337,7 @@ def test_long_but_honest_names(tmp_path: Path, tar_format: int) -> None:
     """Names beyond the 100 bytes of a header, and dates that only pax headers can hold."""
     name = "codegen/host/src/" + "n" * 60 + "/" + "m" * 90 + ".c"
     info, data = member(name, "int x;")
-    info.mtime = 1.5  # type: ignore[assignment]
+    info.mtime = 1.5
     if tar_format != tarfile.PAX_FORMAT:
         info.mtime = 1
     path = tmp_path / "a.tar"

@@ -16,7 +16,7 @@ import termios
 import time
 import zipfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from cookiecutter.exceptions import FailedHookException
@@ -92,6 +92,10 @@ def giant(path: Path, size: int = 3 << 30) -> Path:
     with path.open("wb") as file:
         file.truncate(size)
     return path
+
+
+def each(setting: str, *values: object) -> List[Dict[str, object]]:
+    return [{setting: value} for value in values]
 
 
 def model_with(tmp_path: Path, executor: str = "aot", **tensor: Any) -> Path:
@@ -313,7 +317,7 @@ class TestEnvironment:
     def test_variables_of_build_files_do_not_reach_them(
         self, default_platforms: Dict[str, Platform], tmp_path: Path, build_system: str
     ) -> None:
-        variables = dict.fromkeys(
+        variables: Dict[str, Any] = dict.fromkeys(
             (
                 "CRT",
                 "runtime_cxx",
@@ -484,10 +488,10 @@ class TestRequests:
     @pytest.mark.parametrize(
         "changes",
         [
-            *({"board": value} for value in (None, [], {}, 7)),
-            *({"project_type": value} for value in (None, ["standalone"], "x")),
-            *({"config": value} for value in (None, [], "x", {}, {"FIRMWARE": "a"})),
-            *({"firmware_id": value} for value in ("1", -1, 2**70, True, [])),
+            *each("board", None, [], {}, 7),
+            *each("project_type", None, ["standalone"], "x"),
+            *each("config", None, [], "x", {}, {"FIRMWARE": "a"}),
+            *each("firmware_id", "1", -1, 2**70, True, []),
             *({"crt": 7}, {"runner": ["qemu"]}, {"workspace_size_bytes": "x"}),
         ],
     )

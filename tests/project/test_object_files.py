@@ -7,6 +7,7 @@ import contextlib
 import struct
 import subprocess
 from pathlib import Path
+from typing import Dict, List, Optional, Set
 
 import pytest
 
@@ -21,12 +22,12 @@ ARCHIVES = DATA / "archives"
 CORTEX_M4 = Abi(machine=40, bits=32, architecture=13, uses_fpu=True)
 
 
-def objects_of(name):
+def objects_of(name: str) -> Dict[str, bytes]:
     archive = ModelArchive.open(ARCHIVES / f"{name}.tar")
     return {path: archive.read(path) for path in archive.objects}
 
 
-def riscv_object(bits, flags):
+def riscv_object(bits: int, flags: int) -> bytes:
     """The ELF header of an object file for RISC-V."""
     words = "<16sHHIIIII" if bits == 32 else "<16sHHIQQQI"
     ident = b"\x7fELF" + bytes([1 if bits == 32 else 2, 1, 1])
@@ -41,12 +42,12 @@ def riscv_object(bits, flags):
         ("graph_llvm_m4_hard", CORTEX_M4._replace(hard_float=True)),
     ],
 )
-def test_objects_tell_what_they_are_for(name, abi):
+def test_objects_tell_what_they_are_for(name: str, abi: Abi) -> None:
     assert {read_abi(path, data) for path, data in objects_of(name).items()} == {abi}
 
 
 @pytest.mark.parametrize(("name", "flag"), [("graph_llvm_m4", SOFT_FLAG), ("graph_llvm_m4_hard", HARD_FLAG)])
-def test_the_firmware_passes_floats_as_its_model_does(name, flag):
+def test_the_firmware_passes_floats_as_its_model_does(name: str, flag: str) -> None:
     flags = flags_for("mps2_an386", CPUS["cortex-m4f"], objects_of(name))
     assert [other for other in flags if other.startswith("-mfloat-abi")] == [flag]
     assert flags_for("mps2_an386", CPUS["cortex-m4f"], {})[-1] == HARD_FLAG
@@ -63,7 +64,7 @@ def test_the_firmware_passes_floats_as_its_model_does(name, flag):
         ("rv32imac", "graph_llvm_m4", "Armv7E-M; a_board has a RISC-V with 32 bits"),
     ],
 )
-def test_a_core_that_cannot_run_them_is_told(cpu, name, reason):
+def test_a_core_that_cannot_run_them_is_told(cpu: str, name: str, reason: str) -> None:
     with pytest.raises(ArchiveError, match=reason):
         flags_for("a_board", CPUS[cpu], objects_of(name))
 
@@ -79,7 +80,7 @@ def test_a_core_that_cannot_run_them_is_told(cpu, name, reason):
         ("rv64imac", 32, 0x1, "RISC-V with 32 bits; a_board has a RISC-V with 64 bits"),
     ],
 )
-def test_a_riscv_agrees_on_bits_and_floats(cpu, bits, flags, reason):
+def test_a_riscv_agrees_on_bits_and_floats(cpu: str, bits: int, flags: int, reason: Optional[str]) -> None:
     objects = {"lib0.o": riscv_object(bits, flags)}
     if reason is None:
         assert flags_for("a_board", CPUS[cpu], objects) == list(CPUS[cpu].flags)
@@ -88,14 +89,14 @@ def test_a_riscv_agrees_on_bits_and_floats(cpu, bits, flags, reason):
             flags_for("a_board", CPUS[cpu], objects)
 
 
-def test_a_damaged_object_is_an_error_with_a_name():
+def test_a_damaged_object_is_an_error_with_a_name() -> None:
     data = next(iter(objects_of("graph_llvm_m4").values()))
     for broken in (b"", b"not ELF at all", data[:4], data[:40], data[:4] + b"\1\2" + data[6:]):
         with pytest.raises(ArchiveError, match=r"lib0\.o in the archive is not an object file"):
             read_abi("lib0.o", broken)
 
 
-def test_no_bytes_of_an_object_hang_the_reader_or_raise_anything_else():
+def test_no_bytes_of_an_object_hang_the_reader_or_raise_anything_else() -> None:
     data = next(iter(objects_of("graph_llvm_m4").values()))
     at = data.index(b"aeabi")
     for position in (*range(32, 52), *range(at - 5, at + 80)):
@@ -117,7 +118,7 @@ def test_no_bytes_of_an_object_hang_the_reader_or_raise_anything_else():
         ("cortex-m55", None),
     ],
 )
-def test_a_model_for_a_double_precision_unit_needs_one(cpu, reason):
+def test_a_model_for_a_double_precision_unit_needs_one(cpu: str, reason: Optional[str]) -> None:
     archive = ModelArchive.open(DATA / "cases/llvm_m7_double_on_m4/model.tar")
     objects = {path: archive.read(path) for path in archive.objects}
     if reason is None:
@@ -135,7 +136,7 @@ MOVING = "double f(double *x, int i) { return x[i]; }\n"
 WORDS = "int f(int x) { return x * 3; }\n"
 
 
-def compiled(tmp_path, compiler, text, *flags):
+def compiled(tmp_path: Path, compiler: str, text: str, *flags: str) -> Dict[str, bytes]:
     source = tmp_path / "model.c"
     source.write_text(text)
     argv = [compiler, "-O2", "-c", *flags, str(source), "-o", str(tmp_path / "model.o")]
@@ -143,7 +144,7 @@ def compiled(tmp_path, compiler, text, *flags):
     return {"model.o": (tmp_path / "model.o").read_bytes()}
 
 
-def runs_on(cpu, objects):
+def runs_on(cpu: str, objects: Dict[str, bytes]) -> bool:
     try:
         flags_for("a_board", CPUS[cpu], objects)
     except ArchiveError:
@@ -168,13 +169,15 @@ def runs_on(cpu, objects):
         ("cortex-m55", "auto", WORDS, ["cortex-m55"]),
     ],
 )
-def test_an_arm_core_runs_what_it_has_instructions_for(tmp_path, core, fpu, text, cores):
+def test_an_arm_core_runs_what_it_has_instructions_for(
+    tmp_path: Path, core: str, fpu: Optional[str], text: str, cores: List[str]
+) -> None:
     abi = (f"-mfpu={fpu}", "-mfloat-abi=hard") if fpu else ("-mfloat-abi=soft",)
     objects = compiled(tmp_path, "arm-none-eabi-gcc", text, f"-mcpu={core}", "-mthumb", *abi)
     assert [cpu for cpu in CPUS if runs_on(cpu, objects)] == cores
 
 
-def test_literals_between_instructions_are_no_instructions(tmp_path):
+def test_literals_between_instructions_are_no_instructions(tmp_path: Path) -> None:
     flags = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard")
     asm = ".syntax unified\n.thumb\nf:\n nop\n bx lr\n.p2align 2\n.word 0x0b00ee20, 0x0b00ee20\n"
     text = f"__asm__({asm!r});\n".replace("'", '"')
@@ -184,7 +187,7 @@ def test_literals_between_instructions_are_no_instructions(tmp_path):
     assert read_needs("model.o", code["model.o"]).double
 
 
-def test_code_for_other_arm_cores_is_refused(tmp_path):
+def test_code_for_other_arm_cores_is_refused(tmp_path: Path) -> None:
     flags = ("-mcpu=cortex-a9", "-marm", "-mfloat-abi=soft")
     objects = compiled(tmp_path, "arm-none-eabi-gcc", WORDS, *flags)
     with pytest.raises(ArchiveError, match="does not run code for other Arm cores"):
@@ -208,13 +211,15 @@ def test_code_for_other_arm_cores_is_refused(tmp_path):
         ("rv64gc", "lp64d", ["rv64imafdc"]),
     ],
 )
-def test_a_riscv_core_runs_what_it_has_extensions_for(tmp_path, arch, abi, cores):
+def test_a_riscv_core_runs_what_it_has_extensions_for(
+    tmp_path: Path, arch: str, abi: str, cores: List[str]
+) -> None:
     flags = (f"-march={arch}", f"-mabi={abi}", "-mcmodel=medany")
     objects = compiled(tmp_path, "riscv64-unknown-elf-gcc", WORDS, *flags)
     assert [cpu for cpu in CPUS if runs_on(cpu, objects)] == cores
 
 
-def test_the_lacking_extensions_are_named(tmp_path):
+def test_the_lacking_extensions_are_named(tmp_path: Path) -> None:
     objects = compiled(tmp_path, "riscv64-unknown-elf-gcc", WORDS, "-march=rv32imafdc", "-mabi=ilp32")
     with pytest.raises(ArchiveError, match="a_board is an rv32imac and lacks the extensions d, f") as caught:
         flags_for("a_board", CPUS["rv32imac"], objects)
@@ -229,5 +234,5 @@ def test_the_lacking_extensions_are_named(tmp_path):
         ("rv32ec", {"e", "c", "zca"}),
     ],
 )
-def test_names_of_riscv_extensions(text, names):
+def test_names_of_riscv_extensions(text: str, names: Set[str]) -> None:
     assert extensions(text) == names

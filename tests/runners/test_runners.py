@@ -469,7 +469,7 @@ class TestChoice:
 
     @pytest.mark.parametrize("attached", [{"port": "/dev/ttyACM0"}, {"serial_number": "0669FF32"}])
     def test_a_real_board_whose_default_is_the_emulator_wants_a_runner(
-        self, make_project: MakeProject, attached: Dict[str, str]
+        self, make_project: MakeProject, attached: Dict[str, Any]
     ) -> None:
         runners = {"qemu": NUCLEO_RUNNERS["qemu"], "st-flash": {}}
         with pytest.raises(FlashError) as caught:

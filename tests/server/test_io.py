@@ -207,7 +207,7 @@ class TestReplies:
         reader = threading.Thread(target=lambda: read.extend(iter(lambda: os.read(pipe[0], 65536), b"")))
         reader.start()
         with open(os.dup(pipe[1]), "wb", buffering=0) as file:  # noqa: PTH123  a descriptor
-            server.write_all(file, data)  # type: ignore[arg-type]
+            server.write_all(file, data)
         os.close(pipe[1])
         reader.join()
         assert b"".join(read) == data

@@ -25,7 +25,7 @@ from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
 from runtime.host.project.project import Project
 from runtime.host.transports.base import Transport
-from runtime.host.wire.messages import CALL_FUNC, encode_message, encode_sequence
+from runtime.host.wire.messages import CALL_FUNC, Value, encode_message, encode_sequence
 from runtime.host.wire.rpc import RpcClient, decode_return
 from runtime.host.wire.session import Session, Timeouts
 from tests.conftest import TEMPLATE, Baker
@@ -64,12 +64,11 @@ class User(IntEnum):
 class Family:
     """A board family: a platform for each build system, and what is built with them."""
 
-    def __init__(self, name: str, scratch: Path) -> None:
-        baker = Baker(scratch)
+    def __init__(self, name: str, bake: Baker, scratch: Path) -> None:
         self._scratch = scratch
         self._with_user_code: Dict[str, Project] = {}
         self.platforms = {
-            build_system: load_platform(baker(board_family=name, build_system=build_system).path)
+            build_system: load_platform(bake(board_family=name, build_system=build_system).path)
             for build_system in ("make", "cmake")
         }
 
@@ -147,7 +146,8 @@ def told_of_a_fault(project: Project, what: int, number: int) -> str:
             RpcClient(session).get_function("user")(what, number)
         said = logs[-1]
         again = new_session(transport, logs)
-        assert RpcClient(again).get_function("user")(User.COMPUTES, 1) >= 1
+        took = RpcClient(again).get_function("user")(User.COMPUTES, 1)
+        assert isinstance(took, int) and took >= 1
         again.close()
         return said
     finally:
@@ -171,10 +171,12 @@ def takes_its_longest_packet_while_it_computes(project: Project) -> None:
         rpc = executor.rpc
         user = rpc.get_function("user").handle
         longest = b"\xff" * (rpc.max_packet_bytes() - ROOM_OF_A_CALL)
-        for arguments in ([User.COMPUTES, 100_000], [User.ADDS_UP, longest]):
+        calls: List[List[Value]] = [[User.COMPUTES, 100_000], [User.ADDS_UP, longest]]
+        for arguments in calls:
             rpc.session.send(encode_message(CALL_FUNC, pack("<Q", user.value) + encode_sequence(arguments)))
         answers = [decode_return(rpc.session.receive(LONGEST_ANSWER_SEC), "user") for _ in range(2)]
-        assert answers[0][-1] >= 100_000
+        took = answers[0][-1]
+        assert isinstance(took, int) and took >= 100_000
         assert answers[1][-1] == 255 * len(longest)
 
 

@@ -11,7 +11,7 @@ import sys
 import termios
 import tty
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Iterator, List
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,7 +60,7 @@ class PtyBoard:
             data += os.read(self._master, count - len(data))
         return data
 
-    def settings(self) -> list:
+    def settings(self) -> List[Any]:
         """The port's settings as tcgetattr has them: the two ends of a pseudo-terminal share them."""
         return termios.tcgetattr(self._master)
 
@@ -83,7 +83,7 @@ class PtyBoard:
 
 
 @contextlib.contextmanager
-def pty_board():
+def pty_board() -> Iterator[PtyBoard]:
     board = PtyBoard()
     try:
         yield board

@@ -145,7 +145,7 @@ def test_a_wheel_that_is_not_whole_leaves_no_stamp(tmp_path: Path, monkeypatch: 
             files.writestr("tvm/micro/project_api/client.py", "")
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(tvm_client.subprocess, "run", download)
+    monkeypatch.setattr(subprocess, "run", download)
     with pytest.raises(KeyError, match=r"server\.py"):
         tvm_client.main(tmp_path / "there")
     assert list((tmp_path / "there").iterdir()) == []

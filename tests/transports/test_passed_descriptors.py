@@ -7,7 +7,7 @@ import array
 import os
 import socket
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import Callable, Iterator, List, Tuple
 
 import pytest
 
@@ -91,7 +91,7 @@ def test_what_the_lender_knows_of_the_end_is_told() -> None:
 
 
 @pytest.mark.parametrize("ask", [send_nothing, send_one, lambda name: None])
-def test_what_is_no_device_is_refused_and_leaves_nothing_open(ask) -> None:
+def test_what_is_no_device_is_refused_and_leaves_nothing_open(ask: Callable[[str], object]) -> None:
     before = open_descriptors()
     with pytest.raises(TransportError, match="was not handed over"):
         receive_descriptors(ask)

@@ -12,7 +12,7 @@ import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import Callable, Iterator, List, Tuple
 
 import pytest
 import serial
@@ -44,7 +44,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> List[Tuple[str, bool]]:
     """What is done to DTR and RTS. A pseudo-terminal has none, so pyserial's last step is replaced."""
     changes: List[Tuple[str, bool]] = []
 
-    def changed(name: str):
+    def changed(name: str) -> Callable[[serial.Serial], None]:
         return lambda self: changes.append((name, getattr(self, f"_{name}_state")))
 
     monkeypatch.setattr(serial.Serial, "_update_dtr_state", changed("dtr"))
@@ -204,7 +204,7 @@ class TestReset:
                 link.symlink_to(board.path)
 
         monkeypatch.setattr(serial.Serial, "_update_dtr_state", lowered)
-        monkeypatch.setattr(serial_module.time, "sleep", waits)
+        monkeypatch.setattr(time, "sleep", waits)
         transport = SerialTransport(str(link), 115200, reset="touch_1200")
         transport.open()
         transport.close()
@@ -215,8 +215,13 @@ class TestReset:
     ) -> None:
         link = tmp_path / "port"
         link.symlink_to(board.path)
+
+        def lowered(self: serial.Serial) -> None:
+            if not self.dtr:
+                link.unlink()
+
         monkeypatch.setattr(serial_module, "RETURN_SEC", 0.05)
-        monkeypatch.setattr(serial.Serial, "_update_dtr_state", lambda self: self.dtr or link.unlink())
+        monkeypatch.setattr(serial.Serial, "_update_dtr_state", lowered)
         assert "did not come back" in refusal(SerialTransport(str(link), 115200, reset="touch_1200")).what
 
     def test_an_unknown_method_is_refused(self) -> None:

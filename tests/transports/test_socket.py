@@ -83,7 +83,8 @@ def test_a_device_that_does_not_answer() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        waiting = [SocketTransport(*listener.getsockname(), connect_timeout_sec=0.2) for _ in range(4)]
+        host, port = listener.getsockname()
+        waiting = [SocketTransport(host, port, connect_timeout_sec=0.2) for _ in range(4)]
         with pytest.raises(TransportError, match=r"did not answer in 0\.2 s"):
             for transport in waiting:
                 transport.open()

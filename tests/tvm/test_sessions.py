@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any, Dict
 
 import pytest
 
@@ -25,7 +27,7 @@ FAILURES = {
 EXECUTORS = {"graph": True, "aot": True, "debug": True, "layer": True}
 
 
-def check_executors(found: dict) -> None:
+def check_executors(found: Dict[str, Any]) -> None:
     assert {name: found[name] for name in EXECUTORS} == EXECUTORS
     assert len(found["time of run"]) == 2 and min(found["time of run"]) > 0
     assert len(found["times of layer"]) == 3 and min(found["times of layer"]) > 0
@@ -70,13 +72,18 @@ def test_options_as_tvm_sends_them(tvm: Tvm, tmp_path: Path) -> None:
     )
 
 
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
 def test_two_processes_have_sessions_at_the_same_time(tvm: Tvm, tmp_path: Path) -> None:
     found = tvm.report("archives.py", tvm.platform.path, tmp_path, "host", "archives/graph_c")
     assert found == {"archives/graph_c": True}
     project = tmp_path / "archives_graph_c"
     sessions = [tvm.start(PROGRAMS / "hold.py", project) for _ in range(2)]
     try:
-        assert [session.stdout.readline() for session in sessions] == ["open\n", "open\n"]
+        assert [line_of(session) for session in sessions] == ["open\n", "open\n"]
         assert [session.communicate("go\n")[0] for session in sessions] == ["True\n", "True\n"]
     finally:
         for session in sessions:

@@ -31,13 +31,14 @@ def tvmc(tvm: Tvm) -> Iterator[Tvmc]:
     They are forks of one interpreter, because to import TVM takes longer than what most of them do.
     """
     with tvm.start(PROGRAMS / "tvmc_lines.py") as program:
-        assert program.stdin is not None and program.stdout is not None
+        stdin, stdout = program.stdin, program.stdout
+        assert stdin is not None and stdout is not None
 
         def run(*arguments: object) -> subprocess.CompletedProcess[str]:
             words = [str(argument) for argument in arguments]
-            program.stdin.write(json.dumps(words) + "\n")
-            program.stdin.flush()
-            return subprocess.CompletedProcess(words, **json.loads(program.stdout.readline()))
+            stdin.write(json.dumps(words) + "\n")
+            stdin.flush()
+            return subprocess.CompletedProcess(words, **json.loads(stdout.readline()))
 
         yield run
 

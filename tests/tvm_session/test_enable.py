@@ -14,7 +14,7 @@ from typing import Iterator, Tuple
 
 import pytest
 
-from runtime.host.errors import ProtocolError, TransportClosed, TransportTimeout
+from runtime.host.errors import PlatformError, ProtocolError, TransportClosed, TransportTimeout
 from runtime.host.tvm_rpc.connection import GREETING, MAGIC, MISMATCH
 from runtime.host.tvm_rpc.control import Control, Interrupted, Stopped, kind_of
 from runtime.host.tvm_session.device_access import EMPTY_ANSWER, answer_bytes
@@ -120,7 +120,7 @@ def test_no_answer_is_shorter_than_what_is_asked_for(
         (Interrupted(), "SessionTerminatedError"),
     ],
 )
-def test_errors_have_the_names_that_tvm_gives_them(error: Exception, kind: str) -> None:
+def test_errors_have_the_names_that_tvm_gives_them(error: PlatformError, kind: str) -> None:
     assert kind_of(error) == kind
 
 
@@ -163,7 +163,9 @@ class TestWhoMayCall:
     def greeting(key: bytes, magic: int = MAGIC) -> bytes:
         return GREETING.pack(magic, len(key)) + key
 
-    def test_only_who_knows_the_key_gets_through(self, listener: socket.socket, control) -> None:
+    def test_only_who_knows_the_key_gets_through(
+        self, listener: socket.socket, control: Tuple[Control, socket.socket]
+    ) -> None:
         strangers = [
             self.greeting(b"client:other"),
             self.greeting(b""),
@@ -183,11 +185,15 @@ class TestWhoMayCall:
             magic, length = GREETING.unpack(connections[-1].recv(GREETING.size))
             assert magic == MAGIC and connections[-1].recv(length) == b"server:device"
 
-    def test_a_stranger_who_says_nothing_does_not_hold_it_up(self, listener, control) -> None:
+    def test_a_stranger_who_says_nothing_does_not_hold_it_up(
+        self, listener: socket.socket, control: Tuple[Control, socket.socket]
+    ) -> None:
         with self.greet(listener, b""), self.greet(listener, self.greeting(b"client:right")):
             accept(listener, "right", control[0])
 
-    def test_it_ends_when_nobody_calls_any_more(self, listener, control) -> None:
+    def test_it_ends_when_nobody_calls_any_more(
+        self, listener: socket.socket, control: Tuple[Control, socket.socket]
+    ) -> None:
         relay_side, theirs = control
         theirs.close()
         with pytest.raises(Stopped):

@@ -90,7 +90,7 @@ class TestSeparator:
 class Script:
     """A transport that gives these pieces, then ends as told."""
 
-    def __init__(self, pieces: List[bytes], end: Exception) -> None:
+    def __init__(self, pieces: List[bytes], end: BaseException) -> None:
         self._pieces = list(pieces)
         self._end = end
         self.is_closed = False
@@ -218,7 +218,7 @@ class TestCommand:
         with pty_board() as board, self.listening(default_platform, board) as process:
             board.say(b"printf\x1b" + log("over") + b"\n")
             assert process.stdout is not None
-            lines = []
+            lines: List[str] = []
             while not lines or "over" not in lines[-1]:
                 lines.append(process.stdout.readline())
             process.send_signal(signal.SIGINT)

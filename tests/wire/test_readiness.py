@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Callable, Iterator
+from typing import Callable, Iterator, List, Union
 
 import pytest
 
@@ -21,17 +21,18 @@ ANNOUNCEMENT = NOP_BYTE + encode_frame(HEADER.pack(0, TERMINATE))
 BOOT_MESSAGE = b"boot loader 1.0\r\nFF \xff\xfd is no packet here\r\n"
 FAST_SEC = 0.5 * READY_SEC
 
-Start = Callable[[str], PipeTransport]
+Device = Union[EmulatorTransport, ProcessTransport]
+Start = Callable[[str], Device]
 
 
-def emulator(program: str) -> PipeTransport:
+def emulator(program: str) -> Device:
     """A program that sends with send(data)."""
     start = "import socket, sys, time\nuart = socket.socket(fileno={})\nsend = uart.sendall\n"
     start += "rest = lambda: time.sleep(60)\n"
     return EmulatorTransport(lambda uart: [sys.executable, "-S", "-c", start.format(uart) + program])
 
 
-def process(program: str) -> PipeTransport:
+def process(program: str) -> Device:
     """The same as a process whose link is its standard output."""
     start = "import os, sys, time\nsend = lambda data: os.write(1, data)\nrest = sys.stdin.read\n"
     return ProcessTransport([sys.executable, "-S", "-c", start + program])
@@ -40,9 +41,9 @@ def process(program: str) -> PipeTransport:
 @pytest.fixture(params=[emulator, process])
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
     """start(program): a transport to a device that runs it, not opened yet."""
-    started = []
+    started: List[Device] = []
 
-    def make(program: str) -> PipeTransport:
+    def make(program: str) -> Device:
         started.append(request.param(program))
         return started[-1]
 
@@ -108,8 +109,9 @@ def test_what_was_held_is_not_for_the_next_opening(start: Start) -> None:
 
 def test_a_device_that_runs_already_is_not_waited_for() -> None:
     class Attached(PipeTransport):
-        def open(self) -> None:
-            pass
+        def open(self) -> None: ...
+
+        def close(self) -> None: ...
 
     began = time.monotonic()
     open_when_ready(Attached("board"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runtime.host.dtype import DType, describe
 from runtime.host.errors import DeviceError, ProtocolError
-from runtime.host.wire import rpc as wire
+from runtime.host.wire import messages
 from runtime.host.wire.messages import (
     ARRAY,
     FUNCTION,
@@ -149,10 +149,10 @@ class Board:
     def __init__(self, packet: int = 2037) -> None:
         self.requests: List[Tuple[int, bytes]] = []
         self.answers: Dict[int, Callable[[bytes], bytes]] = {
-            wire.GET_GLOBAL_FUNC: self._look_up,
-            wire.CALL_FUNC: self._call,
-            wire.COPY_TO_REMOTE: lambda operands: returned([None]),
-            wire.COPY_FROM_REMOTE: self._read,
+            messages.GET_GLOBAL_FUNC: self._look_up,
+            messages.CALL_FUNC: self._call,
+            messages.COPY_TO_REMOTE: lambda operands: returned([None]),
+            messages.COPY_FROM_REMOTE: self._read,
         }
         self.functions: Dict[str, Callable[..., List[Value]]] = {
             "tvm.rpc.server.GetCRTMaxPacketSize": lambda: [0, packet],
@@ -183,11 +183,11 @@ class Board:
         tensor, end = RemoteTensor.unpack(operands)
         (size,) = struct.unpack_from("<Q", operands, end)
         start = tensor.data + tensor.byte_offset
-        return rpc_message(wire.COPY_ACK, self.memory[start : start + size])
+        return rpc_message(messages.COPY_ACK, self.memory[start : start + size])
 
 
 def returned(values: List[Value]) -> bytes:
-    return rpc_message(wire.RETURN, encode_sequence(values))
+    return rpc_message(messages.RETURN, encode_sequence(values))
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ class TestCalls:
         board.functions["f"] = lambda: [4, None]
         for _ in range(3):
             board.rpc.get_function("f")()
-        assert [code for code, _ in board.requests].count(wire.GET_GLOBAL_FUNC) == 1
+        assert [code for code, _ in board.requests].count(messages.GET_GLOBAL_FUNC) == 1
 
     def test_an_unknown_function(self, board: Board) -> None:
         assert board.rpc.find_function("no.such") is None
@@ -242,25 +242,27 @@ class TestCalls:
     def test_an_exception_has_the_devices_words(self, board: Board, text: str, shown: str) -> None:
         board.functions["f"] = lambda: [4, None]
         function = board.rpc.get_function("f")
-        board.answers[wire.CALL_FUNC] = lambda operands: rpc_message(wire.EXCEPTION, encode_sequence([text]))
+        board.answers[messages.CALL_FUNC] = lambda operands: rpc_message(
+            messages.EXCEPTION, encode_sequence([text])
+        )
         with pytest.raises(DeviceError, match=f"failed at f: .*{shown}"):
             function()
 
     @pytest.mark.parametrize(
         ("reply", "message"),
         [
-            (rpc_message(wire.COPY_ACK, b""), "reply of code 8"),
-            (rpc_message(wire.CALL_FUNC, b""), "reply of code 3"),
-            (rpc_message(wire.RETURN, b""), "cut off|sequence"),
-            (rpc_message(wire.RETURN, encode_sequence([1, 2, 3, 4])), "result of 4 values"),
-            (rpc_message(wire.RETURN, encode_sequence([None]))[:-1], "claims to have"),
+            (rpc_message(messages.COPY_ACK, b""), "reply of code 8"),
+            (rpc_message(messages.CALL_FUNC, b""), "reply of code 3"),
+            (rpc_message(messages.RETURN, b""), "cut off|sequence"),
+            (rpc_message(messages.RETURN, encode_sequence([1, 2, 3, 4])), "result of 4 values"),
+            (rpc_message(messages.RETURN, encode_sequence([None]))[:-1], "claims to have"),
             (b"", "only 0 bytes"),
         ],
     )
     def test_a_reply_of_the_wrong_kind(self, board: Board, reply: bytes, message: str) -> None:
         board.functions["f"] = lambda: [4, None]
         function = board.rpc.get_function("f")
-        board.answers[wire.CALL_FUNC] = lambda operands: reply
+        board.answers[messages.CALL_FUNC] = lambda operands: reply
         with pytest.raises(ProtocolError, match=message):
             function()
 
@@ -299,7 +301,7 @@ class TestSystemCalls:
         assert board.requests == [(1, b"")]
 
     def test_too_many_values_are_refused(self, board: Board) -> None:
-        board.answers[wire.DEV_FREE_DATA] = lambda _: returned([None, None])
+        board.answers[messages.DEV_FREE_DATA] = lambda _: returned([None, None])
         with pytest.raises(ProtocolError, match="2 values where one was expected"):
             board.rpc.free(0x99)
 
@@ -310,7 +312,7 @@ class TestCopies:
         tensor = RemoteTensor(0, F32, (10, 10), 16)
         data = bytes(range(256)) * 2
         board.rpc.copy_to(tensor, data[:400])
-        copies = [operands for code, operands in board.requests if code == wire.COPY_TO_REMOTE]
+        copies = [operands for code, operands in board.requests if code == messages.COPY_TO_REMOTE]
         block = 200 - (4 + 8 + 8 + 4 + 4 + 8 + 8 * 2 + 8)
         starts = list(range(0, 400, block))
         assert len(copies) == len(starts) == 3
@@ -343,20 +345,24 @@ class TestCopies:
     @pytest.mark.parametrize(
         ("reply", "error", "message"),
         [
-            (rpc_message(wire.COPY_ACK, bytes(23)), ProtocolError, "reply of code 8 and 35 bytes"),
-            (rpc_message(wire.COPY_ACK, bytes(25)), ProtocolError, "reply of code 8 and 37 bytes"),
-            (rpc_message(wire.EXCEPTION, encode_sequence(["no such memory"])), DeviceError, "no such memory"),
+            (rpc_message(messages.COPY_ACK, bytes(23)), ProtocolError, "reply of code 8 and 35 bytes"),
+            (rpc_message(messages.COPY_ACK, bytes(25)), ProtocolError, "reply of code 8 and 37 bytes"),
+            (
+                rpc_message(messages.EXCEPTION, encode_sequence(["no such memory"])),
+                DeviceError,
+                "no such memory",
+            ),
             (returned([None]), ProtocolError, "reply of code 4"),
         ],
     )
     def test_a_read_with_a_wrong_answer(self, board: Board, reply: bytes, error: type, message: str) -> None:
-        board.answers[wire.COPY_FROM_REMOTE] = lambda _: reply
+        board.answers[messages.COPY_FROM_REMOTE] = lambda _: reply
         with pytest.raises(error, match=message):
             board.rpc.copy_from(TENSOR)
 
     def test_a_write_with_a_wrong_answer(self, board: Board) -> None:
-        board.answers[wire.COPY_TO_REMOTE] = lambda _: rpc_message(
-            wire.EXCEPTION, encode_sequence(["no such memory"])
+        board.answers[messages.COPY_TO_REMOTE] = lambda _: rpc_message(
+            messages.EXCEPTION, encode_sequence(["no such memory"])
         )
         with pytest.raises(DeviceError, match="copying 24 bytes to the device: no such memory"):
             board.rpc.copy_to(TENSOR, bytes(24))
@@ -373,14 +379,14 @@ def test_recorded_messages_are_encoded_again_byte_for_byte(name: str) -> None:
             message = payload[HEADER.size :]
             _, code = struct.unpack_from("<Qi", message)
             operands = message[12:]
-            if code == wire.CALL_FUNC:
+            if code == messages.CALL_FUNC:
                 again = operands[:8] + encode_sequence(decode_sequence(operands, 8))
-            elif code in (wire.COPY_TO_REMOTE, wire.COPY_FROM_REMOTE):
+            elif code in (messages.COPY_TO_REMOTE, messages.COPY_FROM_REMOTE):
                 tensor, end = RemoteTensor.unpack(operands)
                 again = tensor.pack() + operands[end:]
                 (size,) = struct.unpack_from("<Q", operands, end)
                 assert size == tensor.nbytes
-            elif code == wire.COPY_ACK:
+            elif code == messages.COPY_ACK:
                 again = operands
             else:
                 again = encode_sequence(decode_sequence(operands))

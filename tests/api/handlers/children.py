@@ -5,8 +5,12 @@ ALIVE_FD in the environment names a pipe that every process of the platform hold
 tells when the last of them is gone.
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
+from pathlib import Path
+from typing import Any, Dict, Optional
 
 from runtime import server
 
@@ -20,49 +24,57 @@ CHILDREN = {
 }
 
 
-def start(script, own_group):
+def start(script: str, own_group: bool) -> subprocess.Popen[bytes]:
     # Whatever can be inherited is: ALIVE_FD, and the client's pipes if the server had left them so.
     child = subprocess.Popen(
         ["sh", "-c", script], stdout=subprocess.PIPE, close_fds=False, start_new_session=own_group
     )
+    assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
     return child
 
 
 class Handler(server.ProjectAPIHandler):
-    def __init__(self):
-        self._device = None
+    def __init__(self) -> None:
+        self._device: Optional[subprocess.Popen[bytes]] = None
 
-    def server_info_query(self, tvm_version):
+    def server_info_query(self, tvm_version: str) -> server.ServerInfo:
         return server.ServerInfo("children", True, None, [])
 
-    def generate_project(self, model_library_format_path, standalone_crt_dir, project_dir, options):
+    def generate_project(
+        self,
+        model_library_format_path: Path,
+        standalone_crt_dir: Path,
+        project_dir: Path,
+        options: Dict[str, Any],
+    ) -> None:
         raise NotImplementedError
 
-    def build(self, options):
+    def build(self, options: Dict[str, Any]) -> None:
         self._left = start(CHILDREN[options["child"]], options["own_group"])
 
-    def flash(self, options):
+    def flash(self, options: Dict[str, Any]) -> None:
         try:
             os.write(ALIVE_FD, b"busy")
             subprocess.check_call(["sleep", "1000"], pass_fds=[ALIVE_FD])
         finally:
             os.write(ALIVE_FD, b" tidied")
 
-    def open_transport(self, options):
+    def open_transport(self, options: Dict[str, Any]) -> server.TransportTimeouts:
         self._device = subprocess.Popen(
             ["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, pass_fds=[ALIVE_FD]
         )
         return server.TransportTimeouts(0, 0, 0)
 
-    def close_transport(self):
+    def close_transport(self) -> None:
         os.write(ALIVE_FD, b" closed")
 
-    def read_transport(self, n, timeout_sec):
+    def read_transport(self, n: int, timeout_sec: Optional[float]) -> bytes:
         os.write(ALIVE_FD, b"reading")
+        assert self._device is not None and self._device.stdout is not None
         return server.read_with_timeout(self._device.stdout.fileno(), n, timeout_sec)
 
-    def write_transport(self, data, timeout_sec):
+    def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
         try:
             os.write(ALIVE_FD, b"busy")
             subprocess.check_call(["sleep", "1000"], pass_fds=[ALIVE_FD])

@@ -33,14 +33,14 @@ PROJECT_OPTIONS = [
 ]
 
 
-class NoSuchBoard(server.ServerError):
+class NoSuchBoard(server.ServerError):  # type: ignore[misc]  # of TVM, which has no types
     """Known to clients by its name."""
 
 
-class Handler(server.ProjectAPIHandler):
-    def __init__(self):
+class Handler(server.ProjectAPIHandler):  # type: ignore[misc]  # of TVM, which has no types
+    def __init__(self) -> None:
         super().__init__()
-        self._proc = None
+        self._proc: typing.Optional[subprocess.Popen[bytes]] = None
 
     def server_info_query(self, tvm_version: str) -> server.ServerInfo:
         _LOG.info("queried by %s", tvm_version)
@@ -56,25 +56,26 @@ class Handler(server.ProjectAPIHandler):
         model_library_format_path: pathlib.Path,
         standalone_crt_dir: pathlib.Path,
         project_dir: pathlib.Path,
-        options: dict,
-    ):
+        options: typing.Dict[str, typing.Any],
+    ) -> None:
         project_dir.mkdir()
         (project_dir / "origin").write_text(f"{model_library_format_path.name} {standalone_crt_dir.name}")
 
-    def build(self, options: dict):
+    def build(self, options: typing.Dict[str, typing.Any]) -> None:
         try:
             subprocess.run(["false"], check=True)
         except subprocess.CalledProcessError as exc:
             raise server.ServerError.from_exception(exc, message="the build failed") from None
 
-    def flash(self, options):
+    def flash(self, options: typing.Dict[str, typing.Any]) -> None:
         if options["speed"] == "0":
             raise server.JSONRPCError(server.ErrorCode.INVALID_PARAMS, "speed: want more than 0", None)
         raise NoSuchBoard(data={"boards": []})
 
-    def open_transport(self, options: dict) -> server.TransportTimeouts:
+    def open_transport(self, options: typing.Dict[str, typing.Any]) -> server.TransportTimeouts:
         assert options["port"] == "/dev/ttyACM0", options  # as it was sent, whatever its declared type
         self._proc = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self._proc.stdin is not None and self._proc.stdout is not None
         os.set_blocking(self._proc.stdin.fileno(), False)
         os.set_blocking(self._proc.stdout.fileno(), False)
         return server.TransportTimeouts(
@@ -83,21 +84,29 @@ class Handler(server.ProjectAPIHandler):
             session_established_timeout_sec=0,
         )
 
-    def close_transport(self):
+    def close_transport(self) -> None:
         if self._proc is None:
             return
         proc, self._proc = self._proc, None
+        assert proc.stdin is not None
         proc.stdin.close()
         proc.wait()
 
-    def read_transport(self, n: int, timeout_sec: typing.Union[float, type(None)]) -> bytes:
+    def read_transport(
+        self,
+        n: int,
+        timeout_sec: typing.Union[float, type(None)],  # type: ignore[valid-type]  # so TVM's templates have it
+    ) -> bytes:
         if self._proc is None:
             raise server.TransportClosedError()
-        return server.read_with_timeout(self._proc.stdout.fileno(), n, timeout_sec)
+        assert self._proc.stdout is not None
+        data: bytes = server.read_with_timeout(self._proc.stdout.fileno(), n, timeout_sec)
+        return data
 
-    def write_transport(self, data: bytes, timeout_sec: float):
+    def write_transport(self, data: bytes, timeout_sec: float) -> None:
         if self._proc is None:
             raise server.TransportClosedError()
+        assert self._proc.stdin is not None
         to_write = bytearray(data)
         while to_write:
             written = server.write_with_timeout(self._proc.stdin.fileno(), to_write, timeout_sec)

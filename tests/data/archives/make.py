@@ -126,7 +126,7 @@ def as_version(entries: Entries, version: int) -> Entries:
 def write(name: str, archive: bytes, inputs: Arrays, outputs: List[np.ndarray]) -> None:
     """Write an archive, and beside it its inputs by name and its outputs by index."""
     (HERE / name).write_bytes(archive)
-    named = {f"input_{key}": value for key, value in inputs.items()}
+    named: Dict[str, Any] = {f"input_{key}": value for key, value in inputs.items()}
     named.update({f"output_{index}": value for index, value in enumerate(outputs)})
     np.savez_compressed(HERE / f"{name.split('.', maxsplit=1)[0]}.npz", **named)
     print(f"{name}: {len(archive)} bytes")

@@ -6,10 +6,13 @@ every kernel of KERNELS as one output each. The answers are those of TVM's LLVM 
 weights in layouts that TVM's x86 schedules take.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import sys
 from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
@@ -32,34 +35,37 @@ TARGETS = {
 MICRO_KERNELS = r"(?:gemm|gemm16|max8|sum16|tensordot|kernel_convolve|multi_channel_convolve)_\w+"
 
 
+Shape = Tuple[int, ...]
+
+
 class Net:
     """Inputs, constants and outputs of a net, drawn from one seeded generator.
 
     on_host: the same net with weights in the layouts of x86 schedules.
     """
 
-    def __init__(self, on_host):
+    def __init__(self, on_host: bool) -> None:
         self.on_host = on_host
         self.draw = np.random.RandomState(7)
-        self.inputs = {}
-        self.variables = []
-        self.outputs = []
+        self.inputs: Dict[str, np.ndarray] = {}
+        self.variables: List[Any] = []
+        self.outputs: List[Any] = []
 
-    def numbers(self, shape, dtype):
+    def numbers(self, shape: Shape, dtype: str) -> np.ndarray:
         """Return numbers of the whole range, so that sums of 8-bit products need 32 bits."""
         limits = {"int8": (-128, 128), "int16": (-300, 300), "int32": (-1000, 1000)}[dtype]
         return self.draw.randint(*limits, shape).astype(dtype)
 
-    def input(self, shape, dtype):
+    def input(self, shape: Shape, dtype: str) -> Any:
         name = f"x{len(self.variables)}"
         self.inputs[name] = self.numbers(shape, dtype)
         self.variables.append(relay.var(name, shape=shape, dtype=dtype))
         return self.variables[-1]
 
-    def weight(self, shape, dtype):
+    def weight(self, shape: Shape, dtype: str) -> Any:
         return relay.const(self.numbers(shape, dtype))
 
-    def kernel(self, shape, dtype, layout, groups=1):
+    def kernel(self, shape: Shape, dtype: str, layout: str, groups: int = 1) -> Tuple[Any, str]:
         """Return a weight and its layout."""
         numbers = self.numbers(shape, dtype)
         if self.on_host and groups == 1 and layout != "OIHW":
@@ -67,11 +73,13 @@ class Net:
             return relay.const(numbers.transpose([layout.index(axis) for axis in plain])), plain
         return relay.const(numbers), layout
 
-    def module(self):
+    def module(self) -> Any:
         return tvm.IRModule.from_expr(relay.Function(self.variables, relay.Tuple(self.outputs)))
 
 
-def conv2d(net, dtype, shape, kernel, layouts, **attributes):
+def conv2d(
+    net: Net, dtype: str, shape: Shape, kernel: Shape, layouts: Tuple[str, str], **attributes: Any
+) -> None:
     data_layout, kernel_layout = layouts
     size = tuple(kernel[kernel_layout.index(axis)] for axis in "HW")
     weight, kernel_layout = net.kernel(kernel, dtype, kernel_layout, attributes.get("groups", 1))
@@ -88,7 +96,7 @@ def conv2d(net, dtype, shape, kernel, layouts, **attributes):
     )
 
 
-def conv1d(net, dtype, shape, kernel, **attributes):
+def conv1d(net: Net, dtype: str, shape: Shape, kernel: Shape, **attributes: Any) -> None:
     weight, layout = net.kernel(kernel, dtype, "WOI")
     net.outputs.append(
         relay.nn.conv1d(
@@ -104,16 +112,20 @@ def conv1d(net, dtype, shape, kernel, **attributes):
     )
 
 
-def dense(net, dtype, rows, inputs, units):
+def dense(net: Net, dtype: str, rows: int, inputs: int, units: int) -> None:
     x = net.input((rows, inputs), dtype)
     net.outputs.append(relay.nn.dense(x, net.weight((units, inputs), dtype), out_dtype="int32"))
 
 
-def largest(net, operator, dtype, shape, layout, **attributes):
+def largest(
+    net: Net, operator: Callable[..., Any], dtype: str, shape: Shape, layout: str, **attributes: Any
+) -> None:
     net.outputs.append(operator(net.input(shape, dtype), layout=layout, **attributes))
 
 
-def average(net, operator, dtype, shape, layout, **attributes):
+def average(
+    net: Net, operator: Callable[..., Any], dtype: str, shape: Shape, layout: str, **attributes: Any
+) -> None:
     """Append an average whose result is cast to int32: TVM's code has that type whatever the graph says, and
     without a cast it writes past an output of 8 or 16 bits."""
     x = net.input(shape, dtype)
@@ -122,7 +134,9 @@ def average(net, operator, dtype, shape, layout, **attributes):
     net.outputs.append(relay.cast(operator(x, layout=layout, **attributes), "int32"))
 
 
-def quantized(net, shape, kernel, layouts, groups, **attributes):
+def quantized(
+    net: Net, shape: Shape, kernel: Shape, layouts: Tuple[str, str], groups: int, **attributes: Any
+) -> None:
     """Append a convolution as the importers of quantized models write it."""
     data_layout, kernel_layout = layouts
     channels = groups if groups > 1 else kernel[kernel_layout.index("O")]
@@ -164,7 +178,7 @@ MAX1D, MAX2D, AVG1D, AVG2D = (
     relay.nn.avg_pool2d,
 )
 
-KERNELS = {
+KERNELS: Dict[str, Tuple[Any, ...]] = {
     "conv2d gemm": (conv2d, "int8", (1, 8, 8, 8), (3, 3, 4, 8), HWOI),
     "conv2d gemm, odd": (conv2d, "int8", (1, 5, 7, 3), (2, 3, 5, 3), HWOI),
     "conv2d gemm, padded, strided": (
@@ -260,7 +274,7 @@ KERNELS = {
 }
 
 
-def net_of(names, on_host=False):
+def net_of(names: List[str], on_host: bool = False) -> Tuple[Any, Dict[str, np.ndarray]]:
     """Return the module that has these kernels as outputs, and its inputs by name."""
     net = Net(on_host)
     for name in names:
@@ -270,7 +284,9 @@ def net_of(names, on_host=False):
     return net.module(), net.inputs
 
 
-def make_archive(folder, case, names, inputs, answers):
+def make_archive(
+    folder: Path, case: str, names: List[str], inputs: Dict[str, Any], answers: List[Any]
+) -> List[str]:
     """Write the archive and the answers of a case. Return the micro kernels that its C calls."""
     target, executor, plan = case.split(":")
     attributes = {"link-params": True} if executor == "graph" else {"interface-api": "packed"}
@@ -288,7 +304,7 @@ def make_archive(folder, case, names, inputs, answers):
     return sorted({re.sub(r"_.*", "", name) for name in re.findall(MICRO_KERNELS, text)})
 
 
-def main(folder, *cases):
+def main(folder: Path, *cases: str) -> None:
     names = list(KERNELS)
     module, inputs = net_of(names, on_host=True)
     answers = host_run(module)(inputs)

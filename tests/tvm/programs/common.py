@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the programs of this folder share. They run in TVM's interpreter, with a platform on PYTHONPATH."""
 
+from __future__ import annotations
+
 import json
 import tarfile
 from pathlib import Path
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import psutil
@@ -13,17 +16,21 @@ from tvm import relay
 from runtime.host import tvm_micro
 
 tvm_micro.enable()
-from tvm import micro  # noqa: E402, F401 (there since the line before)
+from tvm import micro  # noqa: E402 (there since the line before)
+
+__all__ = ["answers", "archive", "children", "compiled", "left", "micro", "report", "sockets"]
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 
 
-def report(**found):
+def report(**found: object) -> None:
     """The last thing that a program does: what the test compares."""
     print(json.dumps(found))
 
 
-def compiled(executor, **executor_options):
+def compiled(
+    executor: str, **executor_options: object
+) -> Tuple[Any, np.ndarray, np.ndarray, Dict[str, np.ndarray]]:
     """A small convolution and a dense layer as C code.
 
     Gives the module, an input, what the model must answer to it, and the weights.
@@ -51,15 +58,16 @@ def compiled(executor, **executor_options):
     return built, data, reference(params, data), params
 
 
-def reference(params, data):
+def reference(params: Dict[str, np.ndarray], data: np.ndarray) -> np.ndarray:
     """The same in numpy."""
     padded = np.pad(data.astype("int32"), ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
     convolved = np.einsum("nchwij,ocij->nohw", windows, params["w"].astype("int32"))
-    return np.maximum(convolved, 0).reshape(1, -1) @ params["d"].T
+    answer: np.ndarray = np.maximum(convolved, 0).reshape(1, -1) @ params["d"].T
+    return answer
 
 
-def archive(name):
+def archive(name: str) -> Tuple[str, str, Dict[str, np.ndarray], List[np.ndarray]]:
     """Path, graph, inputs and outputs of a model archive of the tests."""
     path = DATA / name
     arrays = dict(np.load(f"{path}.npz"))
@@ -67,11 +75,12 @@ def archive(name):
     outputs = [value for key, value in sorted(arrays.items()) if key.startswith("output_")]
     with tarfile.open(f"{path}.tar") as members:
         graphs = [member for member in members.getmembers() if member.name.endswith(".graph")]
-        graph = members.extractfile(graphs[0]).read().decode() if graphs else ""
+        file = members.extractfile(graphs[0]) if graphs else None
+        graph = file.read().decode() if file else ""
     return f"{path}.tar", graph, inputs, outputs
 
 
-def answers(executor, inputs, outputs):
+def answers(executor: Any, inputs: Dict[str, np.ndarray], outputs: List[np.ndarray]) -> bool:
     """Whether an executor answers as the archive says."""
     for name, value in inputs.items():
         executor.set_input(name, value)
@@ -82,7 +91,7 @@ def answers(executor, inputs, outputs):
     )
 
 
-def children(name=""):
+def children(name: str = "") -> List[Any]:
     """The processes that were started from here and still run."""
     running = psutil.Process().children(recursive=True)
     return [
@@ -92,11 +101,11 @@ def children(name=""):
     ]
 
 
-def left():
+def left() -> int:
     """How many of them do not end by themselves."""
     return len(psutil.wait_procs(children(), timeout=10)[1])
 
 
-def sockets():
+def sockets() -> int:
     """How many sockets this process has open."""
     return len(psutil.Process().connections(kind="all"))

@@ -6,6 +6,8 @@ what TVM itself computes on this machine (llvm code, graph executor). FIRST and 
 last line is a JSON report: how many pairs of model and kind ended how, and every pair that was not right.
 """
 
+from __future__ import annotations
+
 import argparse
 import collections
 import json
@@ -16,9 +18,10 @@ import time
 import traceback
 import warnings
 from pathlib import Path
+from typing import Any, Counter, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-from random_models import random_model
+from random_models import Model, random_model
 
 from examples.digits.tvm_wheel import C_TARGET, LLVM_TARGET, build, exported, host_run, tarred
 from runtime.host.errors import ArchiveError, BuildError, PlatformError
@@ -26,12 +29,12 @@ from runtime.host.execution import standalone_run
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build as build_firmware
 from runtime.host.project.generate import generate
-from runtime.host.project.platform import load_platform
+from runtime.host.project.platform import Platform, load_platform
 
 PACKED = {"interface-api": "packed"}
 C_INTERFACE = {"interface-api": "c", "unpacked-api": True}
 # Kind -> target, executor, its attributes, more arguments of build(), project type.
-KINDS = {
+KINDS: Dict[str, Tuple[str, str, Dict[str, Any], Dict[str, Any], str]] = {
     "aot": (C_TARGET, "aot", PACKED, {}, "host_driven"),
     "aot_usmp": (C_TARGET, "aot", PACKED, {"plan_memory": True}, "host_driven"),
     "aot_alone": (C_TARGET, "aot", PACKED, {}, "standalone"),
@@ -47,11 +50,14 @@ INPUTS_A_MODEL = 3
 REPORTED = re.compile(r"^output (.*) ([a-z]+\d+) (\d+): ?(.*)$", re.MULTILINE)
 
 
+Inputs = Dict[str, Any]
+
+
 class Wrong(Exception):
     """An answer that is not TVM's."""
 
 
-def check(got, wanted, shapes=True):
+def check(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray], shapes: bool = True) -> None:
     """Raise Wrong unless the outputs are TVM's: exactly for integers, to 1e-5 for floats."""
     if len(got) != len(wanted):
         raise Wrong(f"{len(got)} outputs, not {len(wanted)}")
@@ -71,7 +77,14 @@ def check(got, wanted, shapes=True):
             raise Wrong(f"output {index}: {mine.ravel()[:6]}, not {theirs.ravel()[:6]}")
 
 
-def run_standalone(platform, archive, directory, options, inputs, names):
+def run_standalone(
+    platform: Platform,
+    archive: Path,
+    directory: Path,
+    options: Dict[str, Any],
+    inputs: Inputs,
+    names: Optional[List[str]],
+) -> List[np.ndarray]:
     """One run of a standalone firmware: its outputs, by what its report says."""
     sample = directory.with_suffix(".npz")
     np.savez(sample, **{f"input_{name}": value for name, value in inputs.items()})
@@ -86,12 +99,19 @@ def run_standalone(platform, archive, directory, options, inputs, names):
     return [np.array([float(text) for text in values.split()]) for _, _, _, values in found]
 
 
-def standalone_wanted(outputs):
+def standalone_wanted(outputs: List[np.ndarray]) -> List[np.ndarray]:
     """What a report of text can tell of these outputs."""
     return [output.astype("float64") for output in outputs]
 
 
-def run_pair(platform, scratch, kind, model, drawn, board):
+def run_pair(
+    platform: Platform,
+    scratch: Path,
+    kind: str,
+    model: Model,
+    drawn: List[Tuple[Inputs, List[np.ndarray]]],
+    board: Optional[str],
+) -> Optional[Tuple[str, str]]:
     """ "right", or why not. An export that TVM itself refuses is no pair: None."""
     target, executor, attributes, more, project_type = KINDS[kind]
     directory = scratch / kind
@@ -131,7 +151,7 @@ def run_pair(platform, scratch, kind, model, drawn, board):
         return "traceback", traceback.format_exc()[-900:]
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("platform", type=Path)
     parser.add_argument("scratch", type=Path)
@@ -145,7 +165,7 @@ def main():
     platform = load_platform(arguments.platform)
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     log = arguments.log.open("w", encoding="utf-8") if arguments.log else sys.stderr
-    ends = collections.Counter()
+    ends: Counter[str] = collections.Counter()
     odd = []
     for seed in range(arguments.first, arguments.first + arguments.count):
         try:

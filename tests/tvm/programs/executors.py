@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """usage: executors.py PLATFORM SCRATCH BOARD: a model from relay to answers, in every way that TVM has."""
 
+from __future__ import annotations
+
 import json
 import sys
+from typing import Dict
 
 import numpy as np
 import tvm
 from common import compiled, micro, report
 
 platform, scratch, board = sys.argv[1:]
-found = {}
+found: Dict[str, object] = {}
 
 model, data, expected, weights = compiled("graph", **{"link-params": True})
 project = micro.generate_project(platform, model, f"{scratch}/graph", {"board": board})

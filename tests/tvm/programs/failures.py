@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """usage: failures.py PLATFORM SCRATCH: what TVM's user gets when a session goes wrong, and what is left."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 import time
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Dict, Optional, Tuple, Type
 
 import tvm
 from common import answers, archive, children, left, micro, report, sockets
@@ -16,18 +20,18 @@ path, graph, inputs, outputs = archive("archives/graph_c")
 generated = micro.project.generate_project_from_mlf(platform, f"{scratch}/project", path, {})
 generated.build()
 del generated
-found = {}
+found: Dict[str, Dict[str, Any]] = {}
 
 
 class Case:
     """One session, from which the named error is to come; its text goes into the report."""
 
-    def __init__(self, name, *expected, timeouts=None):
+    def __init__(self, name: str, *expected: Type[BaseException], timeouts: Any = None) -> None:
         self.name = name
         self.expected = expected
         self.timeouts = timeouts
 
-    def __enter__(self):
+    def __enter__(self) -> Tuple[Any, Any]:
         project = micro.GeneratedProject.from_directory(f"{scratch}/project", {})
         self.sockets = sockets()
         self.started = time.monotonic()
@@ -40,7 +44,12 @@ class Case:
         self.started = time.monotonic()
         return self.session, executor
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> bool:
         seconds = time.monotonic() - self.started
         self.session.__exit__(kind, error, traceback)
         del self.session

@@ -4,8 +4,11 @@
 Reports for each NAME the shape of the input, or what the device says.
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import Dict
 
 import tvm
 from common import micro, report
@@ -17,7 +20,7 @@ from runtime.host.project.platform import load_platform
 platform, scratch, archive, *names = sys.argv[1:]
 build(generate(load_platform(Path(platform)), Path(archive), Path(scratch) / "project", {}))
 project = micro.GeneratedProject.from_directory(f"{scratch}/project", {})
-found = {}
+found: Dict[str, object] = {}
 with micro.Session(project.transport()) as session:
     executor = micro.create_local_aot_executor(session)
     for name in names:

@@ -4,7 +4,8 @@
 import sys
 
 import numpy as np
-from common import micro, report, tvm
+import tvm
+from common import micro, report
 from tvm import autotvm, relay
 
 platform, trials = sys.argv[1:]

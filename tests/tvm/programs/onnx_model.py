@@ -5,10 +5,13 @@ In FOLDER are model.onnx, input.npy and references.npz: `onnx` is from the refer
 onnx package, `tvm` from TVM's own executor with the LLVM code generator. Prints the output's shape as JSON.
 """
 
+from __future__ import annotations
+
 import json
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy
 import onnx
@@ -24,12 +27,12 @@ SHAPE = (1, 2, 8, 8)
 CLASSES = 5
 
 
-def weight(name, *shape):
+def weight(name: str, *shape: int) -> Any:
     numbers = numpy.random.default_rng(len(name)).normal(size=shape)
     return numpy_helper.from_array(numbers.astype("float32"), name)
 
 
-def make_model():
+def make_model() -> Any:
     graph = helper.make_graph(
         [
             helper.make_node(
@@ -56,7 +59,7 @@ def make_model():
     return model
 
 
-def answer_of_tvm(model, image):
+def answer_of_tvm(model: Any, image: numpy.ndarray) -> Any:
     module, weights = relay.frontend.from_onnx(model, shape={"image": SHAPE})
     built = relay.build(module, TARGET, params=weights)
     executor = graph_executor.GraphModule(built["default"](tvm.cpu()))

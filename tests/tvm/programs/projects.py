@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """usage: projects.py PLATFORM SCRATCH: options as TVM sends them, and sessions that TVM opens by itself."""
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path
+from typing import Any, Dict
 
 import tvm
 from common import answers, archive, left, micro, report
@@ -14,10 +17,10 @@ platform, scratch = sys.argv[1:]
 path, graph, inputs, outputs = archive("archives/graph_c")
 template = micro.TemplateProject.from_directory(platform)
 declared = template.info()["project_options"]
-found = {}
+found: Dict[str, object] = {}
 
 
-def works(project):
+def works(project: Any) -> bool:
     project.flash()
     with micro.Session(project.transport()) as session:
         executor = micro.create_local_graph_executor(graph, session.get_system_lib(), session.device)
@@ -49,7 +52,7 @@ for name, options, error in (
         found[name] = str(refused)
 
 
-def opened(*arguments):
+def opened(*arguments: object) -> bool:
     """A session as TVM's RPC server opens it: nobody closes it but the end of the connection."""
     remote = tvm.rpc.RPCSession(
         compile_and_create_micro_session(Path(path).read_bytes(), platform, json.dumps({}), *arguments)

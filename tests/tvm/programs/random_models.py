@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random small models: types, ranks, operators, inputs and outputs, and names that real frameworks write."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 import tvm
@@ -76,6 +79,12 @@ OUTPUTS = (
 )
 
 
+T = TypeVar("T")
+Shape = Tuple[int, ...]
+Expression = Any  # of relay, which has no types
+Entry = Tuple[Expression, Shape, str]  # an expression, its shape and its type
+
+
 @dataclass
 class Model:
     """A relay module, names of its inputs in order, and what may be given to them.
@@ -84,17 +93,17 @@ class Model:
     """
 
     mod: object
-    inputs: dict  # name -> (shape, dtype)
+    inputs: Dict[str, Tuple[Shape, str]]
     text: str
     opt_level: int
     name: str
 
-    def draw_inputs(self, draw):
+    def draw_inputs(self, draw: np.random.Generator) -> Dict[str, np.ndarray]:
         """Random arrays for the inputs, small numbers of either sign."""
         return {name: numbers(draw, shape, dtype) for name, (shape, dtype) in self.inputs.items()}
 
 
-def numbers(draw, shape, dtype):
+def numbers(draw: np.random.Generator, shape: Shape, dtype: str) -> np.ndarray:
     if dtype == "bool":
         return np.asarray(draw.integers(0, 2, shape)).astype("bool")
     if dtype == "float16":  # small whole numbers, which it holds exactly
@@ -107,24 +116,30 @@ def numbers(draw, shape, dtype):
 class Builder:
     """Grows a model: a pool of expressions, each with its type inferred at once."""
 
-    def __init__(self, draw):
+    def __init__(self, draw: np.random.Generator) -> None:
         self.draw = draw
-        self.pool = []  # (expression, shape, dtype)
-        self.variables = []
+        self.pool: List[Entry] = []
+        self.variables: List[Expression] = []
 
-    def pick(self, *wanted):
+    def pick(self, *wanted: str) -> Optional[Entry]:
         """An expression of the pool of one of these types (any, where none are named); None without one."""
         found = [entry for entry in self.pool if not wanted or entry[2] in wanted]
         return found[self.draw.integers(len(found))] if found else None
 
-    def choice(self, options):
+    def pick_any(self) -> Entry:
+        """An expression of the pool, which has the inputs at least."""
+        entry = self.pick()
+        assert entry is not None
+        return entry
+
+    def choice(self, options: Sequence[T]) -> T:
         return options[int(self.draw.integers(len(options)))]
 
-    def shape(self, least=0, most=4):
+    def shape(self, least: int = 0, most: int = 4) -> Shape:
         ranks = [rank for rank in (0, 1, 1, 2, 2, 3, 3, 4, 5) if least <= rank <= most]
         return tuple(int(self.draw.integers(1, 5)) for _ in range(self.choice(ranks)))
 
-    def add(self, expression):
+    def add(self, expression: Expression) -> bool:
         """Put an expression into the pool; False where relay refuses it."""
         function = relay.Function(self.variables, expression)
         try:
@@ -140,15 +155,15 @@ class Builder:
         self.pool.append((expression, shape, kind.dtype))
         return True
 
-    def variable(self, name, shape, dtype):
+    def variable(self, name: str, shape: Shape, dtype: str) -> None:
         variable = relay.var(name, shape=shape, dtype=dtype)
         self.variables.append(variable)
         self.pool.append((variable, shape, dtype))
 
-    def constant(self, shape, dtype):
+    def constant(self, shape: Shape, dtype: str) -> Expression:
         return relay.const(numbers(self.draw, shape, dtype))
 
-    def grow(self):
+    def grow(self) -> None:
         """Add one random operator, or nothing where it does not fit."""
         name = self.choice([name for name in dir(self) if name.startswith("op_")])
         expression = getattr(self, name)()
@@ -157,7 +172,7 @@ class Builder:
 
     # Each returns an expression over the pool, or None.
 
-    def op_unary_float(self):
+    def op_unary_float(self) -> Expression:
         entry = self.pick("float32", "float64")
         functions = (
             *(relay.tanh, relay.sigmoid, relay.exp, relay.abs, relay.negative, relay.floor, relay.ceil),
@@ -177,11 +192,11 @@ class Builder:
         function = self.choice(functions)
         return function(relay.abs(entry[0]) if function is relay.sqrt else entry[0])
 
-    def op_unary_integer(self):
+    def op_unary_integer(self) -> Expression:
         entry = self.pick("int8", "int16", "int32", "int64", "uint8")
         return entry and self.choice((relay.abs, relay.nn.relu, relay.negative, relay.sign))(entry[0])
 
-    def op_binary(self):
+    def op_binary(self) -> Expression:
         left = self.pick()
         if left is None or left[2] == "bool":
             return None
@@ -190,18 +205,20 @@ class Builder:
         other = right[0] if right else self.constant(self.choice((left[1], left[1][-1:], ())), left[2])
         return self.choice(functions)(left[0], other)
 
-    def op_compare(self):
+    def op_compare(self) -> Expression:
         left = self.pick(*FLOATS, *INTEGERS)
         if left is None:
             return None
         right = self.pick(left[2])
+        assert right is not None, "left is one"
         return self.choice((relay.greater, relay.less, relay.equal, relay.less_equal))(left[0], right[0])
 
-    def op_logical(self):
+    def op_logical(self) -> Expression:
         left = self.pick("bool")
         if left is None:
             return None
         right = self.pick("bool")
+        assert right is not None, "left is one"
         return self.choice(
             (
                 relay.logical_not(left[0]),
@@ -210,40 +227,39 @@ class Builder:
             )
         )
 
-    def op_where(self):
+    def op_where(self) -> Expression:
         condition = self.pick("bool")
         left = self.pick(*FLOATS, *INTEGERS)
         return condition and left and relay.where(condition[0], left[0], relay.negative(left[0]))
 
-    def op_cast(self):
-        entry = self.pick()
+    def op_cast(self) -> Expression:
+        entry = self.pick_any()
         to = self.choice(TYPES)
         if entry[2].startswith("float") and to != "bool" and not to.startswith("float"):
             return relay.cast(relay.clip(entry[0], 0.0, 100.0), to)
         return relay.cast(entry[0], to)
 
-    def op_reshape(self):
-        entry = self.pick()
+    def op_reshape(self) -> Expression:
+        entry = self.pick_any()
         size = int(np.prod(entry[1], dtype="int64"))
         divisors = [n for n in range(1, size + 1) if size and size % n == 0] or [1]
         n = self.choice(divisors)
-        return self.choice(
-            (
-                lambda: relay.reshape(entry[0], (-1,)),
-                lambda: relay.reshape(entry[0], (n, size // n)),
-                lambda: relay.expand_dims(entry[0], axis=0),
-                lambda: relay.squeeze(entry[0]),
-                lambda: relay.nn.batch_flatten(entry[0]),
-            )
-        )()
+        ways: Sequence[Callable[[], Expression]] = (
+            lambda: relay.reshape(entry[0], (-1,)),
+            lambda: relay.reshape(entry[0], (n, size // n)),
+            lambda: relay.expand_dims(entry[0], axis=0),
+            lambda: relay.squeeze(entry[0]),
+            lambda: relay.nn.batch_flatten(entry[0]),
+        )
+        return self.choice(ways)()
 
-    def op_transpose(self):
-        entry = self.pick()
+    def op_transpose(self) -> Expression:
+        entry = self.pick_any()
         if len(entry[1]) < 2:
             return None
         return relay.transpose(entry[0], [int(axis) for axis in self.draw.permutation(len(entry[1]))])
 
-    def op_reduce(self):
+    def op_reduce(self) -> Expression:
         entry = self.pick(*FLOATS, "int32", "int64", "int8")
         if entry is None:
             return None
@@ -252,15 +268,15 @@ class Builder:
         functions += [relay.mean] if entry[2].startswith("float") else []
         return self.choice(functions)(entry[0], axis=axis, keepdims=bool(self.draw.integers(2)))
 
-    def op_arg(self):
+    def op_arg(self) -> Expression:
         entry = self.pick(*FLOATS, "int32", "int8")
         if entry is None or not entry[1]:
             return None
         axis = int(self.draw.integers(len(entry[1])))
         return self.choice((relay.argmax, relay.argmin))(entry[0], axis=axis)
 
-    def op_concatenate(self):
-        entry = self.pick()
+    def op_concatenate(self) -> Expression:
+        entry = self.pick_any()
         if not entry[1]:
             return None
         parts = [entry[0]] * int(self.draw.integers(1, 3))
@@ -268,8 +284,8 @@ class Builder:
         parts += [self.choice(others)[0] for _ in range(int(self.draw.integers(1, 4)))]
         return relay.concatenate(parts, axis=int(self.draw.integers(len(entry[1]))))
 
-    def op_split(self):
-        entry = self.pick()
+    def op_split(self) -> Expression:
+        entry = self.pick_any()
         axes = [axis for axis, extent in enumerate(entry[1]) if extent in (2, 3, 4)]
         if not axes:
             return None
@@ -277,15 +293,15 @@ class Builder:
         parts = relay.split(entry[0], entry[1][axis], axis=axis)
         return parts[int(self.draw.integers(entry[1][axis]))]
 
-    def op_slice(self):
-        entry = self.pick()
+    def op_slice(self) -> Expression:
+        entry = self.pick_any()
         if not entry[1] or min(entry[1]) == 0:
             return None
         begin = [int(self.draw.integers(extent)) for extent in entry[1]]
         end = [int(self.draw.integers(first + 1, extent + 1)) for first, extent in zip(begin, entry[1])]
         return relay.strided_slice(entry[0], begin, end)
 
-    def op_pad(self):
+    def op_pad(self) -> Expression:
         entry = self.pick(*FLOATS, "int8", "int32")
         if entry is None or not entry[1]:
             return None
@@ -293,14 +309,14 @@ class Builder:
             entry[0], [[int(self.draw.integers(2)), int(self.draw.integers(3))] for _ in entry[1]]
         )
 
-    def op_take(self):
-        entry = self.pick()
+    def op_take(self) -> Expression:
+        entry = self.pick_any()
         if not entry[1] or entry[1][0] == 0:
             return None
         indices = relay.const(self.draw.integers(0, entry[1][0], (3,)).astype("int32"))
         return relay.take(entry[0], indices, axis=0)
 
-    def op_dense(self):
+    def op_dense(self) -> Expression:
         entry = self.pick("float32", "int8")
         if entry is None or not entry[1]:
             return None
@@ -308,7 +324,7 @@ class Builder:
         weight = self.constant((int(self.draw.integers(1, 7)), entry[1][-1]), entry[2])
         return relay.nn.dense(flat, weight, out_dtype="float32" if entry[2] == "float32" else "int32")
 
-    def op_convolution(self):
+    def op_convolution(self) -> Expression:
         entry = self.pick("float32", "int8")
         if entry is None or len(entry[1]) != 4 or min(entry[1]) < 1:
             return None
@@ -322,34 +338,34 @@ class Builder:
             out_dtype="float32" if entry[2] == "float32" else "int32",
         )
 
-    def op_pool(self):
+    def op_pool(self) -> Expression:
         entry = self.pick("float32")
         if entry is None or len(entry[1]) != 4 or min(entry[1][2:]) < 2:
             return None
         pool = self.choice((relay.nn.max_pool2d, relay.nn.avg_pool2d))
         return pool(entry[0], pool_size=(2, 2), strides=(1, 1))
 
-    def op_softmax(self):
+    def op_softmax(self) -> Expression:
         entry = self.pick("float32")
         return entry and (relay.nn.softmax(entry[0]) if entry[1] else None)
 
-    def op_matmul(self):
+    def op_matmul(self) -> Expression:
         entry = self.pick("float32")
         if entry is None or len(entry[1]) != 3:
             return None
         return relay.nn.batch_matmul(entry[0], entry[0])
 
-    def op_clip(self):
+    def op_clip(self) -> Expression:
         entry = self.pick(*FLOATS, "int32", "int8")
         return entry and relay.clip(entry[0], -2.0, 3.0)
 
-    def op_sorted(self):
+    def op_sorted(self) -> Expression:
         entry = self.pick("float32")
         if entry is None or not entry[1] or self.draw.integers(6):
             return None
         return self.choice((relay.argsort(entry[0]), relay.topk(entry[0], k=1, ret_type="values")))
 
-    def op_infinity(self):
+    def op_infinity(self) -> Expression:
         entry = self.pick("float32")
         if entry is None or self.draw.integers(4):
             return None
@@ -357,8 +373,8 @@ class Builder:
         return relay.where(condition, entry[0], relay.full_like(entry[0], relay.const(np.float32("-inf"))))
 
 
-def distinct_names(draw, count, odd):
-    names = []
+def distinct_names(draw: np.random.Generator, count: int, odd: bool) -> List[str]:
+    names: List[str] = []
     while len(names) < count:
         pool = ODD if odd and draw.integers(4) else PLAIN
         name = pool[int(draw.integers(len(pool)))]
@@ -367,7 +383,7 @@ def distinct_names(draw, count, odd):
     return names
 
 
-def random_model(seed):
+def random_model(seed: int) -> Model:
     """The model of a seed. Some of its outputs are inputs, views, scalars, or one tensor twice."""
     draw = np.random.default_rng(seed)
     builder = Builder(draw)

@@ -3,6 +3,8 @@
 candidates, some of which are made to fail. OPTIONS: project options as JSON. A line of JSON for each as it
 comes, then all of them."""
 
+from __future__ import annotations
+
 import io
 import json
 import sys
@@ -10,6 +12,7 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, List, Tuple
 
 import tvm
 from common import micro, report
@@ -26,8 +29,8 @@ FAULTS = {
 BODY = "void* resource_handle) {\n"
 
 
-@autotvm.template("tests/scale")
-def scale(n):
+@autotvm.template("tests/scale")  # type: ignore[untyped-decorator]  # TVM has no types
+def scale(n: int) -> Tuple[Any, List[Any]]:
     """A candidate: n numbers, each taken times 3, in a loop that is split."""
     x = te.placeholder((n,), name="x", dtype="int32")
     y = te.compute((n,), lambda i: x[i] * 3, name="y")
@@ -38,18 +41,19 @@ def scale(n):
     return schedule, [x, y]
 
 
-def faulty(archive, fault, path):
+def faulty(archive: Path, fault: str, path: Path) -> None:
     """A copy of the archive in which each kernel begins with the fault."""
     with tarfile.open(archive) as tar, tarfile.open(path, "w") as copy:
         for member in tar.getmembers():
-            data = tar.extractfile(member).read() if member.isfile() else b""
+            file = tar.extractfile(member)
+            data = file.read() if file else b""
             if member.name.endswith(".c"):
                 data = data.replace(BODY.encode(), (BODY + FAULTS[fault]).encode())
             member.size = len(data)
             copy.addfile(member, io.BytesIO(data))
 
 
-def main():
+def main() -> None:
     tracker_port, key, timeout, options, *names = sys.argv[1:]
     task = autotvm.task.create("tests/scale", args=(64,), target="c -keys=cpu -model=host")
     builder = autotvm.LocalBuilder(

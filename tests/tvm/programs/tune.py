@@ -3,8 +3,11 @@
 there are boards. Seconds of each batch are told, and of all, but for the first batch, which starts TVM's
 workers."""
 
+from __future__ import annotations
+
 import sys
 import time
+from typing import Any, List
 
 import tvm
 from common import micro, report
@@ -12,13 +15,13 @@ from trials import scale  # noqa: F401 (registers the template)
 from tvm import autotvm
 
 
-def main():
+def main() -> None:
     tracker_port, key = sys.argv[1:3]
     count, boards = map(int, sys.argv[3:])
     task = autotvm.task.create("tests/scale", args=(5040,), target="c -keys=cpu -model=host")
     results, moments = [], []
 
-    def measured(_tuner, _inputs, batch):
+    def measured(_tuner: object, _inputs: object, batch: List[Any]) -> None:
         results.extend(batch)
         moments.append(time.monotonic())
 

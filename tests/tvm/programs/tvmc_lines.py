@@ -5,6 +5,8 @@ Each line of stdin is a JSON list, the arguments of one tvmc. A fork of this int
 nothing of the lines before. A line of stdout answers with its status and with what it printed.
 """
 
+from __future__ import annotations
+
 import json
 import multiprocessing
 import os
@@ -12,6 +14,7 @@ import runpy
 import signal
 import sys
 import tempfile
+from typing import IO, List
 
 from runtime.host import tvm_micro
 from runtime.host.commands import boards, serve, tvmc  # noqa: F401 (for the forks)
@@ -22,7 +25,7 @@ import tvm.driver.tvmc.main  # noqa: E402, F401 (for the forks)
 DEADLINE_SEC = 300  # for a machine that does much else
 
 
-def become_tvmc(arguments, *streams):
+def become_tvmc(arguments: List[str], *streams: IO[str]) -> None:
     """In a fork: python -m runtime.host tvmc ARGUMENTS. It ends without taking TVM apart, which takes 2 s."""
     signal.alarm(DEADLINE_SEC)
     for number, file in enumerate(streams, start=1):
