@@ -6,10 +6,10 @@
  *   outcome: 0                                            or "error: <text>" and "outcome: 1"
  *
  * The outcome is what main returns, too. */
-#include <microtvm/aot.h>
 #include <microtvm/app.h>
+#include <microtvm/error.h>
+#include <microtvm/memory.h>
 #include <microtvm/platform.h>
-#include <microtvm/server.h>
 #include <string.h>
 
 static void put(const char *text) { (void)mtvm_platform_write((const uint8_t *)text, strlen(text)); }

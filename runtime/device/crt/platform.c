@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What TVM's own runtime asks of a platform beyond what every port provides: memory, which it takes from the
  * workspace, and the formatting of its messages. */
-#include <microtvm/aot.h>
 #include <microtvm/config.h>
-#include <microtvm/server.h>
+#include <microtvm/error.h>
+#include <microtvm/memory.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <tvm/runtime/c_runtime_api.h>

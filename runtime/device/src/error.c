@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "error.h"
 
+#include <microtvm/config.h>
 #include <stddef.h>
 #include <tvm/runtime/c_runtime_api.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The text of the last error, which travels to the host in an exception. All return -1, so that a function
  * can end with `return mtvm_want(...)`. */
-#ifndef MTVM_ERROR_H
-#define MTVM_ERROR_H
+#ifndef MTVM_SRC_ERROR_H
+#define MTVM_SRC_ERROR_H
 
-#include <microtvm/server.h>
+#include <microtvm/error.h>
 #include <stdint.h>
 
 /* The text, with `name` in the place of its %s. */

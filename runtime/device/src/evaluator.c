@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evaluator.h"
 
+#include <microtvm/config.h>
 #include <microtvm/platform.h>
 
 #include "error.h"

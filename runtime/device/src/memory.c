@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory.h"
 
+#include <microtvm/config.h>
+
 #include "error.h"
 
 /* In front of every block. The tag is derived from size and kind, so that a kernel that writes past its

@@ -6,7 +6,7 @@
 #ifndef MTVM_RPC_H
 #define MTVM_RPC_H
 
-#include <microtvm/server.h>
+#include <microtvm/wire.h>
 
 /* A session begins (session->id) or ended (0): nothing of the last one is left. */
 void mtvm_rpc_reset(const mtvm_session_t *session);

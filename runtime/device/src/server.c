@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <microtvm/aot.h>
 #include <microtvm/server.h>
 #include <string.h>
 
 #include "error.h"
 #include "executor.h"
 #include "framing.h"
+#include "memory.h"
 #include "rpc.h"
 #include "session.h"
 

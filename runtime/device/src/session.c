@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session.h"
 
+#include <microtvm/log.h>
 #include <microtvm/platform.h>
 #include <string.h>
 

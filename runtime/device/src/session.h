@@ -7,7 +7,7 @@
 #ifndef MTVM_SESSION_H
 #define MTVM_SESSION_H
 
-#include <microtvm/server.h>
+#include <microtvm/wire.h>
 
 #define MTVM_SESSION_HEADER 3u
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tensor.h"
 
+#include <microtvm/config.h>
 #include <stdbool.h>
 
 #include "error.h"
