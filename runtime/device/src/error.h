@@ -7,7 +7,10 @@
 #include <microtvm/error.h>
 #include <stdint.h>
 
-/* The text, with `name` in the place of its %s. */
+/* The text as it is. */
+int mtvm_fail(const char *text);
+
+/* The text, with `name` in the place of every "%s" in it. No other letter after a % means anything. */
 int mtvm_error(const char *text, const char *name);
 
 /* One more piece of the text that was set last. */

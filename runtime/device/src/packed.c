@@ -45,7 +45,7 @@ uint32_t mtvm_read_u32(mtvm_reader_t *reader) {
 
 int mtvm_read_end(const mtvm_reader_t *reader) {
   if (reader->overrun) {
-    return mtvm_error("the message ends before its last operand", "");
+    return mtvm_fail("the message ends before its last operand");
   }
   if (reader->at != reader->end) {
     return mtvm_want("bytes after the last operand", 0, reader->end - reader->at);
@@ -78,7 +78,7 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
     return mtvm_read_end(reader);
   }
   if (data > UINTPTR_MAX || tensor->byte_offset > MTVM_MAX_BYTES) {
-    return mtvm_error("a tensor beyond the memory of the device", "");
+    return mtvm_fail("a tensor beyond the memory of the device");
   }
   if (tensor->device.device_type != kDLCPU) {
     return mtvm_want("device type", kDLCPU, tensor->device.device_type);

@@ -70,7 +70,7 @@ int mtvm_stored_call(mtvm_call_t *call) {
   reader.end = reader.at + nbytes;
   count = (size_t)mtvm_clip(call->values[2].v_int64); /* of a negative number: too large */
   if (count > nbytes / LEAST_TENSOR_BYTES || ((uintptr_t)reader.at & 7u) != 0) { /* shapes are used where they lie */
-    return mtvm_error("no block of tensors", "");
+    return mtvm_fail("no block of tensors");
   }
   return call_on(call, &function, &reader, count);
 }
