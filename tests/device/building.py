@@ -87,7 +87,7 @@ def build_firmware(
     into: Path,
     library: Sequence[Path],
     *,
-    app: Sequence[str] = ("host_driven",),
+    app: Sequence[str] = ("host_driven", "serve", "about"),
     workspace: int = 1 << 18,
     extra: Sequence[Path] = (),
 ) -> Path:

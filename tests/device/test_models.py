@@ -249,7 +249,7 @@ def test_the_standalone_firmware_reports(tmp_path: Path, library: List[Path], mo
         DATA / "models" / "mlp_f32_aot.tar",
         tmp_path / "build",
         library,
-        app=("standalone", "model_packed"),
+        app=("standalone", "run_once", "model_packed", "model_tensor"),
         extra=[sample],
     )
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)

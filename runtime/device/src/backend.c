@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What generated code calls beside memory and errors. */
+#include <microtvm/function_handle.h>
 #include <tvm/runtime/c_backend_api.h>
 
 #include "error.h"
@@ -37,7 +38,7 @@ int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol) {
 
 int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args, TVMValue *ret_value,
                 int *ret_type_code) {
-  const TVMBackendPackedCFunc packed = (TVMBackendPackedCFunc)(uintptr_t)function;
+  const TVMBackendPackedCFunc packed = mtvm_from_handle(function);
   return packed(args, type_codes, num_args, ret_value, ret_type_code, NULL);
 }
 
