@@ -24,7 +24,7 @@ PLATFORM = Path(__file__).with_name("stub_platform.c")
 INCLUDES = (f"-I{DEVICE / 'include'}", f"-I{DEVICE / 'src'}")
 
 TOOLCHAIN = "arm-none-eabi-"
-TARGET = ("-std=c99", "-mcpu=cortex-m3", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections")
+TARGET = ("-std=c11", "-mcpu=cortex-m3", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections")
 
 TEXT_LIMIT = 12 * 1024
 RAM_LIMIT = 1536

@@ -14,7 +14,7 @@ DATA = REPOSITORY / "tests" / "data"
 HERE = Path(__file__).resolve().parent
 
 # What the project promises of its C, for every compiler and target.
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 INCLUDES = (f"-I{DEVICE / 'include'}", f"-I{DEVICE / 'src'}")
 

@@ -6,10 +6,8 @@
 #include "error.h"
 
 int TVMBackendParallelLaunch(FTVMParallelLambda lambda, void *data, int num_task) {
-  TVMParallelGroupEnv env;
+  TVMParallelGroupEnv env = {.sync_handle = NULL, .num_task = 1};
   (void)num_task; /* the lambda divides its work by env.num_task */
-  env.sync_handle = NULL;
-  env.num_task = 1;
   return lambda(0, &env, data);
 }
 
@@ -20,13 +18,13 @@ int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *env) {
 }
 
 int TVMBackendRunOnce(void **handle, int (*function)(void *), void *data, int nbytes) {
-  int result = 0;
   (void)nbytes;
-  if (*handle == NULL) {
-    result = function(data);
-    /* A failure is reported again by the next call, which runs the function again. */
-    *handle = result == 0 ? handle : NULL;
+  if (*handle != NULL) {
+    return 0;
   }
+  const int result = function(data);
+  /* A failure is reported again by the next call, which runs the function again. */
+  *handle = result == 0 ? handle : NULL;
   return result;
 }
 

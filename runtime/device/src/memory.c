@@ -53,7 +53,9 @@ static uint32_t block_size(size_t nbytes) {
   if (nbytes > memory.size) {
     return NOWHERE;
   }
-  nbytes += nbytes == 0 ? 1 : 0; /* tensors without elements have an address of their own, too */
+  if (nbytes == 0) { /* tensors without elements have an address of their own, too */
+    nbytes = 1;
+  }
   return ((uint32_t)nbytes + 2 * MTVM_ALIGN - 1) & ~(uint32_t)(MTVM_ALIGN - 1);
 }
 
@@ -78,11 +80,10 @@ static int block_kind(uint32_t offset, uint32_t end) {
 static int join(uint32_t offset) {
   for (;;) {
     const uint32_t next = offset + at(offset)->size;
-    int kind;
     if (next >= memory.top) {
       return 0;
     }
-    kind = block_kind(next, memory.top);
+    const int kind = block_kind(next, memory.top);
     if (kind != MTVM_BLOCK_FREE) {
       return kind < 0 ? -1 : 0;
     }
@@ -202,11 +203,10 @@ int mtvm_memory_check(const void *data, size_t nbytes) {
 int mtvm_kernel_call(TVMBackendPackedCFunc kernel, TVMValue *args, int *codes, int count, TVMValue *result,
                      int *result_code) {
   const uint32_t mark = memory.stack;
-  int failed;
   result->v_int64 = 0;
   *result_code = kTVMNullptr;
   mtvm_error_clear();
-  failed = kernel(args, codes, count, result, result_code, NULL);
+  const int failed = kernel(args, codes, count, result, result_code, NULL);
   memory.stack = mark;
   if (failed == 0) {
     return 0;

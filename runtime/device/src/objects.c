@@ -83,11 +83,10 @@ static int split(uint64_t handle, uint32_t *kind, uint32_t *owner, uint32_t *mem
       *owner >= MTVM_MAX_OBJECTS + MTVM_OWNER_FIRST_OBJECT) {
     return not_a_handle(handle);
   }
-  if (*owner < MTVM_OWNER_FIRST_OBJECT ? generation != 0
-                                       : generation == 0 || generation > slot(*owner)->generation) {
-    return not_a_handle(handle);
+  if (*owner < MTVM_OWNER_FIRST_OBJECT) {
+    return generation == 0 ? 0 : not_a_handle(handle);
   }
-  return 0;
+  return generation != 0 && generation <= slot(*owner)->generation ? 0 : not_a_handle(handle);
 }
 
 static bool is_alive(uint64_t handle, uint32_t owner) {
@@ -139,7 +138,6 @@ int mtvm_handle_free(uint64_t handle, int64_t type_code) {
   uint32_t kind;
   uint32_t owner;
   uint32_t member;
-  slot_t *of;
   if (split(handle, &kind, &owner, &member) != 0) {
     return -1;
   }
@@ -149,7 +147,7 @@ int mtvm_handle_free(uint64_t handle, int64_t type_code) {
   if (owner < MTVM_OWNER_FIRST_OBJECT) {
     return 0;
   }
-  of = slot(owner);
+  slot_t *of = slot(owner);
   if (kind == MTVM_FUNCTION && of->kind == MTVM_MODULE) {
     return 0; /* hosts free the functions of a module after the module */
   }
