@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory.h"
 
+#include <microtvm/block.h>
 #include <microtvm/config.h>
 
 #include "error.h"
@@ -24,13 +25,13 @@ static struct {
 } memory;
 
 int mtvm_memory_init(uint8_t *data, size_t size) {
-  const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
+  const size_t skip = MTVM_BLOCK_SKIP(data);
   size = size < MTVM_MAX_BYTES ? size : MTVM_MAX_BYTES;
-  if (size < skip + 2 * MTVM_ALIGN) {
+  if (size < skip + MTVM_BLOCK_LEAST) {
     return mtvm_at_least("bytes of workspace", 3 * MTVM_ALIGN, (intptr_t)size);
   }
   memory.base = data + skip;
-  memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
+  memory.size = MTVM_BLOCK_WHOLE(size - skip);
   memory.least = memory.size;
   mtvm_memory_reset();
   return 0;
@@ -56,7 +57,7 @@ static uint32_t block_size(size_t nbytes) {
   if (nbytes == 0) { /* tensors without elements have an address of their own, too */
     nbytes = 1;
   }
-  return ((uint32_t)nbytes + 2 * MTVM_ALIGN - 1) & ~(uint32_t)(MTVM_ALIGN - 1);
+  return MTVM_BLOCK_BYTES(nbytes);
 }
 
 static header_t *at(uint32_t offset) { return (header_t *)(void *)(memory.base + offset); }

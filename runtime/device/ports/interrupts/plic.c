@@ -21,7 +21,7 @@ void mtvm_core_enable_interrupt(uint32_t interrupt) {
   MTVM_CSR_SET(MTVM_CSR_MIE, 1u << EXTERNAL);
 }
 
-void mtvm_interrupts_take(uintptr_t cause) {
+void mtvm_interrupts_handle(uintptr_t cause) {
   const uint32_t interrupt = CLAIM;
   (void)cause;
   if (interrupt == BOARD_UART_INTERRUPT) {

@@ -31,6 +31,6 @@
   __asm volatile(MTVM_CSR("csrc %0, %1") ::"i"(number), "rK"((uintptr_t)(bits)) : "memory")
 
 /* The interrupt controller, one of ports/interrupts. cause: mcause without its highest bit. */
-void mtvm_interrupts_take(uintptr_t cause);
+void mtvm_interrupts_handle(uintptr_t cause);
 
 #endif
