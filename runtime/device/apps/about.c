@@ -33,6 +33,4 @@ static int about(TVMValue *args, int *codes, int count, TVMValue *result, int *r
   }
 }
 
-int mtvm_about_register(void) {
-  return TVMFuncRegisterGlobal("mtvm.about", mtvm_to_handle(about), 0) == 0 ? 0 : -1;
-}
+int mtvm_about_register(void) { return TVMFuncRegisterGlobal("mtvm.about", mtvm_to_handle(about), 0) == 0 ? 0 : -1; }

@@ -26,8 +26,8 @@ static const struct TVMMetadata *get_metadata(const char *name) {
   const size_t index = mtvm_registry_find("tvmgen_", name, "_get_c_metadata");
   if (index == count) {
     const bool has_main = mtvm_registry_find("tvmgen_", name, "___tvm_main__") < count;
-    (void)mtvm_error(has_main ? "module %s has no metadata (made by LLVM): call its ___tvm_main__" : "no AOT module %s",
-                     name);
+    const char *text = "module %s has no metadata (made by LLVM): call its ___tvm_main__";
+    (void)mtvm_error(has_main ? text : "no AOT module %s", name);
     return NULL;
   }
   TVMValue value;

@@ -87,9 +87,7 @@ int mtvm_want(const char *what, intptr_t want, intptr_t got) { return compare(wh
 
 int mtvm_at_most(const char *what, intptr_t most, intptr_t got) { return compare(what, "at most ", most, got); }
 
-int mtvm_at_least(const char *what, intptr_t least, intptr_t got) {
-  return compare(what, "at least ", least, got);
-}
+int mtvm_at_least(const char *what, intptr_t least, intptr_t got) { return compare(what, "at least ", least, got); }
 
 intptr_t mtvm_clip(int64_t value) {
   if (value > INTPTR_MAX) {

@@ -14,7 +14,9 @@ static const struct {
   uint16_t fixed;
   uint16_t chance;
 } types[] = {
-    {kDLFloat, 2, 0x3c00, 0x03ff}, {kDLFloat, 4, 0x3f80, 0x007f}, {kDLFloat, 8, 0x3ff0, 0x000f},
+    {kDLFloat, 2, 0x3c00, 0x03ff},
+    {kDLFloat, 4, 0x3f80, 0x007f},
+    {kDLFloat, 8, 0x3ff0, 0x000f},
     {kDLBfloat, 2, 0x3f80, 0x007f},
 };
 #define TYPES (sizeof types / sizeof types[0])

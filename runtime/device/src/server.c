@@ -34,7 +34,7 @@ static void handle_message(mtvm_server_t *server) {
     (void)mtvm_at_most("bytes of a message", (intptr_t)mtvm_max_message(), (intptr_t)length);
     mtvm_rpc_fail(&server->session);
   } else if (!mtvm_rpc_handle(&server->session, packet->buffer + MTVM_SESSION_HEADER, length,
-                            packet->buffer + packet->capacity)) {
+                              packet->buffer + packet->capacity)) {
     mtvm_session_end(&server->session);
     mtvm_rpc_reset(&server->session);
   }

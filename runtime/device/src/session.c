@@ -47,7 +47,9 @@ static void begin(mtvm_session_t *session, uint16_t id, uint8_t type, size_t len
   mtvm_framer_put(&session->framer, header, sizeof header);
 }
 
-void mtvm_session_begin_message(mtvm_session_t *session, size_t length) { begin(session, session->id, NORMAL, length); }
+void mtvm_session_begin_message(mtvm_session_t *session, size_t length) {
+  begin(session, session->id, NORMAL, length);
+}
 
 void mtvm_session_end_message(mtvm_session_t *session) { mtvm_framer_end(&session->framer); }
 

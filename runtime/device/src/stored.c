@@ -13,8 +13,7 @@
 
 /* A block for tensors, values and type codes, in the order of their alignment. */
 static uint8_t *alloc_arguments(size_t count, mtvm_call_t *inner, DLTensor **tensors) {
-  uint8_t *block =
-      mtvm_memory_alloc(count * (sizeof(DLTensor) + sizeof(TVMValue) + sizeof(int)), MTVM_BLOCK_OBJECT);
+  uint8_t *block = mtvm_memory_alloc(count * (sizeof(DLTensor) + sizeof(TVMValue) + sizeof(int)), MTVM_BLOCK_OBJECT);
   if (block != NULL) {
     *tensors = (DLTensor *)(void *)block;
     inner->values = (TVMValue *)(void *)(*tensors + count);
@@ -54,8 +53,7 @@ static int call_on(mtvm_call_t *call, const mtvm_function_t *function, mtvm_read
 
 int mtvm_stored_call(mtvm_call_t *call) {
   mtvm_function_t function;
-  if (mtvm_want_arguments(call, "fti") != 0 ||
-      mtvm_function_of((uint64_t)call->values[0].v_int64, &function) != 0) {
+  if (mtvm_want_arguments(call, "fti") != 0 || mtvm_function_of((uint64_t)call->values[0].v_int64, &function) != 0) {
     return -1;
   }
   size_t nbytes;

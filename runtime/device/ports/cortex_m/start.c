@@ -80,9 +80,9 @@ __attribute__((naked)) static void fault(void) {
 }
 
 void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
-  static const char *const whats[] = {"hard fault; code, caller:", "memory fault; code, caller:",
-                                      "bus fault; code, caller:", "no valid instruction; code, caller:",
-                                      "secure fault; code, caller:"};
+  static const char *const whats[] = {
+      "hard fault; code, caller:", "memory fault; code, caller:", "bus fault; code, caller:",
+      "no valid instruction; code, caller:", "secure fault; code, caller:"};
   const uintptr_t place = (uintptr_t)frame;
   const uintptr_t end = (uintptr_t)mtvm_stack_bottom + GUARD_BYTES;
   const uint32_t cause = MAINLINE ? CFSR : 0;
@@ -100,12 +100,14 @@ void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
   if (exception == 3 && cause != 0) { /* interrupts were masked, which makes every fault a hard one */
     exception = (cause >> 16) != 0 ? 6 : (cause >> 8) != 0 ? 5 : 4;
   }
-  mtvm_port_fault(exception - 3 < sizeof whats / sizeof whats[0] ? whats[exception - 3]
-                                                                 : "unexpected interrupt; code, caller:",
-                  frame[6], frame[5]);
+  if (exception - 3 >= sizeof whats / sizeof whats[0]) {
+    mtvm_port_fault("unexpected interrupt; code, caller:", frame[6], frame[5]);
+  }
+  mtvm_port_fault(whats[exception - 3], frame[6], frame[5]);
 }
 
 typedef void (*vector_t)(void);
+/* clang-format off */
 __attribute__((section(".vectors"), used)) static const union {
   vector_t function;
   uint8_t *stack;
@@ -115,6 +117,7 @@ __attribute__((section(".vectors"), used)) static const union {
     [14] = {fault},                       [15] = {mtvm_timer_interrupt},
     [16 + BOARD_UART_INTERRUPT] = {mtvm_uart_interrupt},
 };
+/* clang-format on */
 
 /* Weak: a timer without an interrupt brings none. */
 __attribute__((weak)) void mtvm_timer_interrupt(void) {}

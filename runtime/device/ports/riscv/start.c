@@ -84,6 +84,8 @@ static void start(void) {
  * them. The alignment is that of an ECLIC. */
 __attribute__((naked, used, aligned(64))) static void trap(void) __asm("mtvm_trap");
 static void trap(void) {
+  /* One instruction a line. */
+  /* clang-format off */
   __asm volatile(
       MTVM_CSR("csrrw sp, %[mscratch], sp")
       "addi sp, sp, -16 * " REGISTER "\n\t"
@@ -125,6 +127,7 @@ static void trap(void) {
       MTVM_CSR("csrrw sp, %[mscratch], sp")
       "mret\n\t" ::[mscratch] "i"(MTVM_CSR_MSCRATCH),
       [mcause] "i"(0x342));
+  /* clang-format on */
 }
 
 /* The program is lost, and its stack is free: the report gets all of it. */

@@ -11,10 +11,10 @@
 
 /* Refuse to compile for a clock and a baud rate whose divisor is not in `least` .. `most`: cut to the width of its
  * register it would make another baud rate. */
-#define MTVM_CHECK_DIVISOR(divisor, least, most)                                                              \
-  _Static_assert((divisor) >= (least),                                                                        \
+#define MTVM_CHECK_DIVISOR(divisor, least, most)                                                               \
+  _Static_assert((divisor) >= (least),                                                                         \
                  "the clock of the UART is too slow for its baud rate: its divisor must be at least " #least); \
-  _Static_assert((divisor) <= (most),                                                                         \
+  _Static_assert((divisor) <= (most),                                                                          \
                  "the clock of the UART is too fast for its baud rate: its divisor must be at most " #most)
 
 #endif
