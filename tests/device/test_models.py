@@ -303,7 +303,7 @@ def test_the_standalone_firmware_runs_the_c_interface(tmp_path: Path, library: L
         DATA / "archives" / f"{name}.tar",
         tmp_path / "build",
         library,
-        app=("standalone",),
+        app=("standalone", "run_once"),
         extra=[sample, model_io],
     )
     done = subprocess.run([str(program)], capture_output=True, text=True, check=True)
