@@ -6,6 +6,7 @@
 #include <microtvm/error.h>
 #include <microtvm/memory.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <tvm/runtime/c_runtime_api.h>
 #include <tvm/runtime/crt/platform.h>
