@@ -170,7 +170,7 @@ int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
   return mtvm_read_end(reader);
 }
 
-/* What no argument has: a letter that stands for no kind refuses every call. */
+/* No argument has this code, so a letter that stands for no kind refuses every call. */
 #define NO_CODE (-1)
 
 static int code_of(char kind) {

@@ -27,7 +27,7 @@ size_t mtvm_max_message(void);
 /* Tell the host that the device was reset. */
 void mtvm_session_announce(mtvm_session_t *session);
 
-/* What a packet that came means. */
+/* Classify a packet that was received. One that opens a session is answered. */
 mtvm_session_event_t mtvm_session_receive(mtvm_session_t *session, const uint8_t *payload, size_t length);
 
 /* The host has closed the session. */

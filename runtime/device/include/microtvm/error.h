@@ -7,7 +7,7 @@
 extern "C" {
 #endif
 
-/* What went wrong last; "" when nothing did. */
+/* The text of the last error; "" when there was none. */
 const char *mtvm_error_text(void);
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RAM as C expects it. What is here runs before there are variables, so it may have none but on the stack. A
- * compiler may make memcpy and memset of the loops: both are in flash and have no variables either. */
+/* The initialisation of RAM for C. It runs before static variables have their values, so it uses none. A compiler may
+ * turn the loops into memcpy and memset, which are in flash and have no static variables either. */
 #include "port.h"
 
 /* From link.ld. */

@@ -5,12 +5,13 @@
 
 #include <board.h>
 
-/* To the nearest: how many `steps`ths of `cycles` clock cycles make a bit. In 64 bits, whatever a board's clock is. */
+/* The rounded length of a bit, in units of cycles / steps clock cycles. In 64 bits, because a clock may be above
+ * 4 GHz. */
 #define MTVM_DIVISOR(steps, cycles) \
   ((BOARD_UART_CLOCK_HZ * (steps##ull) + (cycles##ull) * BOARD_UART_BAUD / 2) / ((cycles##ull) * BOARD_UART_BAUD))
 
-/* Refuse to compile for a clock and a baud rate whose divisor is not in `least` .. `most`: cut to the width of its
- * register it would make another baud rate. */
+/* Refuse to compile when the divisor is not in `least` .. `most`: cut to the width of its register it would make
+ * another baud rate. */
 #define MTVM_CHECK_DIVISOR(divisor, least, most)                                                               \
   _Static_assert((divisor) >= (least),                                                                         \
                  "the clock of the UART is too slow for its baud rate: its divisor must be at least " #least); \
