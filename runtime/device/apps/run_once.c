@@ -41,9 +41,6 @@ static void put_signed(int64_t number) {
 
 /* Nine digits, which tell any two float32 apart: 1.23456789e-3. */
 static void put_float(double number) {
-  int32_t exponent = 0;
-  uint32_t digits;
-  char text[12];
   if (number != number) {
     put("nan");
     return;
@@ -56,17 +53,19 @@ static void put_float(double number) {
     put("inf");
     return;
   }
+  int32_t exponent = 0;
   for (; number >= 10; exponent++) {
     number /= 10;
   }
   for (; number < 1 && number > 0; exponent--) {
     number *= 10;
   }
-  digits = (uint32_t)(number * 1e8 + 0.5);
+  uint32_t digits = (uint32_t)(number * 1e8 + 0.5);
   if (digits >= 1000000000u) { /* rounded up to 10.0 */
     digits /= 10;
     exponent++;
   }
+  char text[12];
   for (size_t i = 10; i-- > 0;) {
     if (i == 1) {
       text[1] = '.';
@@ -113,15 +112,15 @@ static uint32_t widen_half(uint32_t half) {
 
 static double load_float(const uint8_t *from, DLDataType dtype) {
   uint32_t bits = (uint32_t)load(from, dtype.bits / 8u < 4 ? dtype.bits / 8u : 4, false);
-  float single;
-  double value;
   if (dtype.bits == 64) {
+    double value;
     memcpy(&value, from, sizeof value);
     return value;
   }
   if (dtype.bits == 16) { /* a bfloat16 is the upper half of a float32 */
     bits = dtype.code == kDLBfloat ? bits << 16 : widen_half(bits);
   }
+  float single;
   memcpy(&single, &bits, sizeof single);
   return (double)single;
 }
@@ -168,15 +167,13 @@ static int fail(const char *what, const char *detail) {
 }
 
 int mtvm_run_once(void) {
-  mtvm_model_tensor_t tensor;
-  double seconds = 0;
-  int failed;
   if (TVMPlatformInitialize() != kTvmErrorNoError) {
     TVMPlatformAbort(kTvmErrorPlatformCheckFailure);
   }
   if (mtvm_memory_init(mtvm_workspace, mtvm_workspace_size) != 0 || mtvm_model_open() != 0) {
     return fail("the model cannot be made ready: ", mtvm_error_text());
   }
+  mtvm_model_tensor_t tensor;
   for (size_t i = 0; mtvm_model_input(i, &tensor); i++) {
     if (i >= mtvm_sample_count) {
       return fail("model_input.c has too few inputs", "");
@@ -190,7 +187,8 @@ int mtvm_run_once(void) {
     memcpy(tensor.data, mtvm_samples[i].data, tensor.nbytes);
   }
   (void)TVMPlatformTimerStart();
-  failed = mtvm_model_run();
+  const int failed = mtvm_model_run();
+  double seconds = 0;
   (void)TVMPlatformTimerStop(&seconds);
   if (failed != 0) {
     return fail("the model failed: ", mtvm_error_text());
