@@ -31,6 +31,8 @@ lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	find runtime/device tests benchmarks '{{cookiecutter.platform_slug}}' -name '*.[ch]' \
+	    -exec $(BIN)/clang-format --dry-run --Werror {} +
 
 bench: $(VENV)/ready-test $(TVM)/client.py $(TVM_VENV)/ready
 	$(BIN)/python -m benchmarks

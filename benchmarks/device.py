@@ -19,11 +19,12 @@ from benchmarks.platforms import ROOT
 
 DEVICE = ROOT / "runtime" / "device"
 LIBRARY = tuple(sorted((DEVICE / "src").glob("*.c")))
+APPS = ("host_driven", "serve", "about")
 PLATFORM = Path(__file__).with_name("stub_platform.c")
 INCLUDES = (f"-I{DEVICE / 'include'}", f"-I{DEVICE / 'src'}")
 
 TOOLCHAIN = "arm-none-eabi-"
-TARGET = ("-std=c99", "-mcpu=cortex-m3", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections")
+TARGET = ("-std=c11", "-mcpu=cortex-m3", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections")
 
 TEXT_LIMIT = 12 * 1024
 RAM_LIMIT = 1536
@@ -82,7 +83,8 @@ def _kept(map_file: Path) -> Dict[str, Tuple[int, int]]:
 def runtime_size(into: Path) -> Size:
     """Compile the runtime for a Cortex-M3 and link it with a platform that does nothing."""
     objects = []
-    for source in [*LIBRARY, DEVICE / "apps" / "host_driven.c", PLATFORM]:
+    apps = [DEVICE / "apps" / f"{name}.c" for name in APPS]
+    for source in [*LIBRARY, *apps, PLATFORM]:
         objects.append(into / f"{source.stem}.o")
         _run([f"{TOOLCHAIN}gcc", *TARGET, "-fstack-usage", *INCLUDES, "-c", source, "-o", objects[-1]])
     program, map_file = into / "firmware.elf", into / "firmware.map"
@@ -91,7 +93,7 @@ def runtime_size(into: Path) -> Size:
     library = [into / f"{source.stem}.o" for source in LIBRARY]
     kept = _kept(map_file)
     ours = [kept.get(str(path), (0, 0)) for path in library]
-    app_ram = kept[str(into / "host_driven.o")][1]
+    app_ram = sum(kept[str(into / f"{name}.o")][1] for name in APPS)
     others = [code for path, (code, _) in kept.items() if Path(path) not in objects]
     frames = [
         int(line.split("\t")[1]) for path in into.glob("*.su") for line in path.read_text().splitlines()

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from runtime.host.errors import BuildError
+from runtime.host.firmware.build import build
+from runtime.host.project.generate import generate
+from runtime.host.project.platform import load_platform
 from tests.conftest import Baker
 from tests.support.emulated import (
     DIGITS,
@@ -71,6 +74,29 @@ def test_a_real_board_is_built_for_its_own_memory(family: Family, board: str, bu
     assert addresses["mtvm_stack_bottom"] == entry.ram.address
     assert addresses["__heap_end"] == entry.ram.address + entry.ram.bytes
     assert "printf" not in addresses and "_exit" not in addresses, "nothing of what nobody uses"
+
+
+@pytest.mark.parametrize(
+    ("board", "uart", "baud", "words"),
+    [
+        ("qemu_virt_rv32", "ns16550", 1_000_000, "slow for its baud rate: its divisor must be at least 1"),
+        ("qemu_virt_rv32", "ns16550", 3, "fast for its baud rate: its divisor must be at most 0xffff"),
+        ("hifive1", "sifive", 1_100_000, "slow for its baud rate: its divisor must be at least 16"),
+        ("hifive1", "sifive", 240, "fast for its baud rate: its divisor must be at most 0x10000"),
+    ],
+)
+def test_a_baud_rate_that_the_clock_cannot_make_is_reported_by_the_compiler(
+    bake: Baker, tmp_path: Path, board: str, uart: str, baud: int, words: str
+) -> None:
+    platform = bake(board_family="riscv")
+    boards = platform.path / "boards.json"
+    boards.write_text(boards.read_text().replace('"baud": 115200', f'"baud": {baud}'))
+    project = generate(
+        load_platform(platform.path), DIGITS / "digits_aot.tar", tmp_path / "project", {"board": board}
+    )
+    assert f"runtime/device/ports/uart/{uart}.c" in project.settings.config.port_sources
+    with pytest.raises(BuildError, match=f"the clock of the UART is too {words}"):
+        build(project)
 
 
 @pytest.mark.parametrize("board", EMULATED)

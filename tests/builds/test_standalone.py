@@ -97,7 +97,7 @@ def test_its_sources_are_free_of_warnings(default_platform: Platform, tmp_path: 
         platform = load_platform(default_platform.path)
         project = generate(platform, ARCHIVES / name, tmp_path / name, options)
         for source in (project.directory / "src").glob("*.c"):
-            command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+            command = ["cc", "-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
             command += [
                 "-Iruntime/device/include",
                 "-Imodel/codegen/host/include",
@@ -144,7 +144,7 @@ def test_any_name_becomes_a_string_of_c_that_is_it(tmp_path: Path) -> None:
     names = ['a"b', "a\\", 'x"; int y; char z[] = "', "a\nb", "a??/", "caf\u00e9", "%s", "\u4e2d1", ""]
     lines = "".join(f"    fwrite({c_string(name)}, 1, sizeof {c_string(name)}, stdout);\n" for name in names)
     (tmp_path / "names.c").write_text(f"#include <stdio.h>\nint main(void) {{\n{lines}    return 0;\n}}\n")
-    command = ["cc", "-std=c99", "-trigraphs", "-Wall", "-Wextra", "-Werror", "names.c", "-o", "names"]
+    command = ["cc", "-std=c11", "-trigraphs", "-Wall", "-Wextra", "-Werror", "names.c", "-o", "names"]
     subprocess.run(command, cwd=tmp_path, check=True)
     printed = subprocess.run([tmp_path / "names"], capture_output=True, check=True).stdout
     assert printed.split(b"\0")[:-1] == [name.encode() for name in names]

@@ -130,7 +130,7 @@ FUNCTION(adds_up) {
 /* user(which, number): as the firmware has room for few names. */
 FUNCTION(user) {
   static int (*const functions[])(TVMValue *, int *, int, TVMValue *, int *, void *) = {
-      recurses, reads,  stores, writes_code, jumps,    runs_garbage,     gives_up,
+      recurses, reads,   stores, writes_code, jumps,    runs_garbage,     gives_up,
       aborts,   asserts, prints, allocates,   computes, calls_the_system, adds_up,
   };
   return functions[args[0].v_int64](args + 1, codes + 1, count - 1, result, result_code, resource);

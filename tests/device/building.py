@@ -14,7 +14,7 @@ DATA = REPOSITORY / "tests" / "data"
 HERE = Path(__file__).resolve().parent
 
 # What the project promises of its C, for every compiler and target.
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 INCLUDES = (f"-I{DEVICE / 'include'}", f"-I{DEVICE / 'src'}")
 
@@ -87,7 +87,7 @@ def build_firmware(
     into: Path,
     library: Sequence[Path],
     *,
-    app: Sequence[str] = ("host_driven",),
+    app: Sequence[str] = ("host_driven", "serve", "about"),
     workspace: int = 1 << 18,
     extra: Sequence[Path] = (),
 ) -> Path:

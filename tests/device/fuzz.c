@@ -206,9 +206,9 @@ static void open_session(void) {
 }
 
 static void mutate(uint8_t *body, size_t n) {
-  static const uint64_t numbers[] = {0,          1,          2,          7,           11,         0x7f,
+  static const uint64_t numbers[] = {0,          1,          2,          7,           11,          0x7f,
                                      0xff,       0x7fff,     0x7fffffff, 0x80000000u, 0xffffffffu, 1ull << 32,
-                                     1ull << 62, 1ull << 63, ~0ull,      64,          2048,       9};
+                                     1ull << 62, 1ull << 63, ~0ull,      64,          2048,        9};
   for (uint32_t changes = 1 + draw(4); changes > 0 && n > 8; changes--) {
     const size_t at = draw((uint32_t)n);
     const size_t room = n - at < 8 ? n - at : 8;

@@ -13,8 +13,7 @@
 const TVMModule *model_system_lib(void);
 
 #define MAX_FUNCTIONS 32
-#define PACKED \
-  TVMValue *args, int *codes, int count, TVMValue *result, int *result_code, void *resource
+#define PACKED TVMValue *args, int *codes, int count, TVMValue *result, int *result_code, void *resource
 
 static const char graph_names[] =
     "tvmgen_default_fused_layout_transform\0tvmgen_default_fused_layout_transform_nn_batch_flatten\0"
@@ -26,8 +25,7 @@ static TVMBackendPackedCFunc model_run;
 
 static size_t nbytes_of(const TVMValue *args, const int *codes, int count, int index) {
   size_t nbytes;
-  if (index >= count || codes[index] != kTVMDLTensorHandle ||
-      mtvm_tensor_bytes(args[index].v_handle, &nbytes) != 0) {
+  if (index >= count || codes[index] != kTVMDLTensorHandle || mtvm_tensor_bytes(args[index].v_handle, &nbytes) != 0) {
     return 0;
   }
   return nbytes;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A system library whose functions do what real kernels do only when something is wrong. */
+#include <microtvm/server.h>
 #include <string.h>
 #include <tvm/runtime/crt/module.h>
 #include <tvm/runtime/metadata_types.h>
-
-#include <microtvm/server.h>
 
 #define KERNEL(name) \
   static int name(TVMValue *args, int *codes, int count, TVMValue *result, int *result_code, void *resource)
@@ -168,14 +167,16 @@ KERNEL(scale_run) {
   return 0;
 }
 
+/* clang-format off */
 static const TVMBackendPackedCFunc functions[] = {
     add_one,         fails_without_a_word, fails_and_says_why,   uses_workspace,   leaks_workspace,
     echo,            says_hello,           runs_in_parallel,     calls_by_name,    lookup_linked_param,
     sum,             scale_metadata,       scale_run,            scale_run,        frees_in_the_wrong_order,
     writes_past_its_tensor, number_of_arguments, number_of_arguments,
 };
+/* clang-format on */
 
-#define LONG_NAME                                                                                          \
+#define LONG_NAME                                                                                        \
   "tvmgen_default_fused_nn_contrib_depthwise_conv2d_NCHWc_add_fixed_point_multiply_clip_cast_clip_cast_" \
   "subtract_cast_multiply_add_right_shift_cast__9cfb95e5e544caa9__1"
 

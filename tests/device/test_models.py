@@ -252,7 +252,7 @@ def test_the_standalone_firmware_reports(tmp_path: Path, library: List[Path], mo
         DATA / "models" / "mlp_f32_aot.tar",
         tmp_path / "build",
         library,
-        app=("standalone", "model_packed"),
+        app=("standalone", "run_once", "model_packed", "model_tensor"),
         extra=[sample],
     )
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
@@ -306,7 +306,7 @@ def test_the_standalone_firmware_runs_the_c_interface(tmp_path: Path, library: L
         DATA / "archives" / f"{name}.tar",
         tmp_path / "build",
         library,
-        app=("standalone",),
+        app=("standalone", "run_once"),
         extra=[sample, model_io],
     )
     done = subprocess.run([str(program)], capture_output=True, text=True, check=True)

@@ -133,3 +133,19 @@ def test_logs_carry_the_session(device: MemoryDevice) -> None:
     device.reset()
     device.library.mtvm_log(b"no session yet")
     assert unframe(device.output())[0] == [struct.pack("<HB", 0, LOG) + b"no session yet"]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (b"no function %s to measure", b"no function f to measure"),
+        (b"%s and %s", b"f and f"),
+        (b"50 % of 100%", b"50 % of 100%"),
+        (b"%d", b"%d"),
+    ],
+)
+def test_an_error_text_takes_a_name_where_it_has_exactly_percent_s(
+    device: MemoryDevice, text: bytes, error: bytes
+) -> None:
+    assert device.library.mtvm_error(text, b"f") == -1
+    assert device.library.mtvm_error_text() == error

@@ -671,7 +671,7 @@ class TestBoards:
             "const unsigned *x = all;\n"
         )
         subprocess.run(
-            ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", str(source)],
+            ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", str(source)],
             check=True,
             cwd=tmp_path,
         )

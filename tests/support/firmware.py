@@ -33,7 +33,7 @@ def compile_runtime(directory: Path) -> List[Path]:
     sources = [
         *sorted((DEVICE / "src").glob("*.c")),
         *sorted((DEVICE / "ports" / "host").glob("*.c")),
-        DEVICE / "apps" / "host_driven.c",
+        *(DEVICE / "apps" / f"{name}.c" for name in ("host_driven", "serve", "about")),
     ]
     directory.mkdir(parents=True, exist_ok=True)
     _cc("-c", *sources, cwd=directory)

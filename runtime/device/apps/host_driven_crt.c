@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Firmware that a host drives, on TVM's own runtime. */
 #include <microtvm/app.h>
-#include <microtvm/config.h>
+#include <microtvm/memory.h>
 #include <microtvm/platform.h>
-#include <string.h>
 #include <tvm/runtime/c_runtime_api.h>
 #include <tvm/runtime/crt/logging.h>
 #include <tvm/runtime/crt/microtvm_rpc_server.h>
 
 #include "about.h"
+#include "serve.h"
 
 /* The wire: an escape byte and what may follow it, and a packet's head: length, session id, message type. */
 #define ESCAPE 0xffu
@@ -19,7 +19,6 @@
 #define NORMAL 0x10u
 
 static microtvm_rpc_server_t server;
-static bool serving;
 static bool mute;
 
 /* Whether the server did something for its session that a new one must not find. */
@@ -42,36 +41,28 @@ static ssize_t send(void *context, const uint8_t *data, size_t n) {
   return (ssize_t)n;
 }
 
-/* A log message; plain text as long as there is no server to frame it. */
-void mtvm_app_say(const char *text) {
-  if (serving) {
-    TVMLogf("%s", text);
-  } else {
-    (void)send(NULL, (const uint8_t *)text, strlen(text));
-    (void)send(NULL, (const uint8_t *)"\n", 1);
-  }
-}
+static void log_text(const char *text) { TVMLogf("%s", text); }
 
 /* A server that knows of no session, and all memory free. */
-static void start(void) {
-  serving = false;
+static void start_server(void) {
+  mtvm_serve_log_with(NULL);
   if (mtvm_memory_init(mtvm_workspace, mtvm_workspace_size) != 0) {
     mtvm_app_say(TVMGetLastError());
     TVMPlatformAbort(kTvmErrorPlatformNoMemory);
   }
   server = MicroTVMRpcServerInit(send, NULL);
   (void)mtvm_about_register();
-  serving = true;
+  mtvm_serve_log_with(log_text);
   in_use = false;
 }
 
 /* Noise on the link is an error, too: the server drops it and looks for the next packet. */
-static void serve(uint8_t *data, size_t n) {
+static void feed_server(uint8_t *data, size_t n) {
   while (n > 0) {
     const size_t before = n;
     const tvm_crt_error_t error = MicroTVMRpcServerLoop(server, &data, &n);
     if (error == kTvmErrorPlatformShutdown) { /* the host has closed the session */
-      start();
+      start_server();
     } else if (n == before) {
       return;
     }
@@ -80,25 +71,25 @@ static void serve(uint8_t *data, size_t n) {
 
 /* TVM's server keeps what a session has made when the next one starts. So the first packet of a session that
  * follows another finds a server of its own; it says nothing of that to the host, which would begin anew. */
-static void end_head(uint8_t type) {
+static void prepare_server(uint8_t type) {
   if (type == START_SESSION && in_use) {
     uint8_t packet_start[] = {ESCAPE, PACKET_START};
     mute = true;
-    start();
+    start_server();
     mute = false;
-    serve(packet_start, sizeof packet_start);
+    feed_server(packet_start, sizeof packet_start);
   }
   in_use = in_use || type == NORMAL;
 }
 
 static void release_head(void) {
-  serve(head.bytes, head.held);
+  feed_server(head.bytes, head.held);
   head.held = 0;
   head.open = false;
 }
 
 /* The head of a packet is open: keep a byte of it. */
-static void hold(uint8_t byte) {
+static void keep_head_byte(uint8_t byte) {
   const bool escaped = head.escaped;
   head.bytes[head.held++] = byte;
   head.escaped = !escaped && byte == ESCAPE;
@@ -109,22 +100,22 @@ static void hold(uint8_t byte) {
     return;
   }
   if (!head.escaped && !(escaped && byte == NOP) && head.decoded++ == TYPE_AT) {
-    end_head(byte);
+    prepare_server(byte);
     release_head();
   } else if (head.held == sizeof head.bytes) { /* more no-operations than any host sends */
     release_head();
   }
 }
 
-/* Through what follows a head, up to the start of the next packet. Gives how many bytes that was. */
-static size_t pass(uint8_t *data, size_t n) {
+/* Hand on what follows a head, up to the start of the next packet. Returns how many bytes that was. */
+static size_t feed_body(uint8_t *data, size_t n) {
   size_t i = 0;
   while (i < n && !head.open) {
     head.open = head.escaped && data[i] == PACKET_START;
     head.escaped = !head.escaped && data[i] == ESCAPE;
     i++;
   }
-  serve(data, i);
+  feed_server(data, i);
   head.decoded = 0;
   return i;
 }
@@ -133,22 +124,11 @@ static void feed(uint8_t *data, size_t n) {
   size_t i = 0;
   while (i < n) {
     if (head.open) {
-      hold(data[i++]);
+      keep_head_byte(data[i++]);
     } else {
-      i += pass(data + i, n - i);
+      i += feed_body(data + i, n - i);
     }
   }
 }
 
-int main(void) {
-  uint8_t bytes[MTVM_RECEIVE_BYTES];
-  size_t n;
-  if (TVMPlatformInitialize() != kTvmErrorNoError) {
-    TVMPlatformAbort(kTvmErrorPlatformCheckFailure);
-  }
-  start();
-  while ((n = mtvm_platform_read(bytes, sizeof bytes)) > 0) {
-    feed(bytes, n);
-  }
-  return 0;
-}
+int main(void) { return mtvm_serve(start_server, feed); }

@@ -3,6 +3,8 @@
 #include <microtvm/aot.h>
 #include <microtvm/app.h>
 
+#include "model_tensor.h"
+
 static mtvm_aot_t *aot;
 
 int mtvm_model_open(void) {
@@ -11,16 +13,10 @@ int mtvm_model_open(void) {
 }
 
 static bool describe(const DLTensor *from, mtvm_model_tensor_t *tensor) {
-  if (from == NULL) {
-    return false;
+  if (from != NULL) {
+    mtvm_model_tensor_from(from, tensor);
   }
-  tensor->dtype = from->dtype;
-  tensor->data = from->data;
-  tensor->nbytes = ((size_t)from->dtype.bits * from->dtype.lanes + 7) / 8;
-  for (int32_t i = 0; i < from->ndim; i++) {
-    tensor->nbytes *= (size_t)from->shape[i]; /* the executor checked that it does not overflow */
-  }
-  return true;
+  return from != NULL;
 }
 
 bool mtvm_model_input(size_t index, mtvm_model_tensor_t *tensor) {

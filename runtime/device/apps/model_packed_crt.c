@@ -6,6 +6,8 @@
 #include <tvm/runtime/crt/crt.h>
 #include <tvm/runtime/crt/module.h>
 
+#include "model_tensor.h"
+
 static TVMAotExecutor *executor;
 
 int mtvm_model_open(void) {
@@ -18,26 +20,21 @@ int mtvm_model_open(void) {
   return TVMAotExecutor_Create(library, cpu, &executor, mtvm_model_name) == 0 ? 0 : -1;
 }
 
-static bool describe(const DLTensor *from, mtvm_model_tensor_t *tensor) {
-  tensor->dtype = from->dtype;
-  tensor->data = from->data;
-  tensor->nbytes = ((size_t)from->dtype.bits * from->dtype.lanes + 7) / 8;
-  for (int32_t i = 0; i < from->ndim; i++) {
-    tensor->nbytes *= (size_t)from->shape[i];
+/* The executor has its inputs first, then its outputs. */
+static bool describe(size_t index, int64_t count, size_t first, mtvm_model_tensor_t *tensor) {
+  if (index >= (size_t)count) {
+    return false;
   }
+  mtvm_model_tensor_from(&executor->args[first + index].dl_tensor, tensor);
   return true;
 }
 
-/* The executor has its inputs first, then its outputs. */
 bool mtvm_model_input(size_t index, mtvm_model_tensor_t *tensor) {
-  return index < (size_t)executor->metadata->num_inputs &&
-         describe(&executor->args[index].dl_tensor, tensor);
+  return describe(index, executor->metadata->num_inputs, 0, tensor);
 }
 
 bool mtvm_model_output(size_t index, mtvm_model_tensor_t *tensor) {
-  const size_t inputs = (size_t)executor->metadata->num_inputs;
-  return index < (size_t)executor->metadata->num_outputs &&
-         describe(&executor->args[inputs + index].dl_tensor, tensor);
+  return describe(index, executor->metadata->num_outputs, (size_t)executor->metadata->num_inputs, tensor);
 }
 
 int mtvm_model_run(void) { return TVMAotExecutor_Run(executor) == 0 ? 0 : -1; }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What TVM's own runtime asks of a platform beyond what every port provides: memory, which it takes from the
  * workspace, and the formatting of its messages. */
-#include <microtvm/aot.h>
+#include <microtvm/block.h>
 #include <microtvm/config.h>
-#include <microtvm/server.h>
+#include <microtvm/error.h>
+#include <microtvm/memory.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <tvm/runtime/c_runtime_api.h>
 #include <tvm/runtime/crt/platform.h>
@@ -31,14 +33,14 @@ static void set_block(uint32_t offset, uint32_t size, bool is_free) {
 }
 
 int mtvm_memory_init(uint8_t *data, size_t size) {
-  const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
+  const size_t skip = MTVM_BLOCK_SKIP(data);
   size = size < MTVM_MAX_BYTES ? size : MTVM_MAX_BYTES;
-  if (size < skip + 2 * MTVM_ALIGN) {
+  if (size < skip + MTVM_BLOCK_LEAST) {
     TVMAPISetLastError("the workspace is too small for a block");
     return -1;
   }
   memory.base = data + skip;
-  memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
+  memory.size = MTVM_BLOCK_WHOLE(size - skip);
   set_block(0, memory.size, true);
   return 0;
 }
@@ -76,7 +78,7 @@ tvm_crt_error_t TVMPlatformMemoryAllocate(size_t num_bytes, DLDevice device, voi
     largest = at(offset)->size > largest ? at(offset)->size : largest;
     if (at(offset)->size - MTVM_ALIGN >= num_bytes) {
       const uint32_t whole = at(offset)->size;
-      const uint32_t size = ((uint32_t)num_bytes + 2 * MTVM_ALIGN - 1) & ~(uint32_t)(MTVM_ALIGN - 1);
+      const uint32_t size = MTVM_BLOCK_BYTES(num_bytes);
       if (size < whole) {
         set_block(offset + size, whole - size, true);
       }

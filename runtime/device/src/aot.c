@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <microtvm/aot.h>
+#include <stdbool.h>
 #include <string.h>
 #include <tvm/runtime/metadata_types.h>
 
@@ -23,16 +24,15 @@ struct mtvm_aot {
 static const struct TVMMetadata *get_metadata(const char *name) {
   const size_t count = mtvm_registry_count();
   const size_t index = mtvm_registry_find("tvmgen_", name, "_get_c_metadata");
+  if (index == count) {
+    const bool has_main = mtvm_registry_find("tvmgen_", name, "___tvm_main__") < count;
+    const char *text = "module %s has no metadata (made by LLVM): call its ___tvm_main__";
+    (void)mtvm_error(has_main ? text : "no AOT module %s", name);
+    return NULL;
+  }
   TVMValue value;
   TVMValue unused;
   int code;
-  if (index == count) {
-    (void)mtvm_error(mtvm_registry_find("tvmgen_", name, "___tvm_main__") < count
-                         ? "module %s has no metadata (made by LLVM): call its ___tvm_main__"
-                         : "no AOT module %s",
-                     name);
-    return NULL;
-  }
   if (mtvm_kernel_call(mtvm_registry_function(index), &unused, &code, 0, &value, &code) != 0 ||
       value.v_handle == NULL) {
     (void)mtvm_error("no metadata of module %s", name);
@@ -52,10 +52,10 @@ static mtvm_aot_t *alloc_executor(const struct TVMMetadata *metadata) {
   const size_t head = (sizeof(mtvm_aot_t) + 7u) & ~(size_t)7u;
   const size_t size = head + count * (sizeof(DLTensor) + sizeof(TVMValue) + sizeof(int));
   uint8_t *block = mtvm_memory_alloc(size, MTVM_BLOCK_OBJECT);
-  mtvm_aot_t *aot = (mtvm_aot_t *)(void *)block;
   if (block == NULL) {
     return NULL;
   }
+  mtvm_aot_t *aot = (mtvm_aot_t *)(void *)block;
   memset(block, 0, size);
   aot->metadata = metadata;
   aot->count = count;
@@ -67,11 +67,11 @@ static mtvm_aot_t *alloc_executor(const struct TVMMetadata *metadata) {
 
 static int alloc_tensor(mtvm_aot_t *aot, size_t index) {
   const struct TVMTensorInfo *info = tensor_info(aot->metadata, index);
-  DLTensor *tensor = &aot->tensors[index];
   size_t nbytes;
   if (mtvm_shape_bytes(info->shape, (int32_t)info->num_shape, info->dtype, &nbytes) != 0) {
     return -1;
   }
+  DLTensor *tensor = &aot->tensors[index];
   tensor->data = mtvm_memory_alloc(nbytes, MTVM_BLOCK_TENSOR);
   if (tensor->data == NULL) {
     return -1;
@@ -88,18 +88,16 @@ static int alloc_tensor(mtvm_aot_t *aot, size_t index) {
 
 mtvm_aot_t *mtvm_aot_create(const char *name) {
   const struct TVMMetadata *metadata = get_metadata(name);
-  size_t run;
-  mtvm_aot_t *aot;
   if (metadata == NULL) {
     return NULL;
   }
   /* Not by metadata->mod_name, which is at another place in the metadata of early archives of TVM 0.9. */
-  run = mtvm_registry_find("tvmgen_", name, "_run");
+  const size_t run = mtvm_registry_find("tvmgen_", name, "_run");
   if (run == mtvm_registry_count()) {
     (void)mtvm_error("no function tvmgen_%s_run", name);
     return NULL;
   }
-  aot = alloc_executor(metadata);
+  mtvm_aot_t *aot = alloc_executor(metadata);
   if (aot == NULL) {
     return NULL;
   }

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What generated code calls beside memory and errors. */
+#include <microtvm/function_handle.h>
 #include <tvm/runtime/c_backend_api.h>
 
 #include "error.h"
 
 int TVMBackendParallelLaunch(FTVMParallelLambda lambda, void *data, int num_task) {
-  TVMParallelGroupEnv env;
+  TVMParallelGroupEnv env = {.sync_handle = NULL, .num_task = 1};
   (void)num_task; /* the lambda divides its work by env.num_task */
-  env.sync_handle = NULL;
-  env.num_task = 1;
   return lambda(0, &env, data);
 }
 
@@ -19,13 +18,13 @@ int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *env) {
 }
 
 int TVMBackendRunOnce(void **handle, int (*function)(void *), void *data, int nbytes) {
-  int result = 0;
   (void)nbytes;
-  if (*handle == NULL) {
-    result = function(data);
-    /* A failure is reported again by the next call, which runs the function again. */
-    *handle = result == 0 ? handle : NULL;
+  if (*handle != NULL) {
+    return 0;
   }
+  const int result = function(data);
+  /* A failure is reported again by the next call, which runs the function again. */
+  *handle = result == 0 ? handle : NULL;
   return result;
 }
 
@@ -37,7 +36,7 @@ int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol) {
 
 int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args, TVMValue *ret_value,
                 int *ret_type_code) {
-  const TVMBackendPackedCFunc packed = (TVMBackendPackedCFunc)(uintptr_t)function;
+  const TVMBackendPackedCFunc packed = mtvm_from_handle(function);
   return packed(args, type_codes, num_args, ret_value, ret_type_code, NULL);
 }
 

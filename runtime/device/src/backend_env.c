@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Functions that generated code looks up by name. In a file of its own, because firmware without a system
  * library (the C interface) must link without registry.c. */
-#include "error.h"
+#include <microtvm/function_handle.h>
+
 #include "globals.h"
 #include "registry.h"
 
@@ -9,7 +10,7 @@ int TVMBackendGetFuncFromEnv(void *module, const char *name, TVMFunctionHandle *
   const size_t index = mtvm_registry_find(name, "", "");
   (void)module;
   if (index < mtvm_registry_count()) {
-    *out = (TVMFunctionHandle)(uintptr_t)mtvm_registry_function(index);
+    *out = mtvm_to_handle(mtvm_registry_function(index));
     return 0;
   }
   return TVMFuncGetGlobal(name, out);

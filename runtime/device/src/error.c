@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "error.h"
 
+#include <microtvm/config.h>
 #include <stddef.h>
 #include <tvm/runtime/c_runtime_api.h>
 
@@ -21,13 +22,17 @@ static void add_byte(char byte) {
   }
 }
 
-static void add_text(const char *text) {
+void mtvm_error_add(const char *text) {
   while (*text != '\0') {
     add_byte(*text++);
   }
 }
 
-void mtvm_error_add(const char *text) { add_text(text); }
+int mtvm_fail(const char *text) {
+  mtvm_error_clear();
+  mtvm_error_add(text);
+  return -1;
+}
 
 static void add_number(uintptr_t number, unsigned base) {
   char digits[sizeof number * 3]; /* enough in base 10 and in base 16 */
@@ -50,32 +55,30 @@ static void add_signed(intptr_t number) {
 
 int mtvm_error(const char *text, const char *name) {
   mtvm_error_clear();
-  for (; *text != '\0'; text++) {
-    if (*text == '%') {
-      add_text(name);
-      text++;
+  while (*text != '\0') {
+    if (text[0] == '%' && text[1] == 's') {
+      mtvm_error_add(name);
+      text += 2;
     } else {
-      add_byte(*text);
+      add_byte(*text++);
     }
   }
   return -1;
 }
 
 int mtvm_error_hex(const char *text, uintptr_t value) {
-  mtvm_error_clear();
-  add_text(text);
-  add_text(" 0x");
+  (void)mtvm_fail(text);
+  mtvm_error_add(" 0x");
   add_number(value, 16);
   return -1;
 }
 
 static int compare(const char *what, const char *relation, intptr_t want, intptr_t got) {
-  mtvm_error_clear();
-  add_text(what);
-  add_text(": want ");
-  add_text(relation);
+  (void)mtvm_fail(what);
+  mtvm_error_add(": want ");
+  mtvm_error_add(relation);
   add_signed(want);
-  add_text(", got ");
+  mtvm_error_add(", got ");
   add_signed(got);
   return -1;
 }
@@ -84,9 +87,7 @@ int mtvm_want(const char *what, intptr_t want, intptr_t got) { return compare(wh
 
 int mtvm_at_most(const char *what, intptr_t most, intptr_t got) { return compare(what, "at most ", most, got); }
 
-int mtvm_at_least(const char *what, intptr_t least, intptr_t got) {
-  return compare(what, "at least ", least, got);
-}
+int mtvm_at_least(const char *what, intptr_t least, intptr_t got) { return compare(what, "at least ", least, got); }
 
 intptr_t mtvm_clip(int64_t value) {
   if (value > INTPTR_MAX) {
@@ -95,9 +96,6 @@ intptr_t mtvm_clip(int64_t value) {
   return value < INTPTR_MIN ? INTPTR_MIN : (intptr_t)value;
 }
 
-void TVMAPISetLastError(const char *text) {
-  mtvm_error_clear();
-  add_text(text);
-}
+void TVMAPISetLastError(const char *text) { (void)mtvm_fail(text); }
 
 const char *TVMGetLastError(void) { return last_error; }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The text of the last error, which travels to the host in an exception. All return -1, so that a function
  * can end with `return mtvm_want(...)`. */
-#ifndef MTVM_ERROR_H
-#define MTVM_ERROR_H
+#ifndef MTVM_SRC_ERROR_H
+#define MTVM_SRC_ERROR_H
 
-#include <microtvm/server.h>
+#include <microtvm/error.h>
 #include <stdint.h>
 
-/* The text, with `name` in the place of its %s. */
+/* The text as it is. */
+int mtvm_fail(const char *text);
+
+/* The text, with `name` in the place of every "%s" in it. No other letter after a % means anything. */
 int mtvm_error(const char *text, const char *name);
 
 /* One more piece of the text that was set last. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evaluator.h"
 
+#include <microtvm/config.h>
 #include <microtvm/platform.h>
 
 #include "error.h"
@@ -30,7 +31,7 @@ static void drop(void *object) { (void)mtvm_memory_free(object, MTVM_BLOCK_OBJEC
 #define MAX_REPEAT ((MTVM_PACKET_BUFFER_BYTES - RESULT_OVERHEAD) / sizeof(double))
 
 /* An argument that must be within 0 .. most. */
-static int take(const mtvm_call_t *call, int index, uint32_t most, uint32_t *value) {
+static int read_argument(const mtvm_call_t *call, int index, uint32_t most, uint32_t *value) {
   const int64_t got = call->values[index].v_int64;
   if (got < 0 || got > (int64_t)most) {
     return mtvm_at_most("argument of the time evaluator", (intptr_t)most, mtvm_clip(got));
@@ -41,37 +42,38 @@ static int take(const mtvm_call_t *call, int index, uint32_t most, uint32_t *val
 
 static int fill(evaluator_t *evaluator, const mtvm_call_t *call) {
   const char *name = call->values[NAME].v_str;
-  uint32_t milliseconds = 0;
   if (mtvm_find_in_module((uint64_t)call->values[MODULE].v_int64, name, &evaluator->function) != 0) {
     return -1;
   }
   if (evaluator->function == 0) {
     return mtvm_error("no function %s to measure", name);
   }
-  if (take(call, NUMBER, MTVM_MAX_RUNS, &evaluator->number) != 0 ||
-      take(call, REPEAT, MAX_REPEAT, &evaluator->repeat) != 0 ||
-      take(call, MIN_REPEAT_MS, MTVM_MAX_BYTES, &milliseconds) != 0) {
+  uint32_t milliseconds = 0;
+  if (read_argument(call, NUMBER, MTVM_MAX_RUNS, &evaluator->number) != 0 ||
+      read_argument(call, REPEAT, MAX_REPEAT, &evaluator->repeat) != 0 ||
+      read_argument(call, MIN_REPEAT_MS, MTVM_MAX_BYTES, &milliseconds) != 0) {
     return -1;
   }
-  evaluator->number += evaluator->number == 0 ? 1 : 0;
+  if (evaluator->number == 0) {
+    evaluator->number = 1;
+  }
   evaluator->min_seconds = (double)milliseconds / 1000;
   evaluator->zeros = 100; /* what newer hosts send, unless told otherwise */
-  return call->count > LIMIT_ZERO && call->codes[LIMIT_ZERO] == kTVMArgInt
-             ? take(call, LIMIT_ZERO, MTVM_MAX_BYTES, &evaluator->zeros)
-             : 0;
+  if (call->count > LIMIT_ZERO && call->codes[LIMIT_ZERO] == kTVMArgInt) {
+    return read_argument(call, LIMIT_ZERO, MTVM_MAX_BYTES, &evaluator->zeros);
+  }
+  return 0;
 }
 
 int mtvm_evaluator_create(mtvm_call_t *call) {
-  evaluator_t *evaluator;
-  int owner;
   if (mtvm_want_arguments(call, "msiiiii") != 0) {
     return -1;
   }
-  evaluator = mtvm_memory_alloc(sizeof *evaluator, MTVM_BLOCK_OBJECT);
+  evaluator_t *evaluator = mtvm_memory_alloc(sizeof *evaluator, MTVM_BLOCK_OBJECT);
   if (evaluator == NULL) {
     return -1;
   }
-  owner = fill(evaluator, call) == 0 ? mtvm_objects_add(evaluator, MTVM_FUNCTION, drop) : -1;
+  const int owner = fill(evaluator, call) == 0 ? mtvm_objects_add(evaluator, MTVM_FUNCTION, drop) : -1;
   if (owner < 0) {
     drop(evaluator);
     return -1;
@@ -124,8 +126,8 @@ static uint32_t more_runs(double min_seconds, uint32_t number, double seconds) {
 static int measure(evaluator_t *evaluator, const mtvm_function_t *function, mtvm_call_t *call,
                    double *seconds_per_run) {
   uint32_t zeros = 0;
-  double seconds;
   for (;;) {
+    double seconds;
     if (time_batch(function, evaluator->number, call, &seconds) != 0) {
       return -1;
     }
@@ -142,15 +144,14 @@ static int measure(evaluator_t *evaluator, const mtvm_function_t *function, mtvm
 
 int mtvm_evaluator_run(mtvm_call_t *call) {
   evaluator_t *evaluator = call->object;
-  TVMByteArray *result = mtvm_scratch_take(&call->scratch, sizeof *result);
-  double *seconds = mtvm_scratch_take(&call->scratch, evaluator->repeat * sizeof *seconds);
+  TVMByteArray *result = mtvm_scratch_alloc(&call->scratch, sizeof *result);
+  double *seconds = mtvm_scratch_alloc(&call->scratch, evaluator->repeat * sizeof *seconds);
   mtvm_function_t function;
-  int failed;
   if (result == NULL || seconds == NULL || mtvm_function_of(evaluator->function, &function) != 0) {
     return -1;
   }
   /* Once for caches, and to learn of a function that fails before anything is timed. */
-  failed = run_once(&function, call);
+  int failed = run_once(&function, call);
   for (uint32_t i = 0; i < evaluator->repeat && failed == 0; i++) {
     failed = measure(evaluator, &function, call, &seconds[i]);
   }

@@ -13,16 +13,14 @@ static mtvm_aot_t *executor(const mtvm_call_t *call) { return call->object; }
 static void drop(void *object) { mtvm_aot_destroy(object); }
 
 int mtvm_executor_create(mtvm_call_t *call) {
-  mtvm_aot_t *aot;
-  int owner;
   if (mtvm_want_arguments(call, "mds") != 0) {
     return -1;
   }
-  aot = mtvm_aot_create(call->values[2].v_str);
+  mtvm_aot_t *aot = mtvm_aot_create(call->values[2].v_str);
   if (aot == NULL) {
     return -1;
   }
-  owner = mtvm_objects_add(aot, MTVM_MODULE, drop);
+  const int owner = mtvm_objects_add(aot, MTVM_MODULE, drop);
   if (owner < 0) {
     drop(aot);
     return -1;
@@ -86,11 +84,10 @@ static int index_of(const mtvm_aot_t *aot, int side, const char *name, size_t *i
 
 /* The input or output that the first argument numbers or names. */
 static int pick(const mtvm_call_t *call, int side, size_t *index) {
-  TVMValue first;
   if (mtvm_want_arguments(call, "k") != 0) {
     return -1;
   }
-  first = call->values[0];
+  const TVMValue first = call->values[0];
   if (call->codes[0] == kTVMStr) {
     return index_of(executor(call), side, first.v_str, index);
   }
@@ -113,25 +110,23 @@ static int get_input(mtvm_call_t *call) {
 }
 
 static int get_output(mtvm_call_t *call) {
-  mtvm_aot_t *aot = executor(call);
   size_t index;
   if (pick(call, OUTPUT, &index) != 0) {
     return -1;
   }
+  mtvm_aot_t *aot = executor(call);
   return return_tensor(call, mtvm_aot_output(aot, index), mtvm_aot_num_inputs(aot) + index);
 }
 
 static int set_input(mtvm_call_t *call) {
-  const uint8_t *elements;
-  const DLTensor *to;
-  size_t want;
-  size_t got;
   size_t index;
   if (mtvm_want_arguments(call, "kt") != 0 || pick(call, INPUT, &index) != 0) {
     return -1;
   }
-  to = mtvm_aot_input(executor(call), index);
-  elements = mtvm_tensor_elements(call->values[1].v_handle, &got);
+  const DLTensor *to = mtvm_aot_input(executor(call), index);
+  size_t want;
+  size_t got;
+  const uint8_t *elements = mtvm_tensor_elements(call->values[1].v_handle, &got);
   if (elements == NULL || mtvm_tensor_bytes(to, &want) != 0) {
     return -1;
   }

@@ -34,7 +34,7 @@ static void enter(mtvm_unframer_t *unframer, uint8_t state) {
 }
 
 /* A byte with its escape taken off. True when it completes a packet whose CRC is right. */
-static bool take_plain(mtvm_unframer_t *unframer, uint8_t byte) {
+static bool receive_plain(mtvm_unframer_t *unframer, uint8_t byte) {
   const uint32_t index = unframer->received++;
   switch (unframer->state) {
     case LENGTH:
@@ -63,7 +63,7 @@ static bool take_plain(mtvm_unframer_t *unframer, uint8_t byte) {
   }
 }
 
-static bool take_escaped(mtvm_unframer_t *unframer, uint8_t byte) {
+static bool receive_escaped(mtvm_unframer_t *unframer, uint8_t byte) {
   if (byte == START) {
     enter(unframer, LENGTH);
     unframer->length = 0;
@@ -72,14 +72,14 @@ static bool take_escaped(mtvm_unframer_t *unframer, uint8_t byte) {
   } else if (byte == ESCAPE && unframer->state == SEEK) {
     unframer->escape = true; /* noise that ends in FF must not hide the FF FD that follows it */
   } else if (byte == ESCAPE) {
-    return take_plain(unframer, byte);
+    return receive_plain(unframer, byte);
   } else if (byte != NOP) {
     enter(unframer, SEEK);
   }
   return false;
 }
 
-static bool take(mtvm_unframer_t *unframer, uint8_t byte) {
+static bool receive(mtvm_unframer_t *unframer, uint8_t byte) {
   const bool escaped = unframer->escape;
   if (unframer->state == LENGTH || unframer->state == PAYLOAD) {
     unframer->crc = mtvm_crc16(unframer->crc, &byte, 1);
@@ -88,15 +88,14 @@ static bool take(mtvm_unframer_t *unframer, uint8_t byte) {
   if (unframer->escape) {
     return false;
   }
-  return escaped ? take_escaped(unframer, byte) : take_plain(unframer, byte);
+  return escaped ? receive_escaped(unframer, byte) : receive_plain(unframer, byte);
 }
 
 /* The bytes of the payload up to the next escape, all at once. Returns how many. */
-static size_t take_run(mtvm_unframer_t *unframer, const uint8_t *data, size_t n) {
+static size_t receive_run(mtvm_unframer_t *unframer, const uint8_t *data, size_t n) {
   const uint32_t missing = unframer->length - unframer->received;
-  const uint8_t *escape;
   n = n < missing ? n : missing;
-  escape = memchr(data, ESCAPE, n);
+  const uint8_t *escape = memchr(data, ESCAPE, n);
   n = escape == NULL ? n : (size_t)(escape - data);
   unframer->crc = mtvm_crc16(unframer->crc, data, n);
   if (unframer->received < unframer->capacity) {
@@ -116,10 +115,10 @@ size_t mtvm_unframer_feed(mtvm_unframer_t *unframer, const uint8_t *data, size_t
   while (used < n && !*complete) {
     size_t run = 0;
     if (unframer->state == PAYLOAD && !unframer->escape) {
-      run = take_run(unframer, data + used, n - used);
+      run = receive_run(unframer, data + used, n - used);
     }
     if (run == 0) {
-      *complete = take(unframer, data[used]);
+      *complete = receive(unframer, data[used]);
       run = 1;
     }
     used += run;

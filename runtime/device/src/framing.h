@@ -7,7 +7,7 @@
 #ifndef MTVM_FRAMING_H
 #define MTVM_FRAMING_H
 
-#include <microtvm/server.h>
+#include <microtvm/wire.h>
 
 uint16_t mtvm_crc16(uint16_t crc, const uint8_t *data, size_t n);
 

@@ -65,17 +65,17 @@ uint64_t mtvm_find_global(const char *name) {
 }
 
 int mtvm_find_in_module(uint64_t module, const char *name, uint64_t *handle) {
-  uint32_t owner;
-  uint32_t member;
-  size_t index;
-  size_t count;
   if (module == 0) {
     *handle = mtvm_find_global(name);
     return 0;
   }
+  uint32_t owner;
+  uint32_t member;
   if (mtvm_handle_find(module, MTVM_MODULE, &owner, &member) != 0) {
     return -1;
   }
+  size_t index;
+  size_t count;
   if (owner == MTVM_OWNER_SYSTEM_LIB) {
     count = mtvm_registry_count();
     index = mtvm_registry_find(name, "", "");
@@ -125,11 +125,11 @@ static int object_function(uint32_t owner, uint32_t member, mtvm_function_t *fun
 int mtvm_function_of(uint64_t handle, mtvm_function_t *function) {
   uint32_t owner;
   uint32_t member;
-  int failed;
   memset(function, 0, sizeof *function);
   if (mtvm_handle_find(handle, MTVM_FUNCTION, &owner, &member) != 0) {
     return -1;
   }
+  int failed;
   if (owner == MTVM_OWNER_GLOBAL) {
     failed = global_function(member, function);
   } else if (owner == MTVM_OWNER_SYSTEM_LIB) {

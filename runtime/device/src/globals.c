@@ -2,6 +2,7 @@
 #include "globals.h"
 
 #include <microtvm/config.h>
+#include <microtvm/function_handle.h>
 #include <string.h>
 
 #include "error.h"
@@ -33,8 +34,10 @@ int TVMFuncRegisterGlobal(const char *name, TVMFunctionHandle function, int over
     return mtvm_at_most("registered functions", MTVM_MAX_GLOBALS, MTVM_MAX_GLOBALS + 1);
   }
   globals[index].name = name;
-  globals[index].function = (TVMBackendPackedCFunc)(uintptr_t)function;
-  count += index == count ? 1 : 0;
+  globals[index].function = mtvm_from_handle(function);
+  if (index == count) {
+    count++;
+  }
   return 0;
 }
 
@@ -43,6 +46,6 @@ int TVMFuncGetGlobal(const char *name, TVMFunctionHandle *function) {
   if (index == count) {
     return mtvm_error("there is no function %s", name);
   }
-  *function = (TVMFunctionHandle)(uintptr_t)globals[index].function;
+  *function = mtvm_to_handle(globals[index].function);
   return 0;
 }

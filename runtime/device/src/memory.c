@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory.h"
 
+#include <microtvm/block.h>
+#include <microtvm/config.h>
+
 #include "error.h"
 
 /* In front of every block. The tag is derived from size and kind, so that a kernel that writes past its
@@ -22,13 +25,13 @@ static struct {
 } memory;
 
 int mtvm_memory_init(uint8_t *data, size_t size) {
-  const size_t skip = (size_t)(0 - (uintptr_t)data) & (MTVM_ALIGN - 1);
+  const size_t skip = MTVM_BLOCK_SKIP(data);
   size = size < MTVM_MAX_BYTES ? size : MTVM_MAX_BYTES;
-  if (size < skip + 2 * MTVM_ALIGN) {
+  if (size < skip + MTVM_BLOCK_LEAST) {
     return mtvm_at_least("bytes of workspace", 3 * MTVM_ALIGN, (intptr_t)size);
   }
   memory.base = data + skip;
-  memory.size = (uint32_t)((size - skip) & ~(size_t)(MTVM_ALIGN - 1));
+  memory.size = MTVM_BLOCK_WHOLE(size - skip);
   memory.least = memory.size;
   mtvm_memory_reset();
   return 0;
@@ -51,8 +54,10 @@ static uint32_t block_size(size_t nbytes) {
   if (nbytes > memory.size) {
     return NOWHERE;
   }
-  nbytes += nbytes == 0 ? 1 : 0; /* tensors without elements have an address of their own, too */
-  return ((uint32_t)nbytes + 2 * MTVM_ALIGN - 1) & ~(uint32_t)(MTVM_ALIGN - 1);
+  if (nbytes == 0) { /* tensors without elements have an address of their own, too */
+    nbytes = 1;
+  }
+  return MTVM_BLOCK_BYTES(nbytes);
 }
 
 static header_t *at(uint32_t offset) { return (header_t *)(void *)(memory.base + offset); }
@@ -76,11 +81,10 @@ static int block_kind(uint32_t offset, uint32_t end) {
 static int join(uint32_t offset) {
   for (;;) {
     const uint32_t next = offset + at(offset)->size;
-    int kind;
     if (next >= memory.top) {
       return 0;
     }
-    kind = block_kind(next, memory.top);
+    const int kind = block_kind(next, memory.top);
     if (kind != MTVM_BLOCK_FREE) {
       return kind < 0 ? -1 : 0;
     }
@@ -200,11 +204,10 @@ int mtvm_memory_check(const void *data, size_t nbytes) {
 int mtvm_kernel_call(TVMBackendPackedCFunc kernel, TVMValue *args, int *codes, int count, TVMValue *result,
                      int *result_code) {
   const uint32_t mark = memory.stack;
-  int failed;
   result->v_int64 = 0;
   *result_code = kTVMNullptr;
   mtvm_error_clear();
-  failed = kernel(args, codes, count, result, result_code, NULL);
+  const int failed = kernel(args, codes, count, result, result_code, NULL);
   memory.stack = mark;
   if (failed == 0) {
     return 0;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The workspace: blocks that are freed in any order grow from its bottom, the stack of the kernels grows
  * from its top. There is one, because generated code allocates without saying where. */
-#ifndef MTVM_MEMORY_H
-#define MTVM_MEMORY_H
+#ifndef MTVM_SRC_MEMORY_H
+#define MTVM_SRC_MEMORY_H
 
-#include <microtvm/aot.h>
-#include <microtvm/config.h>
+#include <microtvm/memory.h>
 #include <tvm/runtime/c_backend_api.h>
 
 typedef enum {

@@ -69,9 +69,7 @@ static void count_tensor(slot_t *of, int step) {
 
 void mtvm_objects_hold(uint32_t owner) { count_tensor(slot(owner), 1); }
 
-static int not_a_handle(uint64_t handle) {
-  return mtvm_error_hex("no handle of this session:", (uintptr_t)handle);
-}
+static int not_a_handle(uint64_t handle) { return mtvm_error_hex("no handle of this session:", (uintptr_t)handle); }
 
 /* Take a handle apart, whether or not its object still exists. */
 static int split(uint64_t handle, uint32_t *kind, uint32_t *owner, uint32_t *member) {
@@ -79,15 +77,13 @@ static int split(uint64_t handle, uint32_t *kind, uint32_t *owner, uint32_t *mem
   *kind = (uint32_t)handle >> 24;
   *owner = (uint32_t)handle >> 16 & 0xffu;
   *member = (uint32_t)handle & 0xffffu;
-  if (session == 0 || handle >> 48 != session ||
-      *owner >= MTVM_MAX_OBJECTS + MTVM_OWNER_FIRST_OBJECT) {
+  if (session == 0 || handle >> 48 != session || *owner >= MTVM_MAX_OBJECTS + MTVM_OWNER_FIRST_OBJECT) {
     return not_a_handle(handle);
   }
-  if (*owner < MTVM_OWNER_FIRST_OBJECT ? generation != 0
-                                       : generation == 0 || generation > slot(*owner)->generation) {
-    return not_a_handle(handle);
+  if (*owner < MTVM_OWNER_FIRST_OBJECT) {
+    return generation == 0 ? 0 : not_a_handle(handle);
   }
-  return 0;
+  return generation != 0 && generation <= slot(*owner)->generation ? 0 : not_a_handle(handle);
 }
 
 static bool is_alive(uint64_t handle, uint32_t owner) {
@@ -109,9 +105,7 @@ int mtvm_handle_find(uint64_t handle, mtvm_handle_kind_t kind, uint32_t *owner, 
   return 0;
 }
 
-void *mtvm_object(uint32_t owner) {
-  return owner < MTVM_OWNER_FIRST_OBJECT ? NULL : slot(owner)->object;
-}
+void *mtvm_object(uint32_t owner) { return owner < MTVM_OWNER_FIRST_OBJECT ? NULL : slot(owner)->object; }
 
 mtvm_handle_kind_t mtvm_object_kind(uint32_t owner) { return (mtvm_handle_kind_t)slot(owner)->kind; }
 
@@ -139,7 +133,6 @@ int mtvm_handle_free(uint64_t handle, int64_t type_code) {
   uint32_t kind;
   uint32_t owner;
   uint32_t member;
-  slot_t *of;
   if (split(handle, &kind, &owner, &member) != 0) {
     return -1;
   }
@@ -149,7 +142,7 @@ int mtvm_handle_free(uint64_t handle, int64_t type_code) {
   if (owner < MTVM_OWNER_FIRST_OBJECT) {
     return 0;
   }
-  of = slot(owner);
+  slot_t *of = slot(owner);
   if (kind == MTVM_FUNCTION && of->kind == MTVM_MODULE) {
     return 0; /* hosts free the functions of a module after the module */
   }

@@ -45,7 +45,7 @@ uint32_t mtvm_read_u32(mtvm_reader_t *reader) {
 
 int mtvm_read_end(const mtvm_reader_t *reader) {
   if (reader->overrun) {
-    return mtvm_error("the message ends before its last operand", "");
+    return mtvm_fail("the message ends before its last operand");
   }
   if (reader->at != reader->end) {
     return mtvm_want("bytes after the last operand", 0, reader->end - reader->at);
@@ -62,8 +62,6 @@ static int64_t *align_shape(uint8_t *shape, size_t n) {
 
 int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
   const uint64_t data = mtvm_read_u64(reader);
-  uint8_t *shape;
-  size_t shape_bytes;
   memset(tensor, 0, sizeof *tensor);
   read_into(reader, &tensor->device, sizeof tensor->device);
   read_into(reader, &tensor->ndim, sizeof tensor->ndim);
@@ -71,14 +69,14 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
   if (tensor->ndim < 0 || tensor->ndim > MTVM_MAX_NDIM) {
     return mtvm_at_most("dimensions of a tensor", MTVM_MAX_NDIM, tensor->ndim);
   }
-  shape_bytes = (size_t)tensor->ndim * sizeof(int64_t);
-  shape = mtvm_read_bytes(reader, shape_bytes);
+  const size_t shape_bytes = (size_t)tensor->ndim * sizeof(int64_t);
+  uint8_t *shape = mtvm_read_bytes(reader, shape_bytes);
   tensor->byte_offset = mtvm_read_u64(reader);
   if (reader->overrun) {
     return mtvm_read_end(reader);
   }
   if (data > UINTPTR_MAX || tensor->byte_offset > MTVM_MAX_BYTES) {
-    return mtvm_error("a tensor beyond the memory of the device", "");
+    return mtvm_fail("a tensor beyond the memory of the device");
   }
   if (tensor->device.device_type != kDLCPU) {
     return mtvm_want("device type", kDLCPU, tensor->device.device_type);
@@ -88,7 +86,7 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
   return 0;
 }
 
-void *mtvm_scratch_take(mtvm_scratch_t *scratch, size_t n) {
+void *mtvm_scratch_alloc(mtvm_scratch_t *scratch, size_t n) {
   uint8_t *aligned = scratch->at + ((size_t)(0 - (uintptr_t)scratch->at) & 7u);
   if (aligned > scratch->end || n > (size_t)(scratch->end - aligned)) {
     (void)mtvm_want("bytes of packet buffer for the call", (intptr_t)n, scratch->end - scratch->at);
@@ -103,7 +101,6 @@ static int read_text(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValu
   char *to = (char *)reader->at;
   const size_t n = mtvm_read_size(reader);
   const uint8_t *from = mtvm_read_bytes(reader, n);
-  TVMByteArray *array;
   if (from == NULL) {
     return mtvm_read_end(reader);
   }
@@ -113,7 +110,7 @@ static int read_text(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValu
   if (code == kTVMStr) {
     return 0;
   }
-  array = mtvm_scratch_take(&call->scratch, sizeof *array);
+  TVMByteArray *array = mtvm_scratch_alloc(&call->scratch, sizeof *array);
   if (array == NULL) {
     return -1;
   }
@@ -124,7 +121,6 @@ static int read_text(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValu
 }
 
 static int read_value(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValue *value) {
-  DLTensor *tensor;
   value->v_int64 = 0;
   switch (code) {
     case kTVMNullptr:
@@ -141,9 +137,8 @@ static int read_value(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMVal
       value->v_int64 = (int64_t)mtvm_read_u64(reader);
       return 0;
     case kTVMDLTensorHandle:
-      tensor = mtvm_scratch_take(&call->scratch, sizeof *tensor);
-      value->v_handle = tensor;
-      return tensor == NULL ? -1 : mtvm_read_tensor(reader, tensor);
+      value->v_handle = mtvm_scratch_alloc(&call->scratch, sizeof(DLTensor));
+      return value->v_handle == NULL ? -1 : mtvm_read_tensor(reader, value->v_handle);
     case kTVMStr:
     case kTVMBytes:
       return read_text(reader, call, code, value);
@@ -158,8 +153,8 @@ int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
     return mtvm_at_most("arguments", MTVM_MAX_ARGS, (int32_t)count);
   }
   call->count = (int)count;
-  call->values = mtvm_scratch_take(&call->scratch, count * sizeof *call->values);
-  call->codes = mtvm_scratch_take(&call->scratch, count * sizeof *call->codes);
+  call->values = mtvm_scratch_alloc(&call->scratch, count * sizeof *call->values);
+  call->codes = mtvm_scratch_alloc(&call->scratch, count * sizeof *call->codes);
   if (call->values == NULL || call->codes == NULL) {
     return -1;
   }
@@ -174,6 +169,9 @@ int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
   }
   return mtvm_read_end(reader);
 }
+
+/* No argument has this code, so a letter that stands for no kind refuses every call. */
+#define NO_CODE (-1)
 
 static int code_of(char kind) {
   switch (kind) {
@@ -192,14 +190,18 @@ static int code_of(char kind) {
       return kTVMModuleHandle;
     case 'f':
       return kTVMPackedFuncHandle;
-    default:
+    case 'h':
       return kTVMOpaqueHandle;
+    default:
+      return NO_CODE;
   }
 }
 
 static bool is_kind(int code, char kind) {
-  return code == code_of(kind) || (kind == 'k' && code == kTVMArgInt) ||
-         ((kind == 'm' || kind == 'h') && code == kTVMNullptr);
+  if (code == kTVMNullptr) {
+    return kind == 'm' || kind == 'h';
+  }
+  return code == code_of(kind) || (kind == 'k' && code == kTVMArgInt);
 }
 
 int mtvm_want_arguments(const mtvm_call_t *call, const char *kinds) {

@@ -37,7 +37,7 @@ typedef struct {
 } mtvm_scratch_t;
 
 /* n bytes on a multiple of 8; NULL with the error set. */
-void *mtvm_scratch_take(mtvm_scratch_t *scratch, size_t n);
+void *mtvm_scratch_alloc(mtvm_scratch_t *scratch, size_t n);
 
 typedef struct {
   TVMValue *values; /* handles of the host are v_int64, whatever the width of a pointer is here */

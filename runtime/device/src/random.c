@@ -14,7 +14,9 @@ static const struct {
   uint16_t fixed;
   uint16_t chance;
 } types[] = {
-    {kDLFloat, 2, 0x3c00, 0x03ff}, {kDLFloat, 4, 0x3f80, 0x007f}, {kDLFloat, 8, 0x3ff0, 0x000f},
+    {kDLFloat, 2, 0x3c00, 0x03ff},
+    {kDLFloat, 4, 0x3f80, 0x007f},
+    {kDLFloat, 8, 0x3ff0, 0x000f},
     {kDLBfloat, 2, 0x3f80, 0x007f},
 };
 #define TYPES (sizeof types / sizeof types[0])
@@ -53,15 +55,12 @@ static void fill_integers(uint8_t *to, size_t nbytes, uint32_t bits) {
 }
 
 int mtvm_random_fill(mtvm_call_t *call) {
-  const DLTensor *tensor;
-  size_t nbytes;
-  size_t type = 0;
-  uint8_t *to;
   if (mtvm_want_arguments(call, "t") != 0) {
     return -1;
   }
-  tensor = call->values[0].v_handle;
-  to = mtvm_tensor_elements(tensor, &nbytes);
+  const DLTensor *tensor = call->values[0].v_handle;
+  size_t nbytes;
+  uint8_t *to = mtvm_tensor_elements(tensor, &nbytes);
   if (to == NULL) {
     return -1;
   }
@@ -69,6 +68,7 @@ int mtvm_random_fill(mtvm_call_t *call) {
     fill_integers(to, nbytes, tensor->dtype.bits);
     return 0;
   }
+  size_t type = 0;
   while (type < TYPES && (types[type].code != tensor->dtype.code || types[type].bytes * 8u != tensor->dtype.bits)) {
     type++;
   }

@@ -42,8 +42,8 @@ static bool is_name(const char *name, const char *const parts[3]) {
 size_t mtvm_registry_find(const char *prefix, const char *middle, const char *suffix) {
   const char *const parts[3] = {prefix, middle, suffix};
   size_t count;
-  size_t index = 0;
   const char *name = first_name(&count);
+  size_t index = 0;
   while (index < count && !is_name(name, parts)) {
     name += strlen(name) + 1;
     index++;

@@ -9,40 +9,17 @@
 #include "functions.h"
 #include "memory.h"
 #include "objects.h"
+#include "requests.h"
+#include "rpc_codes.h"
 #include "session.h"
 #include "tensor.h"
-
-enum {
-  SHUTDOWN = 1,
-  INIT_SERVER = 2,
-  CALL_FUNC = 3,
-  RETURN = 4,
-  EXCEPTION = 5,
-  COPY_FROM_REMOTE = 6,
-  COPY_TO_REMOTE = 7,
-  COPY_ACK = 8,
-  GET_GLOBAL_FUNC = 9,
-  FREE_HANDLE = 10,
-  DEV_SET_DEVICE = 11,
-  DEV_GET_ATTR = 12,
-  DEV_ALLOC_DATA = 13,
-  DEV_FREE_DATA = 14,
-  DEV_STREAM_SYNC = 15,
-  COPY_AMONG_REMOTE = 16,
-  DEV_ALLOC_DATA_WITH_SCOPE = 17,
-  DEV_CREATE_STREAM = 18,
-  DEV_FREE_STREAM = 19,
-  DEV_SET_STREAM = 20,
-  FIRST_SEQUENCE = GET_GLOBAL_FUNC, /* from here on, the operands are a sequence */
-};
 
 #define LENGTH_BYTES 8u
 #define CODE_BYTES 4u
 #define HEAD_BYTES (LENGTH_BYTES + CODE_BYTES)
 #define PROTOCOL "0.8.0"
-#define DEVICE_EXISTS 0 /* the one attribute every device has */
 
-/* A value of an answer, and how it is written. */
+/* A value of an answer, and how it is written. Only the members that its code asks for are set. */
 typedef struct {
   int32_t code;
   size_t size;       /* of a string or bytes */
@@ -71,7 +48,8 @@ static size_t item_size(const item_t *item) {
 static void put_u64(mtvm_framer_t *framer, uint64_t value) { mtvm_framer_put(framer, &value, sizeof value); }
 
 /* Device, number of dimensions and data type are side by side in memory as on the wire. */
-MTVM_STATIC_ASSERT(offsetof(DLTensor, dtype) == offsetof(DLTensor, device) + 12, tensor_is_laid_out_as_on_the_wire);
+_Static_assert(offsetof(DLTensor, dtype) == offsetof(DLTensor, device) + 12,
+               "a tensor must be laid out in memory as on the wire");
 
 static void put_tensor(mtvm_framer_t *framer, const DLTensor *tensor) {
   put_u64(framer, (uintptr_t)tensor->data);
@@ -92,7 +70,7 @@ static void put_item(mtvm_framer_t *framer, const item_t *item) {
 }
 
 static void begin(mtvm_session_t *session, int32_t code, size_t operand_bytes) {
-  mtvm_session_begin(session, HEAD_BYTES + operand_bytes);
+  mtvm_session_begin_message(session, HEAD_BYTES + operand_bytes);
   put_u64(&session->framer, CODE_BYTES + operand_bytes);
   mtvm_framer_put(&session->framer, &code, sizeof code);
 }
@@ -114,7 +92,7 @@ static int answer(mtvm_session_t *session, int32_t code, const item_t *items, in
   for (int32_t i = 0; i < count; i++) {
     put_item(&session->framer, &items[i]);
   }
-  mtvm_session_finish(session);
+  mtvm_session_end_message(session);
   return 0;
 }
 
@@ -122,7 +100,7 @@ static int answer_one(mtvm_session_t *session, int32_t code, uint64_t bits) {
   item_t item;
   item.code = code;
   item.bits = bits;
-  return answer(session, RETURN, &item, 1);
+  return answer(session, MTVM_RPC_RETURN, &item, 1);
 }
 
 static int answer_null(mtvm_session_t *session) { return answer_one(session, kTVMNullptr, 0); }
@@ -132,12 +110,11 @@ void mtvm_rpc_fail(mtvm_session_t *session) {
   item.code = kTVMStr;
   item.bytes = mtvm_error_text();
   item.size = strlen(item.bytes);
-  (void)answer(session, EXCEPTION, &item, 1); /* fits: the text is shorter than any packet buffer */
+  (void)answer(session, MTVM_RPC_EXCEPTION, &item, 1); /* fits: the text is shorter than any packet buffer */
 }
 
 /* Fill in a result that is neither handle nor tensor. */
 static int fill_value(item_t *item, const mtvm_call_t *call) {
-  const TVMByteArray *array;
   item->code = call->result_code;
   item->bits = (uint64_t)call->result.v_int64;
   switch (call->result_code) {
@@ -155,9 +132,8 @@ static int fill_value(item_t *item, const mtvm_call_t *call) {
       item->size = strlen(call->result.v_str);
       return 0;
     case kTVMBytes:
-      array = call->result.v_handle;
-      item->bytes = array->data;
-      item->size = array->size;
+      item->bytes = ((const TVMByteArray *)call->result.v_handle)->data;
+      item->size = ((const TVMByteArray *)call->result.v_handle)->size;
       return 0;
     default:
       return mtvm_error_hex("cannot return type code", (uintptr_t)call->result_code);
@@ -179,7 +155,7 @@ static int answer_call(mtvm_session_t *session, const mtvm_call_t *call) {
   } else if (fill_value(&items[1], call) != 0) {
     return -1;
   }
-  return answer(session, RETURN, items, call->handle != 0 && tensor ? 3 : 2);
+  return answer(session, MTVM_RPC_RETURN, items, call->handle != 0 && tensor ? 3 : 2);
 }
 
 static int check_tensors(const mtvm_call_t *call) {
@@ -232,36 +208,33 @@ static int read_window(mtvm_reader_t *reader, DLTensor *tensor, size_t *nbytes) 
 }
 
 static int copy_from_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
-  const size_t most = mtvm_max_message() - HEAD_BYTES;
   DLTensor tensor;
   size_t nbytes;
-  const uint8_t *data;
   if (read_window(reader, &tensor, &nbytes) != 0 || mtvm_read_end(reader) != 0) {
     return -1;
   }
-  data = mtvm_tensor_window(&tensor, nbytes);
+  const uint8_t *data = mtvm_tensor_window(&tensor, nbytes);
   if (data == NULL) {
     return -1;
   }
+  const size_t most = mtvm_max_message() - HEAD_BYTES;
   if (nbytes > most) {
     return mtvm_at_most("bytes to copy in a packet", (intptr_t)most, (intptr_t)nbytes);
   }
-  begin(session, COPY_ACK, nbytes);
+  begin(session, MTVM_RPC_COPY_ACK, nbytes);
   mtvm_framer_put(&session->framer, data, nbytes);
-  mtvm_session_finish(session);
+  mtvm_session_end_message(session);
   return 0;
 }
 
 static int copy_to_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
   DLTensor tensor;
   size_t nbytes;
-  const uint8_t *from;
-  uint8_t *to;
   if (read_window(reader, &tensor, &nbytes) != 0) {
     return -1;
   }
-  from = mtvm_read_bytes(reader, nbytes);
-  to = mtvm_read_end(reader) != 0 ? NULL : mtvm_tensor_window(&tensor, nbytes);
+  const uint8_t *from = mtvm_read_bytes(reader, nbytes);
+  uint8_t *to = mtvm_read_end(reader) != 0 ? NULL : mtvm_tensor_window(&tensor, nbytes);
   if (to == NULL) {
     return -1;
   }
@@ -269,140 +242,39 @@ static int copy_to_remote(mtvm_session_t *session, mtvm_reader_t *reader) {
   return answer_null(session);
 }
 
-/* Requests whose operands are a sequence. The result, null unless they set it, is one value. */
-
-static int on_device(mtvm_call_t *call) {
-  const int32_t type = call->values[0].v_device.device_type;
-  return type == kDLCPU ? 0 : mtvm_want("device type", kDLCPU, type);
-}
-
-static int get_global(mtvm_call_t *call) {
-  return mtvm_return_handle(call, kTVMOpaqueHandle, mtvm_find_global(call->values[0].v_str));
-}
-
-static int free_handle(mtvm_call_t *call) {
-  return mtvm_handle_free((uint64_t)call->values[0].v_int64, call->values[1].v_int64);
-}
-
-static int get_attribute(mtvm_call_t *call) {
-  if (call->values[1].v_int64 == DEVICE_EXISTS) {
-    return mtvm_return_handle(call, kTVMArgInt, call->values[0].v_device.device_type == kDLCPU ? 1 : 0);
-  }
-  return on_device(call);
-}
-
-static int return_block(mtvm_call_t *call, size_t nbytes) {
-  const void *data = mtvm_memory_alloc(nbytes, MTVM_BLOCK_DATA);
-  return data == NULL ? -1 : mtvm_return_handle(call, kTVMOpaqueHandle, (uintptr_t)data);
-}
-
-/* The alignment that the host asks for is that of its own vectors: MTVM_ALIGN serves those of this device. */
-static int alloc_data(mtvm_call_t *call) {
-  return on_device(call) != 0 ? -1 : return_block(call, (size_t)mtvm_clip(call->values[1].v_int64));
-}
-
-static int alloc_data_with_scope(mtvm_call_t *call) {
-  const DLTensor *tensor = call->values[0].v_handle;
-  size_t nbytes;
-  if (call->count > 1 && call->codes[1] == kTVMStr && strcmp(call->values[1].v_str, "global") != 0) {
-    return mtvm_error("want memory scope global, got %s", call->values[1].v_str);
-  }
-  if (mtvm_tensor_bytes(tensor, &nbytes) != 0) {
-    return -1;
-  }
-  return return_block(call, nbytes);
-}
-
-static int free_data(mtvm_call_t *call) {
-  const uint64_t data = (uint64_t)call->values[1].v_int64;
-  const void *address = data > UINTPTR_MAX ? NULL : (const void *)(uintptr_t)data;
-  return on_device(call) != 0 ? -1 : mtvm_memory_free(address, MTVM_BLOCK_DATA);
-}
-
-static int copy_among_remote(mtvm_call_t *call) {
-  size_t got;
-  size_t want;
-  const uint8_t *from = mtvm_tensor_elements(call->values[0].v_handle, &got);
-  uint8_t *to = from == NULL ? NULL : mtvm_tensor_elements(call->values[1].v_handle, &want);
-  if (to == NULL) {
-    return -1;
-  }
-  if (want != got) {
-    return mtvm_want("bytes to copy", (intptr_t)want, (intptr_t)got);
-  }
-  memmove(to, from, want);
-  return 0;
-}
-
-/* Streams do not exist: everything is done when it is answered. */
-static int create_stream(mtvm_call_t *call) {
-  return on_device(call) != 0 ? -1 : mtvm_return_handle(call, kTVMOpaqueHandle, 0);
-}
-
-static const struct {
-  const char *arguments; /* see mtvm_want_arguments */
-  mtvm_native_fn carry_out;
-} requests[] = {
-    [GET_GLOBAL_FUNC - FIRST_SEQUENCE] = {"s", get_global},
-    [FREE_HANDLE - FIRST_SEQUENCE] = {"hi", free_handle},
-    [DEV_SET_DEVICE - FIRST_SEQUENCE] = {"d", on_device},
-    [DEV_GET_ATTR - FIRST_SEQUENCE] = {"di", get_attribute},
-    [DEV_ALLOC_DATA - FIRST_SEQUENCE] = {"diiy", alloc_data},
-    [DEV_FREE_DATA - FIRST_SEQUENCE] = {"dh", free_data},
-    [DEV_STREAM_SYNC - FIRST_SEQUENCE] = {"dh", on_device},
-    [COPY_AMONG_REMOTE - FIRST_SEQUENCE] = {"tt", copy_among_remote},
-    [DEV_ALLOC_DATA_WITH_SCOPE - FIRST_SEQUENCE] = {"t", alloc_data_with_scope},
-    [DEV_CREATE_STREAM - FIRST_SEQUENCE] = {"d", create_stream},
-    [DEV_FREE_STREAM - FIRST_SEQUENCE] = {"dh", on_device},
-    [DEV_SET_STREAM - FIRST_SEQUENCE] = {"dh", on_device},
-};
-#define SEQUENCES (sizeof requests / sizeof requests[0])
-
-static int take_sequence(mtvm_session_t *session, uint32_t index, mtvm_reader_t *reader, mtvm_call_t *call) {
-  call->result_code = kTVMNullptr;
-  if (mtvm_read_arguments(reader, call) != 0 || mtvm_want_arguments(call, requests[index].arguments) != 0 ||
-      requests[index].carry_out(call) != 0) {
-    return -1;
-  }
-  return answer_one(session, call->result_code, call->handle);
-}
-
-static int take_request(mtvm_session_t *session, int32_t code, mtvm_reader_t *reader, mtvm_call_t *call) {
+static int handle_request(mtvm_session_t *session, int32_t code, mtvm_reader_t *reader, mtvm_call_t *call) {
   switch (code) {
-    case INIT_SERVER:
+    case MTVM_RPC_INIT_SERVER:
       return init_server(session, reader, call);
-    case CALL_FUNC:
+    case MTVM_RPC_CALL_FUNC:
       return call_function(session, reader, call);
-    case COPY_FROM_REMOTE:
+    case MTVM_RPC_COPY_FROM_REMOTE:
       return copy_from_remote(session, reader);
-    case COPY_TO_REMOTE:
+    case MTVM_RPC_COPY_TO_REMOTE:
       return copy_to_remote(session, reader);
     default:
-      if (code < FIRST_SEQUENCE || code - FIRST_SEQUENCE >= (int32_t)SEQUENCES) {
-        return mtvm_error_hex("no request has code", (uintptr_t)(uint32_t)code);
-      }
-      return take_sequence(session, (uint32_t)(code - FIRST_SEQUENCE), reader, call);
+      return mtvm_request(code, reader, call) != 0 ? -1 : answer_one(session, call->result_code, call->handle);
   }
 }
 
-bool mtvm_rpc_take(mtvm_session_t *session, uint8_t *message, size_t length, uint8_t *end) {
+bool mtvm_rpc_handle(mtvm_session_t *session, uint8_t *message, size_t length, uint8_t *end) {
   mtvm_reader_t reader = {message, message + length, false};
   const size_t got = mtvm_read_size(&reader);
   const int32_t code = (int32_t)mtvm_read_u32(&reader);
   mtvm_call_t call;
-  int failed;
   memset(&call, 0, sizeof call);
   call.scratch.at = message + length;
   call.scratch.end = end;
   mtvm_error_clear();
+  int failed;
   if (reader.overrun) {
     failed = mtvm_read_end(&reader);
   } else if (got != length - LENGTH_BYTES) {
     failed = mtvm_want("length of the message", (intptr_t)length - (intptr_t)LENGTH_BYTES, (intptr_t)got);
-  } else if (code == SHUTDOWN) {
+  } else if (code == MTVM_RPC_SHUTDOWN) {
     return false;
   } else {
-    failed = take_request(session, code, &reader, &call);
+    failed = handle_request(session, code, &reader, &call);
   }
   if (failed != 0) {
     mtvm_rpc_fail(session);

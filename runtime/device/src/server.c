@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <microtvm/aot.h>
 #include <microtvm/server.h>
 #include <string.h>
 
 #include "error.h"
 #include "executor.h"
 #include "framing.h"
+#include "memory.h"
 #include "rpc.h"
 #include "session.h"
 
@@ -27,27 +27,27 @@ int mtvm_server_init(mtvm_server_t *server, const mtvm_server_config_t *config) 
   return 0;
 }
 
-static void take_message(mtvm_server_t *server) {
+static void handle_message(mtvm_server_t *server) {
   const mtvm_unframer_t *packet = &server->unframer;
   const size_t length = packet->length - MTVM_SESSION_HEADER;
   if (length > mtvm_max_message()) {
     (void)mtvm_at_most("bytes of a message", (intptr_t)mtvm_max_message(), (intptr_t)length);
     mtvm_rpc_fail(&server->session);
-  } else if (!mtvm_rpc_take(&server->session, packet->buffer + MTVM_SESSION_HEADER, length,
-                            packet->buffer + packet->capacity)) {
+  } else if (!mtvm_rpc_handle(&server->session, packet->buffer + MTVM_SESSION_HEADER, length,
+                              packet->buffer + packet->capacity)) {
     mtvm_session_end(&server->session);
     mtvm_rpc_reset(&server->session);
   }
 }
 
-static void take_packet(mtvm_server_t *server) {
+static void handle_packet(mtvm_server_t *server) {
   const mtvm_unframer_t *packet = &server->unframer;
-  switch (mtvm_session_take(&server->session, packet->buffer, packet->length)) {
+  switch (mtvm_session_receive(&server->session, packet->buffer, packet->length)) {
     case MTVM_SESSION_CHANGED:
       mtvm_rpc_reset(&server->session);
       break;
     case MTVM_SESSION_MESSAGE:
-      take_message(server);
+      handle_message(server);
       break;
     default:
       break;
@@ -61,7 +61,7 @@ void mtvm_server_feed(mtvm_server_t *server, const uint8_t *data, size_t n) {
     data += used;
     n -= used;
     if (complete) {
-      take_packet(server);
+      handle_packet(server);
     }
   }
 }

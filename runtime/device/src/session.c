@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session.h"
 
+#include <microtvm/log.h>
 #include <microtvm/platform.h>
 #include <string.h>
 
@@ -46,14 +47,16 @@ static void begin(mtvm_session_t *session, uint16_t id, uint8_t type, size_t len
   mtvm_framer_put(&session->framer, header, sizeof header);
 }
 
-void mtvm_session_begin(mtvm_session_t *session, size_t length) { begin(session, session->id, NORMAL, length); }
+void mtvm_session_begin_message(mtvm_session_t *session, size_t length) {
+  begin(session, session->id, NORMAL, length);
+}
 
-void mtvm_session_finish(mtvm_session_t *session) { mtvm_framer_end(&session->framer); }
+void mtvm_session_end_message(mtvm_session_t *session) { mtvm_framer_end(&session->framer); }
 
 void mtvm_session_announce(mtvm_session_t *session) {
   mtvm_framer_nop(&session->framer);
   begin(session, 0, TERMINATE, 0);
-  mtvm_session_finish(session);
+  mtvm_session_end_message(session);
 }
 
 void mtvm_session_end(mtvm_session_t *session) { session->id = 0; }
@@ -64,7 +67,7 @@ void mtvm_log(const char *text) {
   if (speaker != NULL) {
     begin(speaker, speaker->id, LOG, length);
     mtvm_framer_put(&speaker->framer, text, length);
-    mtvm_session_finish(speaker);
+    mtvm_session_end_message(speaker);
   }
 }
 
@@ -83,16 +86,15 @@ static mtvm_session_event_t start(mtvm_session_t *session, uint16_t id, const ui
   session->id = (uint16_t)(initiator | session->nonce << 8);
   begin(session, session->id, START_REPLY, 1);
   mtvm_framer_put(&session->framer, &version, 1);
-  mtvm_session_finish(session);
+  mtvm_session_end_message(session);
   return MTVM_SESSION_CHANGED;
 }
 
-mtvm_session_event_t mtvm_session_take(mtvm_session_t *session, const uint8_t *payload, size_t length) {
-  uint16_t id;
+mtvm_session_event_t mtvm_session_receive(mtvm_session_t *session, const uint8_t *payload, size_t length) {
   if (length < MTVM_SESSION_HEADER) {
     return MTVM_SESSION_NOTHING;
   }
-  id = (uint16_t)(payload[0] | payload[1] << 8);
+  const uint16_t id = (uint16_t)(payload[0] | payload[1] << 8);
   if (payload[2] == START_INIT) {
     return start(session, id, payload + MTVM_SESSION_HEADER, length - MTVM_SESSION_HEADER);
   }

@@ -7,7 +7,7 @@
 #ifndef MTVM_SESSION_H
 #define MTVM_SESSION_H
 
-#include <microtvm/server.h>
+#include <microtvm/wire.h>
 
 #define MTVM_SESSION_HEADER 3u
 
@@ -27,12 +27,14 @@ size_t mtvm_max_message(void);
 /* Tell the host that the device was reset. */
 void mtvm_session_announce(mtvm_session_t *session);
 
-mtvm_session_event_t mtvm_session_take(mtvm_session_t *session, const uint8_t *payload, size_t length);
+/* Classify a packet that was received. One that opens a session is answered. */
+mtvm_session_event_t mtvm_session_receive(mtvm_session_t *session, const uint8_t *payload, size_t length);
 
+/* The host has closed the session. */
 void mtvm_session_end(mtvm_session_t *session);
 
 /* A message of the session: begin, mtvm_framer_put(&session->framer, ...) of that length in all, end. */
-void mtvm_session_begin(mtvm_session_t *session, size_t length);
-void mtvm_session_finish(mtvm_session_t *session);
+void mtvm_session_begin_message(mtvm_session_t *session, size_t length);
+void mtvm_session_end_message(mtvm_session_t *session);
 
 #endif

@@ -13,8 +13,7 @@
 
 /* A block for tensors, values and type codes, in the order of their alignment. */
 static uint8_t *alloc_arguments(size_t count, mtvm_call_t *inner, DLTensor **tensors) {
-  uint8_t *block =
-      mtvm_memory_alloc(count * (sizeof(DLTensor) + sizeof(TVMValue) + sizeof(int)), MTVM_BLOCK_OBJECT);
+  uint8_t *block = mtvm_memory_alloc(count * (sizeof(DLTensor) + sizeof(TVMValue) + sizeof(int)), MTVM_BLOCK_OBJECT);
   if (block != NULL) {
     *tensors = (DLTensor *)(void *)block;
     inner->values = (TVMValue *)(void *)(*tensors + count);
@@ -36,17 +35,15 @@ static int read_tensors(mtvm_reader_t *reader, DLTensor *tensors, mtvm_call_t *i
 }
 
 static int call_on(mtvm_call_t *call, const mtvm_function_t *function, mtvm_reader_t *reader, size_t count) {
-  DLTensor *tensors = NULL;
   mtvm_call_t inner;
-  uint8_t *block;
-  int failed;
   memset(&inner, 0, sizeof inner);
   inner.scratch = call->scratch;
-  block = alloc_arguments(count, &inner, &tensors);
+  DLTensor *tensors = NULL;
+  uint8_t *block = alloc_arguments(count, &inner, &tensors);
   if (block == NULL) {
     return -1;
   }
-  failed = read_tensors(reader, tensors, &inner) != 0 || mtvm_call(function, &inner) != 0;
+  const bool failed = read_tensors(reader, tensors, &inner) != 0 || mtvm_call(function, &inner) != 0;
   (void)mtvm_memory_free(block, MTVM_BLOCK_OBJECT);
   call->result = inner.result;
   call->result_code = inner.result_code;
@@ -56,21 +53,18 @@ static int call_on(mtvm_call_t *call, const mtvm_function_t *function, mtvm_read
 
 int mtvm_stored_call(mtvm_call_t *call) {
   mtvm_function_t function;
-  mtvm_reader_t reader = {NULL, NULL, false};
+  if (mtvm_want_arguments(call, "fti") != 0 || mtvm_function_of((uint64_t)call->values[0].v_int64, &function) != 0) {
+    return -1;
+  }
   size_t nbytes;
-  size_t count;
-  if (mtvm_want_arguments(call, "fti") != 0 ||
-      mtvm_function_of((uint64_t)call->values[0].v_int64, &function) != 0) {
+  uint8_t *block = mtvm_tensor_elements(call->values[1].v_handle, &nbytes);
+  if (block == NULL) {
     return -1;
   }
-  reader.at = mtvm_tensor_elements(call->values[1].v_handle, &nbytes);
-  if (reader.at == NULL) {
-    return -1;
-  }
-  reader.end = reader.at + nbytes;
-  count = (size_t)mtvm_clip(call->values[2].v_int64); /* of a negative number: too large */
-  if (count > nbytes / LEAST_TENSOR_BYTES || ((uintptr_t)reader.at & 7u) != 0) { /* shapes are used where they lie */
-    return mtvm_error("no block of tensors", "");
+  mtvm_reader_t reader = {.at = block, .end = block + nbytes, .overrun = false};
+  const size_t count = (size_t)mtvm_clip(call->values[2].v_int64); /* of a negative number: too large */
+  if (count > nbytes / LEAST_TENSOR_BYTES || ((uintptr_t)block & 7u) != 0) { /* shapes are used where they lie */
+    return mtvm_fail("no block of tensors");
   }
   return call_on(call, &function, &reader, count);
 }

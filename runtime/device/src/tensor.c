@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tensor.h"
 
+#include <microtvm/config.h>
 #include <stdbool.h>
 
 #include "error.h"
@@ -10,7 +11,7 @@
 int mtvm_shape_bytes(const int64_t *shape, int32_t ndim, DLDataType dtype, size_t *nbytes) {
   uint64_t product = ((uint32_t)dtype.bits * dtype.lanes + 7u) / 8u;
   if (product == 0) {
-    return mtvm_error("a tensor of a data type without bits", "");
+    return mtvm_fail("a tensor of a data type without bits");
   }
   for (int32_t i = 0; i < ndim; i++) {
     if (shape[i] < 0 || shape[i] > MTVM_MAX_BYTES) {

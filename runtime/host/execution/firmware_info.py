@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a firmware tells of itself: which one it is, and the most memory that it has used.
 
-The device function mtvm.about(index) gives one number a call (runtime/device/apps/host_driven.c): the id of
+The device function mtvm.about(index) gives one number a call (runtime/device/apps/about.c): the id of
 the firmware, the stack's most and whole, the workspace's most and whole. A firmware on TVM's own runtime has
 no such function.
 """

@@ -80,11 +80,12 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
         port_sources=[
             *_folder(platform_directory, board, "baremetal"),
             *_folder(platform_directory, board, board.device_port),
-            _driver(platform_directory, board, "uart", board.uart.kind),
+            *_driver(platform_directory, board, "uart", board.uart.kind),
             *(
-                _driver(platform_directory, board, part, str(entry["kind"]))
+                source
                 for part, entry in (("timer", board.timer), ("interrupts", board.interrupts))
                 if entry
+                for source in _driver(platform_directory, board, part, str(entry["kind"]))
             ),
         ],
     )
@@ -130,7 +131,11 @@ def _own_port(platform_directory: Path, board: Board) -> List[str]:
     return [path.relative_to(platform_directory).as_posix() for path in sources]
 
 
-def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> str:
+def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> List[str]:
+    """Return the sources of a driver: its own, and those in parts/ whose headers it includes.
+
+    Raises BoardError for an unknown kind.
+    """
     folder = platform_directory / PORTS / part
     path = folder / f"{kind}.c"
     known = sorted(other.stem for other in folder.glob("*.c"))
@@ -140,7 +145,9 @@ def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> str
         )
     if part != "uart":  # whose fields are all required
         _check_driver_fields(board, part, path)
-    return path.relative_to(platform_directory).as_posix()
+    shared = re.findall(r'^#include "(parts/\w+)\.h"', path.read_text(encoding="utf-8"), re.MULTILINE)
+    sources = [path, *(folder / f"{name}.c" for name in shared)]
+    return [source.relative_to(platform_directory).as_posix() for source in sources]
 
 
 def _check_driver_fields(board: Board, part: str, driver: Path) -> None:

@@ -54,6 +54,9 @@ MAX_WORKSPACE_BYTES: Final = 1 << 30
 FILE_OPTIONS: Final = ("extra_files_tar", "standalone_input")
 LONGEST_STEM: Final = 40  # characters of a model's name in that of its project
 
+# Project type -> files of runtime/device/apps/ beside the one with main, whatever runtime the firmware has.
+SHARED_APPS: Final = {"host_driven": ("serve", "about"), "standalone": ("run_once",)}
+
 # What a project takes from its platform, where the platform has it. The build files come on top.
 FROM_PLATFORM: Final = (
     API_SERVER,
@@ -331,11 +334,11 @@ def _cmsis(
 
 
 def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]) -> List[str]:
-    """The files of runtime/device/apps/ that this firmware is made of."""
+    """Return the names of the files of runtime/device/apps/ in this firmware, the one with main first."""
     suffix = "" if crt is None else "_crt"
-    apps = [f"{project_type}{suffix}"]
+    apps = [f"{project_type}{suffix}", *SHARED_APPS[project_type]]
     if project_type == "standalone" and archive.interface == "packed":
-        apps.append(f"model_packed{suffix}")
+        apps += [f"model_packed{suffix}", "model_tensor"]
     return apps
 
 

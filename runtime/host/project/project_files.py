@@ -50,7 +50,7 @@ const uint32_t mtvm_firmware_id = {firmware_id:#010x}u;
 def project_readme(settings: ProjectSettings, build_system: str, has_build_command: bool) -> str:
     """README.md of a project. has_build_command: it is built the owner's way."""
     config = settings.config
-    main = " and ".join(f"`{app}.c`" for app in config.apps)
+    main, *parts = (f"`{app}.c`" for app in config.apps)
     cmsis = "| `cmsis/` | the part of CMSIS that the model needs |\n" if config.cmsis_folders else ""
     tvm_crt = "| `crt/` | TVM's own runtime, in place of the platform's |\n" if config.uses_tvm_crt else ""
     board = (
@@ -80,7 +80,7 @@ python -m runtime.host run      # build, flash and run; build, flash, size, benc
 | `src/model_input.c` | of a standalone project: its input; the option `standalone_input=FILE.npy` writes it |
 | `{config_file}` | what was chosen when the project was generated |
 | `extra/` | your own C files, if there are any, in any folders: they are compiled and linked too |
-{cmsis}{tvm_crt}{board}| `runtime/device/apps/` | {main}: `main` and what it does |
+{cmsis}{tvm_crt}{board}| `runtime/device/apps/` | {main}: `main`; {", ".join(parts)}: what it does |
 
 A standalone firmware ends its report with `outcome: 0` when the model ran.
 """

@@ -5,21 +5,15 @@
 #define MTVM_AOT_H
 
 #include <dlpack/dlpack.h>
+#include <microtvm/error.h>
+#include <microtvm/memory.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 typedef struct mtvm_aot mtvm_aot_t;
-
-/* The memory that executors and kernels share. Forgets all that was allocated before. 0, or -1 when the
- * memory is too small to hold one block. The RPC server does this by itself. */
-int mtvm_memory_init(uint8_t *memory, size_t size);
-
-/* The most bytes of it that were ever taken at once, since mtvm_memory_init. */
-size_t mtvm_memory_peak(void);
 
 /* An executor of the module `name` of the system library ("default" for most archives), its inputs set to
  * zero; NULL when there is none or memory is short: mtvm_error_text() says what is wrong. */

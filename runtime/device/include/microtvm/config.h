@@ -82,18 +82,24 @@
 /* Largest size of anything: it fits in an int32_t, whatever size_t is. */
 #define MTVM_MAX_BYTES 0x7fffffff
 
-#define MTVM_STATIC_ASSERT(condition, name) typedef char mtvm_assert_##name[(condition) ? 1 : -1]
+#ifdef __cplusplus
+#define MTVM_STATIC_ASSERT(condition, text) static_assert(condition, text)
+#else
+#define MTVM_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
 
-MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES >= MTVM_SMALLEST_PACKET, packet_buffer_holds_a_request);
-MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES <= MTVM_LARGEST_PACKET, packet_buffer_suits_every_host);
-MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES >= 16, send_buffer_holds_a_packet_header);
-MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES <= 0xffff, send_buffer_is_counted_in_16_bits);
-MTVM_STATIC_ASSERT(MTVM_ALIGN >= 16 && (MTVM_ALIGN & (MTVM_ALIGN - 1)) == 0, align_is_a_power_of_two);
-MTVM_STATIC_ASSERT(MTVM_MAX_OBJECTS >= 1 && MTVM_MAX_OBJECTS <= 250, objects_fit_a_handle);
-MTVM_STATIC_ASSERT(MTVM_MAX_NDIM >= 1 && MTVM_MAX_ARGS >= 8, limits_are_usable);
-MTVM_STATIC_ASSERT(MTVM_MAX_RUNS >= 1 && MTVM_MAX_RUNS <= 1000000000, runs_fit_the_arithmetic);
-MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES >= 64, error_text_is_readable);
-MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES <= MTVM_SMALLEST_PACKET - 32, error_text_fits_the_smallest_packet_buffer);
+MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES >= MTVM_SMALLEST_PACKET, "MTVM_PACKET_BUFFER_BYTES must hold a request");
+MTVM_STATIC_ASSERT(MTVM_PACKET_BUFFER_BYTES <= MTVM_LARGEST_PACKET, "MTVM_PACKET_BUFFER_BYTES must suit every host");
+MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES >= 16, "MTVM_SEND_BUFFER_BYTES must hold the head of a packet");
+MTVM_STATIC_ASSERT(MTVM_SEND_BUFFER_BYTES <= 0xffff, "MTVM_SEND_BUFFER_BYTES must fit in 16 bits");
+MTVM_STATIC_ASSERT(MTVM_ALIGN >= 16 && (MTVM_ALIGN & (MTVM_ALIGN - 1)) == 0,
+                   "MTVM_ALIGN must be a power of two from 16 on");
+MTVM_STATIC_ASSERT(MTVM_MAX_OBJECTS >= 1 && MTVM_MAX_OBJECTS <= 250, "MTVM_MAX_OBJECTS must fit in a handle");
+MTVM_STATIC_ASSERT(MTVM_MAX_NDIM >= 1 && MTVM_MAX_ARGS >= 8, "MTVM_MAX_NDIM or MTVM_MAX_ARGS is too small");
+MTVM_STATIC_ASSERT(MTVM_MAX_RUNS >= 1 && MTVM_MAX_RUNS <= 1000000000,
+                   "MTVM_MAX_RUNS must suit the arithmetic with it");
+MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES >= 64, "MTVM_ERROR_BYTES must hold an error that can be read");
+MTVM_STATIC_ASSERT(MTVM_ERROR_BYTES <= MTVM_SMALLEST_PACKET - 32, "MTVM_ERROR_BYTES must fit in every packet buffer");
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "The wire is little-endian, and numbers are read from it as they are"

@@ -8,8 +8,9 @@
 #ifndef MTVM_SERVER_H
 #define MTVM_SERVER_H
 
-#include <microtvm/config.h>
-#include <stdbool.h>
+#include <microtvm/error.h>
+#include <microtvm/log.h>
+#include <microtvm/wire.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,35 +18,7 @@
 extern "C" {
 #endif
 
-/* Send all n bytes. There is nobody to tell of a failure: the port ends the program or drops the bytes. */
-typedef void (*mtvm_write_fn)(void *context, const uint8_t *data, size_t n);
-
-typedef struct {
-  mtvm_write_fn write;
-  void *context;
-  uint16_t crc;
-  uint16_t used;
-  uint8_t buffer[MTVM_SEND_BUFFER_BYTES];
-} mtvm_framer_t;
-
-typedef struct {
-  uint8_t *buffer;
-  uint32_t capacity;
-  uint32_t length;   /* of the payload, as its sender says */
-  uint32_t received; /* bytes of the field being received */
-  uint16_t crc;
-  uint16_t wire_crc;
-  uint8_t state;
-  bool escape;
-} mtvm_unframer_t;
-
-typedef struct {
-  mtvm_framer_t framer;
-  uint16_t id; /* 0: no session */
-  uint8_t nonce;
-} mtvm_session_t;
-
-/* Opaque: the members are here so that the caller can provide the memory. */
+/* Its members are the library's own; they are here so that the caller can provide the memory. */
 typedef struct {
   mtvm_unframer_t unframer;
   mtvm_session_t session;
@@ -68,13 +41,6 @@ int mtvm_server_init(mtvm_server_t *server, const mtvm_server_config_t *config);
 
 /* Any number of bytes, cut anywhere. Requests are carried out and answered before it returns. */
 void mtvm_server_feed(mtvm_server_t *server, const uint8_t *data, size_t n);
-
-/* Show a line of text at the host, in a session or before one; what is beyond 2,045 bytes is cut. For user
- * code and kernels; not for interrupts, nor for the write function. */
-void mtvm_log(const char *text);
-
-/* What went wrong last; "" when nothing did. */
-const char *mtvm_error_text(void);
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,7 @@ int main(void);
 static struct {
   volatile uint32_t in;
   volatile uint32_t out;
-  uint8_t bytes[BOARD_RING_BYTES];
+  volatile uint8_t bytes[BOARD_RING_BYTES]; /* so that no byte is read or written after its index moves */
 } ring;
 
 static uint64_t started;
@@ -152,9 +152,9 @@ static char *append_hex(char *to, uintptr_t number) {
   return to;
 }
 
-/* It ends, too, where the program that is at fault has stopped the timer: a restart must follow. A turn takes
+/* Wait until the last bytes have left. It ends, too, where the program that is at fault has stopped the timer: a restart must follow. A turn takes
  * more than 16 cycles, and LAST_TURNS of them more than a second of most chips. */
-static void let_the_last_bytes_leave(void) {
+static void drain_uart(void) {
   const uint32_t ticks = mtvm_timer_hz / (BOARD_UART_BAUD / (LONGEST_FIFO * 10) + 1);
   const uint64_t begun = mtvm_timer_ticks();
   for (uint32_t turns = 0; turns < LAST_TURNS && mtvm_timer_ticks() - begun < ticks; turns++) {
@@ -179,7 +179,7 @@ void mtvm_port_fault(const char *what, uintptr_t where, uintptr_t more) {
     end = append_hex(end, more);
     *end = '\0';
     mtvm_app_say(text);
-    let_the_last_bytes_leave();
+    drain_uart();
   }
   mtvm_core_restart();
 }

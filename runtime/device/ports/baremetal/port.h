@@ -21,7 +21,7 @@
 extern uint8_t mtvm_stack_bottom[];
 extern uint8_t mtvm_stack_top[];
 
-/* The core. The start-up code calls mtvm_port_start when RAM and C are ready. */
+/* The core. Its start-up code calls the three functions of ports/baremetal below, in their order. */
 void mtvm_core_init(void);                            /* caches and whatever main expects on */
 void mtvm_core_enable_interrupt(uint32_t interrupt);  /* at its controller */
 void mtvm_core_mask(void);                            /* no interrupt is taken */
@@ -41,7 +41,9 @@ uint64_t mtvm_timer_ticks(void);
 extern const uint32_t mtvm_timer_hz;
 
 /* ports/baremetal */
-__attribute__((noreturn)) void mtvm_port_start(void);
+void mtvm_port_fill_ram(void);   /* the variables of C: copy their values, clear the others */
+void mtvm_port_construct(void);  /* call the constructors of owners' C */
+__attribute__((noreturn)) void mtvm_port_start(void); /* call main */
 void mtvm_ring_put(uint8_t byte);
 void mtvm_console_put(const char *text, size_t n); /* what user code prints: log messages, line by line */
 

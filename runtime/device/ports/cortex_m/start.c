@@ -38,14 +38,6 @@
 /* Not Cortex-M0, M0+ and M23: faults of several kinds, caches. */
 #define MAINLINE (__ARM_ARCH_ISA_THUMB == 2)
 
-extern uint32_t mtvm_data_load[];
-extern uint32_t mtvm_data_begin[];
-extern uint32_t mtvm_data_end[];
-extern uint32_t mtvm_bss_begin[];
-extern uint32_t mtvm_bss_end[];
-extern void (*const mtvm_init_begin[])(void);
-extern void (*const mtvm_init_end[])(void);
-
 static void barrier(void) { __asm volatile("dsb\n\tisb" ::: "memory"); }
 
 __attribute__((noreturn)) void mtvm_reset(void);
@@ -62,7 +54,6 @@ __attribute__((naked, noreturn)) void mtvm_reset(void) {
 
 __attribute__((noreturn, used)) static void start(void) __asm("mtvm_core_start");
 static void start(void) {
-  const uint32_t *from = mtvm_data_load;
 #if MAINLINE && __ARM_ARCH >= 8
   __asm volatile("msr msplim, %0" ::"r"(mtvm_stack_bottom + GUARD_BYTES));
 #endif
@@ -70,18 +61,11 @@ static void start(void) {
   CPACR |= FPU_ON;
   barrier();
 #endif
-  for (uint32_t *to = mtvm_data_begin; to < mtvm_data_end; to++) {
-    *to = *from++;
-  }
-  for (uint32_t *to = mtvm_bss_begin; to < mtvm_bss_end; to++) {
-    *to = 0;
-  }
+  mtvm_port_fill_ram();
 #if MAINLINE
   SHCSR |= FAULTS_ON;
 #endif
-  for (void (*const *function)(void) = mtvm_init_begin; function < mtvm_init_end; function++) {
-    (*function)();
-  }
+  mtvm_port_construct();
   mtvm_port_start();
 }
 
@@ -96,9 +80,9 @@ __attribute__((naked)) static void fault(void) {
 }
 
 void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
-  static const char *const whats[] = {"hard fault; code, caller:", "memory fault; code, caller:",
-                                      "bus fault; code, caller:", "no valid instruction; code, caller:",
-                                      "secure fault; code, caller:"};
+  static const char *const whats[] = {
+      "hard fault; code, caller:", "memory fault; code, caller:", "bus fault; code, caller:",
+      "no valid instruction; code, caller:", "secure fault; code, caller:"};
   const uintptr_t place = (uintptr_t)frame;
   const uintptr_t end = (uintptr_t)mtvm_stack_bottom + GUARD_BYTES;
   const uint32_t cause = MAINLINE ? CFSR : 0;
@@ -116,12 +100,14 @@ void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
   if (exception == 3 && cause != 0) { /* interrupts were masked, which makes every fault a hard one */
     exception = (cause >> 16) != 0 ? 6 : (cause >> 8) != 0 ? 5 : 4;
   }
-  mtvm_port_fault(exception - 3 < sizeof whats / sizeof whats[0] ? whats[exception - 3]
-                                                                 : "unexpected interrupt; code, caller:",
-                  frame[6], frame[5]);
+  if (exception - 3 >= sizeof whats / sizeof whats[0]) {
+    mtvm_port_fault("unexpected interrupt; code, caller:", frame[6], frame[5]);
+  }
+  mtvm_port_fault(whats[exception - 3], frame[6], frame[5]);
 }
 
 typedef void (*vector_t)(void);
+/* clang-format off */
 __attribute__((section(".vectors"), used)) static const union {
   vector_t function;
   uint8_t *stack;
@@ -131,6 +117,7 @@ __attribute__((section(".vectors"), used)) static const union {
     [14] = {fault},                       [15] = {mtvm_timer_interrupt},
     [16 + BOARD_UART_INTERRUPT] = {mtvm_uart_interrupt},
 };
+/* clang-format on */
 
 /* Weak: a timer without an interrupt brings none. */
 __attribute__((weak)) void mtvm_timer_interrupt(void) {}
@@ -152,11 +139,10 @@ static void guard_stack(void) {
 
 /* Whoever has no cache reads zeros here. One that is on already may hold what RAM does not. */
 static void enable_caches(void) {
-  uint32_t shape;
   ICIALLU = 0;
   CSSELR = 0;
   barrier();
-  shape = CCSIDR;
+  const uint32_t shape = CCSIDR;
   if (shape != 0 && (CCR & DCACHE_ON) == 0) {
     const uint32_t ways = shape >> 3 & 0x3ffu;
     const uint32_t sets = shape >> 13 & 0x7fffu;

@@ -56,15 +56,14 @@ static bool read_random(uint8_t *buffer, size_t n) {
 
 /* Where there is no /dev/urandom, as in a bare container, the clock and the process number differ too. */
 tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
-  struct timespec now;
-  unsigned long mixed;
   if (read_random(buffer, n)) {
     return kTvmErrorNoError;
   }
+  struct timespec now;
   if (clock_gettime(CLOCK_REALTIME, &now) != 0) {
     return kTvmErrorPlatformCheckFailure;
   }
-  mixed = (unsigned long)now.tv_nsec ^ (unsigned long)now.tv_sec ^ ((unsigned long)getpid() << 16);
+  unsigned long mixed = (unsigned long)now.tv_nsec ^ (unsigned long)now.tv_sec ^ ((unsigned long)getpid() << 16);
   for (size_t i = 0; i < n; i++) {
     mixed = mixed * 1103515245u + 12345u;
     buffer[i] = (uint8_t)(mixed >> 16);

@@ -23,7 +23,7 @@ void mtvm_core_enable_interrupt(uint32_t interrupt) {
   ENABLE(interrupt) = 1;
 }
 
-void mtvm_interrupts_take(uintptr_t cause) {
+void mtvm_interrupts_handle(uintptr_t cause) {
   if (cause == BOARD_UART_INTERRUPT) {
     mtvm_uart_interrupt();
   }

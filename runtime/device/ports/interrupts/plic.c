@@ -4,9 +4,8 @@
 #include "../riscv/core.h"
 
 #define PRIORITY(interrupt) MTVM_REGISTER(32, BOARD_INTERRUPTS_ADDRESS + (interrupt) * 4u)
-#define ENABLE(interrupt)                                                                        \
-  MTVM_REGISTER(32, BOARD_INTERRUPTS_ADDRESS + 0x2000u + BOARD_INTERRUPTS_CONTEXT * 0x80u + \
-                        (interrupt) / 32u * 4u)
+#define ENABLE(interrupt) \
+  MTVM_REGISTER(32, BOARD_INTERRUPTS_ADDRESS + 0x2000u + BOARD_INTERRUPTS_CONTEXT * 0x80u + (interrupt) / 32u * 4u)
 #define CONTEXT (BOARD_INTERRUPTS_ADDRESS + 0x200000u + BOARD_INTERRUPTS_CONTEXT * 0x1000u)
 #define THRESHOLD MTVM_REGISTER(32, CONTEXT)
 #define CLAIM MTVM_REGISTER(32, CONTEXT + 4u)
@@ -21,7 +20,7 @@ void mtvm_core_enable_interrupt(uint32_t interrupt) {
   MTVM_CSR_SET(MTVM_CSR_MIE, 1u << EXTERNAL);
 }
 
-void mtvm_interrupts_take(uintptr_t cause) {
+void mtvm_interrupts_handle(uintptr_t cause) {
   const uint32_t interrupt = CLAIM;
   (void)cause;
   if (interrupt == BOARD_UART_INTERRUPT) {

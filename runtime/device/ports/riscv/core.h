@@ -24,13 +24,13 @@
     value_;                                                                          \
   })
 #define MTVM_CSR_WRITE(number, value) \
-  __asm volatile(MTVM_CSR("csrw %0, %1") ::"i"(number), "rK"((uintptr_t)(value)) : "memory")
+  __asm volatile(MTVM_CSR("csrw %0, %1")::"i"(number), "rK"((uintptr_t)(value)) : "memory")
 #define MTVM_CSR_SET(number, bits) \
-  __asm volatile(MTVM_CSR("csrs %0, %1") ::"i"(number), "rK"((uintptr_t)(bits)) : "memory")
+  __asm volatile(MTVM_CSR("csrs %0, %1")::"i"(number), "rK"((uintptr_t)(bits)) : "memory")
 #define MTVM_CSR_CLEAR(number, bits) \
-  __asm volatile(MTVM_CSR("csrc %0, %1") ::"i"(number), "rK"((uintptr_t)(bits)) : "memory")
+  __asm volatile(MTVM_CSR("csrc %0, %1")::"i"(number), "rK"((uintptr_t)(bits)) : "memory")
 
 /* The interrupt controller, one of ports/interrupts. cause: mcause without its highest bit. */
-void mtvm_interrupts_take(uintptr_t cause);
+void mtvm_interrupts_handle(uintptr_t cause);
 
 #endif

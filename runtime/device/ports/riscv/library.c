@@ -16,8 +16,7 @@ FILE *const stderr = &console;
 
 __attribute__((noreturn)) void _exit(int status);
 void _exit(int status) {
-  mtvm_port_fault("the firmware ended; status, caller:", (uintptr_t)status,
-                  (uintptr_t)__builtin_return_address(0));
+  mtvm_port_fault("the firmware ended; status, caller:", (uintptr_t)status, (uintptr_t)__builtin_return_address(0));
 }
 
 /* abort, and so a failed assert, sends the program a signal. */

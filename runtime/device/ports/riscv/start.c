@@ -31,15 +31,8 @@
 #endif
 
 /* From link.ld. */
-extern uint32_t mtvm_data_load[];
-extern uint32_t mtvm_data_begin[];
-extern uint32_t mtvm_data_end[];
-extern uint32_t mtvm_bss_begin[];
-extern uint32_t mtvm_bss_end[];
 extern uint8_t mtvm_flash_begin[];
 extern uint8_t mtvm_flash_end[];
-extern void (*const mtvm_init_begin[])(void);
-extern void (*const mtvm_init_end[])(void);
 
 __attribute__((noreturn)) void mtvm_reset(void);
 
@@ -82,16 +75,8 @@ __attribute__((naked, noreturn, section(".start"))) void mtvm_reset(void) {
 
 __attribute__((noreturn, used)) static void start(void) __asm("mtvm_core_start");
 static void start(void) {
-  const uint32_t *from = mtvm_data_load;
-  for (uint32_t *to = mtvm_data_begin; to < mtvm_data_end; to++) {
-    *to = *from++;
-  }
-  for (uint32_t *to = mtvm_bss_begin; to < mtvm_bss_end; to++) {
-    *to = 0;
-  }
-  for (void (*const *function)(void) = mtvm_init_begin; function < mtvm_init_end; function++) {
-    (*function)();
-  }
+  mtvm_port_fill_ram();
+  mtvm_port_construct();
   mtvm_port_start();
 }
 
@@ -99,6 +84,8 @@ static void start(void) {
  * them. The alignment is that of an ECLIC. */
 __attribute__((naked, used, aligned(64))) static void trap(void) __asm("mtvm_trap");
 static void trap(void) {
+  /* One instruction a line. */
+  /* clang-format off */
   __asm volatile(
       MTVM_CSR("csrrw sp, %[mscratch], sp")
       "addi sp, sp, -16 * " REGISTER "\n\t"
@@ -140,6 +127,7 @@ static void trap(void) {
       MTVM_CSR("csrrw sp, %[mscratch], sp")
       "mret\n\t" ::[mscratch] "i"(MTVM_CSR_MSCRATCH),
       [mcause] "i"(0x342));
+  /* clang-format on */
 }
 
 /* The program is lost, and its stack is free: the report gets all of it. */
@@ -154,10 +142,10 @@ __attribute__((naked, noreturn)) static void fault(uintptr_t cause, uintptr_t st
       [trap_stack] "i"(TRAP_STACK_BYTES));
 }
 
-__attribute__((used)) static void take_trap(uintptr_t cause) __asm("mtvm_core_trap");
-static void take_trap(uintptr_t cause) {
+__attribute__((used)) static void handle_trap(uintptr_t cause) __asm("mtvm_core_trap");
+static void handle_trap(uintptr_t cause) {
   if ((intptr_t)cause < 0) {
-    mtvm_interrupts_take(cause & CAUSE_CODE);
+    mtvm_interrupts_handle(cause & CAUSE_CODE);
   } else if (probing && (cause & CAUSE_CODE) == CAUSE_ILLEGAL_INSTRUCTION) {
     MTVM_CSR_WRITE(MTVM_CSR_MEPC, MTVM_CSR_READ(MTVM_CSR_MEPC) + INSTRUCTION_BYTES);
   } else {

@@ -28,10 +28,11 @@ void mtvm_timer_init(void) {
 }
 
 uint64_t mtvm_timer_ticks(void) {
-  uint32_t now;
   CAPTURE = 1;
-  now = CAPTURED;
-  wraps += now < last;
+  const uint32_t now = CAPTURED;
+  if (now < last) {
+    wraps++;
+  }
   last = now;
   return (uint64_t)wraps << 32 | now;
 }

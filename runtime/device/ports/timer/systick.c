@@ -38,11 +38,9 @@ static uint32_t left(void) {
 /* Interrupts are masked, so that a period that ended is either counted or pending, whoever asks. */
 uint64_t mtvm_timer_ticks(void) {
   uint32_t was_masked;
-  uint32_t cycles;
-  uint32_t whole;
   __asm volatile("mrs %0, primask\n\tcpsid i" : "=r"(was_masked)::"memory");
-  cycles = left();
-  whole = periods;
+  uint32_t cycles = left();
+  uint32_t whole = periods;
   if ((ICSR & ICSR_SYSTICK_PENDING) != 0) {
     cycles = left();
     whole++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The UART of Arm's Cortex-M System Design Kit (DDI 0479), as on the MPS2 and MPS3 boards. */
 #include "../baremetal/port.h"
+#include "divisor.h"
 
 #define DATA MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x00)
 #define STATE MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x04)
@@ -16,12 +17,11 @@
 #define CTRL_RX_INTERRUPT 0x8u
 #define INT_RX 0x2u
 
-#define DIVISOR ((BOARD_UART_CLOCK_HZ + BOARD_UART_BAUD / 2) / BOARD_UART_BAUD)
-_Static_assert(DIVISOR >= 16, "the clock of the UART is too slow for its baud rate: 16 cycles make a bit");
-_Static_assert(DIVISOR < 1 << 20, "the clock of the UART is too fast for its baud rate: the divisor has 20 bits");
+#define DIVISOR MTVM_DIVISOR(1, 1) /* 20 bits; a bit is sampled 16 times */
+MTVM_CHECK_DIVISOR(DIVISOR, 16, 0xfffff);
 
 void mtvm_uart_init(void) {
-  BAUDDIV = DIVISOR;
+  BAUDDIV = (uint32_t)DIVISOR;
   CTRL = CTRL_TX_ENABLE | CTRL_RX_ENABLE | CTRL_RX_INTERRUPT;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The 16550 of National Semiconductor and what is compatible with it, a byte for each register. */
 #include "../baremetal/port.h"
+#include "divisor.h"
 
 #define DATA MTVM_REGISTER(8, BOARD_UART_ADDRESS + 0)
 #define INTERRUPTS MTVM_REGISTER(8, BOARD_UART_ADDRESS + 1)
@@ -17,7 +18,8 @@
 #define STATE_RX 0x01u
 #define STATE_TX_EMPTY 0x20u
 
-#define DIVISOR ((BOARD_UART_CLOCK_HZ + 8u * BOARD_UART_BAUD) / (16u * BOARD_UART_BAUD))
+#define DIVISOR MTVM_DIVISOR(1, 16) /* 16 bits */
+MTVM_CHECK_DIVISOR(DIVISOR, 1, 0xffff);
 
 void mtvm_uart_init(void) {
   LINE = LINE_DIVISOR;

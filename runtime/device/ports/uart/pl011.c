@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arm's PrimeCell UART PL011 (DDI 0183), as in Stellaris and many other chips. */
 #include "../baremetal/port.h"
+#include "divisor.h"
 
 #define DATA MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x00)
 #define FLAGS MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x18)
@@ -19,10 +20,9 @@
 #define RX_TIMEOUT 0x40u /* the FIFO is not full enough, but 32 bits long nothing came */
 #define RX_OVERRUN 0x400u
 
-/* In 64ths; 16 cycles make a bit. */
-#define DIVISOR ((BOARD_UART_CLOCK_HZ * 4ull + BOARD_UART_BAUD / 2) / BOARD_UART_BAUD)
-_Static_assert(DIVISOR >= 64, "the clock of the UART is too slow for its baud rate: 16 cycles make a bit");
-_Static_assert(DIVISOR < 1 << 22, "the clock of the UART is too fast for its baud rate: the divisor has 16 bits");
+/* A whole number of 16 bits and 6 bits of a fraction, of 16 cycles each. */
+#define DIVISOR MTVM_DIVISOR(64, 16)
+MTVM_CHECK_DIVISOR(DIVISOR, 64, 0x3fffff);
 
 /* The divisor counts from the write to LINE on. */
 void mtvm_uart_init(void) {

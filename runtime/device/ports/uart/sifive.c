@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The UART of SiFive (SiFive FE310-G002 Manual, chapter 18). */
 #include "../baremetal/port.h"
+#include "divisor.h"
 
 #define TXDATA MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x00)
 #define RXDATA MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x04)
@@ -14,8 +15,11 @@
 #define ENABLE 0x1u /* watermark 0: the interrupt is for the first byte */
 #define IE_RX 0x2u
 
+#define DIVISOR MTVM_DIVISOR(1, 1) /* DIV is one less, and has 16 bits; a bit is sampled 16 times */
+MTVM_CHECK_DIVISOR(DIVISOR, 16, 0x10000);
+
 void mtvm_uart_init(void) {
-  DIV = (BOARD_UART_CLOCK_HZ + BOARD_UART_BAUD / 2u) / BOARD_UART_BAUD - 1u;
+  DIV = (uint32_t)DIVISOR - 1u;
   TXCTRL = ENABLE;
   RXCTRL = ENABLE;
   IE = IE_RX;

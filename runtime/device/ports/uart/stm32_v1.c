@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The USART of STM32F1, F2, F4 and L1 (RM0041, RM0033, RM0090): one status and one data register. */
 #include "../baremetal/port.h"
+#include "divisor.h"
 
 #define STATUS MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x00)
 #define DATA MTVM_REGISTER(32, BOARD_UART_ADDRESS + 0x04)
@@ -13,12 +14,11 @@
 #define CONTROL_ON_TX_RX 0x200cu
 #define CONTROL_RX_INTERRUPT 0x20u
 
-#define DIVISOR ((BOARD_UART_CLOCK_HZ + BOARD_UART_BAUD / 2) / BOARD_UART_BAUD)
-_Static_assert(DIVISOR >= 16, "the clock of the UART is too slow for its baud rate: 16 cycles make a bit");
-_Static_assert(DIVISOR < 1 << 16, "the clock of the UART is too fast for its baud rate: the divisor has 16 bits");
+#define DIVISOR MTVM_DIVISOR(1, 1) /* 16 bits; a bit is sampled 16 times */
+MTVM_CHECK_DIVISOR(DIVISOR, 16, 0xffff);
 
 void mtvm_uart_init(void) {
-  BAUD = DIVISOR;
+  BAUD = (uint32_t)DIVISOR;
   CONTROL = CONTROL_ON_TX_RX | CONTROL_RX_INTERRUPT;
 }
 
