@@ -327,7 +327,7 @@ def test_a_port_that_is_not_there_is_told_before_the_link(bake: Baker, tmp_path:
     platform = bake()
     boards = platform.path / "boards.json"
     boards.write_text(boards.read_text().replace('"device_port": "host"', '"device_port": "../apps"'))
-    with pytest.raises(BoardError, match=r"there is no port '\.\./apps'"):
+    with pytest.raises(BoardError, match=r"there is no device port '\.\./apps'"):
         generate(load_platform(platform.path), DIGITS, tmp_path / "project", {})
 
 

@@ -16,7 +16,7 @@ static void send(void *context, const uint8_t *data, size_t n) {
   (void)mtvm_platform_write(data, n); /* a link that is closed shows at the next read */
 }
 
-static void start(void) {
+void mtvm_serve_start(void) {
   const mtvm_server_config_t config = {
       .packet_buffer = mtvm_packet_buffer,
       .packet_buffer_size = mtvm_packet_buffer_size,
@@ -30,10 +30,12 @@ static void start(void) {
     mtvm_app_say(mtvm_error_text());
     TVMPlatformAbort(kTvmErrorPlatformCheckFailure);
   }
-  mtvm_serve_log_with(mtvm_log);
+  mtvm_serve_frame_text(true);
   (void)mtvm_about_register();
 }
 
-static void feed(uint8_t *data, size_t n) { mtvm_server_feed(&server, data, n); }
+void mtvm_serve_feed(uint8_t *data, size_t n) { mtvm_server_feed(&server, data, n); }
 
-int main(void) { return mtvm_serve(start, feed); }
+void mtvm_serve_log(const char *text) { mtvm_log(text); }
+
+int main(void) { return mtvm_serve(); }

@@ -41,18 +41,18 @@ static ssize_t send(void *context, const uint8_t *data, size_t n) {
   return (ssize_t)n;
 }
 
-static void log_text(const char *text) { TVMLogf("%s", text); }
+void mtvm_serve_log(const char *text) { TVMLogf("%s", text); }
 
 /* A server that knows of no session, and all memory free. */
-static void start_server(void) {
-  mtvm_serve_log_with(NULL);
+void mtvm_serve_start(void) {
+  mtvm_serve_frame_text(false);
   if (mtvm_memory_init(mtvm_workspace, mtvm_workspace_size) != 0) {
     mtvm_app_say(TVMGetLastError());
     TVMPlatformAbort(kTvmErrorPlatformNoMemory);
   }
   server = MicroTVMRpcServerInit(send, NULL);
   (void)mtvm_about_register();
-  mtvm_serve_log_with(log_text);
+  mtvm_serve_frame_text(true);
   in_use = false;
 }
 
@@ -62,7 +62,7 @@ static void feed_server(uint8_t *data, size_t n) {
     const size_t before = n;
     const tvm_crt_error_t error = MicroTVMRpcServerLoop(server, &data, &n);
     if (error == kTvmErrorPlatformShutdown) { /* the host has closed the session */
-      start_server();
+      mtvm_serve_start();
     } else if (n == before) {
       return;
     }
@@ -75,7 +75,7 @@ static void prepare_server(uint8_t type) {
   if (type == START_SESSION && in_use) {
     uint8_t packet_start[] = {ESCAPE, PACKET_START};
     mute = true;
-    start_server();
+    mtvm_serve_start();
     mute = false;
     feed_server(packet_start, sizeof packet_start);
   }
@@ -120,7 +120,7 @@ static size_t feed_body(uint8_t *data, size_t n) {
   return i;
 }
 
-static void feed(uint8_t *data, size_t n) {
+void mtvm_serve_feed(uint8_t *data, size_t n) {
   size_t i = 0;
   while (i < n) {
     if (head.open) {
@@ -131,4 +131,4 @@ static void feed(uint8_t *data, size_t n) {
   }
 }
 
-int main(void) { return mtvm_serve(start_server, feed); }
+int main(void) { return mtvm_serve(); }

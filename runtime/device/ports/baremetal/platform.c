@@ -152,8 +152,8 @@ static char *append_hex(char *to, uintptr_t number) {
   return to;
 }
 
-/* Wait until the last bytes have left. It ends, too, where the program that is at fault has stopped the timer: a restart must follow. A turn takes
- * more than 16 cycles, and LAST_TURNS of them more than a second of most chips. */
+/* Wait until the last bytes have left. It ends, too, where the program that is at fault has stopped the timer: a restart
+ * must follow. A turn takes more than 16 cycles, and LAST_TURNS of them more than a second of most chips. */
 static void drain_uart(void) {
   const uint32_t ticks = mtvm_timer_hz / (BOARD_UART_BAUD / (LONGEST_FIFO * 10) + 1);
   const uint64_t begun = mtvm_timer_ticks();
