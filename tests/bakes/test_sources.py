@@ -15,17 +15,8 @@ from zipfile import ZipFile
 import pytest
 
 from tests.conftest import TEMPLATE, Baker, Platform
+from tests.support.template_copy import copy_template
 
-# What a bake needs of the repository; .gitignore, so that a clone shows what would be missing from one.
-PARTS = (
-    "cookiecutter.json",
-    "needs_cookiecutter_2_6.py",
-    "hooks",
-    "{{cookiecutter.platform_slug}}",
-    "runtime",
-    "examples",
-    ".gitignore",
-)
 SUPPORTED = ("2.6.0", "2.7.1")
 # Too old: version, what it imports that newer ones do not, and what it says.
 UPGRADE = 'upgrade it with: python -m pip install --upgrade "cookiecutter>=2.6"'
@@ -52,13 +43,7 @@ def git(*argv: str, cwd: Path) -> str:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it is now, committed to a git repository of its own. Not to be changed."""
     path = tmp_path_factory.mktemp("repository") / "template"
-    path.mkdir()
-    for part in PARTS:
-        source = TEMPLATE / part
-        if source.is_dir():
-            shutil.copytree(source, path / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, path / part)
+    copy_template(path)
     git("init", "--quiet", "--initial-branch", "main", cwd=path)
     commit(path, "First version")
     return path
