@@ -55,3 +55,16 @@ def run_command(
         text=True,
         check=False,
     )
+
+
+def run_tests(template: Path, *words: str) -> None:
+    """Run pytest with these words in a copy of the template, and assert that every test passes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words],
+        cwd=template,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
