@@ -13,7 +13,10 @@ from typing import Any, Dict, Final
 import numpy
 import pytest
 
-from tests.conftest import TEMPLATE, Baker
+from runtime.host.boards.table import load_boards
+from runtime.host.errors import BoardError
+from runtime.host.project.board_support import port_config
+from tests.conftest import TEMPLATE, Baker, Platform
 from tests.support.additions import EXACT, add_board, insert_after, type_command
 from tests.support.pages import changed_files, check_places, places_to_add, read_tree
 
@@ -220,6 +223,14 @@ def test_a_folder_adds_a_device_port(bake: Baker, tmp_path: Path) -> None:
             service.kill()
     (answer,) = numpy.load(outputs).values()
     numpy.testing.assert_array_equal(answer, digits["expected"][:1])
+
+
+@pytest.mark.parametrize("name", ["no_such_port", "uart", "baremetal"])
+def test_a_wrong_device_port_lists_the_folders_that_are_one(default_platform: Platform, name: str) -> None:
+    host = load_boards(default_platform.path / "boards.json")["host"]
+    with pytest.raises(BoardError, match=f"there is no device port '{name}'") as caught:
+        port_config(default_platform.path, host._replace(device_port=name), {})
+    assert caught.value.next_step == "Device ports: cortex_m, custom, host, riscv."
 
 
 def free_port() -> int:
