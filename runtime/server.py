@@ -20,8 +20,17 @@ The file stands alone: it needs only the standard library of CPython, 3.8 or lat
 What a start of the server costs is what this module imports, so whatever only an error, a signal or a
 transport needs is imported where it is used.
 
-Sections: base85, errors, options, the handler's face, reading and checking requests, the server, help for
-transports, ending with all children, main.
+Sections, each under a line of dashes:
+
+1. base85: of the bytes in requests; TVM's own client sends and expects them so
+2. errors
+3. options
+4. the handler's face: what a platform implements
+5. reading and checking requests
+6. the server
+7. help for transports: kept for handlers that were written for TVM's server
+8. ending with all children
+9. main
 """
 
 from __future__ import annotations
@@ -48,21 +57,19 @@ if TYPE_CHECKING:
         Dict,
         FrozenSet,
         Iterable,
-        Iterator,
         List,
         Mapping,
         Optional,
         Sequence,
         Set,
         Tuple,
-        Type,
         Union,
     )
 
     BytesLike = Union[bytes, bytearray, memoryview]
     Json = Dict[str, Any]
 
-# ---------------------------------------------------------------------------------------------------- base85
+# ------------------------------------------------------------------------------------------------- 1. base85
 #
 # RFC 1924's alphabet, four bytes to five characters, as base64.b85encode does it. Both directions treat a
 # block of data as one big integer with a lane for each 32-bit word: an addition, a multiplication or a mask
@@ -186,7 +193,7 @@ def _b85_fault(digits: bytes, start: int) -> ValueError:
     raise AssertionError("called for a block without a fault")
 
 
-# ---------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------------------- 2. errors
 
 
 class ErrorCode(enum.IntEnum):
@@ -223,17 +230,6 @@ class JSONRPCError(Exception):
         elif self.data:
             text += f"\n{self.data!r}"
         return text
-
-    @classmethod
-    def from_json(cls, client_context: Optional[str], json_error: Mapping[str, Any]) -> JSONRPCError:
-        """The exception for an error object that came from a server; for clients."""
-        code, message, data = json_error["code"], json_error["message"], json_error.get("data")
-        if code != ErrorCode.SERVER_ERROR:
-            return JSONRPCError(code, message, data, client_context)
-        for known in _all_subclasses(ServerError):
-            if known.__name__ == message:
-                return known(data=data, client_context=client_context)
-        return ServerError(message, data, client_context)
 
 
 class ServerError(JSONRPCError):
@@ -284,12 +280,6 @@ class IoTimeoutError(ServerError):
 
 class UnsupportedTVMVersionError(ServerError):
     """server_info_query was asked by a TVM that this platform is known not to work with."""
-
-
-def _all_subclasses(parent: Type[ServerError]) -> Iterator[Type[ServerError]]:
-    for child in parent.__subclasses__():
-        yield child
-        yield from _all_subclasses(child)
 
 
 def _traceback_lines(error: BaseException) -> List[str]:
@@ -411,7 +401,7 @@ def _shown(value: Any) -> str:
     return f"{name} {shortened(text)}"
 
 
-# ---------------------------------------------------------------------------------------------------- options
+# ------------------------------------------------------------------------------------------------- 3. options
 
 _ProjectOption = collections.namedtuple(  # typing is not imported here
     "_ProjectOption", ("name", "choices", "default", "type", "required", "optional", "help")
@@ -619,7 +609,7 @@ _TYPES: Dict[str, Tuple[Callable[[Any], Any], str]] = {
 }
 
 
-# ----------------------------------------------------------------------------------------- the handler's face
+# -------------------------------------------------------------------------------------- 4. the handler's face
 
 ServerInfo = collections.namedtuple(
     "ServerInfo", ("platform_name", "is_template", "model_library_format_path", "project_options")
@@ -707,7 +697,7 @@ class ProjectAPIHandler(metaclass=abc.ABCMeta):
         raise JSONRPCError(ErrorCode.METHOD_NOT_FOUND, "lend_transport: this handler lends no transport")
 
 
-# ------------------------------------------------------------------------------ reading and checking requests
+# --------------------------------------------------------------------------- 5. reading and checking requests
 
 MAX_LINE_BYTES = 64 * 1024 * 1024  # the largest request that makes sense is a write of a few MiB
 
@@ -854,7 +844,7 @@ def check_request(request: Json) -> Tuple[str, List[Any]]:
     return method, values
 
 
-# ------------------------------------------------------------------------------------------------- the server
+# ---------------------------------------------------------------------------------------------- 6. the server
 
 
 class ProjectAPIServer:
@@ -1108,7 +1098,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
     file.flush()
 
 
-# ---------------------------------------------------------------------------------------- help for transports
+# ------------------------------------------------------------------------------------- 7. help for transports
 
 _LONGEST_READ = 1024 * 1024  # os.read() sets aside all that it is asked for
 _LONGEST_POLL_SEC = 3600  # poll() counts milliseconds in a C int
@@ -1190,7 +1180,7 @@ def _wait_until(fd: int, event: str, deadline: Optional[float]) -> None:
             raise IoTimeoutError()
 
 
-# ----------------------------------------------------------------------------------- ending with all children
+# -------------------------------------------------------------------------------- 8. ending with all children
 
 _GRACE_SEC = 0.5  # how long children may take to end by themselves before they are killed
 
@@ -1321,7 +1311,7 @@ class _StopOnSignals:
             raise Stop(self.exit_status)
 
 
-# ---------------------------------------------------------------------------------------------------- main
+# ------------------------------------------------------------------------------------------------- 9. main
 
 Arguments = collections.namedtuple("Arguments", ("read_fd", "write_fd", "debug"))
 

@@ -33,7 +33,6 @@ def run() -> None:
             signal.signal(number, _stop)
     spared = frozenset(child_processes(os.getpid()))
     try:
-        from runtime.host.commands import boards, check, clean, project, serve, tvmc  # noqa: F401 (they are commands)
         from runtime.host.commands.app import main
 
         main(prog_name="python -m runtime.host")

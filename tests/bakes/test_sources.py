@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,8 +13,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.conftest import TEMPLATE, Baker, Platform
-from tests.support.template_copy import copy_template
+from tests.conftest import TEMPLATE, Baker
+from tests.support.repositories import commit, content, copy_template, git, run
 
 SUPPORTED = ("2.6.0", "2.7.1")
 # Too old: version, what it imports that newer ones do not, and what it says.
@@ -26,19 +25,6 @@ TOO_OLD = (
 )
 
 
-def run(*argv: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        argv, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0 or not check, f"{argv}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-def git(*argv: str, cwd: Path) -> str:
-    identity = ("-c", "user.name=Template test", "-c", "user.email=test@example.com")
-    return run("git", *identity, *argv, cwd=cwd).stdout
-
-
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it is now, committed to a git repository of its own. Not to be changed."""
@@ -47,28 +33,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git("init", "--quiet", "--initial-branch", "main", cwd=path)
     commit(path, "First version")
     return path
-
-
-def commit(path: Path, message: str) -> None:
-    git("add", "--all", cwd=path)
-    git("commit", "--quiet", "--message", message, cwd=path)
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """A Cookiecutter configuration that keeps its clones and replays in this test's directory."""
-    path = tmp_path / "cookiecutter.yaml"
-    places = {"cookiecutters_dir": str(tmp_path / "clones"), "replay_dir": str(tmp_path / "replay")}
-    path.write_text(json.dumps(places), encoding="utf-8")  # which is YAML too
-    return path
-
-
-def content(platform: Path) -> Dict[str, bytes]:
-    return {
-        name: (platform / name).read_bytes()
-        for name in Platform(platform).files()
-        if name != ".cruft.json" and not name.startswith(".git/")
-    }
 
 
 def bake_from(
@@ -91,13 +55,6 @@ def bake_from(
 def expected(repository: Path, bake_shared: Baker) -> Dict[str, bytes]:
     """The platform baked in this process, from an absolute path."""
     return content(bake_shared(template=repository, build_system="cmake").path)
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    path = tmp_path / "out"
-    path.mkdir()
-    return path
 
 
 def test_local_relative_path(repository: Path, config: Path, out: Path, expected: Dict[str, bytes]) -> None:

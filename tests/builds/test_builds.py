@@ -23,7 +23,8 @@ from runtime.host.execution.running_model import running_model
 from runtime.host.firmware import stages
 from runtime.host.firmware.build import build
 from runtime.host.project import config_files
-from runtime.host.project.generate import find_or_generate, generate
+from runtime.host.project.generate import generate
+from runtime.host.project.lookup import find_or_generate
 from runtime.host.project.platform import BUILD_FILES, load_platform
 from runtime.host.project.project import Project, load_project
 from runtime.host.system.cache import Cache

@@ -12,7 +12,7 @@ from runtime.host.boards.table import load_boards
 from tests.conftest import TEMPLATE, Baker
 from tests.support.additions import EXACT, add_board, type_command
 from tests.support.pages import changed_files, check_places, docstring, places_to_add, read_tree
-from tests.support.template_copy import copy_template
+from tests.support.repositories import copy_template
 
 PAGE: Final = docstring(TEMPLATE / "runtime/host/boards/__init__.py")
 NAME: Final = "musca_b1"

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import TEMPLATE, Baker
 from tests.support.additions import EXACT, insert_after, run_tests, type_command
 from tests.support.pages import changed_files, check_places, places_to_add, read_tree
-from tests.support.template_copy import copy_template
+from tests.support.repositories import copy_template
 
 PAGE: Final = (TEMPLATE / "README.md").read_text(encoding="utf-8")
 FAMILY: Final = "sanitized"

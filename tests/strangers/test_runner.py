@@ -15,10 +15,10 @@ import pytest
 from tests.conftest import TEMPLATE, Baker
 from tests.support.additions import insert_after, run_command, run_tests, type_command
 from tests.support.pages import changed_files, check_places, docstring, places_to_add, read_tree
-from tests.support.template_copy import copy_template
+from tests.support.repositories import copy_template
 
 PAGE: Final = docstring(TEMPLATE / "runtime/host/runners/__init__.py")
-BOARD: Final = "nucleo_f446re"
+BOARD: Final = "nucleo_l4r5zi"  # flashed by no other test: who flashes one waits for another of its name
 MODEL: Final = "models/digits_aot.tar"
 SERIAL_NUMBER: Final = "HB0042"
 INSTALL: Final = "Install it from the maker's web site, hexburn.example."

@@ -5,5 +5,5 @@ app.py has the group, the options that commands share, and how failures are show
 
 May import: every other room.
 To add a command: a function with @main.command() or @project_command in a module of its subject, and the
-module's name in __main__.py, whose import registers it.
+module's name in app.COMMANDS.
 """

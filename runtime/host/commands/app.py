@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import errno
 import functools
+import importlib
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Final, List, Optional, Tuple
 
 import click
 from rich.text import Text
@@ -22,7 +23,7 @@ from runtime.host.archive.tar import read_packed
 from runtime.host.boards.attachment import Attachment
 from runtime.host.commands.console import err, show_error
 from runtime.host.errors import PlatformError, explained, traceback_of
-from runtime.host.project.generate import find_or_generate, generate, project_name
+from runtime.host.project.lookup import find_or_generate, project_name
 from runtime.host.project.options import project_options
 from runtime.host.project.platform import BUNDLED_MODEL, PROJECT_FILE, Platform, load_platform
 from runtime.host.project.project import Project, load_project
@@ -41,14 +42,39 @@ OWN_SWITCHES = {
 PROJECTS = "projects"  # of a platform: those that the command line generates
 
 
+COMMANDS: Final = {
+    "bench": "project",
+    "boards": "boards",
+    "build": "project",
+    "check": "check",
+    "clean": "clean",
+    "flash": "project",
+    "monitor": "boards",
+    "ports": "boards",
+    "run": "project",
+    "serve": "serve",
+    "size": "project",
+    "tvmc": "tvmc",
+}
+"""Command -> the module of this package that has it. Only the module of the command at hand is imported."""
+
+
 class Commands(click.Group):
-    """Ends a command that failed with what happened and what to do next."""
+    """Imports the command that is called, and ends one that failed with what happened and what to do next."""
+
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        if cmd_name in COMMANDS:
+            importlib.import_module(f"{__package__}.{COMMANDS[cmd_name]}")
+        return super().get_command(ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: List[str]
     ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
-        if args[0] not in self.commands:
-            ctx.fail(f'There is no command "{args[0]}". {server.did_you_mean(args[0], self.commands)}')
+        if args[0] not in COMMANDS:
+            ctx.fail(f'There is no command "{args[0]}". {server.did_you_mean(args[0], COMMANDS)}')
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -152,6 +178,8 @@ def project_for(model: Optional[Path], project_dir: Optional[Path], assignments:
             f"Work on it from inside, without MODEL.tar (cd {shlex.quote(str(project_dir))}), or name "
             "another directory.",
         )
+    from runtime.host.project.generate import generate
+
     return generate(platform, packed, project_dir, options)
 
 

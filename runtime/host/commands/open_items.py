@@ -9,8 +9,7 @@ from typing import Final, Iterator, List, NamedTuple, Optional, Pattern
 
 from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import CUSTOM, EMULATOR, PROCESS, Board
-from runtime.host.project.board_support import OWN_PORT
-from runtime.host.project.platform import API_SERVER, BOARDS_FILE, Platform
+from runtime.host.project.platform import API_SERVER, BOARDS_FILE, OWN_PORT, Platform
 
 # A section of the owner's port that is still as it came.
 MARKER: Final = re.compile(r"FILL IN \d of \d: (?P<what>[^.]*?)\.")

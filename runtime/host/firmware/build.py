@@ -23,8 +23,8 @@ from runtime.host.firmware.memory_check import check_memory
 from runtime.host.firmware.owner_build import owner_build_argv
 from runtime.host.firmware.parts import COMPILE_STAGES, PREBUILT, libraries_of, linked_files
 from runtime.host.firmware.stages import STAGE_TIMEOUT_SEC, run_stage
-from runtime.host.project.extra_files import EXTRA_DIRECTORY, check_names, code_files
-from runtime.host.project.platform import API_SERVER
+from runtime.host.project.extra_files import check_names, code_files
+from runtime.host.project.platform import API_SERVER, EXTRA_DIRECTORY
 from runtime.host.project.project import BUILD_DIRECTORY, Project
 from runtime.host.system.cache import Cache
 from runtime.host.system.locks import exclusive

@@ -9,10 +9,10 @@ from typing import Dict, Final, List, Mapping
 
 from runtime.host.firmware.compilers import compiler_identity, find_cxx_compiler
 from runtime.host.firmware.parts import libraries_of, linked_files
-from runtime.host.project.board_support import BOARD_DIRECTORY, OWN_PORT
+from runtime.host.project.board_support import BOARD_DIRECTORY
 from runtime.host.project.config_files import CONFIGS
-from runtime.host.project.extra_files import CMSIS_DIRECTORY, EXTRA_DIRECTORY, SOURCE
-from runtime.host.project.platform import BUILD_FILES
+from runtime.host.project.extra_files import CMSIS_DIRECTORY, SOURCE
+from runtime.host.project.platform import BUILD_FILES, EXTRA_DIRECTORY, OWN_PORT
 from runtime.host.project.project import Project
 from runtime.host.project.tvm_crt import CRT_DIRECTORY
 from runtime.host.system.cache import Digest

@@ -16,8 +16,8 @@ import os
 from typing import Dict, Final, List
 
 from runtime.host.errors import BuildError
-from runtime.host.project.extra_files import EXTRA_DIRECTORY, SOURCE, code_files, include_folders
-from runtime.host.project.platform import API_SERVER
+from runtime.host.project.extra_files import SOURCE, code_files, include_folders
+from runtime.host.project.platform import API_SERVER, EXTRA_DIRECTORY
 from runtime.host.project.project import Project
 from runtime.host.system.programs import find_tool
 

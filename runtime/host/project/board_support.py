@@ -17,10 +17,10 @@ from runtime.host.boards.board import BARE_METAL, CUSTOM, PROCESS, Board, Regist
 from runtime.host.boards.cores import ARM, find_cpu
 from runtime.host.errors import BoardError
 from runtime.host.project.object_files.abi import flags_for
+from runtime.host.project.platform import OWN_PORT
 
 PORTS: Final = "runtime/device/ports"
 SHARED_FOLDERS: Final = frozenset(("baremetal", "interrupts", "timer", "uart"))  # of PORTS; no device ports
-OWN_PORT: Final = "port"  # of a platform and its projects: the owner's C files, for the device port `custom`
 BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
 # Bytes of RAM -> bytes of the packet buffer. The receive ring holds such a packet twice: each of its bytes
 # may be escaped.

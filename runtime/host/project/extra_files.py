@@ -14,9 +14,9 @@ from typing import Dict, Final, Iterable, List, Optional
 
 from runtime.host.archive.file_names import NAME_RULE, is_plain
 from runtime.host.errors import PlatformError
-from runtime.host.system.regular_files import read_bytes
+from runtime.host.project.platform import EXTRA_DIRECTORY
+from runtime.host.system.regular_files import MAX_CONTENT_BYTES, read_bytes
 
-EXTRA_DIRECTORY: Final = "extra"  # of a platform and of a project
 CMSIS_DIRECTORY: Final = "cmsis"  # of a project: what it has of CMSIS, see cmsis.py
 SOURCE: Final = ".c"
 HEADER: Final = ".h"
@@ -42,8 +42,6 @@ class ExtraFiles:
     def code(self) -> Dict[str, bytes]:
         """Name below extra/ -> content of each C source and header. Raises OSError for what is no regular
         file of a bounded size."""
-        from runtime.host.system.regular_files import MAX_CONTENT_BYTES
-
         files = {}
         if self._tar is not None:
             names = (name for name in self._tar.names() if name.endswith((SOURCE, HEADER)))

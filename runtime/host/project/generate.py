@@ -19,17 +19,18 @@ from runtime.host.boards.table import choose_board
 from runtime.host.errors import PlatformError
 from runtime.host.project import board_support, config_files, memory_plan, project_files, standalone_sources
 from runtime.host.project.archive_rules import check_archive
-from runtime.host.project.extra_files import EXTRA_DIRECTORY, ExtraFiles
+from runtime.host.project.extra_files import ExtraFiles
 from runtime.host.project.platform import (
     API_SERVER,
     BOARDS_FILE,
     BUILD_FILES,
+    EXTRA_DIRECTORY,
+    FROM_PLATFORM,
     MODEL_ARCHIVE,
     PROJECT_FILE,
     Platform,
-    load_platform,
 )
-from runtime.host.project.project import Project, load_project
+from runtime.host.project.project import Project
 from runtime.host.project.settings import BuildConfig, ProjectSettings
 from runtime.host.project.tvm_crt import (
     CRT_DIRECTORY,
@@ -39,7 +40,6 @@ from runtime.host.project.tvm_crt import (
     StandaloneCrt,
     chosen_crt,
 )
-from runtime.host.system.cache import Digest
 from runtime.host.system.leftovers import STAGING, made_directories, scratch_directory
 from runtime.host.wire.packet_size import PACKET_BYTES, fits_packet
 
@@ -51,23 +51,9 @@ RAISES_NDIM: Final = re.compile(r"(-D)?MTVM_MAX_NDIM=")
 WORDS_OF_CMSIS: Final = (b"arm_", b"cmsis_", b"core_")  # the name of each of its headers has one
 MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
 MAX_WORKSPACE_BYTES: Final = 1 << 30
-FILE_OPTIONS: Final = ("extra_files_tar", "standalone_input")
-LONGEST_STEM: Final = 40  # characters of a model's name in that of its project
 
 # Project type -> files of runtime/device/apps/ beside the one with main, whatever runtime the firmware has.
 SHARED_APPS: Final = {"host_driven": ("serve", "about"), "standalone": ("run_once",)}
-
-# What a project takes from its platform, where the platform has it. The build files come on top.
-FROM_PLATFORM: Final = (
-    API_SERVER,
-    "launch_microtvm_api_server.sh",
-    "launch_microtvm_api_server.bat",
-    BOARDS_FILE,
-    "requirements.txt",
-    "runtime",
-    board_support.OWN_PORT,
-    EXTRA_DIRECTORY,
-)
 
 
 def generate(
@@ -168,51 +154,6 @@ def _texts(
         generated = standalone_sources.generated(archive, samples)
         texts.update({f"src/{name}": text for name, text in generated.items()})
     return texts
-
-
-def find_or_generate(
-    platform: Platform, packed: PackedTar, project_dir: Path, options: Mapping[str, Any]
-) -> Project:
-    """Return the project in project_dir, generated unless there is one.
-
-    project_dir: see project_name, whose name stands for this model and these options. Another process may
-    generate it at the same time.
-    """
-    if not (project_dir / PROJECT_FILE).exists():
-        try:
-            return generate(platform, packed, project_dir, options)
-        except PlatformError:
-            if not (project_dir / PROJECT_FILE).exists():
-                raise
-    place = load_platform(project_dir)
-    platform.share_boards(place)
-    return load_project(place, packed)
-
-
-def project_name(platform: Platform, packed: PackedTar, options: Mapping[str, Any]) -> str:
-    """Return a directory name that is the same for the same model, options and platform, and no other."""
-    digest = Digest()
-    digest.add(repr(sorted(options.items())))
-    digest.add_content(packed.path.name, packed.data)
-    for file in (Path(options[name]) for name in FILE_OPTIONS if options[name]):
-        digest.add_files(file.parent, [file])  # of a bounded size
-    crt = chosen_crt(options["crt"], options["standalone_crt_dir"])
-    if crt is not None:
-        digest.add(crt.key())
-    if options["cmsis_path"]:
-        from runtime.host.project.cmsis import tree_key
-
-        digest.add(tree_key(options["cmsis_path"]))
-    digest.add(platform.board_table().text)
-    for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
-        path = platform.directory / name
-        files = path.rglob("*") if path.is_dir() else [path]
-        digest.add_files(
-            platform.directory,
-            [file for file in files if file.is_file() and file.suffix != ".pyc" and name != BOARDS_FILE],
-        )
-    stem = re.sub(r"[^A-Za-z0-9_]", "_", packed.path.name.split(".")[0])[:LONGEST_STEM]
-    return f"{stem}-{digest.key()[:8]}"
 
 
 def _place(project_dir: Path) -> Path:

@@ -23,6 +23,20 @@ MODEL_ARCHIVE: Final = "model.tar"
 BUNDLED_MODEL: Final = "models/digits_aot.tar"  # of a platform: what check runs
 PROJECT_FILE: Final = "project.json"  # what makes a directory a project
 BUILD_FILES: Final = {"make": "Makefile", "cmake": "CMakeLists.txt"}
+RUNTIME: Final = "runtime"  # the host tools and the device runtime
+OWN_PORT: Final = "port"  # the owner's C files, for the device port `custom`
+EXTRA_DIRECTORY: Final = "extra"  # the owner's other C files
+FROM_PLATFORM: Final = (
+    API_SERVER,
+    "launch_microtvm_api_server.sh",
+    "launch_microtvm_api_server.bat",
+    BOARDS_FILE,
+    "requirements.txt",
+    RUNTIME,
+    OWN_PORT,
+    EXTRA_DIRECTORY,
+)
+"""What a project takes from its platform, where the platform has it. The build file comes on top."""
 
 
 class Platform:

@@ -33,9 +33,9 @@ from runtime.host.execution.firmware_info import check_firmware
 from runtime.host.execution.running_model import TIMEOUTS
 from runtime.host.firmware.build import build
 from runtime.host.firmware.flash import flash
-from runtime.host.project.generate import FROM_PLATFORM, generate
+from runtime.host.project.generate import generate
 from runtime.host.project.options import project_options
-from runtime.host.project.platform import BUILD_FILES, Platform
+from runtime.host.project.platform import BUILD_FILES, FROM_PLATFORM, Platform
 from runtime.host.project.project import Project
 from runtime.host.serve.processes import receive_signals
 from runtime.host.serve.request import MAX_REQUEST_BYTES, Refused, Request, Served, read_request, too_large
