@@ -19,9 +19,9 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 # Stands in the first lines of each, and tells it from an owner's; pre_gen_project.py has it too.
 OURS = "# Builds the firmware of a project of the platform "
-# Files of a family that serve the bake and not the platform: an include of README.md, and the table of tools.
-FAMILY_ONLY = ("first_minutes.md", "tools.json")
-# The family `custom` begins it, and its owner writes it; pre_gen_project.py has it too.
+# Files of a family that serve the bake and not the platform: includes of README.md, and the table of tools.
+FAMILY_ONLY = ("first_minutes.md", "new_board.md", "tools.json")
+# A family may begin it, as `custom` does, and its owner writes it; pre_gen_project.py has it too.
 OWN_PORT = "port"
 # What every family gets, unless it brings a file of that name.
 COMMON = "common"

@@ -26,6 +26,8 @@ TAG_OPENERS = ["{" + mark for mark in "%#{"]
 BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 # Stands in the first lines of each of these; post_gen_project.py has it too.
 OURS = "# Builds the firmware of a project of the platform "
+# The C of a platform's owner, which some families begin; post_gen_project.py has it too.
+OWN_PORT = "port"
 # In every port/board.c.
 PORT_HEADER = "microtvm/platform.h"
 HEAD_BYTES = 65536
@@ -149,22 +151,26 @@ IN_THE_WAY = (
     ("families", is_link_or_file, "is a link or a file"),
     ("models", is_not_a_directory, "is not a directory"),
 )
-
-
-# The same, where the family is `custom`, which begins the owner's own C.
-IN_THE_WAY_OF_CUSTOM = (
-    ("port", is_link_or_file, "is a link or a file"),
-    ("port", is_foreign_port, "is not a platform's"),
+# The same, where the family begins the owner's own C.
+IN_THE_WAY_OF_OWN_PORT = (
+    (OWN_PORT, is_link_or_file, "is a link or a file"),
+    (OWN_PORT, is_foreign_port, "is not a platform's"),
 )
 
 
-def in_the_way(slug: str, family: str, build_system: str) -> List[str]:
+def begins_own_port(template: Path, family: str) -> bool:
+    """Whether that family of the template has C that its owner goes on with."""
+    (rendered,) = template.glob("*cookiecutter.platform_slug*")
+    return (rendered / "families" / family / OWN_PORT).is_dir()
+
+
+def in_the_way(slug: str, has_own_port: bool, build_system: str) -> List[str]:
     """One sentence for each thing of the owner's that the hooks would replace or fail on.
 
     Runs in the platform. The files that Cookiecutter itself writes it replaces as its user told it to.
     """
     build_file = (BUILD_FILES[build_system], is_foreign_build_file, "is not a platform's")
-    of_the_family = IN_THE_WAY_OF_CUSTOM if family == "custom" else ()
+    of_the_family = IN_THE_WAY_OF_OWN_PORT if has_own_port else ()
     odd = [(path.name, is_pipe_or_device, "is a pipe or a device") for path in sorted(Path.cwd().iterdir())]
     found: Dict[str, str] = {}
     for name, must_stay, what in (*IN_THE_WAY, *of_the_family, build_file, *odd):
@@ -194,9 +200,11 @@ def explained(hook: Callable[[], int]) -> int:
 
 def main() -> int:
     """The exit status: 0, or 1 when an answer has to change."""
-    answers = json.loads(r"""{{ cookiecutter | tojson }}""")
+    bake = json.loads(r"""{{ {"answers": cookiecutter, "template": template_directory()} | tojson }}""")
+    answers = bake["answers"]
+    has_own_port = begins_own_port(Path(bake["template"]), answers["board_family"])
     problems = broken_rules(answers) + in_the_way(
-        answers["platform_slug"], answers["board_family"], answers["build_system"]
+        answers["platform_slug"], has_own_port, answers["build_system"]
     )
     if problems:
         # Cookiecutter goes on with a traceback of its own; the blank lines set these sentences apart from it.

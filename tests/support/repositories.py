@@ -38,14 +38,19 @@ def git(*argv: str, cwd: Path) -> str:
     return run("git", *identity, *argv, cwd=cwd).stdout
 
 
-def copy_template(path: Path) -> None:
-    """Copy what a bake needs of the template as it is now into a directory, which is made."""
+def copy_template(path: Path, *more: str) -> None:
+    """Copy what a bake needs of the template as it is now into a directory, which is made.
+
+    Args:
+        more: further files and folders of the repository, such as "tests/runners".
+    """
     path.mkdir(exist_ok=True)
-    for part in PARTS:
+    for part in (*PARTS, *more):
         source = TEMPLATE / part
         if source.is_dir():
             shutil.copytree(source, path / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            (path / part).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, path / part)
 
 

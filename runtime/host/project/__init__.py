@@ -6,7 +6,7 @@ was; generate.py writes one. archive_rules.py and the modules that it names say 
 
 May import: wire, boards, transports, archive, system.
 To add a project option: its entry in options.py, then a field of settings.ProjectSettings or BuildConfig.
-To add a rule about models: a function that returns a Finding, in the table of archive_rules.py. To add a
-device port: a folder of runtime/device/ports/ (or a file of ports/uart/, timer/ or interrupts/);
-board_support.py finds it.
+To add a rule about models: a function that returns a Finding, in the table of archive_rules.py.
+A device port and a driver are files of runtime/device/, whose README.md says how to add one; board_support.py
+finds them by name.
 """

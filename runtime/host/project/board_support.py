@@ -20,7 +20,7 @@ from runtime.host.project.object_files.abi import flags_for
 from runtime.host.project.platform import OWN_PORT
 
 PORTS: Final = "runtime/device/ports"
-HOST_PORT: Final = "host"
+SHARED_FOLDERS: Final = frozenset(("baremetal", "interrupts", "timer", "uart"))  # of PORTS; no device ports
 BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
 # Bytes of RAM -> bytes of the packet buffer. The receive ring holds such a packet twice: each of its bytes
 # may be escaped.
@@ -109,12 +109,12 @@ def packet_buffer_bytes(board: Board) -> int:
 
 def _folder(platform_directory: Path, board: Board, name: str) -> List[str]:
     ports = platform_directory / PORTS
-    known = sorted(path.name for path in ports.iterdir() if path.is_dir())
+    known = {path.name for path in ports.iterdir() if path.is_dir()}
     sources = sorted((ports / name).glob("*.c")) if name in known else []
-    if not sources:
+    if not sources or board.device_port in SHARED_FOLDERS:
         raise BoardError(
-            f"boards.json: board {board.name!r}: there is no device port {name!r} in {ports}.",
-            f"Device ports: {', '.join((*BARE_METAL, HOST_PORT, CUSTOM))}.",
+            f"boards.json: board {board.name!r}: there is no device port {board.device_port!r} in {ports}.",
+            f"Device ports: {', '.join(sorted({*known, CUSTOM} - SHARED_FOLDERS))}.",
         )
     return [path.relative_to(platform_directory).as_posix() for path in sources]
 

@@ -68,9 +68,11 @@ class Runner:
     3. Fill `failures` from the tool's real output: what it prints with no probe, with a locked chip, with a
        wrong serial number. Use the functions of failures.py; the first pattern that matches is reported.
     4. Add an instance to RUNNERS in table.py, and the tool to system/packages.json.
-    5. Add an entry to `runners` of a board in a family's boards.json.
-    6. Add rows to the tables of tests/runners/test_runners.py: NUCLEO_RUNNERS, COMMAND_LINES (with and
-       without a serial number) and KNOWN_FAILURES. Tests that run over RUNNERS fail until they are there.
+    5. Add a row to the table of `runners` in the platform's README.md.
+    6. Add an entry to `runners` of a board in boards.json.
+    7. In the template, add rows to the tables of tests/runners/test_runners.py: NUCLEO_RUNNERS, COMMAND_LINES
+       (with and without a serial number) and KNOWN_FAILURES. Tests that run over RUNNERS fail until they are
+       there.
 
     Attributes:
         name: the key in boards.json.

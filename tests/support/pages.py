@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages that say how to add something, and the files that somebody who follows one has changed.
+
+A page is a docstring or a README.md. Its sentence "To add a board: ..." names every file to change or to
+add: `name.ext`, or a folder with a slash at its end for new files in it. A part such as <family> stands for
+any name.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Dict, Final, List, Set
+
+PLACE: Final = re.compile(r"[\w<>.-]*/[\w<>./-]*|[\w<>-]+\.(?:py|json|md|c|toml)\b")
+NOT_SOURCES: Final = {"__pycache__", "projects", ".git"}
+
+
+def docstring(module: Path) -> str:
+    """Return the docstring of a module of Python."""
+    return ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+
+
+def places_to_add(what: str, page: str) -> List[str]:
+    """Return the files and folders that a page names in its sentence "To add WHAT: ...".
+
+    The sentence ends at a full stop before a space or at the end of its paragraph.
+    """
+    plain = re.sub(r"[ \t]*\n[ \t]*(?=\S)", " ", page).replace("`", "")
+    found = re.search(rf"To add {re.escape(what)}: (.+?)(?:\.(?=\s|$)|\n|$)", plain)
+    assert found is not None, f"the page has no sentence 'To add {what}: ...'"
+    return [place.rstrip(".") for place in PLACE.findall(found[1])]
+
+
+def read_tree(root: Path) -> Dict[str, bytes]:
+    """Return the content of every file below root by its relative path, without what a run leaves behind."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not NOT_SOURCES & set(path.relative_to(root).parts)
+    }
+
+
+def changed_files(before: Dict[str, bytes], after: Dict[str, bytes]) -> Set[str]:
+    """Return the paths that one of two trees lacks, or has with another content."""
+    return {name for name in {*before, *after} if before.get(name) != after.get(name)}
+
+
+def check_places(changed: Set[str], places: List[str]) -> None:
+    """Assert that a page names every changed file, and that every place of the page was changed."""
+    matches = {place: {name for name in changed if _pattern(place).fullmatch(name)} for place in places}
+    named = {name for names in matches.values() for name in names}
+    assert changed - named == set(), f"changed, and not named by the page, which has {places}"
+    assert [place for place, names in matches.items() if not names] == [], (
+        f"named by the page, and not changed; changed were {sorted(changed)}"
+    )
+
+
+def _pattern(place: str) -> re.Pattern[str]:
+    parts = re.split(r"<\w+>", place)
+    inside = ".+" if place.endswith("/") else ""
+    return re.compile(r"(?:.*/)?" + "[^/]+".join(re.escape(part) for part in parts) + inside)
