@@ -78,9 +78,9 @@ def test_the_digits_are_answered_exactly(built: Built, board: str) -> None:
     project = built(board, DIGITS / "digits_aot.tar")
     usage = classifies_digits(project, None if board in EVERY_DIGIT else 8)
     assert usage.stack is not None
-    assert usage.stack.of == BOARDS[board].stack_bytes
+    assert usage.stack.available == BOARDS[board].stack_bytes
     assert 256 < usage.stack.most < 1400
-    assert 0 < usage.workspace.most < usage.workspace.of
+    assert 0 < usage.workspace.most < usage.workspace.available
 
 
 @pytest.mark.parametrize("build_system", ["make", "cmake"])

@@ -49,8 +49,8 @@ def test_the_digits_are_answered_exactly(family: Family, board: str, build_syste
         family.build(board, DIGITS / "digits_aot.tar", build_system), None if every else 20
     )
     assert usage.stack is not None
-    assert usage.stack.of == STACK_BYTES[board]
-    assert 256 < usage.stack.most < usage.stack.of
+    assert usage.stack.available == STACK_BYTES[board]
+    assert 256 < usage.stack.most < usage.stack.available
 
 
 @pytest.mark.parametrize("board", ["qemu_virt_rv32", "qemu_virt_rv64"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from runtime.host.archive import tar
 from runtime.host.archive.model_archive import ModelArchive
-from runtime.host.archive.tar import read_tar, unpack_tar
+from runtime.host.archive.tar import EXTRA_FILES, read_tar, write_files
 from runtime.host.errors import ArchiveError
 from runtime.host.system.regular_files import MAX_CONTENT_BYTES
 from tests.support.archives import archive_bytes, full_model, member, tar_bytes, write_archive
@@ -24,6 +24,12 @@ from tests.support.archives import archive_bytes, full_model, member, tar_bytes,
 MODELS = Path(__file__).resolve().parents[1] / "data" / "models"
 
 Member = Tuple[tarfile.TarInfo, bytes]
+
+
+def unpack_tar(path: Path, directory: Path) -> None:
+    """Unpack a whole tar of extra files, as a project that is generated does it."""
+    files = read_tar(path, EXTRA_FILES)
+    write_files(files, files.names(), directory)
 
 
 def with_member(name: str, content: str = "evil", **keywords: Any) -> Callable[[], bytes]:

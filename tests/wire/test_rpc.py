@@ -25,7 +25,7 @@ from runtime.host.wire.messages import (
     encode_sequence,
 )
 from runtime.host.wire.remote_tensor import CPU, Device, RemoteTensor
-from runtime.host.wire.rpc import RpcClient, decode_return
+from runtime.host.wire.rpc import CopyFrom, RpcClient, decode_return
 from runtime.host.wire.session import HEADER, NORMAL, Session
 from tests.support import traces
 from tests.support.peers import ScriptedDevice, ScriptedTransport, rpc_message
@@ -326,12 +326,12 @@ class TestCopies:
     def test_reads_come_together(self) -> None:
         board = Board(packet=200)
         tensor = RemoteTensor(100, F32, (10, 10), 16)
-        assert board.rpc.copy_from(tensor) == board.memory[116:516]
+        assert CopyFrom(board.rpc, tensor)() == board.memory[116:516]
 
     def test_an_empty_tensor_takes_no_message(self, board: Board) -> None:
         empty = RemoteTensor(0, F32, (0, 4))
         board.rpc.copy_to(empty, b"")
-        assert board.rpc.copy_from(empty) == b""
+        assert CopyFrom(board.rpc, empty)() == b""
         assert not [code for code, _ in board.requests if code in (6, 7)]
 
     def test_data_of_another_size_is_refused(self, board: Board) -> None:
@@ -340,7 +340,7 @@ class TestCopies:
 
     def test_packets_too_small_for_anything(self) -> None:
         with pytest.raises(ProtocolError, match="cannot carry a tensor of 2 dimensions"):
-            Board(packet=60).rpc.copy_from(TENSOR)
+            CopyFrom(Board(packet=60).rpc, TENSOR)()
 
     @pytest.mark.parametrize(
         ("reply", "error", "message"),
@@ -358,7 +358,7 @@ class TestCopies:
     def test_a_read_with_a_wrong_answer(self, board: Board, reply: bytes, error: type, message: str) -> None:
         board.answers[messages.COPY_FROM_REMOTE] = lambda _: reply
         with pytest.raises(error, match=message):
-            board.rpc.copy_from(TENSOR)
+            CopyFrom(board.rpc, TENSOR)()
 
     def test_a_write_with_a_wrong_answer(self, board: Board) -> None:
         board.answers[messages.COPY_TO_REMOTE] = lambda _: rpc_message(

@@ -175,14 +175,6 @@ def write_files(files: TarFiles, names: Iterable[str], directory: Union[str, os.
         ) from error
 
 
-def unpack_tar(
-    path: Union[str, os.PathLike[str]], directory: Union[str, os.PathLike[str]], kind: Kind = EXTRA_FILES
-) -> None:
-    """Unpack a whole tar under the rules of read_tar and write_files."""
-    files = read_tar(path, kind)
-    write_files(files, files.names(), directory)
-
-
 def _fill(files: TarFiles, names: Iterable[str], directory: Path) -> None:
     directory.mkdir()
     for name in names:

@@ -71,7 +71,7 @@ def monitor(model: Optional[Path], attachment: Attachment, seconds: Optional[flo
     platform = platform_here()
     project = project_for(model, None, ()) if platform.is_project or model is not None else None
     board = project.board if project is not None else choose_board(platform.boards(), None)
-    here = project is not None and connection.starts_here(project, attachment)
+    here = project is not None and connection.is_local(project, attachment)
     if project is not None and here:
         build(project)
         make: Callable[[], Transport] = functools.partial(connection.transport_for, project, attachment)

@@ -147,7 +147,7 @@ def size(project: Project, attachment: Attachment, no_run: bool) -> None:
         out.print(table, soft_wrap=False, crop=False)
     if project.settings.project_type != "host_driven" or no_run:
         return
-    if not connection.starts_here(project, attachment):
+    if not connection.is_local(project, attachment):
         out.print("The stack and the workspace that the model uses: see `run`, which flashes the board.")
     else:
         for what, used in _usage_rows(project, attachment):
@@ -211,6 +211,6 @@ def _bring_up(project: Project, attachment: Attachment) -> None:
 def _note_unopened_port(project: Project, attachment: Attachment) -> None:
     """Say that the port of the platform is not opened, where the firmware runs on this machine."""
     port = project.platform.port
-    if port and not attachment.port and connection.starts_here(project, attachment):
+    if port and not attachment.port and connection.is_local(project, attachment):
         board = project.board.name
         err.print(Text(f"Port {port} is not opened: the board {board} runs on this machine.", "dim"))

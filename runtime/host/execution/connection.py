@@ -55,7 +55,7 @@ def wants_emulator(board: Board, attachment: Attachment) -> bool:
     return (attachment.runner or board.runner) == EMULATOR and not attachment.names_a_device
 
 
-def starts_here(project: Project, attachment: Attachment) -> bool:
+def is_local(project: Project, attachment: Attachment) -> bool:
     """Return whether the device is a process of this machine, started with the project's firmware."""
     return project.board.transport == PROCESS or is_emulated(project, attachment)
 

@@ -17,10 +17,10 @@ FUNCTION: Final = "mtvm.about"
 
 
 class Used(NamedTuple):
-    """Bytes since the device was reset: the most that was used, and what there is."""
+    """Bytes since the device was reset: the most that was used, and what is available."""
 
     most: int
-    of: int
+    available: int
 
 
 class Usage(NamedTuple):
@@ -33,7 +33,7 @@ class Usage(NamedTuple):
         """What is used of what, in words."""
         rows = [] if self.stack is None else [("stack", self.stack)]
         return [
-            (what, f"at most {used.most:,} of {used.of:,} bytes used")
+            (what, f"at most {used.most:,} of {used.available:,} bytes used")
             for what, used in (*rows, ("workspace", self.workspace))
         ]
 

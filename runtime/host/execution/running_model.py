@@ -58,7 +58,7 @@ def running_model(
     transport = connection.open_transport(project, attachment)
     try:
         with connected_executor(archive, transport, on_log) as executor:
-            if not connection.starts_here(project, attachment):
+            if not connection.is_local(project, attachment):
                 check_firmware(executor.rpc, project.settings.firmware_id)
             yield executor
     finally:

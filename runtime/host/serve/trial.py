@@ -248,7 +248,7 @@ def _connected(project: Project, control: Control, report: Report, site: Site) -
     try:
         session = Session(transport, timeouts=TIMEOUTS, on_log=log_device)
         session.open()
-        if not connection.starts_here(project, site.attachment):
+        if not connection.is_local(project, site.attachment):
             check_firmware(RpcClient(session), project.settings.firmware_id)
         try:
             yield session

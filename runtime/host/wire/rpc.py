@@ -145,10 +145,6 @@ class RpcClient:
         """Copies data to a tensor of the device; the data must be as long as the tensor."""
         CopyTo(self, tensor)(data)
 
-    def copy_from(self, tensor: RemoteTensor) -> bytes:
-        """The contents of a tensor of the device."""
-        return CopyFrom(self, tensor)()
-
     def _request(self, code: int, operands: bytes, what: str) -> List[Value]:
         self.session.send(encode_message(code, operands))
         return decode_return(self.session.receive(), what)
