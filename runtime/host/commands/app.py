@@ -169,18 +169,14 @@ def project_for(model: Optional[Path], project_dir: Optional[Path], assignments:
     options = parse_options(platform, assignments)
     remove_leftovers(platform.directory / PROJECTS)
     remove_leftovers(temporary_directory())
-    if project_dir is None:
-        place = platform.directory / PROJECTS / project_name(platform, packed, options)
-        return find_or_generate(platform, packed, place, options)
-    if (project_dir / PROJECT_FILE).exists():
+    if project_dir is not None and (project_dir / PROJECT_FILE).exists():
         raise PlatformError(
             f"{project_dir} is a project already.",
             f"Work on it from inside, without MODEL.tar (cd {shlex.quote(str(project_dir))}), or name "
             "another directory.",
         )
-    from runtime.host.project.generate import generate
-
-    return generate(platform, packed, project_dir, options)
+    place = project_dir or platform.directory / PROJECTS / project_name(platform, packed, options)
+    return find_or_generate(platform, packed, place, options)
 
 
 def parse_options(platform: Platform, assignments: Tuple[str, ...]) -> Dict[str, Any]:

@@ -22,6 +22,7 @@ from runtime.host.project.platform import (
 from runtime.host.project.project import Project, load_project
 from runtime.host.project.tvm_crt import chosen_crt
 from runtime.host.system.cache import Digest
+from runtime.host.system.leftovers import hold
 
 FILE_OPTIONS: Final = ("extra_files_tar", "standalone_input")
 LONGEST_STEM: Final = 40  # characters of a model's name in that of its project
@@ -39,7 +40,9 @@ def find_or_generate(
         from runtime.host.project.generate import generate  # only where there is something to generate
 
         try:
-            return generate(platform, packed, project_dir, options)
+            project = generate(platform, packed, project_dir, options)
+            hold(project.directory)
+            return project
         except PlatformError:
             if not (project_dir / PROJECT_FILE).exists():
                 raise
