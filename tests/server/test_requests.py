@@ -468,6 +468,7 @@ class TestErrorsOfAHandler:
         reply = self.raised(handler, kind())
         assert (reply["code"], reply["message"]) == (-32000, kind.__name__)
         assert isinstance(reply["data"]["traceback"], str)
+        assert type(server.JSONRPCError.from_json("calling method build", reply)) is kind
 
     def test_the_cause_of_such_an_error_is_explained_below_it(self, handler: Handler) -> None:
         failure = server.TransportClosedError()
@@ -558,9 +559,16 @@ class TestErrorClasses:
         assert "OSError: no such port" in made.to_json()["data"]["traceback"]
 
     def test_str_shows_context_code_message_and_log(self) -> None:
-        shown = server.ServerError("No.", {"traceback": "log"}, "calling method build")
+        shown = server.JSONRPCError.from_json(
+            "calling method build", {"code": -32000, "message": "No.", "data": {"traceback": "log"}}
+        )
         assert str(shown) == "calling method build: JSON-RPC error # -32000: No.\nlog"
         assert str(server.JSONRPCError(-32601, "none", ["x"])) == "JSON-RPC error # -32601: none\n['x']"
+
+    def test_an_error_of_another_code_stays_what_it_is(self) -> None:
+        made = server.JSONRPCError.from_json("c", {"code": -32601, "message": "IoTimeoutError"})
+        assert type(made) is server.JSONRPCError
+        assert (made.code, made.client_context, made.data) == (-32601, "c", None)
 
 
 class TestWriting:
