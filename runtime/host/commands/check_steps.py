@@ -249,7 +249,8 @@ class _SelfTest:
             self._project = load_project(self._platform)
             return str(self._project.directory)
         archive = self._platform.directory / BUNDLED_MODEL
-        self._project = generate(self._platform, archive, self._scratch / "project", self._options)
+        place = self._scratch / "project"
+        self._project = generate(self._platform, archive, place, self._options, has_host_tools=False)
         return f"generated from {BUNDLED_MODEL}"
 
     def build(self) -> str:

@@ -28,6 +28,7 @@ from runtime.host.project.platform import (
     FROM_PLATFORM,
     MODEL_ARCHIVE,
     PROJECT_FILE,
+    RUNTIME,
     Platform,
 )
 from runtime.host.project.project import Project
@@ -46,6 +47,7 @@ from runtime.host.wire.packet_size import PACKET_BYTES, fits_packet
 if TYPE_CHECKING:
     from runtime.host.project.cmsis import Cmsis
 
+DEVICE: Final = "device"  # of runtime/: what a firmware is made of
 MAX_NDIM: Final = 8  # MTVM_MAX_NDIM of runtime/device/include/microtvm/config.h
 RAISES_NDIM: Final = re.compile(r"(-D)?MTVM_MAX_NDIM=")
 WORDS_OF_CMSIS: Final = (b"arm_", b"cmsis_", b"core_")  # the name of each of its headers has one
@@ -57,13 +59,21 @@ SHARED_APPS: Final = {"host_driven": ("serve", "about"), "standalone": ("run_onc
 
 
 def generate(
-    platform: Platform, model: Union[PackedTar, Path], project_dir: Path, options: Mapping[str, Any]
+    platform: Platform,
+    model: Union[PackedTar, Path],
+    project_dir: Path,
+    options: Mapping[str, Any],
+    *,
+    has_host_tools: bool = True,
 ) -> Project:
     """Write a project into project_dir, which must not exist or be empty.
 
     model: the content of a model archive, or its path. options: coerced project options (options.py); missing
-    ones and None take their defaults. Nothing is left behind on failure: the project is put together beside
-    its place and renamed. Raises PlatformError and its subclasses.
+    ones and None take their defaults. has_host_tools: whether it gets runtime/host, most of what is copied;
+    a project that only this process uses needs none.
+
+    Nothing is left behind on failure: the project is put together beside its place and renamed. Raises
+    PlatformError and its subclasses.
     """
     chosen = board = choose_board(platform.boards(), options.get("board"))
     project_type = options.get("project_type") or "host_driven"
@@ -109,7 +119,7 @@ def generate(
         samples = _samples(archive, options.get("standalone_input"))
     with made_directories(project_dir.parent), scratch_directory(project_dir.parent, STAGING) as staging:
         extra.unpack(staging / EXTRA_DIRECTORY)
-        _copy_platform(platform, staging)
+        _copy_platform(platform, staging, has_host_tools)
         platform.copy_boards(staging / BOARDS_FILE)
         if cmsis is not None:
             cmsis.copy(staging)
@@ -247,10 +257,12 @@ def _workspace_bytes(
     return wanted
 
 
-def _copy_platform(platform: Platform, target: Path) -> None:
+def _copy_platform(platform: Platform, target: Path, has_host_tools: bool) -> None:
     for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
         source = platform.directory / name
-        if source.exists() and name != BOARDS_FILE:  # which has been read already
+        if name == RUNTIME and not has_host_tools:
+            _copy(source / DEVICE, target / name / DEVICE)
+        elif source.exists() and name != BOARDS_FILE:  # which has been read already
             _copy(source, target / name)
 
 
