@@ -36,8 +36,10 @@ class Veteran:
     def __init__(self, place: Path, config: Path, family: str) -> None:
         self.template = place / "template"
         self.template.mkdir()
+        # The filter is missing from CPython before 3.10.12 and 3.11.4, such as that of Debian 12.
+        filtered: Dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         with tarfile.open(OLDER) as packed:
-            packed.extractall(self.template, filter="data")
+            packed.extractall(self.template, **filtered)
         git("init", "--quiet", "--initial-branch", "main", cwd=self.template)
         commit(self.template, "The template of before")
         answers = json.dumps({"platform_name": SLUG, "board_family": family})
