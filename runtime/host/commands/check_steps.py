@@ -60,31 +60,31 @@ def run_checks(
     fails is the last. What an owner still has to fill in comes at the end. Where that is needed to reach the
     board, the check goes no further than a build.
     """
-    bench = _Requirements(platform, options or {}, attachment)
+    requirements = _Requirements(platform, options or {}, attachment)
     packages = _try("Python packages", _packages)
-    boards = _try("board", bench.choose_board)
+    boards = _try("board", requirements.choose_board)
     yield packages
     yield boards
     if boards.error is not None:
         return
     complete = packages.error is None
-    for what, action in bench.tools():
+    for what, action in requirements.tools():
         result = _try(what, action)
         complete = complete and result.error is None
         yield result
     if not complete:
         return
-    still_open = open_items(platform, bench.board, attachment)
+    still_open = open_items(platform, requirements.board, attachment)
     with scratch_directory(temporary_directory(), CHECK) as scratch:
-        trial = _SelfTest(platform, scratch, options or {}, attachment)
+        self_test = _SelfTest(platform, scratch, options or {}, attachment)
         steps = [
-            ("project", trial.prepare_project),
-            ("build", trial.build),
-            ("flash", trial.flash),
-            ("answers", trial.answers),
+            ("project", self_test.prepare_project),
+            ("build", self_test.build),
+            ("flash", self_test.flash),
+            ("answers", self_test.answers),
         ]
-        if still_open and bench.board.transport != PROCESS:
-            steps = steps[:2] if bench.can_build else []
+        if still_open and requirements.board.transport != PROCESS:
+            steps = steps[:2] if requirements.can_build else []
         for what, action in steps:
             result = _try(what, action)
             yield result
@@ -92,8 +92,8 @@ def run_checks(
                 break
         else:
             if steps and steps[-1][0] == "answers":
-                yield CheckResult("reached", bench.reached())
-                for missed in bench.not_reached():
+                yield CheckResult("reached", requirements.reached())
+                for missed in requirements.not_reached():
                     yield CheckResult("not reached", missed, is_missed=True)
     for item in still_open:
         yield CheckResult(item.where, item.what, is_open=True)

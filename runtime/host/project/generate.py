@@ -92,7 +92,11 @@ def generate(
     port = board_support.port_config(platform.directory, board, objects)
     config = BuildConfig(
         apps=_apps(archive, project_type, crt),
-        **_port_fields(port, crt),
+        firmware=port.firmware,
+        cross=port.cross,
+        cpu_flags=port.cpu_flags,
+        linker_script=port.linker_script,
+        port_sources=port.port_sources if crt is None else [*port.port_sources, *CRT_SOURCES],
         optimization=f"-{options.get('optimization') or 'O2'}",
         warning_as_error=1 if options.get("warning_as_error") else 0,
         definitions=[
@@ -212,12 +216,6 @@ def _check_crt(platform: Platform, archive: ModelArchive, project_type: str, crt
             "Leave crt out, or take build_command out to build with Make or CMake.",
         )
     crt.check_archive(archive)
-
-
-def _port_fields(port: board_support.PortConfig, crt: Optional[StandaloneCrt]) -> Dict[str, Any]:
-    """Return the fields of a build's configuration that follow from the board."""
-    sources = port.port_sources if crt is None else [*port.port_sources, *CRT_SOURCES]
-    return {**port._asdict(), "port_sources": sources}
 
 
 def _firmware_id(settings: ProjectSettings, packed: PackedTar) -> int:

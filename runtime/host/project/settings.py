@@ -49,12 +49,11 @@ class BuildConfig(NamedTuple):
 
     def variables(self) -> Dict[str, _Value]:
         """Return name -> value of the variables that a build file reads; what is not used has none."""
-        values = {name: list(value) if isinstance(value, tuple) else value for name, value in self._items()}
+        values = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in self._asdict().items()
+        }
         unused = [name for name in _IF_USED if not values[name]]
         return {name.upper(): value for name, value in values.items() if name not in unused}
-
-    def _items(self) -> List[Tuple[str, Any]]:
-        return list(zip(self._fields, self))
 
 
 class ProjectSettings(NamedTuple):
