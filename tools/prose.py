@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check the sentences of the repository against a list of words: python -m tools.prose.
 
-The tool reads docstrings, comments, Markdown outside of code and, outside of tests/, the strings of Python and C.
+The tool reads docstrings, comments, Markdown outside of code and, outside of tests/, strings of Python and C.
 It prints each finding as FILE:LINE: "word": advice. Exit status: 0 without a finding, 1 with some.
 
-ruff checks the form of docstrings. This tool exists because codespell and its kin take single words, and read code
-as well as prose.
+ruff checks the form of docstrings. This tool exists because codespell and its kin take single words, and read
+code as well as prose.
 """
 
 from __future__ import annotations
