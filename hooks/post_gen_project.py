@@ -192,7 +192,7 @@ def report(where: str, kept: List[str], rows: List[Row]) -> None:
         "python3 -m venv .venv",
         ". .venv/bin/activate",
         "python -m pip install -r requirements.txt",
-        "python -m runtime.host check",
+        "python mtvm.py check",
     ):
         print(f"  {command}")
     print("\nREADME.md there goes on from this point.")
@@ -234,6 +234,7 @@ def main() -> int:
     kept = lift_family(platform, template, family, answers["build_system"])
     copy_parts(platform, template)
     write_launchers(platform, answers["server_python"])
+    (platform / "mtvm.py").chmod(0o755)  # a zip of the template has no run bit
     # cruft gives no _output_dir, and bakes an update into a directory that is soon gone.
     where = os.fspath(platform) if "_output_dir" in answers else platform.name
     requirements = (platform / "requirements.txt").read_text(encoding="utf-8")

@@ -54,6 +54,8 @@ look_for() {
     need openocd has openocd
     need stlink-tools has st-flash
     need dfu-util has dfu-util
+    need zsh has zsh
+    need fish has fish
     need clang links clang
     if has clang; then
         # Debian has the run time apart from 12 on, under a name with the version.

@@ -34,10 +34,14 @@ FORBIDDEN: List[Dict[str, str]] = []
 Answers = Dict[str, Any]
 
 COMMON_FILES = {
+    ".editorconfig",
+    ".gitattributes",
     ".gitignore",
     "README.md",
     "boards.json",
     "microtvm_api_server.py",
+    "mtvm.py",
+    "mtvm.toml",
     "requirements.txt",
     "models/digits_aot.tar",
     "models/digits_test.npz",

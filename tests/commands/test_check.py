@@ -77,7 +77,7 @@ class TestWholePlatform:
         assert [result.what for result in results] == [*TOOLS, *TRIAL, "reached"]
         assert [result.error for result in results] == [None] * 9
         assert results[-2].found.startswith("32 of 32 bundled images")
-        assert results[-1].found == "host, a process of this machine"
+        assert results[-1].found == "host, a process on this machine"
         assert list(temporary_directory.iterdir()) == []
 
     def test_flashes_where_the_owner_says_how(self, platform: HostPlatform, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ class TestWholePlatform:
 
     def test_a_flash_command_of_a_board_that_is_none(self, platform: HostPlatform) -> None:
         configured = HostPlatform(platform.directory, "p", "make", {"hots": ["true"]})
-        assert "'hots', which is no board of boards.json" in str(failure(configured, "board"))
+        assert "'hots', which is not in boards.json" in str(failure(configured, "board"))
 
 
 class TestMissingTools:
@@ -187,7 +187,7 @@ class TestOtherFamilies:
             cortex_m, options={"board": "nucleo_f446re"}, attachment=Attachment(runner="st-flash")
         )
         assert list(missing) == ["flash tool"]
-        assert "st-flash is not installed; it flashes nucleo_f446re." in str(missing["flash tool"])
+        assert "st-flash is not installed; nucleo_f446re is flashed with it." in str(missing["flash tool"])
 
     @pytest.mark.parametrize("board", ["host", "nucleo_f446"])
     def test_a_board_that_is_not_there(self, cortex_m: HostPlatform, board: str) -> None:
@@ -199,7 +199,7 @@ class TestOtherFamilies:
         results = results_of(cortex_m)
         assert [result.what for result in results] == [*TOOLS, "emulator", *TRIAL, "reached"]
         assert [result.error for result in results] == [None] * 10
-        assert results[-3].found == "not needed, the emulator takes the firmware when it starts"
+        assert results[-3].found == "not needed: the emulator loads the firmware when it starts"
 
 
 class TestOpenItems:
@@ -315,7 +315,7 @@ class TestBadDevices:
         expected[5, 3] += 1
         tamper(platform, expected=expected)
         error = failure(platform, "answers")
-        assert "differently from the host on bundled image 5" in error.what
+        assert "device and host differ on bundled image 5" in error.what
         assert "CC=" in error.next_step
 
     def test_images_of_another_shape(self, platform: HostPlatform) -> None:

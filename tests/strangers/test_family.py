@@ -77,7 +77,7 @@ def test_a_folder_a_choice_and_a_row_add_a_family(bake: Baker, tmp_path: Path) -
     for build_system in ("make", "cmake"):
         platform = bake(template=template, board_family=FAMILY, build_system=build_system).path
         printed = type_command(platform, "check", "-v")
-        assert EXACT in printed and "reached: checked, a process of this machine" in printed
+        assert EXACT in printed and "reached: checked, a process on this machine" in printed
         type_command(platform, "build", "models/digits_aot.tar")
         (firmware,) = platform.glob("projects/*/build/firmware")
         symbols = subprocess.run(["nm", str(firmware)], capture_output=True, text=True, check=True).stdout
