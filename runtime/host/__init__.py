@@ -2,7 +2,7 @@
 """Host tools: the Python that runs on the user's machine. Cookiecutter copies them into every platform.
 
 Code outside of this package imports only three entry points: `__main__` (command line), `handler` (TVM's
-Project API) and `tvm_micro` (programs that use TVM). A package below imports only from the lines under its own:
+Project API) and `tvm_micro` (programs that use TVM). A package imports only from lines below its own:
 
     commands                                command line: parses, prints, calls the packages below
     serve           handler                 boards offered to TVM's tracker; TVM's Project API

@@ -123,7 +123,7 @@ def find_fault(
             concatenation.
 
     Returns:
-        Whether the code has the known form, and the first fault in it or None.
+        True if the code has the known form, and the first fault in it or None.
     """
     main = functions.get(entry)
     if main is None or len(main.data) < inputs + len(output_sizes):

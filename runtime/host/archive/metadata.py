@@ -195,7 +195,7 @@ class Metadata:
         style = self._module.get("style", "full-model")
         if style != "full-model":
             self.refuse(
-                f"has an unknown style of module {self.module!r}: expected full-model, got {str(style)[:40]!r}"
+                f"has module {self.module!r} of unknown style: expected full-model, got {str(style)[:40]!r}"
             )
         executors = self._module.get("executors")
         if not isinstance(executors, list) or not executors:

@@ -135,7 +135,7 @@ class ModelArchive:
 
     @cached_property
     def has_system_library(self) -> bool:
-        """Whether the generated code has TVMSystemLibEntryPoint.
+        """True if the generated code has TVMSystemLibEntryPoint.
 
         A host-driven firmware finds its functions through this entry point.
         """
@@ -157,7 +157,7 @@ class ModelArchive:
     def storage_sizes_bytes(self) -> List[int]:
         """Sizes of the pieces of memory that a graph executor allocates.
 
-        The pieces hold inputs, outputs and intermediates. Empty for AOT. The graph is the source if there is one:
+        The pieces hold inputs, outputs and intermediates. Empty for AOT. The graph is the preferred source:
         if tensors share a piece, metadata.json has the size of only one of them.
         """
         if self.graph is not None:
@@ -244,7 +244,7 @@ class ModelArchive:
             self.metadata.refuse(
                 f"has {kind}s in an unknown order: "
                 + (f"{error.why} ({names})" if error.why else f"{names} fit the same position"),
-                f"Rename {kind}s of the model so that their ASCII letters or digits differ, and export it again.",
+                f"Rename the {kind}s so that their ASCII letters or digits differ, then export the model.",
             )
         except Contradiction as error:
             self.metadata.refuse(error.what, f"Give each {kind} a unique name, and export the model again.")
@@ -272,7 +272,7 @@ class ModelArchive:
 
     @property
     def is_followed(self) -> bool:
-        """Whether the AOT code is C of the known form, so that `fault` is reliable."""
+        """True if the AOT code is C of the known form; `fault` is reliable only then."""
         return self._followed[0]
 
     @cached_property
