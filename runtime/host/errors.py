@@ -33,47 +33,47 @@ class PlatformError(Exception):
 
 
 class ArchiveError(PlatformError):
-    """A model archive or a tar is damaged, unsafe or unsupported."""
+    """Damaged, unsafe or unsupported model archive or tar."""
 
 
 class BoardError(PlatformError):
-    """boards.json is invalid, or the requested board is not in it."""
+    """Invalid boards.json, or a requested board that is not in boards.json."""
 
 
 class BuildError(PlatformError):
-    """A compiler, linker or build system failed."""
+    """Failure of a compiler, linker or build system."""
 
 
 class FlashError(PlatformError):
-    """Writing the firmware to the board failed."""
+    """Failure to write the firmware to the board."""
 
 
 class ToolMissing(PlatformError):
-    """A required program or Python package is not installed."""
+    """Missing program or Python package."""
 
 
 class TransportError(PlatformError):
-    """The byte pipe to a device failed."""
+    """Failure of the byte pipe to a device."""
 
 
 class TransportTimeout(TransportError):
-    """No byte could be read or written within the timeout."""
+    """Timeout of a read or a write on the byte pipe to a device."""
 
 
 class TransportClosed(TransportError):
-    """The other end of the byte pipe was closed."""
+    """Byte pipe whose other end was closed."""
 
 
 class ProtocolError(PlatformError):
-    """The device sent data that violates the wire protocol."""
+    """Data from the device that violates the wire protocol."""
 
 
 class DeviceError(PlatformError):
-    """The device replied to a request with an exception."""
+    """Exception in the device's reply to a request."""
 
 
 class HostToolsFault(PlatformError):
-    """A fault of the host tools: an exception that no input should cause."""
+    """Fault of the host tools: an exception that no input should cause."""
 
 
 INPUT_ERRORS: Final = (OSError, ValueError, OverflowError, RecursionError, MemoryError, EOFError)

@@ -75,7 +75,7 @@ def test_whatever_ends_the_holder_frees_the_board(name: str, number: signal.Sign
 
 
 def test_a_second_user_in_the_same_process(name: str) -> None:
-    with BoardLock(name), pytest.raises(TransportError, match="by this very process"):
+    with BoardLock(name), pytest.raises(TransportError, match="is already open in this process"):
         BoardLock(name).acquire()
 
 

@@ -51,7 +51,7 @@ class Texts(NamedTuple):
 
 
 class Contradiction(Exception):
-    """Two texts of the archive contradict each other.
+    """Contradiction between two texts of an archive.
 
     Attributes:
         what: Predicate of a sentence about the archive, without full stop.

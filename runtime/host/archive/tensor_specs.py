@@ -64,7 +64,7 @@ Range = Tuple[int, int]
 
 
 class UnknownOrder(Exception):
-    """The archive allows several orders of its tensors.
+    """Archive that allows several orders of its tensors.
 
     Attributes:
         names: Names of the ambiguous tensors.

@@ -3,8 +3,8 @@
 
 The process that creates a scratch directory locks it (flock) while it uses the directory. The kernel releases
 the lock when the process ends for any reason. This also works across containers, where process ids are not
-unique. So if a directory with one of our names is not locked, the next run removes it. If the file system has
-no locks, nothing is removed.
+unique. If a directory whose name matches NAMES is not locked, the next run removes it. If the file system
+has no locks, nothing is removed.
 """
 
 from __future__ import annotations

@@ -99,17 +99,18 @@ class BoardLock:
         self.release()
 
     def _held(self, file: IO[str]) -> TransportError:
+        name = self.name[:1].upper() + self.name[1:]
         file.seek(0)
         pid, _, command = file.read(LONGEST_HOLDER).partition("\n")
         if pid == str(os.getpid()):
             return TransportError(
-                f"{self.name} is already open in this process.",
+                f"{name} is already open in this process.",
                 "Close the open transport first, or choose another board.",
             )
         if not pid:  # its holder has not written the file yet
-            return TransportError(f"{self.name} is in use by another process.", "Try again.")
+            return TransportError(f"{name} is in use by another process.", "Try again.")
         return TransportError(
-            f"{self.name} is in use by process {pid}: {shortened(command)}.",
+            f"{name} is in use by process {pid}: {shortened(command)}.",
             f"Wait until process {pid} ends, choose another board, or end the process with: kill {pid}",
         )
 

@@ -71,7 +71,9 @@ def end_process(
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill the rest of the process group that a process leads, and collect its exit status."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS raises it if only zombies are left
+    with contextlib.suppress(
+        ProcessLookupError, PermissionError
+    ):  # PermissionError: macOS, only zombies left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

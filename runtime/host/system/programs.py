@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs other programs in a separate process group, with a timeout, and keeps their output.
+"""Running of other programs in a separate process group, with a timeout and captured output.
 
 Anything that ends the call (the timeout, a signal handler that raises, an error) ends the whole group. So a
 build never outlives the command that started it.

@@ -23,7 +23,7 @@ AnyPath = Union[str, "os.PathLike[str]"]
 
 
 class NotRegular(OSError):
-    """The path is a directory, a pipe or a device, or the file is too large."""
+    """Path of a directory, a pipe or a device, or of a file that is too large."""
 
 
 def open_regular(path: AnyPath, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
