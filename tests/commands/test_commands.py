@@ -448,7 +448,7 @@ class TestRun:
             (np.zeros((1, 1, 8, 8), "float32"), "expected int8 [1, 1, 8, 8], 64 bytes, got float32"),
             (np.zeros((1, 1, 8, 9), "int8"), "got int8 [1, 1, 8, 9], 72 bytes"),
             (np.zeros((8, 8), "int8"), "got int8 [8, 8], 64 bytes"),
-            (np.array([{}]), "no .npy or .npz file"),
+            (np.array([{}]), "is not a .npy or .npz file"),
         ],
         ids=["type", "size", "shape", "object"],
     )

@@ -92,7 +92,7 @@ def parse_graph(text: str) -> Graph:
         return _parse(json.loads(text, parse_int=bounded_int))
     except (LookupError, AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ArchiveError(
-            f"The graph of the model archive cannot be read: {type(error).__name__} {str(error)[:200]}.",
+            f"The graph of the model archive cannot be read: {type(error).__name__}: {str(error)[:200]}.",
             "Export the model again.",
         ) from error
 
