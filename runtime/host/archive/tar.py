@@ -257,9 +257,8 @@ def _gunzip(path: Path, kind: Kind, data: bytes) -> bytes:
 
     try:
         with gzip.open(io.BytesIO(data)) as file:
-            plain = file.read(
-                MAX_CONTENT_BYTES + 1
-            )  # a valid file is read to its end, which verifies its checksum
+            # One byte more than the limit: a valid file is read to its end, which verifies its checksum.
+            plain = file.read(MAX_CONTENT_BYTES + 1)
     except EOFError as error:
         raise ArchiveError(
             f"{path} is truncated: the end of its gzip data is missing.", kind.copy_again

@@ -71,9 +71,8 @@ def end_process(
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill the rest of the process group that a process leads, and collect its exit status."""
-    with contextlib.suppress(
-        ProcessLookupError, PermissionError
-    ):  # PermissionError: macOS, only zombies left
+    # macOS raises PermissionError if only zombies are left.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
