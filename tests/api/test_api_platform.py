@@ -280,7 +280,7 @@ class TestFailures:
         with serve(default_platform.path) as server:
             error = server.error("generate_project", **generate_params(Path("/dev/null/project")))
             assert error["message"].startswith("/dev/null: ")
-            assert "\nCheck that the path is right" in error["message"]
+            assert "\nCheck the path and its read and write permissions" in error["message"]
             assert error["data"] is None
 
     def test_a_broken_boards_json_is_an_answer(self, own_platform: Path) -> None:

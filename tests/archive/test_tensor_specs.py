@@ -99,7 +99,7 @@ def test_an_order_that_is_not_certain_is_no_order(found: Texts) -> None:
 
 
 def test_two_inputs_of_one_name_are_a_contradiction() -> None:
-    with pytest.raises(Contradiction, match=r"1 inputs in its metadata\.json, and 2 in its code"):
+    with pytest.raises(Contradiction, match=r"1 inputs in its metadata\.json, but 2 in its code"):
         inputs_of(texts(["x"], code=["x", "x"]))
 
 

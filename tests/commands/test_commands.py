@@ -445,14 +445,14 @@ class TestRun:
                         written[name].ravel(), recorded[name].ravel(), rtol=1e-5, atol=1e-5
                     )
         said = platform.fail("run", str(archive), "-i", by_name[0].partition("=")[2])
-        assert "does not say which input it is for" in said and ", ".join(inputs) in said
+        assert "has no input name" in said and ", ".join(inputs) in said
 
     def test_an_input_that_is_left_out_is_named(self, platform: Place, tmp_path: Path) -> None:
         """Of the two inputs z:0 and a:0; the answer is z - 2a."""
         archive = str(CASES / "input_left_out_is_counted" / "model.tar")
         given = saved(tmp_path / "z.npy", np.zeros(4, "float32"))
         said = platform.fail("run", archive, "-i", f"z:0={given}")
-        assert "No file has input 'a:0' of the model." in said and "--fill" in said
+        assert "No file contains input 'a:0' of the model." in said and "--fill" in said
         said = platform.run("run", archive, "-i", f"z:0={given}", "--fill")
         assert "[ 0. -2. -4. -6.]" in said
         assert "input a:0: no file" in said and "input z:0: no file" not in said
@@ -466,7 +466,7 @@ class TestRun:
             (np.zeros((1, 1, 8, 8), "float32"), "expected int8 [1, 1, 8, 8], 64 bytes, got float32"),
             (np.zeros((1, 1, 8, 9), "int8"), "got int8 [1, 1, 8, 9], 72 bytes"),
             (np.zeros((8, 8), "int8"), "got int8 [8, 8], 64 bytes"),
-            (np.array([{}]), "no .npy or .npz file"),
+            (np.array([{}]), "is not a .npy or .npz file"),
         ],
         ids=["type", "size", "shape", "object"],
     )
@@ -479,7 +479,7 @@ class TestRun:
         ("text", "words"),
         [
             ("nosuch.npy", "nosuch.npy cannot be read: No such file"),
-            ("README.md", "README.md is damaged, or is no .npy or .npz file"),
+            ("README.md", "README.md is damaged, or is not a .npy or .npz file"),
             ("cut.npz", "cut.npz is damaged"),
             ("nosuch={good}", "The model has no input 'nosuch'."),
         ],
@@ -492,7 +492,7 @@ class TestRun:
 
     def test_an_input_given_twice(self, project: Place, tmp_path: Path) -> None:
         good = saved(tmp_path / "good.npy", np.zeros((1, 1, 8, 8), "int8"))
-        assert "is given twice" in project.fail("run", "-i", good, "-i", good)
+        assert "has more than one file" in project.fail("run", "-i", good, "-i", good)
 
     def test_an_output_that_cannot_be_written(self, project: Place) -> None:
         assert "cannot be written" in project.fail("run", "--output", f"{os.devnull}/out.npz")

@@ -497,7 +497,7 @@ class TestGraph:
         kws["attrs"]["storage_id"][1][13] = kws["attrs"]["storage_id"][1][12]
         assert len(parse_graph(json.dumps(kws)).calls) == 12
         kws["attrs"]["storage_id"][1][13] = 99
-        with pytest.raises(ArchiveError, match="from one storage to another"):
+        with pytest.raises(ArchiveError, match="reshapes into another storage"):
             parse_graph(json.dumps(kws))
 
     @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ class TestDeclaredSizes:
     def test_arrays_that_are_none(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "x.npy"
         path.write_bytes(content)
-        with pytest.raises(PlatformError, match=r"damaged, or is no \.npy"):
+        with pytest.raises(PlatformError, match=r"damaged, or is not a \.npy"):
             tensor_files.read_arrays(path)
 
 
@@ -234,7 +234,7 @@ WRONG_TYPES = [
 class TestTypesAndShapes:
     @pytest.mark.parametrize("name", WRONG_TYPES)
     def test_a_data_type_that_no_device_has(self, name: str) -> None:
-        with pytest.raises(ValueError, match="not a data type"):
+        with pytest.raises(ValueError, match="invalid data type"):
             DType.parse(name)
 
     @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ class TestTypesAndShapes:
 
     @pytest.mark.parametrize("shape", [(10**9,) * 9, (2**32, 2), (-1,), (1,) * 33, (2**64,)])
     def test_a_shape_that_no_device_has(self, shape: Tuple[int, ...]) -> None:
-        with pytest.raises(ValueError, match="a tensor of"):
+        with pytest.raises(ValueError, match=r"invalid shape|dimensions"):
             check_tensor("int8", shape)
 
     @pytest.mark.parametrize("name", ["int0", "float32x0", "int0x5"])
@@ -259,13 +259,13 @@ class TestTypesAndShapes:
     def test_a_kernel_whose_name_is_none(self, function: Any) -> None:
         graph = json.loads(json.dumps(GRAPH))
         graph["nodes"][2]["attrs"]["func_name"] = function
-        with pytest.raises(ArchiveError, match="no name of a kernel"):
+        with pytest.raises(ArchiveError, match="invalid kernel name"):
             parse_graph(json.dumps(graph))
 
     def test_a_graph_of_a_tensor_of_nine_times_a_billion(self) -> None:
         graph = json.loads(json.dumps(GRAPH))
         graph["attrs"]["shape"][1][0] = [10**9] * 9
-        with pytest.raises(ArchiveError, match="a tensor of shape"):
+        with pytest.raises(ArchiveError, match="invalid shape"):
             parse_graph(json.dumps(graph))
 
     def test_an_operator_with_such_an_argument(self, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ class TestTypesAndShapes:
         metadata = {"version": 7, "style": "operator", "model_name": "default", "memory": {"f": [argument]}}
         path = tmp_path / "model.tar"
         path.write_bytes(archive_bytes({**full_model(), "metadata.json": json.dumps(metadata)}))
-        with pytest.raises(ArchiveError, match="declares a tensor of shape"):
+        with pytest.raises(ArchiveError, match="declares an invalid tensor"):
             assert archive_module.ModelArchive.open(path).operators
 
 
@@ -481,7 +481,7 @@ class TestRequests:
         self, place: HostPlatform, tmp_path: Path
     ) -> None:
         options = {"extra_files_tar": str(tmp_path / "nosuch.tar")}
-        with pytest.raises(PlatformError, match="no tar of extra files"):
+        with pytest.raises(PlatformError, match="does not exist; expected a tar of extra files"):
             generate(place, SMALL, tmp_path / "a" / "b" / "c", options)
         assert list(tmp_path.iterdir()) == []
 
@@ -776,7 +776,7 @@ class TestExplaining:
         with (own_platform / "runtime" / "host" / "boards" / "table.py").open("a") as file:
             file.write("\n\ndef read_table(path):\n    raise KeyError('unforeseen')\n")
         said = refused(own_platform, *(word for word in switch if word != "-v"))
-        assert "The host tools failed: KeyError: 'unforeseen' (table.py:" in said
+        assert "Internal error in the host tools: KeyError: 'unforeseen' (table.py:" in said
         status, said = command(own_platform, *switch)
         assert status == 1 and "Traceback" in said and "raise KeyError('unforeseen')" in said
 

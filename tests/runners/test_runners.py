@@ -952,6 +952,6 @@ class TestRun:
             (BoardLock(f"the board {name}"), ""),
             (serial_number_lock(serial_number), serial_number),
         ):
-            with lock, pytest.raises(FlashError, match="is in use by this very process"):
+            with lock, pytest.raises(FlashError, match="is already open in this process"):
                 flash(project, Attachment(serial_number=number))
             flash(project, Attachment(serial_number=number))

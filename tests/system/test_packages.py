@@ -66,11 +66,11 @@ def test_an_entry_has_packages_or_a_sentence(tool: str) -> None:
 
 
 def test_sentences() -> None:
-    assert how_to_install("cmake") == "Install it, on Debian or Ubuntu with: apt-get install cmake"
+    assert how_to_install("cmake") == "Install cmake on Debian or Ubuntu with: apt-get install cmake"
     assert how_to_install("picotool") == (
-        "Install it, on Debian 13 or Ubuntu 24.10 or newer with: apt-get install picotool"
+        "Install picotool on Debian 13 or Ubuntu 24.10 or newer with: apt-get install picotool"
     )
-    assert how_to_install("pyocd") == "Install it with: python3 -m pip install pyocd"
+    assert how_to_install("pyocd") == "Install pyOCD with: python3 -m pip install pyocd"
     assert how_to_install("no such tool") is None
 
 

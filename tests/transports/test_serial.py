@@ -309,7 +309,7 @@ class TestFailures:
 
 class TestOneUser:
     def test_a_second_transport_of_this_process(self, board: PtyBoard, port: SerialTransport) -> None:
-        assert "by this very process" in refusal(SerialTransport(board.path, 115200)).what
+        assert "is already open in this process" in refusal(SerialTransport(board.path, 115200)).what
 
     def test_another_process_is_named_with_its_command(self, board: PtyBoard) -> None:
         with board.held_by_another() as holder:

@@ -35,12 +35,12 @@ RULES = (
     "depends on what was in memory before",
     "exists in TVM's C++ runtime only",
     "expects its constants from outside",
-    "two outputs of one name, which the C interface has one place for",
-    "tells the size of one",
-    "cannot be told apart",
-    "does not tell which of its",
+    "two outputs with the same name, but one field for them in its C interface",
+    "declares the size of only one",
+    "The graph of the model archive has two tensors named",
+    "s in an unknown order: ",
     "does not tell the shape of",
-    "two of them may have one name",
+    "one may have the name of another",
     "for which TVM's C",  # kernels that TVM gets wrong
 )
 

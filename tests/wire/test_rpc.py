@@ -135,7 +135,7 @@ class TestDataTypes:
 
     @pytest.mark.parametrize("name", ["", "int", "float32x", "double", "int8x4x2"])
     def test_other_names_are_refused(self, name: str) -> None:
-        with pytest.raises(ValueError, match="not a data type"):
+        with pytest.raises(ValueError, match="invalid data type"):
             DType.parse(name)
 
     def test_descriptions(self) -> None:
