@@ -13,9 +13,7 @@ RISCV: Final = "riscv64-unknown-elf-"
 # Value of -mfpu -> version of the floating-point unit.
 FPU_VERSIONS: Final = {"": 0, "fpv4-sp-d16": 4, "fpv5-sp-d16": 5, "auto": 5}
 WITHOUT_FPU: Final = " -mattr=-fpregs"  # LLVM assumes a floating-point unit for these cores
-LEVEL_WITH_DSP: Final = (
-    2  # Armv7E-M. On a Cortex-M33 or M55 the DSP extension is optional; most chips have it
-)
+LEVEL_WITH_DSP: Final = 2  # Armv7E-M; a Cortex-M33 or M55 has DSP unless the chip's vendor omits it
 
 
 class Cpu(NamedTuple):

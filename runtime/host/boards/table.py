@@ -216,7 +216,7 @@ def read_table(path: Union[str, os.PathLike[str]]) -> BoardTable:
         content = read_text(path)
     except OSError as error:
         raise BoardError(
-            f"{path} cannot be read: it {error.strerror}."
+            f"{path} cannot be read: the file {error.strerror}."
             if isinstance(error, NotRegular)
             else f"{path} cannot be read: {reason_of(error)}.",
             "Restore the platform's boards.json, or bake the platform again.",
@@ -340,7 +340,7 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
 
 
 def _with_todays_names(entry: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return an entry with today's names of the fields in OLD_NAMES. Raise WrongField if it has both names."""
+    """Return an entry with today's names of the fields in OLD_NAMES. Raise WrongField for both names."""
     for old, new in OLD_NAMES.items():
         if old in entry and new in entry:
             raise WrongField(
