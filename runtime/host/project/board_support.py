@@ -160,23 +160,24 @@ def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> Lis
 
 def _check_driver_fields(board: Board, part: str, driver: Path) -> None:
     """Raise BoardError unless an entry has the fields that its driver's source uses as macros of board.h."""
-    told: Mapping[str, Any] = {"timer": board.timer, "interrupts": board.interrupts}.get(part, {})
+    entry: Mapping[str, Any] = {"timer": board.timer, "interrupts": board.interrupts}.get(part, {})
     source = driver.read_text(encoding="utf-8")
     asked = re.findall(rf"\bBOARD_{part.upper()}_(\w+)", source)
     optional = re.findall(rf"^#if.*\bBOARD_{part.upper()}_(\w+)", source, re.MULTILINE)
-    for key in told:
+    for key in entry:
         if key != "kind" and key.upper() not in asked:
             raise BoardError(
-                f"boards.json: board {board.name!r}: unknown field '{part}.{key}' for kind {told['kind']!r}.",
+                f"boards.json: board {board.name!r}: unknown field '{part}.{key}' for kind "
+                f"{entry['kind']!r}.",
                 server.did_you_mean(key, {each.lower() for each in asked})
                 if asked
                 else f"Remove '{part}.{key}'.",
             )
     for name in dict.fromkeys(each.lower() for each in asked if each not in optional):
-        if not isinstance(told.get(name), int):
+        if not isinstance(entry.get(name), int):
             raise BoardError(
                 f"boards.json: board {board.name!r}: field '{part}.{name}' is missing or not a number.",
-                f"Set {part}.{name}, which the kind {told['kind']!r} needs, to an integer or to an address "
+                f"Set {part}.{name}, which the kind {entry['kind']!r} needs, to an integer or to an address "
                 "such "
                 'as "0x40004400".',
             )

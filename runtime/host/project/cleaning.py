@@ -63,7 +63,7 @@ def remove(items: Sequence[Item]) -> List[Tuple[Path, str]]:
     for item in items:
         if item.path.is_dir() and not item.path.is_symlink():
             if not remove_unused(item.path):
-                kept.append((item.path, "in use, or no permission to remove it"))
+                kept.append((item.path, "the directory is in use, or cannot be removed"))
             continue
         try:
             item.path.unlink()
