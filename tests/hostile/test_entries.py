@@ -507,7 +507,7 @@ class TestRequests:
         settings = json.loads(path.read_text())
         settings["config"]["FIRMWARE"] = value
         path.write_text(json.dumps(settings))
-        with pytest.raises(PlatformError, match=r"config\.FIRMWARE: expected the name of a file"):
+        with pytest.raises(PlatformError, match=r"config\.FIRMWARE is not the name of a file"):
             load_project(load_platform(project))
 
     @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "null", "\ufeff", '"\\ud800"', "9" * 10_000, "\0"])
