@@ -174,8 +174,8 @@ FIELDS: Final = {
     "runners": Field(_runners, False, "an object with the parameters of each flash tool and emulator"),
     "default": Field(flag, False, "true for the default board of the platform"),
 }
-# Device port -> fields that the entry of a bare-metal board must have. USUAL_TIMER has the default timer:
-# every Cortex-M has SysTick, but the timer of a RISC-V chip is the vendor's choice.
+# Device port -> required fields of a bare-metal board. A Cortex-M needs no timer, because every Cortex-M has
+# SysTick. The timer of a RISC-V chip is the vendor's choice.
 CHIP: Final = {
     "cortex_m": ("cpu", "clock_hz", "memory", "uart"),
     "riscv": ("cpu", "clock_hz", "memory", "uart", "timer", "interrupts"),

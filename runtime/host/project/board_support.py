@@ -151,7 +151,7 @@ def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> Lis
             f"boards.json: board {board.name!r}: unknown {part}.kind {kind!r}.",
             server.did_you_mean(kind, known),
         )
-    if part != "uart":  # whose fields are all required
+    if part != "uart":  # all fields of a UART are required
         _check_driver_fields(board, part, path)
     shared = re.findall(r'^#include "(parts/\w+)\.h"', path.read_text(encoding="utf-8"), re.MULTILINE)
     sources = [path, *(folder / f"{name}.c" for name in shared)]

@@ -190,8 +190,8 @@ class _Selection:
         self._files: Dict[str, Path] = {}  # name in the project -> file
         self._folders: Set[str] = set()
         self._sources: List[str] = []
-        self._names: Set[str] = set()  # used so far
-        self._provided: Set[str] = set()  # by headers
+        self._names: Set[str] = set()  # used by the selected files
+        self._provided: Set[str] = set()  # defined by the selected headers
         self._definers: Dict[str, Dict[str, List[str]]] = {}  # tree -> name -> its sources
         self._texts: Dict[Path, str] = {}
 

@@ -12,7 +12,7 @@ from runtime.host.project.settings import BuildConfig
 
 DEFINITION: Final = re.compile(r"(-D)?[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.ASCII)
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-CONFIG_HEADER: Final = "# Written when the project was generated. Generate it again to change it."
+CONFIG_HEADER: Final = "# Written when the project was generated. Generate the project again to change it."
 
 
 def config_mk(config: BuildConfig) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STRIDED: Final = Finding(
     "has a depthwise convolution with strides for which TVM's Cortex-M kernel has wrong answers: no window "
-    "reads the end of a padded row, so TVM omits this end, but the kernel still skips it",
+    "reads the end of a padded row, so TVM omits this end, but the kernel still expects it",
     "Build the model for the target `c -keys=cpu`, or choose the padding so that width + padding - kernel "
     "width is a multiple of the stride.",
 )
@@ -71,7 +71,7 @@ def wrong_kernel(archive: ModelArchive) -> Optional[Finding]:
 
 
 def _skips_pixels(call: re.Match[bytes]) -> bool:
-    """Return whether the distance between outputs is not a multiple of the kernel's row."""
+    """Return whether successive rows of outputs start at distances that are not whole rows of the kernel."""
     row = _ROW.search(call["index"])
     return row is not None and int(row[1]) % (int(call["width"]) * int(call["channels"])) != 0
 

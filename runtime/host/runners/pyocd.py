@@ -36,9 +36,9 @@ class PyOcd(Runner):
         known.BUSY,
         known.Failure(
             r"Target type \S+ not recognized|unrecognized target|No target type",
-            "pyOCD does not support the chip, because the chip's device pack is not installed.",
-            "Run `pyocd pack install NAME`, where NAME is runners.pyocd.target of the board in boards.json. "
-            "`pyocd pack find NAME` prints the exact name.",
+            "pyOCD does not support the chip that boards.json names.",
+            "Install the chip's device pack with `pyocd pack install NAME`, where NAME is "
+            "runners.pyocd.target of the board in boards.json. `pyocd pack find NAME` prints the exact name.",
         ),
         known.no_probe(
             r"No connected debug probe|No available debug probes|no target device available|"
