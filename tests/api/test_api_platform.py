@@ -264,7 +264,7 @@ class TestFailures:
 
     def test_a_platform_is_not_built(self, default_platform: Platform) -> None:
         with serve(default_platform.path) as server:
-            assert "is a platform, not a project" in server.error("build", options={})["message"]
+            assert "is a platform, not a generated project" in server.error("build", options={})["message"]
 
     def test_a_missing_archive_and_an_existing_project_are_named(
         self, default_platform: Platform, project: Path, tmp_path: Path

@@ -119,15 +119,15 @@ def test_a_net_of_such_kernels_runs_on_every_core_with_their_instructions(
         (
             "average_of_int8",
             "an nn.avg_pool of 8- or 16-bit integers",
-            "cast the input of the pooling to int32",
+            "Cast the input of the pooling to int32",
         ),
         (
             "average_of_int16_graph",
             "an nn.avg_pool of 8- or 16-bit",
-            "cast the input of the pooling to int32",
+            "Cast the input of the pooling to int32",
         ),
-        ("average_then_relu", "an nn.avg_pool of 8- or 16-bit", "cast the input of the pooling to int32"),
-        ("average_c_interface", "an nn.avg_pool of 8- or 16-bit", "cast the input of the pooling to int32"),
+        ("average_then_relu", "an nn.avg_pool of 8- or 16-bit", "Cast the input of the pooling to int32"),
+        ("average_c_interface", "an nn.avg_pool of 8- or 16-bit", "Cast the input of the pooling to int32"),
     ],
 )
 def test_kernels_that_tvm_gets_wrong_are_refused(
@@ -147,5 +147,5 @@ def test_a_number_that_would_hide_a_constant_is_refused(
     code = f"int32_t tvmgen_default_run(void) {{\n  {declaration}\n  return -inff < 0;\n}}\n"
     files = {**full_model(), "codegen/host/src/default_lib1.c": code + "/* TVMSystemLibEntryPoint */\n"}
     archive = write_archive(tmp_path / "model.tar", files)
-    with pytest.raises(ArchiveError, match="a variable of the name inf, inff, nan or nanf"):
+    with pytest.raises(ArchiveError, match="a variable with the name inf, inff, nan or nanf"):
         generate(load_platform(default_platform.path), archive, tmp_path / "project", {})

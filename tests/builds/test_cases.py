@@ -61,10 +61,15 @@ REFUSED = [
     (
         "joined_at_level_0/c",
         "host_driven",
-        r"fused_concatenate reads a tensor that nothing wrote",
+        r"fused_concatenate reads a tensor that no kernel wrote",
         "opt_level=3",
     ),
-    ("joined_at_level_0/llvm", "host_driven", r"joins the input 'x' to others in concatenate", "opt_level=3"),
+    (
+        "joined_at_level_0/llvm",
+        "host_driven",
+        r"joins the input 'x' to other tensors in concatenate",
+        "opt_level=3",
+    ),
     ("aot_output_never_written/model", "host_driven", r"never writes output 1", "graph executor"),
     ("aot_output_never_written/model", "standalone", r"never writes output 1", "graph executor"),
     (
@@ -75,20 +80,25 @@ REFUSED = [
     ),
     ("aot_output_never_written/dup_output__aotcu", "standalone", r"never writes output 1", "graph executor"),
     ("argsort_no_function/model", "host_driven", r"calls tvm\.contrib\.sort\.argsort", "on the host"),
-    ("dashed_module_name_message/model", "host_driven", r"module called 'my-model\.v2'", "'my_model_v2'"),
+    ("dashed_module_name_message/model", "host_driven", r"the module 'my-model\.v2'", "'my_model_v2'"),
     ("duplicate_output_names/c_interface", "standalone", r"two outputs with the same name", "a unique name"),
-    ("llvm_default_usmp_message/model", "host_driven", r"expects its constants", '"tir.usmp.enable": False'),
+    ("llvm_default_usmp_message/model", "host_driven", r"requires its constants", '"tir.usmp.enable": False'),
     (
         "memory_pools_packed_segv/model",
         "host_driven",
-        r"wants memory pools",
+        r"requires memory pools",
         "without workspace_memory_pools",
     ),
-    ("memory_pools_packed_segv/model", "standalone", r"wants memory pools", "without workspace_memory_pools"),
+    (
+        "memory_pools_packed_segv/model",
+        "standalone",
+        r"requires memory pools",
+        "without workspace_memory_pools",
+    ),
     (
         "memory_pools_packed_segv/c_interface",
         "standalone",
-        r"wants memory pools",
+        r"requires memory pools",
         "without the executor options",
     ),
     (

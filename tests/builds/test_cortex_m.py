@@ -111,9 +111,9 @@ def test_objects_for_a_cortex_m4_run_whatever_way_floats_travel(built: Built, bo
 @pytest.mark.parametrize(
     ("board", "name", "reason"),
     [
-        ("mps2_an386", "graph_llvm", "for x86-64; mps2_an386 has an Arm with 32 bits"),
-        ("mps2_an385", "graph_llvm_m4", "for Armv7E-M; mps2_an385 has an older core"),
-        ("microbit", "graph_llvm_m4_hard", "for Armv7E-M; microbit has an older core"),
+        ("mps2_an386", "graph_llvm", "for x86-64, but board mps2_an386 has an Arm core with 32 bits"),
+        ("mps2_an385", "graph_llvm_m4", "for Armv7E-M, but board mps2_an385 has an older core"),
+        ("microbit", "graph_llvm_m4_hard", "for Armv7E-M, but board microbit has an older core"),
     ],
 )
 def test_objects_that_a_board_cannot_run_are_refused(

@@ -311,7 +311,7 @@ class TestRefusals:
         (inner / "arm_fake.c").rename(inner / "a$(touch OWNED).c")
         words = self.refused(platform, tmp_path, cmsis_path=folder)
         assert "cmsis/NN/Source/Deep/a$(touch OWNED).c" in words
-        assert "Rename it." in words
+        assert "Rename the file." in words
 
 
 @pytest.mark.slow
@@ -439,7 +439,7 @@ class TestAName:
         with pytest.raises(PlatformError, match="letters, digits") as caught:
             generate(platform, DIGITS, tmp_path / "project", {"extra_files_tar": tar})
         assert f"folder/{name}" in str(caught.value)
-        assert caught.value.next_step == "Rename it."
+        assert caught.value.next_step == "Rename the file."
         assert not (tmp_path / "project").exists()
 
     def test_of_a_model_archives_code_is_refused(self, name: str, platform: Platform, tmp_path: Path) -> None:

@@ -111,8 +111,8 @@ def test_its_sources_are_free_of_warnings(default_platform: Platform, tmp_path: 
     ("project_type", "archive", "words"),
     [
         ("standalone", ARCHIVES / "graph_c.tar", "is for the graph executor"),
-        ("standalone", ARCHIVES / "operator_c.tar", "holds single operators"),
-        ("standalone", ARCHIVES / "aot_llvm.tar", "holds object files of the LLVM code generator"),
+        ("standalone", ARCHIVES / "operator_c.tar", "contains single operators"),
+        ("standalone", ARCHIVES / "aot_llvm.tar", "contains object files of the LLVM code generator"),
         ("host_driven", ARCHIVES / "aot_c_interface.tar", "has no system library"),
     ],
 )

@@ -464,7 +464,7 @@ class TestMainFunction:
         """The planner takes the weights out of the code, and the LLVM code generator then drops them."""
         archive = DATA / "archives" / "aot_llvm_weightless.tar"
         with connected(build(archive)) as rpc:  # noqa: SIM117 (the device must start)
-            with pytest.raises(ArchiveError, match=r"expects its constants from outside") as caught:
+            with pytest.raises(ArchiveError, match=r"requires its constants as arguments") as caught:
                 create_executor(rpc, ModelArchive.open(archive))
         assert "tir.usmp.enable" in caught.value.next_step
 

@@ -228,9 +228,9 @@ def test_a_folder_adds_a_device_port(bake: Baker, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["no_such_port", "uart", "baremetal"])
 def test_a_wrong_device_port_lists_the_folders_that_are_one(default_platform: Platform, name: str) -> None:
     host = load_boards(default_platform.path / "boards.json")["host"]
-    with pytest.raises(BoardError, match=f"there is no device port '{name}'") as caught:
+    with pytest.raises(BoardError, match=f"device port '{name}' does not exist in") as caught:
         port_config(default_platform.path, host._replace(device_port=name), {})
-    assert caught.value.next_step == "Device ports: cortex_m, custom, host, riscv."
+    assert caught.value.next_step == "Set device_port to one of: cortex_m, custom, host, riscv."
 
 
 def free_port() -> int:

@@ -136,7 +136,7 @@ def test_a_module_and_its_rows_add_a_flash_tool(bake: Baker, tmp_path: Path) -> 
     chip.touch()
     (probes / "HB0007.flash").touch()
     several = run_command(platform, *flash, path=path, HEXBURN_PROBES=str(probes))
-    assert several.returncode == 1 and "Name one with --serial-number" in plain(several.stdout)
+    assert several.returncode == 1 and "Choose one with --serial-number" in plain(several.stdout)
 
     typed("--serial-number", SERIAL_NUMBER)
     image = firmware_of(platform)
