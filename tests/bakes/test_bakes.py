@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every platform that the questions can ask for, file by file."""
+"""Baked platforms: every combination of answers, file by file."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ QUESTIONS = {name: value for name, value in TABLE.items() if not name.startswith
 CHOICES: Dict[str, List[str]] = {name: value for name, value in QUESTIONS.items() if isinstance(value, list)}
 RENDERED = TEMPLATE / "{{cookiecutter.platform_slug}}"
 
-# Answers that do not go together, with the words that say so. None yet.
+# Combinations of answers that are refused, and their message. None yet.
 FORBIDDEN: List[Dict[str, str]] = []
 
-# Texts by question. Any, because bake() takes them among arguments of other types.
+# Strings by question. Any, because bake() also has arguments of other types.
 Answers = Dict[str, Any]
 
 COMMON_FILES = {
@@ -119,7 +119,7 @@ class TestEveryCombination:
 
     def test_leaves_no_jinja_behind(self, bake: Baker, answers: Answers) -> None:
         platform = bake(**answers)
-        json_block = re.compile(r"^```json\n.*?^```$", re.MULTILINE | re.DOTALL)  # two braces may end there
+        json_block = re.compile(r"^```json\n.*?^```$", re.MULTILINE | re.DOTALL)  # a JSON block may end in two braces
         left = [
             (name, mark)
             for name in platform.rendered_files()
@@ -275,7 +275,7 @@ class TestTwice:
         assert (tmp_path / "models" / "digits_aot.tar").is_file()
 
     def refusals(self, capfd: pytest.CaptureFixture[str]) -> List[str]:
-        """What stood in the way, in the words of its sentence."""
+        """Return the obstacles that the refused bake named."""
         start = "platform_slug 'my_microtvm_platform' names a directory whose "
         said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("platform_")]
         ends = [line[len(start) :].split(": choose another, or move that ") for line in said]
@@ -317,7 +317,7 @@ class TestReport:
 def test_a_bake_that_fails_is_raised_with_its_sentence(
     bake: Baker, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The fixtures of pytest-cookies keep an exception in their result, where a test could pass over it."""
+    """Check that a failed bake raises: pytest-cookies alone would store the exception in its result."""
     with pytest.raises(FailedHookException, match="Hook script failed"):
         bake(server_python="python3")
     assert "server_python 'python3' is not an absolute path" in capfd.readouterr().err
@@ -340,13 +340,13 @@ def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
 
 
 def test_no_input_needs_no_network(bake: Baker, tmp_path: Path) -> None:
-    """Any attempt to connect or to look a name up, in Cookiecutter or in a hook, fails the bake."""
+    """Fail the bake on any connection or name lookup of Cookiecutter or a hook."""
     (tmp_path / "offline").mkdir()
     (tmp_path / "offline" / "sitecustomize.py").write_text(
         "import sys\n"
         "def refuse(event, args):\n"
         "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
-        "        raise RuntimeError(f'the network was asked for: {event} {args}')\n"
+        "        raise RuntimeError(f'Network access: {event} {args}')\n"
         "sys.addaudithook(refuse)\n"
     )
     (tmp_path / "out").mkdir()
@@ -366,7 +366,7 @@ def test_no_input_needs_no_network(bake: Baker, tmp_path: Path) -> None:
 
 
 class TestAnotherPython:
-    """server_python: launch scripts, which TVM looks for before the API server."""
+    """Launch scripts for server_python. TVM looks for them before the API server script."""
 
     NAMES = ("launch_microtvm_api_server.sh", "launch_microtvm_api_server.bat")
 

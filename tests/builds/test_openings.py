@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client that sends its first packet when open_transport returns does not have to send it again."""
+"""First packet after open_transport: the client never has to send it again."""
 
 from __future__ import annotations
 

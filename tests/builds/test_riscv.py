@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The RISC-V family: emulated boards answer, say what went wrong and start again; real boards build."""
+"""RISC-V family: emulated boards answer, report faults and restart; real boards build."""
 
 from __future__ import annotations
 

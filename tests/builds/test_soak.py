@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A day of digits at full speed, shortened: no leak, no drift, no lost byte (see benchmarks/soak.py)."""
+"""Short version of benchmarks/soak.py, a day of digits at full speed: no leak, drift or lost byte."""
 
 from __future__ import annotations
 
