@@ -119,7 +119,7 @@ class TestEveryCombination:
 
     def test_leaves_no_jinja_behind(self, bake: Baker, answers: Answers) -> None:
         platform = bake(**answers)
-        json_block = re.compile(r"^```json\n.*?^```$", re.MULTILINE | re.DOTALL)  # a JSON block may end in two braces
+        json_block = re.compile(r"^```json\n.*?^```$", re.MULTILINE | re.DOTALL)
         left = [
             (name, mark)
             for name in platform.rendered_files()

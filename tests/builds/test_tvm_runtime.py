@@ -128,7 +128,7 @@ class TestOnTvmsOwnRuntime:
         try:
             for index in range(20):
                 if index % 4 == 3:
-                    transport.write(bytes(range(256)) * 3 + b"\xff\xfd\xff", 1.0)  # noise, then an incomplete packet
+                    transport.write(bytes(range(256)) * 3 + b"\xff\xfd\xff", 1.0)  # noise, half a packet
                 session = Session(transport, timeouts=TIMEOUTS)
                 session.open()
                 rpc = RpcClient(session)

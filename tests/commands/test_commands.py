@@ -142,7 +142,7 @@ class TestHelp:
         assert tuple(re.findall(r"^  (\w+)  ", said.split("Commands:")[1], re.MULTILINE)) == COMMANDS
         assert "..." not in said.split("Commands:")[1], "a summary that is too long is cut off"
 
-    @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "tvmc"])  # tvmc prints TVM's own help
+    @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "tvmc"])
     def test_of_a_command(self, platform: Place, command: str) -> None:
         assert platform.run(command, "-h").startswith(f"Usage: python -m runtime.host {command} ")
 

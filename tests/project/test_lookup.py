@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Projects of the command line: the same for the same model, options and platform, and no other."""
+"""Projects of the command line: one for each combination of model, options and platform."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A page that lacks a file, or names one too many, is found."""
+"""Checks of pages with instructions: a page that misses a file, or names an unchanged one, fails."""
 
 from __future__ import annotations
 

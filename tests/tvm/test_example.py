@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example that tunes, and what the first page says of TVM."""
+"""Example for tuning, and the statements of the first page about TVM."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_it_tunes_draws_and_compares(tvm: Tvm, tmp_path: Path) -> None:
 
 
 def test_commands_of_the_first_page_are_those_of_the_platform(default_platform: Platform) -> None:
-    """Where they are run as they stand."""
+    """Check that the commands run as written."""
     lines = re.findall(
         r"^python -m .*(?:tvmc|serve|rpc_tracker) .*", (TEMPLATE / "README.md").read_text(), re.M
     )

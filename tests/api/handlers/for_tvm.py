@@ -73,7 +73,7 @@ class Handler(server.ProjectAPIHandler):  # type: ignore[misc]  # of TVM, which 
         raise NoSuchBoard(data={"boards": []})
 
     def open_transport(self, options: typing.Dict[str, typing.Any]) -> server.TransportTimeouts:
-        assert options["port"] == "/dev/ttyACM0", options  # unconverted string, although the option is declared as a number
+        assert options["port"] == "/dev/ttyACM0", options  # not converted to the declared number
         self._proc = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         assert self._proc.stdin is not None and self._proc.stdout is not None
         os.set_blocking(self._proc.stdin.fileno(), False)
