@@ -191,7 +191,7 @@ class TestTwice:
             bake(into=tmp_path / "out", board_family=family, overwrite=True)
             assert [path.name for path in port.iterdir()] == ["acme.c"]
             assert "mine" in (port / "acme.c").read_text()
-            assert ("Kept as it is: port/" in capfd.readouterr().out) == (family == "custom")
+            assert ("Kept unchanged: port/" in capfd.readouterr().out) == (family == "custom")
 
     @pytest.mark.parametrize("theirs", [None, "empty"])
     def test_brings_the_c_to_begin_with_where_there_is_none(
@@ -205,7 +205,7 @@ class TestTwice:
 
     @pytest.mark.parametrize(
         ("path", "sentence"),
-        [("port", "port is a link or a file"), ("port/main.c", "port is not a platform's")],
+        [("port", "port is a link or a file"), ("port/main.c", "port does not belong to a platform")],
     )
     def test_refuses_to_mix_its_c_with_what_is_not_a_platforms(
         self, bake: Baker, path: str, sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -223,11 +223,11 @@ class TestTwice:
         ("path", "sentence"),
         [
             ("runtime", "runtime is a link or a file"),
-            ("runtime/main.c", "runtime is not a platform's"),
+            ("runtime/main.c", "runtime does not belong to a platform"),
             ("families", "families is a link or a file"),
             ("models", "models is not a directory"),
-            ("Makefile", "Makefile is not a platform's"),
-            ("Makefile/notes.txt", "Makefile is not a platform's"),
+            ("Makefile", "Makefile does not belong to a platform"),
+            ("Makefile/notes.txt", "Makefile does not belong to a platform"),
         ],
     )
     def test_refuses_to_replace_what_is_not_a_platforms(
@@ -278,7 +278,7 @@ class TestTwice:
         """Return the obstacles that the refused bake named."""
         start = "platform_slug 'my_microtvm_platform' names a directory whose "
         said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("platform_")]
-        ends = [line[len(start) :].split(": choose another, or move that ") for line in said]
+        ends = [line[len(start) :].split(". Choose another directory, or move ") for line in said]
         return [what for what, _ in ends]
 
 

@@ -18,9 +18,9 @@ from tests.support.repositories import commit, content, copy_template, git, run
 
 SUPPORTED = ("2.6.0", "2.7.1")
 # Unsupported versions: version, packages that newer versions do not import, and the error message.
-UPGRADE = 'upgrade it with: python -m pip install --upgrade "cookiecutter>=2.6"'
+UPGRADE = 'Upgrade with: python -m pip install --upgrade "cookiecutter>=2.6"'
 TOO_OLD = (
-    ("2.5.0", (), f"this template needs Cookiecutter 2.6 or newer and this is 2.5.0; {UPGRADE}"),
+    ("2.5.0", (), f"This template needs Cookiecutter 2.6 or newer, got 2.5.0. {UPGRADE}"),
     ("1.7.3", ("poyo", "jinja2-time", "six"), "No module named 'needs_cookiecutter_2_6'"),
 )
 

@@ -69,10 +69,10 @@ BAD_NAMES = (
     ("a\u202eb", "control character"),
     ("a\u2028b", "control character"),
     ("a\udc80b", "cannot be shown"),
-    ("a" * 81, "is too long: use at most 80 characters"),
+    ("a" * 81, "is too long. Use at most 80 characters"),
 )
 
-PLAIN = "use lower case letters a to z, digits and underscores, and start with a letter"
+PLAIN = "Use lower case letters a to z, digits and underscores, and start with a letter"
 RESERVED = "is reserved by Python, by Windows or by this template"
 # (slug, part of the error message)
 BAD_SLUGS = (
@@ -100,7 +100,7 @@ BAD_SLUGS = (
     ("$(touch canary)", PLAIN),
     ("{{ cycler.__init__.__globals__.os.system('touch canary') }}", PLAIN),
     ('""" + open(r"canary", "w").close() + """', PLAIN),
-    ("a" * 41, "is too long: use at most 40 characters"),
+    ("a" * 41, "is too long. Use at most 40 characters"),
 )
 
 
@@ -187,8 +187,8 @@ def test_a_directory_that_exists_is_left_alone(bake: Baker, slug: str, overwrite
 def test_empty_answers_given_by_program_are_refused(rules: ModuleType) -> None:
     """Check empty answers: at the prompt they mean the default, but a program can give them."""
     assert rules.broken_rules({**ANSWERS, "platform_name": "", "platform_slug": ""}) == [
-        "platform_name '' is empty: give the platform a name.",
-        f"platform_slug '' is not a plain name: {PLAIN}.",
+        "platform_name '' is empty. Give the platform a name.",
+        f"platform_slug '' is not a plain name. {PLAIN}.",
     ]
 
 
@@ -203,9 +203,9 @@ def test_every_reserved_word_is_refused(rules: ModuleType) -> None:
     [
         ("python3", "is not an absolute path"),
         (".venv/bin/python", "is not an absolute path"),
-        ('/opt/"quoted"/python', "cannot stand in a launch script"),
-        ("/opt/%PATH%/python", "cannot stand in a launch script"),
-        ("/opt/a\nb/python", "cannot stand in a launch script"),
+        ('/opt/"quoted"/python', "invalid in a launch script"),
+        ("/opt/%PATH%/python", "invalid in a launch script"),
+        ("/opt/a\nb/python", "invalid in a launch script"),
     ],
 )
 def test_a_bad_interpreter_is_refused(rules: ModuleType, python: str, sentence: str) -> None:

@@ -24,8 +24,8 @@ PAGE: Final = (TEMPLATE / "runtime/device/README.md").read_text(encoding="utf-8"
 MODEL: Final = "models/digits_aot.tar"
 LONGEST_START_SEC: Final = 20.0
 
-# Microchip's SmartFusion2 has a 16550 with 4 bytes from register to register. The driver ns16550 expects registers
-# in adjacent bytes.
+# Microchip's SmartFusion2 has a 16550 with 4 bytes from register to register. The driver ns16550 expects
+# registers in adjacent bytes.
 SMARTFUSION2_UART: Final = r"""/* SPDX-License-Identifier: Apache-2.0 */
 /* MMUART of Microchip SmartFusion2 (UG0331, chapter 14): a 16550 with a word for each register. */
 #include "../baremetal/port.h"
