@@ -32,6 +32,6 @@ def _row(tally: Tally) -> Figure:
         "wrong or hung",
         [len(tally.failures)],
         0,
-        beside=f"{sum(tally.named.values()):,} errors named, {tally.right:,} right results; next session right "
+        beside=f"{sum(tally.named.values()):,} errors named, {tally.right:,} right results; next session "
         f"in {1e3 * median(tally.recovery):.0f} ms, at most {1e3 * max(tally.recovery):.0f}",
     )

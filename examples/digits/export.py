@@ -57,6 +57,7 @@ def network(weights: Weights) -> Any:
 
 
 def main() -> None:
+    """Write the archives and digits_test.npz. Exit if TVM and numpy differ."""
     weights = dict(np.load(HERE / "weights.npz"))
     _, _, images, labels = load_split()
     mod = network(weights)
@@ -66,9 +67,8 @@ def main() -> None:
     if not np.array_equal(expected, infer(images, weights)):
         raise SystemExit("Answers of TVM and network.py differ: the Relay model is not the trained network.")
     np.savez_compressed(HERE / "digits_test.npz", images=images, labels=labels, expected=expected)
-    print(
-        f"accuracy of TVM on held-out images on this host: {accuracy(expected, labels):.4f} of {len(labels)} images"
-    )
+    share = accuracy(expected, labels)
+    print(f"accuracy on held-out images, TVM on this host: {share:.4f} of {len(labels)} images")
 
     aot = tvm_wheel.build(mod, tvm_wheel.C_TARGET, "aot", {"interface-api": "packed"}, plan_memory=True)
     graph = tvm_wheel.build(mod, tvm_wheel.C_TARGET, "graph", {"link-params": True})

@@ -139,6 +139,7 @@ def as_int8(weight: np.ndarray) -> Tuple[np.ndarray, int]:
 
 
 def as_int32(bias: np.ndarray, bits: int) -> np.ndarray:
+    """Return bias times 2**bits as int32."""
     return np.round(bias * 2.0**bits).astype(np.int32)
 
 
@@ -166,6 +167,7 @@ def quantise(w: Floats, images: np.ndarray) -> Weights:
 
 
 def main() -> None:
+    """Train, print the accuracies and write weights.npz."""
     images, labels, held_out, answers = load_split()
     w = train(images.astype(np.float32) / INPUT_SCALE, labels)
     logits, _ = forward(held_out.astype(np.float32) / INPUT_SCALE, w)

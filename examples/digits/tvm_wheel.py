@@ -39,6 +39,7 @@ Entries = Dict[str, bytes]
 
 
 def no_device(*_: object) -> None:
+    """Raise: the stand-in for `micro._rpc_connect`."""
     raise RuntimeError("This wheel has no micro session, and cannot run archives on a device.")
 
 
@@ -113,6 +114,7 @@ def exported(built: Any) -> Entries:
 
 
 def as_json(value: Any) -> bytes:
+    """Return JSON with sorted keys, for reproducible archives."""
     return json.dumps(value, indent=2, sort_keys=True).encode()
 
 

@@ -45,6 +45,7 @@ SEED = 1
 
 
 def main() -> int:
+    """Tune, draw the curve, compare the model before and after, and return the exit status."""
     arguments = parse()
     arguments.out.mkdir(parents=True, exist_ok=True)
     log = arguments.out / "digits.log"
@@ -79,6 +80,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Tune a convolution of the digits model on a board.")
     parser.add_argument("platform", type=baked_platform, help="directory of a baked platform")
     parser.add_argument("--board", help="board of the platform (default: the platform's default board)")
@@ -95,6 +97,7 @@ def parse() -> argparse.Namespace:
 
 
 def baked_platform(text: str) -> Path:
+    """Return the absolute path of a platform."""
     path = Path(text).resolve()  # TVM needs absolute paths
     if not (path / "microtvm_api_server.py").is_file():
         raise argparse.ArgumentTypeError(f"{text}: not a platform. Create one: cookiecutter {ROOT}")
@@ -102,6 +105,7 @@ def baked_platform(text: str) -> Path:
 
 
 def tracker_address(text: str) -> Tuple[str, int]:
+    """Return host and port of HOST:PORT."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit():
         raise argparse.ArgumentTypeError(f"{text}: expected HOST:PORT.")
@@ -109,6 +113,7 @@ def tracker_address(text: str) -> Tuple[str, int]:
 
 
 def positive(text: str) -> int:
+    """Return an integer above 0."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected an integer above 0, got {text}.")
     return int(text)

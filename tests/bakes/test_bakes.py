@@ -97,7 +97,7 @@ class TestQuestions:
             assert set(prompt) == {"__prompt__", *CHOICES[question]}
         for text in texts:
             assert len(text.split()) >= 3
-            assert not set(text) & set("[]"), "square brackets vanish when Cookiecutter prints them"
+            assert not set(text) & set("[]"), "Cookiecutter does not print square brackets."
 
     def test_every_family_is_a_choice_and_a_folder(self) -> None:
         folders = {path.name for path in (RENDERED / "families").iterdir()}

@@ -162,8 +162,8 @@ def cookiecutter_version(version: str, *imports: str) -> Path:
         done = run(*pip, f"cookiecutter=={version}", *imports, cwd=TEMPLATE, check=False)
         if done.returncode != 0:
             pytest.skip(
-                f"needs Cookiecutter {version} in {place.relative_to(TEMPLATE)}/, and pip could not fetch it "
-                f"(is the network there?): {done.stderr.strip()[-300:]}"
+                f"needs Cookiecutter {version} in {place.relative_to(TEMPLATE)}/, and pip could not download it "
+                f"(check the network): {done.stderr.strip()[-300:]}"
             )
         try:
             staging.rename(place)

@@ -132,7 +132,9 @@ def test_a_real_board_is_built_for_its_own_memory(built: Built, board: str) -> N
     assert entry.flash.address <= names["mtvm_reset"] < entry.flash.address + entry.flash.bytes
     assert names["mtvm_stack_bottom"] == entry.ram.address
     assert names["mtvm_heap_end"] == entry.ram.address + entry.ram.bytes
-    assert not names.keys() & {"printf", "malloc", "_write", "_sbrk", "mtvm_console_put"}, "nobody prints"
+    assert not names.keys() & {"printf", "malloc", "_write", "_sbrk", "mtvm_console_put"}, (
+        "Firmware without output must not contain these functions."
+    )
 
 
 @pytest.mark.parametrize("board", REAL)
@@ -256,10 +258,10 @@ def test_the_clock_neither_goes_back_nor_loses_a_period(family: Family, board: s
         took = user(User.COMPUTES, 1_500_000)
         assert isinstance(took, int)
         assert 1_500_000 <= took <= (time.monotonic() - started) * 1e6
-        assert time.monotonic() - started < 1.5 + 0.6, "a period of SysTick is 0.67 s"
+        assert time.monotonic() - started < 1.5 + 0.6, "SysTick lost a period of 0.67 s."
 
 
 @pytest.mark.parametrize("board", ["mps2_an385", "microbit"])
 def test_the_nonce_differs_between_resets(family: Family, board: str) -> None:
     found = nonces(family.with_user_code(board), 10)
-    assert len(found) > 5, "of 10 out of 255, seven or more differ in all but one of 50,000 cases"
+    assert len(found) > 5, "Of 10 nonces out of 255, seven or more differ in all but one of 50,000 cases."

@@ -16,7 +16,7 @@ SECONDS = 15.0
 def test_nothing_grows_moves_or_gets_lost(tmp_path: Path) -> None:
     soak = run(tmp_path, SECONDS)
     assert soak.wrong == 0
-    assert len(soak.usages) * SESSION >= 400, "too few to tell anything"
+    assert len(soak.usages) * SESSION >= 400, "Too few inferences for a result."
     first, *others = soak.usages
     assert first is not None and first.stack is not None
     for usage in others:

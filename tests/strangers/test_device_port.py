@@ -32,8 +32,8 @@ SMARTFUSION2_UART: Final = r"""/* SPDX-License-Identifier: Apache-2.0 */
 #include "divisor.h"
 
 #define WORD(number) MTVM_REGISTER(32, BOARD_UART_ADDRESS + 4u * (number))
-#define DATA WORD(0)          /* or the low byte of the divisor, while LATCH is set */
-#define INTERRUPTS WORD(1)    /* or its high byte */
+#define DATA WORD(0)          /* low byte of the divisor while LATCH is set */
+#define INTERRUPTS WORD(1)    /* high byte of the divisor while LATCH is set */
 #define FIFO WORD(2)
 #define LINE WORD(3)
 #define STATE WORD(5)
@@ -93,7 +93,7 @@ SMARTFUSION2: Final[Dict[str, Any]] = {
 
 # Firmware that is a network service on a computer such as a Raspberry Pi.
 TCP_PORT: Final = r"""/* SPDX-License-Identifier: Apache-2.0 */
-/* The platform functions for a program on a POSIX system that one host after another reaches over TCP. */
+/* Platform functions of a program on a POSIX system that serves one host at a time over TCP. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <arpa/inet.h>

@@ -24,7 +24,7 @@ SERIAL_NUMBER: Final = "HB0042"
 INSTALL: Final = "Install it from the maker's web site, hexburn.example."
 
 RUNNER: Final = '''# SPDX-License-Identifier: Apache-2.0
-"""hexburn, which writes Intel HEX."""
+"""Flash tool hexburn, which writes Intel HEX."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from runtime.host.runners.base import Job, Runner
 
 
 class HexBurn(Runner):
-    """`page_bytes`: the chip erases so many bytes at once. Messages: hexburn 1.0."""
+    """hexburn, which erases pages of `page_bytes`. Messages: hexburn 1.0."""
 
     name: ClassVar = "hexburn"
     tool: ClassVar = "hexburn"
-    parameters: ClassVar = {"page_bytes": Field(count, True, "the bytes that the chip erases at once")}
+    parameters: ClassVar = {"page_bytes": Field(count, True, "bytes of a flash page")}
     images: ClassVar = ("hex",)
     proof: ClassVar = r"\\d+ bytes verified"
     failures: ClassVar = (

@@ -36,7 +36,7 @@ OUTCOMES = {
 
 @contextmanager
 def started(argv: List[str], cwd: Path, env: Dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a process for the block, then end it with its children: TVM's tracker does not end its own."""
+    """Run a process for the block, then end it with its children: TVM's tracker leaves children behind."""
     process = subprocess.Popen(
         argv,
         cwd=cwd,

@@ -62,13 +62,15 @@ class Wrong(Exception):
 def check(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray], shapes: bool = True) -> None:
     """Raise Wrong unless the outputs equal TVM's: integers exactly, floats within 1e-5."""
     if len(got) != len(wanted):
-        raise Wrong(f"{len(got)} outputs, not {len(wanted)}")
+        raise Wrong(f"expected {len(wanted)} outputs, got {len(got)}")
     for index, (answer, theirs) in enumerate(zip(got, wanted)):
         mine = answer
         if shapes and (mine.shape != theirs.shape or mine.dtype != theirs.dtype):
-            raise Wrong(f"output {index}: {mine.dtype} {mine.shape}, not {theirs.dtype} {theirs.shape}")
+            raise Wrong(
+                f"output {index}: expected {theirs.dtype} {theirs.shape}, got {mine.dtype} {mine.shape}"
+            )
         if mine.size != theirs.size:
-            raise Wrong(f"output {index}: {mine.size} elements, not {theirs.size}")
+            raise Wrong(f"output {index}: expected {theirs.size} elements, got {mine.size}")
         mine = answer.reshape(theirs.shape)
         if theirs.dtype.kind == "f":
             scale = np.abs(theirs[np.isfinite(theirs)]).max(initial=1.0)
@@ -76,7 +78,7 @@ def check(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray], shapes: bool 
         else:
             same = np.array_equal(mine, theirs)
         if not same:
-            raise Wrong(f"output {index}: {mine.ravel()[:6]}, not {theirs.ravel()[:6]}")
+            raise Wrong(f"output {index}: expected {theirs.ravel()[:6]}, got {mine.ravel()[:6]}")
 
 
 def run_standalone(
@@ -94,10 +96,10 @@ def run_standalone(
     build_firmware(project)
     report = standalone_run.run_standalone(project)
     if "outcome: 0" not in report:
-        raise Wrong(f"the report is {report[-300:]}")
+        raise Wrong(f"unexpected report: {report[-300:]}")
     found = REPORTED.findall(report)
     if names is not None and [name for name, *_ in found] != names:
-        raise Wrong(f"outputs are called {[name for name, *_ in found]}, not {names}")
+        raise Wrong(f"expected outputs {names}, got {[name for name, *_ in found]}")
     return [np.array([float(text) for text in values.split()]) for _, _, _, values in found]
 
 
@@ -141,7 +143,7 @@ def run_pair(
         build_firmware(project)
         with running_model(project) as running:
             if sorted(running.input_names) != sorted(model.inputs) and not kind.startswith("graph"):
-                raise Wrong(f"inputs are called {running.input_names}")
+                raise Wrong(f"unexpected input names: {running.input_names}")
             for inputs, outputs in drawn:
                 check(running.infer({k: v for k, v in inputs.items() if k in running.input_names}), outputs)
         return "right", ""

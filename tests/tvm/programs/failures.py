@@ -90,7 +90,7 @@ with Case("refused", tvm.error.RPCError) as (session, _):
 with Case("server killed", TransportClosedError, tvm.error.RPCError) as (_, executor):
     (server,) = [process for process in children() if "microtvm_api_server.py" in " ".join(process.cmdline())]
     server.kill()
-    server.wait()  # until the device detects the broken pipe, it still replies
+    server.wait()  # until the device detects this end, it still replies
     executor.run()
 
 other = micro.Session(micro.GeneratedProject.from_directory(f"{scratch}/project", {}).transport())

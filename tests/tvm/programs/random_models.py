@@ -214,7 +214,7 @@ class Builder:
         if left is None:
             return None
         right = self.pick(left[2])
-        assert right is not None, "left is one"
+        assert right is not None, "The pool contains at least `left`."
         return self.choice((relay.greater, relay.less, relay.equal, relay.less_equal))(left[0], right[0])
 
     def op_logical(self) -> Expression:
@@ -222,7 +222,7 @@ class Builder:
         if left is None:
             return None
         right = self.pick("bool")
-        assert right is not None, "left is one"
+        assert right is not None, "The pool contains at least `left`."
         return self.choice(
             (
                 relay.logical_not(left[0]),

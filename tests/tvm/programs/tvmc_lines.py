@@ -28,7 +28,7 @@ DEADLINE_SEC = 300  # long enough for a busy machine
 
 
 def become_tvmc(arguments: List[str], *streams: IO[str]) -> None:
-    """Run python -m runtime.host tvmc ARGUMENTS in a fork, without TVM's exit handlers, which take 2 s."""
+    """Run python -m runtime.host tvmc ARGUMENTS in a fork, which skips the shutdown of TVM that takes 2 s."""
     signal.alarm(DEADLINE_SEC)
     for number, file in enumerate(streams, start=1):
         os.dup2(file.fileno(), number)
