@@ -335,7 +335,7 @@ def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
         shutil.copy(TEMPLATE / name, broken / name)
     with pytest.raises(FailedHookException):
         bake(template=broken, into=tmp_path / "out")
-    assert "it lacks: runtime, examples/digits/digits_aot.tar" in capfd.readouterr().err
+    assert "missing: runtime, examples/digits/digits_aot.tar" in capfd.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 
 

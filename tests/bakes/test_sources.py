@@ -162,7 +162,7 @@ def cookiecutter_version(version: str, *imports: str) -> Path:
         done = run(*pip, f"cookiecutter=={version}", *imports, cwd=TEMPLATE, check=False)
         if done.returncode != 0:
             pytest.skip(
-                f"needs Cookiecutter {version} in {place.relative_to(TEMPLATE)}/, and pip could not download it "
+                f"needs Cookiecutter {version} in {place.relative_to(TEMPLATE)}/, and pip failed to get it "
                 f"(check the network): {done.stderr.strip()[-300:]}"
             )
         try:
