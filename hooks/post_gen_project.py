@@ -89,7 +89,7 @@ def lift_family(platform: Path, template: Path, family: str, build_system: str) 
 
 
 def is_owners(path: Path) -> bool:
-    """Return whether the path is the C directory that an earlier bake created, which the owner has edited."""
+    """Return whether the path is the owner's C directory, which is not empty since an earlier bake."""
     return path.name == OWN_PORT and path.is_dir() and any(path.iterdir())
 
 
