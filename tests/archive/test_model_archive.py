@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading model archives: every version, style and kind of code, and plain words for what is missing."""
+"""Reader of model archives: every version, style and kind of code, and clear errors for missing parts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ kTvmgenMetadata_outputs_1_shape,
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[..., ModelArchive]:
-    """opened(files): the archive made of these files."""
+    """Return a function that opens an archive made of the given files."""
 
     def open_files(files: Dict[str, Any]) -> ModelArchive:
         return ModelArchive.open(write_archive(tmp_path / "model.tar", files))
@@ -103,7 +103,7 @@ def opened(tmp_path: Path) -> Callable[..., ModelArchive]:
 
 
 def with_main(**tensors: Any) -> Dict[str, Any]:
-    """A field "memory" whose main function has these inputs and outputs."""
+    """Return a field "memory" whose main function has these inputs and outputs."""
     return {"memory": {"functions": {"main": [{"device": 1, **tensors}]}}}
 
 
@@ -131,7 +131,7 @@ def test_real_graph_archive() -> None:
     assert archive.inputs == [TensorSpec("input", "int8", (1, 1, 49, 10), 490, "input")]
     assert archive.outputs == [TensorSpec("output", "int8", (1, 12), 12, "output")]
     assert archive.operator_workspace_size_bytes == 24272
-    # Its metadata.json tells 16000 of a piece that two tensors share, one of them with 32000.
+    # metadata.json has 16000 for storage that two tensors share; one of them needs 32000.
     assert archive.storage_sizes_bytes == [490, 980, 32000, 16000, 128, 12]
     assert archive.allocated_bytes == [1392, 24192, 24192, 24192, 24192]
     assert archive.graph is not None and len(archive.graph.calls) == 13
@@ -203,7 +203,7 @@ def test_operator_style(opened: Callable[..., ModelArchive]) -> None:
 
 
 def test_c_interface_header(opened: Callable[..., ModelArchive]) -> None:
-    """TVM lowers the module's case in this header; comments in it are not code."""
+    """Check that TVM's lower-case module name in this header is accepted and that comments are not code."""
     files = {
         "metadata.json": json.dumps({"version": 7, "modules": {"MyNet": module_metadata()}}),
         "codegen/host/src/MyNet_lib0.c": SOURCE,
@@ -256,7 +256,7 @@ def test_more_than_ten_outputs_are_in_order(opened: Callable[..., ModelArchive])
 
 
 def test_shapes_from_relay_alone(opened: Callable[..., ModelArchive]) -> None:
-    """AOT from the LLVM code generator has no C metadata."""
+    """Check shapes of an AOT archive of the LLVM code generator, which has no C metadata."""
     files = full_model(
         **with_main(
             inputs={"image": {"dtype": "float32", "size": 16}, "scale:0": {"dtype": "float32", "size": 4}},
@@ -296,7 +296,7 @@ def test_an_archive_of_several_modules_is_refused_with_what_to_do() -> None:
 
 
 def named(module: str) -> Dict[str, Any]:
-    """A model whose module has this name, as TVM would write it."""
+    """Return the files of a model whose module has this name, as TVM would write them."""
     return {
         "metadata.json": json.dumps({"version": 7, "modules": {module: module_metadata()}}),
         "codegen/host/src/lib0.c": SOURCE,
@@ -447,7 +447,10 @@ def test_the_parameters_of_a_graph(opened: Callable[..., ModelArchive]) -> None:
     "path", sorted({*ARCHIVES.glob("*.tar*")} - {ARCHIVES / "two_modules.tar"}), ids=lambda path: path.name
 )
 def test_exported_archives_agree_with_the_arrays_beside_them(path: Path) -> None:
-    """TVM wrote these. The .npz holds inputs by name in the order of the model, and outputs by number."""
+    """Check archives that TVM wrote.
+
+    The .npz holds inputs by name in the order of the model, and outputs by number.
+    """
     archive = ModelArchive.open(path)
     arrays = dict(numpy.load(ARCHIVES / (path.name.split(".", maxsplit=1)[0] + ".npz")))
     if archive.style == "operator":

@@ -28,7 +28,7 @@ PARAMS = {
 
 
 def written(params: Dict[str, Param]) -> bytes:
-    """The file as TVM writes it."""
+    """Return a parameter file in TVM's format."""
     names = b"".join(
         struct.pack("<Q", len(text)) + text for text in (name.encode("utf-8") for name in params)
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fields of a board that are right by themselves and wrong together are refused when boards.json is read."""
+"""Rules across fields of a board, checked when boards.json is read."""
 
 from __future__ import annotations
 

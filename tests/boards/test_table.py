@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""boards.json is data that is checked on load; whatever is wrong is named."""
+"""Checks of boards.json on load: every invalid field is named."""
 
 import json
 from pathlib import Path

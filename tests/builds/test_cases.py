@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Archives of kinds that public bug reports describe: each runs right, or is refused with the way out."""
+"""Archives of kinds that public bug reports describe: each runs correctly or is refused with a next step."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ STANDALONE = {
     "tflite_name_in_tvm_session/model": ["StatefulPartitionedCall_0"],
 }
 IN_THE_FAST_RING = ("colliding_input_names_swapped/model", "llvm_aot_input_names/model")
-# Archive, project type, what is said, and what to do.
+# Archive, project type, part of the error, part of the next step.
 REFUSED = [
     (
         "colliding_input_names_swapped/weight_spelled_alike",
@@ -171,7 +171,7 @@ def test_a_file_in_another_layout_is_refused_for_a_standalone_firmware_too(
 def test_a_function_that_the_owners_files_register_may_be_looked_up(
     default_platform: Platform, tmp_path: Path
 ) -> None:
-    """Only extra files can bring what TVM's C++ runtime would."""
+    """Check that extra files may register a function that TVM's C++ runtime would provide."""
     import tarfile
 
     (tmp_path / "sort.c").write_text("/* registers tvm.contrib.sort.argsort */\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Standalone projects: a firmware with its own main answers as TVM did, from both interfaces."""
+"""Standalone projects: a firmware with its own main gives TVM's answers, through both interfaces."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RUNS = {
 
 
 def outputs_of(report: str) -> List[Tuple[str, np.ndarray]]:
-    """The output lines of a report: a list of (dtype, values)."""
+    """Return (dtype, values) for each output line of a report."""
     lines = re.findall(r"^output (\S+) (\S+) (\d+):(.*)$", report, re.MULTILINE)
     for _, _, count, values in lines:
         assert len(values.split()) == int(count)

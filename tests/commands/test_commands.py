@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mtvm.py as its users meet it: a process in a platform or project, text and exit status."""
+"""Command line as a process in a platform or project: output and exit status."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CRASHES = """
 #include <stdlib.h>
 __attribute__((constructor)) static void crash(void) { abort(); }
 """
-# Says that it runs on a pipe that it holds for as long as it lives, and does not mind the end of its input.
+# Opens a pipe, which reports when the process exits, and ignores the end of its input.
 HANGS = """
 #include <fcntl.h>
 #include <unistd.h>
@@ -61,7 +61,7 @@ __attribute__((constructor)) static void hang(void) {{
 
 @dataclass
 class Place:
-    """A platform or a project, and the command line in it."""
+    """Platform or project, and its command line."""
 
     path: Path
 
@@ -85,7 +85,7 @@ class Place:
         )
 
     def run(self, *arguments: str, python: Tuple[str, ...] = (sys.executable,), **environment: str) -> str:
-        """What a command that works prints."""
+        """Return the output of a command that must succeed."""
         with self.start(*arguments, python=python, **environment) as process:
             said, complaint = process.communicate(timeout=60)
         assert (process.returncode, complaint) == (0, ""), said + complaint
@@ -99,7 +99,7 @@ class Place:
         module: str = "",
         **environment: str,
     ) -> str:
-        """All that a command prints that fails with this exit status, and never with a traceback."""
+        """Return all output of a command that must fail with this exit status and without a traceback."""
         with self.start(*arguments, python=python, module=module, **environment) as process:
             said, complaint = process.communicate(timeout=60)
         assert process.returncode == status, said + complaint
@@ -120,13 +120,13 @@ class Place:
 
 @pytest.fixture(scope="module")
 def platform(default_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A platform in which the tests of this file generate projects."""
+    """Return a platform in which the tests of this file generate projects."""
     return Place(shutil.copytree(default_platform.path, tmp_path_factory.mktemp("cli") / "platform"))
 
 
 @pytest.fixture(scope="module")
 def project(platform: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The digits model, built. Not to be changed."""
+    """Return a built project of the digits model. Tests must not change it."""
     path = tmp_path_factory.mktemp("project") / "digits"
     platform.run("build", DIGITS, "--project-dir", str(path))
     return Place(path)
@@ -134,13 +134,13 @@ def project(platform: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture
 def own_platform(default_platform: Platform, tmp_path: Path) -> Place:
-    """A platform that a test may change."""
+    """Return a platform that a test may change."""
     return Place(shutil.copytree(default_platform.path, tmp_path / "platform"))
 
 
 @pytest.fixture
 def own_project(project: Place, tmp_path: Path) -> Place:
-    """A project that a test may change."""
+    """Return a project that a test may change."""
     return Place(shutil.copytree(project.path, tmp_path / "digits"))
 
 
@@ -161,7 +161,7 @@ class TestHelp:
         assert tuple(re.findall(r"^  (\w+)  ", said.split("Commands:")[1], re.MULTILINE)) == COMMANDS
         assert "..." not in said.split("Commands:")[1], "a summary that is too long is cut off"
 
-    @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "tvmc"])  # that has TVM's own
+    @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "tvmc"])
     def test_of_a_command(self, platform: Place, command: str) -> None:
         assert platform.run(command, "-h").startswith(f"Usage: python mtvm.py {command} ")
 
@@ -197,7 +197,7 @@ class TestWrongCommandLines:
     )
     def test_are_refused_with_status_2(self, platform: Place, arguments: Tuple[str, ...], words: str) -> None:
         if not arguments and metadata.version("click") < "8.2":
-            pytest.skip("click before 8.2 ends with 0 after the help")
+            pytest.skip("click before 8.2 exits with 0 after the help")
         assert words in platform.fail(*arguments, status=2)
 
     @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ class TestBuild:
         assert "\n$ " in f"\n{shown}" and "-c model/codegen/host/src" in shown
 
     def test_a_compiler_error_is_shown_as_the_compiler_wrote_it(self, own_project: Place) -> None:
-        """Line 100 is ":100:", which the terminal library knows as a picture, and [i] as its markup."""
+        """Use ":100:" and [i], which rich would replace by an emoji and read as markup."""
         source = next((own_project.path / "model/codegen/host/src").glob("*lib0.c"))
         source.write_text("\n" * 99 + "int a[2]; int f(int i) { return a[i] + nonsense[/i]; }\n")
         said = own_project.fail("build", COLUMNS="40")
@@ -448,7 +448,7 @@ class TestRun:
         assert "has no input name" in said and ", ".join(inputs) in said
 
     def test_an_input_that_is_left_out_is_named(self, platform: Place, tmp_path: Path) -> None:
-        """Of the two inputs z:0 and a:0; the answer is z - 2a."""
+        """Leave out one of the inputs z:0 and a:0; the model computes z - 2a."""
         archive = str(CASES / "input_left_out_is_counted" / "model.tar")
         given = saved(tmp_path / "z.npy", np.zeros(4, "float32"))
         said = platform.fail("run", archive, "-i", f"z:0={given}")
@@ -591,7 +591,7 @@ class TestFlash:
 class TestStopping:
     @pytest.fixture
     def fifo(self, tmp_path: Path) -> Iterator[Tuple[Path, int]]:
-        """A pipe, and its reading end."""
+        """Yield a named pipe, and its reading end."""
         path = tmp_path / "alive"
         os.mkfifo(path)
         reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -644,7 +644,7 @@ class TestStopping:
 
 class TestWithoutPackages:
     def lend(self, directory: Path, *names: str) -> str:
-        """A folder that holds these packages and no other."""
+        """Return a folder with only these packages."""
         for name in names:
             for file in metadata.files(name) or ():
                 top = file.parts[0]

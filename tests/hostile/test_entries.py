@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile input at every public entry: it is refused with a sentence, quickly, and leaves nothing behind."""
+"""Hostile input at every public entry: refused quickly with an error message, and without leftovers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
 SMALL = ARCHIVES / "aot_c.tar"
 SOON_SEC = 10.0
 FAMILIES = TEMPLATE / "{{cookiecutter.platform_slug}}" / "families"
-MEMORY_BYTES = 1 << 30  # what a command may take, of its address space
+MEMORY_BYTES = 1 << 30  # limit of a command's address space
 
 
 SYSTEM_LIBRARY = {"codegen/host/src/default_lib0.c": "/* TVMSystemLibEntryPoint */\n"}
@@ -62,7 +62,7 @@ def limit_memory() -> None:
 
 
 def command(directory: Path, *arguments: str, limited: bool = False, **environment: str) -> Tuple[int, str]:
-    """Exit status of a command in a platform or project, and all that it prints."""
+    """Run a command in a platform or project; return its exit status and all output."""
     done = subprocess.run(
         [sys.executable, "-m", "runtime.host", *arguments],
         cwd=directory,
@@ -78,7 +78,7 @@ def command(directory: Path, *arguments: str, limited: bool = False, **environme
 
 
 def refused(directory: Path, *arguments: str, limited: bool = False, **environment: str) -> str:
-    """What a command prints that must fail with two sentences, soon."""
+    """Return the output of a command that must fail soon, with an error and a next step."""
     started = time.monotonic()
     status, said = command(directory, *arguments, limited=limited, **environment)
     assert status == 1 and "error: " in said and "next:  " in said, said
@@ -88,7 +88,7 @@ def refused(directory: Path, *arguments: str, limited: bool = False, **environme
 
 
 def giant(path: Path, size: int = 3 << 30) -> Path:
-    """A file of a size that should not be read; it takes no room on the disk."""
+    """Create a sparse file that is too large to read."""
     with path.open("wb") as file:
         file.truncate(size)
     return path
@@ -99,7 +99,7 @@ def each(setting: str, *values: object) -> List[Dict[str, object]]:
 
 
 def model_with(tmp_path: Path, executor: str = "aot", **tensor: Any) -> Path:
-    """An archive whose input "image" is declared so."""
+    """Return an archive whose input "image" is declared with these fields."""
     module = module_metadata(executor)
     module["memory"]["functions"]["main"][0]["inputs"]["image"].update(tensor)
     files = {**full_model(executor), **SYSTEM_LIBRARY}
@@ -116,13 +116,13 @@ def place(default_platform: Platform) -> HostPlatform:
 
 @pytest.fixture
 def own_platform(default_platform: Platform, tmp_path: Path) -> Path:
-    """A platform that a test may change."""
+    """Return a platform that a test may change."""
     return Path(shutil.copytree(default_platform.path, tmp_path / "platform"))
 
 
 @pytest.fixture
 def project(place: HostPlatform, tmp_path: Path) -> Path:
-    """A project that a test may change."""
+    """Return a project that a test may change."""
     generate(place, SMALL, tmp_path / "project", {})
     return tmp_path / "project"
 
@@ -368,7 +368,7 @@ SPECIAL = [
 def test_definitions_reach_the_compiler_as_they_are(
     default_platforms: Dict[str, Platform], tmp_path: Path, build_system: str
 ) -> None:
-    """Each as a string of C, compared by the compiler with what it should be."""
+    """Let the compiler compare each definition with its expected C string."""
     names = {f"TEXT_{index}": text for index, text in enumerate(SPECIAL)}
     wanted = {name: text.replace("\\", "\\\\") for name, text in names.items()}
     checks = [
@@ -553,7 +553,7 @@ class TestStarting:
 
 
 class TestOddFiles:
-    """Named pipes and devices in the place of files."""
+    """Named pipes and devices in place of regular files."""
 
     def test_boards_json(self, own_platform: Path) -> None:
         path = own_platform / "boards.json"
@@ -600,7 +600,10 @@ class TestOddFiles:
         with pytest.raises(FailedHookException):
             bake(into=out.parent, typed=("Acme", "acme", "", "", ""), overwrite=True)
         said = capfd.readouterr().err
-        assert f"whose {name} is a pipe or a device" in said or f"whose {name} is not a platform's" in said
+        assert (
+            f"whose {name} is a pipe or a device" in said
+            or f"whose {name} does not belong to a platform" in said
+        )
 
 
 class TestPorts:
@@ -617,14 +620,14 @@ class TestPorts:
                 transport = serial_module.SerialTransport(path, 115200)
                 with pytest.raises(PlatformError, match="vanished while it was opened: Input/output error"):
                     transport.open()
-            transport.open()  # neither the port nor its lock was kept
+            transport.open()  # neither the port nor its lock is still held
             transport.close()
         finally:
             os.close(controller)
 
 
 def board_file(tmp_path: Path, **fields: Any) -> Path:
-    """boards.json with one board, whose fields are changed."""
+    """Write boards.json with one board that has these fields changed."""
     document = json.loads((FAMILIES / "cortex_m" / "boards.json").read_text())
     name, entry = next(iter(document["boards"].items()))
     path = tmp_path / "boards.json"
@@ -721,8 +724,8 @@ class TestPrinting:
         said = out.file.getvalue()  # type: ignore[attr-defined]
         assert "\x1b[2J" not in said and "\x9b" not in said and "\x07" not in said and "\u202e" not in said
         assert "plain \\x1b[2J\\x9b31m\\x07\\u202e\\r text" in said
-        assert "\\x1b[2J\\x9b31m\\u202e" in said  # a Text has lost the other two before
-        assert "\x1b[31mred\x1b[0m" in said  # styles are where they belong
+        assert "\\x1b[2J\\x9b31m\\u202e" in said  # a Text has already removed the other two
+        assert "\x1b[31mred\x1b[0m" in said  # intended styles remain
 
     def test_a_file_of_an_odd_name(self, default_platform: Platform, tmp_path: Path) -> None:
         path = tmp_path / "\x1b[2Jm.tar"
@@ -811,7 +814,7 @@ class TestHooks:
         spec.loader.exec_module(hook)
         assert hook.explained(fail) == 1
         said = capsys.readouterr().err.strip()
-        assert said.startswith("The platform ") and "Check that the directory" in said and said.isprintable()
+        assert said.startswith("The platform ") and "Make sure that" in said and said.isprintable()
 
 
 def test_an_object_file_that_is_none_is_told_by_the_linkers_words(project: Path, place: HostPlatform) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model's object files were compiled for is read from them, and compared with the board's core."""
+"""ABI of a model's object files, read from them and compared with the board's core."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def objects_of(name: str) -> Dict[str, bytes]:
 
 
 def riscv_object(bits: int, flags: int) -> bytes:
-    """The ELF header of an object file for RISC-V."""
+    """Return the ELF header of an object file for RISC-V."""
     words = "<16sHHIIIII" if bits == 32 else "<16sHHIQQQI"
     ident = b"\x7fELF" + bytes([1 if bits == 32 else 2, 1, 1])
     return struct.pack(words, ident, 1, 243, 1, 0, 0, 0, flags) + bytes(64)

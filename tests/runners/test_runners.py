@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flash tools: their command lines, what the board's entry tells them, and what their failures mean.
+"""Flash tools: command lines, parameters in boards.json, and explanations of failures.
 
-Tools that Debian or PyPI has are really started, as far as they go without a probe.
+Tools that Debian or PyPI provides are really started, as far as they run without a probe.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ MakeProject = Callable[..., Project]
 
 @pytest.fixture
 def make_project(tmp_path: Path) -> MakeProject:
-    """A project for a NUCLEO-F446RE whose firmware is two words of flash."""
+    """Return a function that makes a project for a NUCLEO-F446RE with a firmware of two words of flash."""
 
     def make(
         runners: Optional[Dict[str, Any]] = None,
@@ -122,7 +122,7 @@ def link(
     flags: Sequence[str] = ("-mcpu=cortex-m4", "-mthumb"),
     address: int = 0x08000000,
 ) -> None:
-    """A firmware of two words: where the stack ends and where the program begins."""
+    """Link a firmware of two words: the initial stack pointer and the entry point."""
     source = 'const int vectors[2] __attribute__((section(".text"))) = {0x20020000, 0x08000009};'
     subprocess.run(
         [compiler, *flags, "-nostdlib", f"-Wl,-Ttext={address:#x},-evectors", "-x", "c", "-", "-o", firmware],
@@ -133,21 +133,21 @@ def link(
 
 
 def read_entries(board: Board) -> None:
-    """Read the board's entry for each of its runners. Raises BoardError for the first wrong one."""
+    """Read the board's entry for each of its runners. Raise BoardError for the first invalid one."""
     for name in board.runners:
         find_runner(board, name).read_params(board)
 
 
 @pytest.fixture
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is installed: the commands have the tools' plain names."""
+    """Simulate missing tools: commands use the tools' plain names."""
     for runner in RUNNERS.values():
         monkeypatch.setattr(type(runner), "find", lambda self: None)
 
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """A shell script in place of a flash tool: tool("openocd", "echo no probe; exit 1")."""
+    """Return a function that installs a shell script under the name of a flash tool."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
@@ -198,7 +198,7 @@ def dfu_util(*serial: str) -> List[List[str]]:
     ]
 
 
-# runner, serial number, its commands
+# (runner, serial number, commands)
 COMMAND_LINES = [
     ("qemu", "", []),
     ("openocd", "", [[*OPENOCD_START, *OPENOCD_QUIET, *OPENOCD_END]]),
@@ -602,7 +602,7 @@ class TestSchema:
         assert missing_configs(boards_json) == []
 
 
-# The output of the real tools, without a probe where nothing else is said.
+# Output of the real tools, without a probe unless the comment states otherwise.
 OPENOCD_BANNER = """Open On-Chip Debugger 0.12.0
 Licensed under GNU GPL v2
 For bug reports, read
@@ -783,7 +783,7 @@ class TestKnownFailures:
 
 
 class TestRealTools:
-    """Started with no probe attached: what they then say is explained, and shown whole in the log."""
+    """Real tools without a probe: their failure is explained, and the log has their whole output."""
 
     @pytest.mark.parametrize(
         ("runner", "what", "said"),
@@ -799,7 +799,7 @@ class TestRealTools:
         self, make_project: MakeProject, runner: str, what: str, said: str, given: bool
     ) -> None:
         runners = {**NUCLEO_RUNNERS, "pyocd": {"target": "cortex_m"}}
-        serial_number = f"{os.getpid():08X}" if given else ""  # tests run side by side
+        serial_number = f"{os.getpid():08X}" if given else ""  # tests run in parallel
         with pytest.raises(FlashError) as caught:
             flash(make_project(runners), Attachment(runner=runner, serial_number=serial_number))
         assert caught.value.what == what
@@ -928,7 +928,7 @@ class TestRun:
         with pytest.raises(FlashError, match="openocd did not end within"):
             flash(make_project())
         status = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
-        deadline = time.monotonic() + 5.0  # a killed process may run a little on a busy machine
+        deadline = time.monotonic() + 5.0  # on a busy machine a killed process may run a little longer
         while status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z":
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -966,7 +966,7 @@ class TestRun:
     ) -> None:
         monkeypatch.setattr(flash_module, "SAME_KIND_WAIT_SEC", 0.0)
         tool("openocd", "echo '** Verified OK **'")
-        name = serial_number = f"nucleo_{os.getpid()}"  # tests run side by side
+        name = serial_number = f"nucleo_{os.getpid()}"  # tests run in parallel
         project = make_project(name=name)
         for lock, number in (
             (BoardLock(f"the board {name}"), ""),

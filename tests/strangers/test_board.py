@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody adds a board, with no more than the page of runtime/host/boards says."""
+"""Addition of a board by the instructions in runtime/host/boards alone."""
 
 from __future__ import annotations
 

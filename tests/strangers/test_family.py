@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody adds a board family to the template, with no more than its README.md says."""
+"""Addition of a board family to the template by the instructions in its README.md alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ add_link_options(-fsanitize=address,undefined)
 
 
 def add_family(template: Path) -> None:
-    """Follow the section of the README.md: the folder, the choice, the row of the tests and its own row."""
+    """Follow the README.md: add the folder, the choice, the row of the tests and the README's own row."""
     (families,) = template.glob("*cookiecutter.platform_slug*/families")
     folder = families / FAMILY
     shutil.copytree(families / "host", folder)

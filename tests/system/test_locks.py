@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board has one user at a time, and whoever comes second is told who that is."""
+"""Locks of boards: one user at a time; the error for a second user names the first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with BoardLock(sys.argv[1]):
 
 @pytest.fixture
 def name(tmp_path: Path) -> str:
-    """A board that no other test has."""
+    """Return the name of a board that no other test uses."""
     return str(tmp_path)
 
 

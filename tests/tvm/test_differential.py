@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random models, in every kind of archive, beside TVM's own answers.
+"""Random models in every kind of archive, compared with TVM's own answers.
 
-By hand, for longer: tests/tvm/programs/differential.py says how.
+tests/tvm/programs/differential.py describes longer runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 MODELS = 7  # in each of two processes of the test runner
 DEADLINE_SEC = 900.0
-# What an archive may be refused for; every other end than a right answer is a fault of ours.
+# Accepted refusals. Any other outcome than a right answer is a fault of the template.
 RULES = (
     "whose name is not a C identifier",
     "which TVM turns into C that does not compile",
@@ -29,7 +29,7 @@ RULES = (
     "several tensors that its C interface calls",
     "the type half (float16)",
     "which its C interface",  # has another member
-    "but contains tvmgen_",  # its C interface under another name
+    "but contains tvmgen_",  # has a C interface under another name
     "never writes output",
     "reads a tensor that no kernel wrote",
     "depends on what was in memory before",
