@@ -1,27 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pre-generation hook: checks the answers against a table of rules before any file is written.
+"""Pre-generation hook: refuses a bake before any file is written.
+
+Cookiecutter checks each answer after its question (answer_rules.py of the template), unless it repeats an
+earlier bake without questions. This hook checks the answers again, and what exists in the directory of the
+platform.
 
 Answers reach this file only as JSON inside one string literal, so that none of them can become code.
 """
 
+import importlib
 import json
-import keyword
 import sys
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Callable, Dict, List, Tuple
-
-LONGEST_SLUG = 40  # paths of generated files must stay within the 260 characters of Windows
-LONGEST_NAME = 80
-SLUG_START = "abcdefghijklmnopqrstuvwxyz"
-SLUG_LETTERS = SLUG_START + "0123456789_"
-RESERVED = (
-    {word.lower() for word in keyword.kwlist}
-    | {"con", "prn", "aux", "nul", "runtime"}
-    | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
-)
-# `cruft update` renders an answer again, so an answer must not open a tag. The openers are concatenated
-# because this file is rendered too.
-TAG_OPENERS = ["{" + mark for mark in "%#{"]
+from pathlib import Path
+from typing import Callable, Dict, List
 
 BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 # Marks a build file of this template; it is in the first five lines. post_gen_project.py has a copy.
@@ -31,77 +22,6 @@ OWN_PORT = "port"
 # Every port/board.c includes this header.
 PORT_HEADER = "microtvm/platform.h"
 HEAD_BYTES = 65536
-
-UNQUOTABLE = ['"', "%", "{", "}"]
-
-
-def is_absolute(path: str) -> bool:
-    """Return whether a path is absolute on POSIX or on Windows."""
-    return PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
-
-
-# (question, whether its answer breaks the rule, problem and next step)
-RULES: Tuple[Tuple[str, Callable[[str], bool], str], ...] = (
-    ("platform_name", lambda name: not name.strip(), "is empty. Give the platform a name"),
-    (
-        "platform_name",
-        lambda name: len(name) > LONGEST_NAME,
-        f"is too long. Use at most {LONGEST_NAME} characters",
-    ),
-    (
-        "platform_name",
-        lambda name: not name.isprintable(),
-        "contains a control character, a line break or a character that cannot be shown. Use printable text "
-        "on one line",
-    ),
-    (
-        "platform_name",
-        lambda name: name != name.strip(),
-        "starts or ends with a space. Remove the space",
-    ),
-    (
-        "platform_name",
-        lambda name: any(opener in name for opener in TAG_OPENERS),
-        "opens a Jinja tag (a brace before a brace, % or #), which an update would render. "
-        "Put a space between the two characters",
-    ),
-    (
-        "platform_slug",
-        lambda slug: slug.lower() in RESERVED,
-        "is reserved by Python, by Windows or by this template. Choose another word, or append one",
-    ),
-    (
-        "platform_slug",
-        lambda slug: not slug or slug[0] not in SLUG_START or any(c not in SLUG_LETTERS for c in slug),
-        "is not a plain name. Use lower case letters a to z, digits and underscores, and start with a letter",
-    ),
-    (
-        "platform_slug",
-        lambda slug: len(slug) > LONGEST_SLUG,
-        f"is too long. Use at most {LONGEST_SLUG} characters",
-    ),
-    (
-        "server_python",
-        lambda python: bool(python) and not is_absolute(python),
-        "is not an absolute path, and projects in other directories start it too. Enter a path such as "
-        "/opt/tools/venv/bin/python, or an empty answer for TVM's Python",
-    ),
-    (
-        "server_python",
-        lambda python: not python.isprintable() or any(c in python for c in UNQUOTABLE),
-        "contains a character that is invalid in a launch script (a quote, %, a brace, or one that cannot be "
-        "shown). Use another path, for example a link",
-    ),
-)
-
-
-def broken_rules(answers: Dict[str, str]) -> List[str]:
-    """Return a problem and a next step for each rule that these answers break."""
-    return [
-        f"{question} {answers[question]!a} {sentence}."
-        for question, is_broken, sentence in RULES
-        if is_broken(answers[question])
-    ]
 
 
 def is_there(path: Path) -> bool:
@@ -210,9 +130,9 @@ def main() -> int:
     bake = json.loads(r"""{{ {"answers": cookiecutter, "template": template_directory()} | tojson }}""")
     answers = bake["answers"]
     has_own_port = begins_own_port(Path(bake["template"]), answers["board_family"])
-    problems = broken_rules(answers) + in_the_way(
-        answers["platform_slug"], has_own_port, answers["build_system"]
-    )
+    sys.path.insert(0, bake["template"])
+    problems: List[str] = importlib.import_module("answer_rules").broken_rules(answers)
+    problems += in_the_way(answers["platform_slug"], has_own_port, answers["build_system"])
     if problems:
         # Cookiecutter prints a traceback next; the blank line separates it from these messages.
         print(

@@ -8,17 +8,18 @@ Cookiecutter renders them before it runs any hook.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import keyword
+import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Iterator, Set
 
 import pytest
-from cookiecutter.exceptions import FailedHookException, OutputDirExistsException
+from cookiecutter.exceptions import FailedHookException
 
+import answer_rules
 from tests.conftest import TEMPLATE, Baker, Platform
+from tests.support.repositories import commit, copy_template, git, run
 
 DEFAULTS = ("", "", "")  # input for the questions after the slug: empty lines
 ANSWERS = {
@@ -104,16 +105,6 @@ BAD_SLUGS = (
 )
 
 
-@pytest.fixture
-def rules() -> ModuleType:
-    """Return hooks/pre_gen_project.py, which is valid Python before it is rendered too."""
-    spec = importlib.util.spec_from_file_location("rules", TEMPLATE / "hooks" / "pre_gen_project.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def files_below(path: Path) -> Set[str]:
     """Return the files below path, except Cookiecutter's record of the answers."""
     files = (each.relative_to(path).as_posix() for each in path.rglob("*") if each.is_file())
@@ -143,32 +134,27 @@ def test_an_odd_name_is_only_text(bake: Baker, default_platform: Platform, tmp_p
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD_NAMES if name != "class"])
-def test_the_directory_proposed_for_an_odd_name_is_good(bake: Baker, rules: ModuleType, name: str) -> None:
+def test_the_directory_proposed_for_an_odd_name_is_good(bake: Baker, name: str) -> None:
     platform = bake(typed=(name, "", *DEFAULTS))
-    assert rules.broken_rules({**ANSWERS, "platform_slug": platform.path.name}) == []
+    assert answer_rules.broken_rules({**ANSWERS, "platform_slug": platform.path.name}) == []
 
 
 @pytest.mark.parametrize(("name", "sentence"), BAD_NAMES)
-def test_a_bad_name_is_refused(
-    bake: Baker, capfd: pytest.CaptureFixture[str], name: str, sentence: str
-) -> None:
+def test_a_bad_name_is_refused_before_the_next_question(bake: Baker, name: str, sentence: str) -> None:
     before = files_below(bake.scratch)
-    with pytest.raises(FailedHookException):
-        bake(into=bake.scratch / "out", typed=(name, "acme", *DEFAULTS))
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("platform_name ")]
+    with pytest.raises(FailedHookException) as refusal:
+        bake(into=bake.scratch / "out", typed=(name,))  # the next question would fail for want of input
+    said = [line for line in str(refusal.value).splitlines() if line.startswith("platform_name ")]
     assert len(said) == 1 and sentence in said[0] and said[0].isprintable()
     assert files_below(bake.scratch) == before
 
 
 @pytest.mark.parametrize(("slug", "sentence"), BAD_SLUGS)
-def test_a_bad_directory_is_refused(
-    bake: Baker, capfd: pytest.CaptureFixture[str], slug: str, sentence: str
-) -> None:
-    """Check that no file remains: Cookiecutter creates the directory before it runs the rules."""
+def test_a_bad_directory_is_refused_before_the_next_question(bake: Baker, slug: str, sentence: str) -> None:
     before = files_below(bake.scratch)
-    with pytest.raises(FailedHookException):
-        bake(into=bake.scratch / "out", typed=("Acme", slug, *DEFAULTS))
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("platform_slug ")]
+    with pytest.raises(FailedHookException) as refusal:
+        bake(into=bake.scratch / "out", typed=("Acme", slug))
+    said = [line for line in str(refusal.value).splitlines() if line.startswith("platform_slug ")]
     assert any(sentence in line for line in said), said
     assert files_below(bake.scratch) == before
 
@@ -179,22 +165,22 @@ def test_a_directory_that_exists_is_left_alone(bake: Baker, slug: str, overwrite
     into = bake.scratch / "one" / "two"
     into.mkdir(parents=True)
     (into / "precious.txt").write_text("mine")
-    with pytest.raises(FailedHookException if overwrite else OutputDirExistsException):
+    with pytest.raises(FailedHookException):
         bake(into=into, typed=("Acme", slug, *DEFAULTS), overwrite=overwrite)
     assert files_below(bake.scratch) == {"cookiecutter.yaml", "one/two/precious.txt"}
 
 
-def test_empty_answers_given_by_program_are_refused(rules: ModuleType) -> None:
+def test_empty_answers_given_by_program_are_refused() -> None:
     """Check empty answers: at the prompt they mean the default, but a program can give them."""
-    assert rules.broken_rules({**ANSWERS, "platform_name": "", "platform_slug": ""}) == [
+    assert answer_rules.broken_rules({**ANSWERS, "platform_name": "", "platform_slug": ""}) == [
         "platform_name '' is empty. Give the platform a name.",
         f"platform_slug '' is not a plain name. {PLAIN}.",
     ]
 
 
-def test_every_reserved_word_is_refused(rules: ModuleType) -> None:
+def test_every_reserved_word_is_refused() -> None:
     for word in (*keyword.kwlist, "con", "prn", "aux", "nul", "com1", "lpt1", "runtime"):
-        broken = rules.broken_rules({**ANSWERS, "platform_slug": word})
+        broken = answer_rules.broken_rules({**ANSWERS, "platform_slug": word})
         assert any(RESERVED in sentence for sentence in broken), word
 
 
@@ -208,19 +194,49 @@ def test_every_reserved_word_is_refused(rules: ModuleType) -> None:
         ("/opt/a\nb/python", "invalid in a launch script"),
     ],
 )
-def test_a_bad_interpreter_is_refused(rules: ModuleType, python: str, sentence: str) -> None:
-    (said,) = rules.broken_rules({**ANSWERS, "server_python": python})
+def test_a_bad_interpreter_is_refused(python: str, sentence: str) -> None:
+    (said,) = answer_rules.broken_rules({**ANSWERS, "server_python": python})
     assert sentence in said and said.isprintable()
 
 
 @pytest.mark.parametrize(
     "python", ["/opt/o'clock $HOME/python", "C:\\Tools\\python.exe", "/opt/ä `ls`/python"]
 )
-def test_an_odd_interpreter_is_only_text(rules: ModuleType, python: str) -> None:
-    assert rules.broken_rules({**ANSWERS, "server_python": python}) == []
+def test_an_odd_interpreter_is_only_text(python: str) -> None:
+    assert answer_rules.broken_rules({**ANSWERS, "server_python": python}) == []
 
 
-def test_all_that_is_wrong_is_said_at_once(bake: Baker, capfd: pytest.CaptureFixture[str]) -> None:
+def test_all_problems_of_an_answer_are_named(bake: Baker) -> None:
+    with pytest.raises(FailedHookException) as refusal:
+        bake(typed=("a\tb" + 80 * "c",))
+    assert str(refusal.value).count("platform_name ") == 2
+
+
+def test_the_hook_checks_answers_of_a_bake_without_questions(
+    bake: Baker, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Check a bake that repeats recorded answers: Cookiecutter renders no question then."""
+    monkeypatch.setattr(answer_rules, "check_answer", lambda _question, _answer: "")
     with pytest.raises(FailedHookException):
-        bake(typed=("a\tb" + 80 * "c", "-" + 40 * "a", *DEFAULTS))
+        bake(into=bake.scratch / "out", typed=("a\tb" + 80 * "c", "-" + 40 * "a", *DEFAULTS))
     assert capfd.readouterr().err.count("platform_") >= 4
+    assert files_below(bake.scratch) == {"cookiecutter.yaml"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["cookiecutter", "cruft"])
+def test_a_refused_answer_ends_without_a_traceback(tmp_path: Path, program: str) -> None:
+    """Check both programs as a user starts them."""
+    template = tmp_path / "template"
+    copy_template(template)
+    git("init", "--quiet", cwd=template)
+    commit(template, "one")
+    answers = {
+        "cookiecutter": [str(template), "--no-input", "platform_slug=a b"],
+        "cruft": ["create", str(template), "--no-input", "--extra-context", '{"platform_slug": "a b"}'],
+    }
+    argv = (str(Path(sys.executable).parent / program), *answers[program])
+    done = run(*argv, cwd=tmp_path, check=False, HOME=str(tmp_path))
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 1 and "platform_slug 'a b' is not a plain name." in said
+    assert "Traceback" not in said and "hooks.py" not in said

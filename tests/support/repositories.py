@@ -14,6 +14,7 @@ from tests.conftest import TEMPLATE, Platform
 # Parts of the repository that a bake needs. .gitignore is copied too, so that a clone lacks ignored files.
 PARTS = (
     "cookiecutter.json",
+    "answer_rules.py",
     "needs_cookiecutter_2_6.py",
     "hooks",
     "{{cookiecutter.platform_slug}}",
