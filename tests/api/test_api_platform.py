@@ -41,9 +41,9 @@ STRINGS = {
 }
 # (option, value, words of the answer)
 BAD_OPTIONS = (
-    ("optimization", "O9", "want one of O0, O1, O2, O3, Os"),
-    ("warning_as_error", "perhaps", "want bool"),
-    ("workspace_size_bytes", "much", "want int"),
+    ("optimization", "O9", "expected one of O0, O1, O2, O3, Os"),
+    ("warning_as_error", "perhaps", "expected bool"),
+    ("workspace_size_bytes", "much", "expected int"),
     ("board", "hsot", 'Did you mean "host"?'),
     ("projecttype", "standalone", 'Did you mean "project_type"?'),
 )
@@ -239,7 +239,7 @@ class TestLending:
             timed_out = server.error("read_transport", n=1000, timeout_sec=0.5)  # the bytes of a reset came
             assert timed_out["message"] == "IoTimeoutError"
             early = server.error("lend_transport", socket="none")["message"]
-            assert "want it before the first read" in early
+            assert "expected before the first read" in early
 
 
 class TestFailures:

@@ -186,9 +186,9 @@ class TestWrongCommandLines:
             ("bord=host", 'Did you mean "board"?'),
             ("board=hots", 'Did you mean "host"?'),
             ("board", "Write it as -o board=VALUE."),
-            ("optimization=O9", "want one of O0, O1, O2, O3, Os"),
-            ("warning_as_error=perhaps", "Give it as true or false"),
-            ("workspace_size_bytes=much", "Give it as a whole number"),
+            ("optimization=O9", "expected one of O0, O1, O2, O3, Os"),
+            ("warning_as_error=perhaps", 'Set "warning_as_error" to true or false'),
+            ("workspace_size_bytes=much", 'Set "workspace_size_bytes" to an integer'),
             ("verbose=true", "Use --verbose."),
             ("serial_number=1", "Use --serial-number of flash"),
             ("extra_files_tar=nosuch.tar", "nosuch.tar"),
@@ -207,7 +207,7 @@ class TestWrongCommandLines:
         )
 
     def test_a_board_by_name(self, platform: Place) -> None:
-        assert 'want one of host, got str "hots"' in platform.fail("build", DIGITS, "--board", "hots")
+        assert 'expected one of host, got str "hots"' in platform.fail("build", DIGITS, "--board", "hots")
 
     def test_a_port_of_a_board_that_has_none(self, platform: Place, project: Place) -> None:
         serve = ("serve", "--tracker", "127.0.0.1:9190", "--key", "lab")

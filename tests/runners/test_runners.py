@@ -485,7 +485,7 @@ class TestChoice:
                 make_project({"openocd": {"config": ["a.cfg"]}, "st-flash": {}}), Attachment(runner="jlink")
             )
         assert caught.value.what == "The board nucleo cannot be flashed with 'jlink'."
-        assert caught.value.next_step == "Known are: openocd, st-flash."
+        assert caught.value.next_step == "Use one of: openocd, st-flash."
 
     def test_the_owners_command_must_be_there_when_it_is_named(self, make_project: MakeProject) -> None:
         with pytest.raises(FlashError, match="no flash command in microtvm_api_server"):

@@ -186,7 +186,7 @@ class TestTrust:
             ({"baud_rate": 9600}, "baud_rate is about the machine"),
             ({"serial_number": "123"}, "not as serial number '123'"),
             ({"project_type": "standalone"}, "holds no session"),
-            ({"compile_definition": "A=1"}, "no project option is called"),
+            ({"compile_definition": "A=1"}, "Unknown project option"),
         ],
     )
     def test_options_that_reach_beyond_the_board(self, options: Dict[str, Any], why: str) -> None:

@@ -161,7 +161,7 @@ def test_help_lists_the_options_of_the_platform(tvmc: Tvmc) -> None:
     ("option", "words"),
     [
         ("baord=host", "Option 'baord' is invalid."),
-        ("workspace_size_bytes=many", 'want int, got str "many".\nGive it as a whole number'),
+        ("workspace_size_bytes=many", 'got str "many".\nSet "workspace_size_bytes" to an integer'),
         ("extra_files_tar=/no/such.tar", "/no/such.tar"),
     ],
 )
