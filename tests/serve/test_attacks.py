@@ -197,7 +197,7 @@ class TestRequests:
         with ours, theirs, connection, client:
             worker = server.Worker(0, ours)
             worker.supervise(Admitted(connection, None), None)
-            assert worker.outcome() == "out of time while waiting for the client"
+            assert worker.outcome() == "timeout while waiting for the client"
 
     def test_a_fault_of_the_host_tools_is_an_answer(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -152,8 +152,9 @@ class TestFlash:
         probe.asked.clear()
         probe.says = None
         client = served.session(*session_of(MODEL), options=" -timeout=4")
-        assert "RPCSessionTimeoutError: The 4 s of this session ended while flashing the board" in failure(
-            client
+        assert (
+            "RPCSessionTimeoutError: The session timeout of 4 s expired while flashing the board"
+            in failure(client)
         )
         assert probe.asked.is_set()
         offer = served.tracker.next_offer()

@@ -636,7 +636,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("argv", "sentence"),
         [
-            ([], "want --read-fd, got none"),
+            ([], "--read-fd is missing"),
             (["--read-fd", "3"], "want --write-fd, got none"),
             (
                 ["--read-fd", "x", "--write-fd", "4"],
