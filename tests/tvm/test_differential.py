@@ -32,7 +32,7 @@ RULES = (
     "and holds tvmgen_",  # its C interface under another name
     "never writes output",
     "reads a tensor that nothing wrote",
-    "depends on what was in memory before",
+    "depend on the previous content of the memory",
     "exists in TVM's C++ runtime only",
     "expects its constants from outside",
     "two outputs of one name, which the C interface has one place for",

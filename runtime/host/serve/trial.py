@@ -151,6 +151,7 @@ class Report:
         self._connection = connection
 
     def __call__(self, **what: str) -> None:
+        """Send a report; `what` holds its keys and values."""
         with contextlib.suppress(OSError):  # the server is exiting, and will end this process
             self._connection.sendall(json.dumps(what).encode("ascii") + b"\n")
 
