@@ -346,5 +346,5 @@ class TestFlashCommand:
     def test_its_failure_has_exit_code_command_and_log(self, flashing: Tuple[ApiServer, Path]) -> None:
         server, _note = flashing
         error = server.error("flash", options={"serial_number": "broken"})
-        assert "exit code 3: sh -c" in error["message"] and "broken" in error["message"]
+        assert "exited with status 3: sh -c" in error["message"] and "broken" in error["message"]
         assert "no answer" in error["data"]["traceback"]

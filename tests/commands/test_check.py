@@ -307,7 +307,7 @@ class TestBrokenFiles:
 class TestBadDevices:
     def test_one_that_is_not_flashed(self, platform: HostPlatform) -> None:
         error = failure(flash_with(platform, "sh", "-c", "echo no probe; exit 4"), "flash")
-        assert "exit code 4: sh -c" in error.what and "no probe" in error.log
+        assert "exited with status 4: sh -c" in error.what and "no probe" in error.log
 
     def test_one_that_answers_wrongly(self, platform: HostPlatform) -> None:
         with np.load(platform.directory / check_steps.BUNDLED_IMAGES) as data:

@@ -539,7 +539,7 @@ class TestFlash:
         flash_with(own_platform, "sh", "-c", "echo no device found; exit 7")
         for command in ("flash", "run", "bench"):
             said = own_platform.fail(command, DIGITS)
-            assert "The flash command ended with exit code 7: sh -c 'echo no device found; exit 7'" in said
+            assert "The flash command exited with status 7: sh -c 'echo no device found; exit 7'" in said
             assert "\nno device found\n" in said and "flash_command in microtvm_api_server.py" in said
 
     @pytest.mark.parametrize(
@@ -547,10 +547,10 @@ class TestFlash:
         [
             (("no-such-flasher", "{firmware}"), "no-such-flasher is not installed"),
             (("extra/flash.sh",), "extra/flash.sh is missing or not executable"),
-            (("echo", "{frimware}"), "Fields are {firmware}, {project}, {serial_number}"),
+            (("echo", "{frimware}"), "Use only the fields {firmware}, {project}, {serial_number}"),
             (("echo", "{"), "write a plain brace twice"),
-            (("echo", "{}"), "Fields are"),
-            (("echo", "{firmware.x}"), "Fields are"),
+            (("echo", "{}"), "Use only the fields"),
+            (("echo", "{firmware.x}"), "Use only the fields"),
         ],
     )
     def test_a_command_that_cannot_be_run(

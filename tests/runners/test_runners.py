@@ -454,7 +454,7 @@ class TestChoice:
     def test_a_flash_command_is_not_run_for_a_process(self, make_project: MakeProject) -> None:
         project = make_project({}, ["own"], transport="process", runner=None)
         assert flash_commands(project) == []
-        with pytest.raises(FlashError, match="is a process of this machine"):
+        with pytest.raises(FlashError, match="runs as a process on this machine"):
             flash_commands(project, Attachment(runner="custom"))
 
     def test_a_board_without_a_runner_is_not_flashed(self, make_project: MakeProject) -> None:
@@ -474,7 +474,7 @@ class TestChoice:
         runners = {"qemu": NUCLEO_RUNNERS["qemu"], "st-flash": {}}
         with pytest.raises(FlashError) as caught:
             flash_commands(make_project(runners, runner="qemu"), Attachment(**attached))
-        assert caught.value.next_step == "Name the runner that flashes the real board: st-flash."
+        assert caught.value.next_step == "Select a runner that flashes the real board: st-flash."
         only_emulated = make_project({"qemu": NUCLEO_RUNNERS["qemu"]}, runner="qemu")
         with pytest.raises(FlashError, match="in the emulator only"):
             flash_commands(only_emulated, Attachment(**attached))
@@ -484,7 +484,7 @@ class TestChoice:
             flash_commands(
                 make_project({"openocd": {"config": ["a.cfg"]}, "st-flash": {}}), Attachment(runner="jlink")
             )
-        assert caught.value.what == "The board nucleo cannot be flashed with 'jlink'."
+        assert caught.value.what == "Board 'nucleo' cannot be flashed with 'jlink'."
         assert caught.value.next_step == "Use one of: openocd, st-flash."
 
     def test_the_owners_command_must_be_there_when_it_is_named(self, make_project: MakeProject) -> None:
@@ -893,7 +893,7 @@ class TestRun:
         tool("picotool", "echo something new; exit 9")
         with pytest.raises(FlashError) as caught:
             flash(make_project(), Attachment(runner="picotool"))
-        assert "picotool ended with exit code 9: " in caught.value.what
+        assert "picotool exited with status 9: " in caught.value.what
         assert caught.value.log.endswith("something new\n")
 
     def test_a_tool_that_hangs_is_ended_with_its_children(
@@ -905,7 +905,7 @@ class TestRun:
     ) -> None:
         monkeypatch.setattr(type(RUNNERS["openocd"]), "timeout_sec", 0.5)
         tool("openocd", "sleep 100 & echo $! > child; wait")
-        with pytest.raises(FlashError, match="openocd did not end within"):
+        with pytest.raises(FlashError, match="openocd did not exit within"):
             flash(make_project())
         status = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
         deadline = time.monotonic() + 5.0  # a killed process may run a little on a busy machine

@@ -143,7 +143,7 @@ class TestFlash:
     def test_a_tool_that_fails(self, served: ServedBoard, probe: Probe) -> None:
         probe.says = LOCKED
         told = failure(served.session(*session_of(MODEL)))
-        assert "FlashError: The flash command ended with exit code 1: " in told and LOCKED in told
+        assert "FlashError: The flash command exited with status 1: " in told and LOCKED in told
         probe.says = "verified"
         assert served.works()
 
