@@ -541,7 +541,7 @@ def default_project_options(**overrides: Mapping[str, Any]) -> List[ProjectOptio
 class OptionError(JSONRPCError):
     """A project option that is unknown, missing or invalid.
 
-    The code is SERVER_ERROR: tvmc prints the message of these, and its own traceback for any other code.
+    The code is SERVER_ERROR: for this code tvmc prints the message, for any other code its own traceback.
 
     Attributes:
         what: Sentence that describes the problem.

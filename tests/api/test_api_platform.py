@@ -260,7 +260,7 @@ class TestFailures:
         with serve(project) as server:
             for method in ("flash", "open_transport"):
                 error = server.error(method, options={})
-                assert "There is no firmware" in error["message"] and "Build" in error["message"]
+                assert "firmware does not exist" in error["message"] and "Build" in error["message"]
 
     def test_a_platform_is_not_built(self, default_platform: Platform) -> None:
         with serve(default_platform.path) as server:

@@ -855,7 +855,7 @@ class TestRun:
         self, make_project: MakeProject, tool: Callable[[str, str], Path]
     ) -> None:
         tool("openocd", "echo '** Programming Finished **'")
-        with pytest.raises(FlashError, match="ended without saying that the firmware was verified"):
+        with pytest.raises(FlashError, match="exited without reporting a verified firmware"):
             flash(make_project())
 
     @pytest.mark.parametrize(
@@ -926,7 +926,7 @@ class TestRun:
             flash(project)
         assert caught.value.what == "openocd is not installed; it is needed to flash the board."
         assert "apt-get install openocd" in caught.value.next_step
-        assert "what is installed: st-flash" in caught.value.next_step
+        assert "runner that is installed: st-flash. " in caught.value.next_step
 
     def test_a_tool_is_found_where_its_installer_puts_it_and_where_the_user_says(
         self, tool: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

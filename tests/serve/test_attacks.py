@@ -152,7 +152,7 @@ class TestRequests:
             (archive_with("../x"), "leads out of the archive"),
             (archive_with("/tmp/x"), "has an absolute path"),
             (archive_with("x", kind=tarfile.SYMTYPE), "is a symbolic link"),
-            (bytes(MAX_REQUEST_BYTES), "this board takes 16,777,216"),
+            (bytes(MAX_REQUEST_BYTES), "expected at most 16,777,216 bytes"),
         ):
             assert why in refused(served, *session_of(archive))
         assert "no project option" in refused(served, *session_of(MODEL)[:3], r'{"\ud800\u001b[2J": 1}')

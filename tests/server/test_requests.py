@@ -637,7 +637,7 @@ class TestArguments:
         ("argv", "sentence"),
         [
             ([], "--read-fd is missing"),
-            (["--read-fd", "3"], "want --write-fd, got none"),
+            (["--read-fd", "3"], "--write-fd is missing"),
             (
                 ["--read-fd", "x", "--write-fd", "4"],
                 '--read-fd: expected a file descriptor number, got str "x"',

@@ -194,4 +194,4 @@ def test_what_is_no_project_and_no_platform(tvm: Tvm, tvmc: Tvmc, tmp_path: Path
 def test_a_process_of_tvmc_that_gets_no_session_ends_with_a_sentence(tvm: Tvm, tmp_path: Path) -> None:
     refused = tvm.tvmc("run", "--device", "micro", make_project(tvm, tmp_path / "project"))
     said = refused.stdout + refused.stderr
-    assert refused.returncode > 0 and "There is no firmware to start" in said and "Traceback" not in said
+    assert refused.returncode > 0 and "firmware does not exist" in said and "Traceback" not in said

@@ -125,6 +125,6 @@ def check_built(project: Project) -> None:
     """Raise TransportError if the firmware does not exist."""
     if not project.firmware.is_file():
         raise TransportError(
-            f"There is no firmware to start: {project.firmware} does not exist.",
+            f"Firmware {project.firmware} does not exist.",
             "Build and flash the project first.",
         )

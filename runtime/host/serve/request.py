@@ -126,7 +126,7 @@ def _arguments(message: bytes) -> Tuple[Any, ...]:
 
 
 def _options(text: Any, served: Served) -> Dict[str, Any]:
-    """Return all project options, coerced, with those of the JSON string `text` that a client may set."""
+    """Return all project options, coerced, from the JSON string `text` of a client."""
     if text is not None and (not isinstance(text, str) or len(text) > MAX_OPTIONS_CHARS):
         raise Refused(
             f"Invalid project options: expected a JSON string of at most {MAX_OPTIONS_CHARS:,} characters.",
