@@ -548,7 +548,7 @@ class TestFlash:
             (("no-such-flasher", "{firmware}"), "no-such-flasher is not installed"),
             (("extra/flash.sh",), "extra/flash.sh is missing or not executable"),
             (("echo", "{frimware}"), "Use only the fields {firmware}, {project}, {serial_number}"),
-            (("echo", "{"), "write a plain brace twice"),
+            (("echo", "{"), "Double a brace"),
             (("echo", "{}"), "Use only the fields"),
             (("echo", "{firmware.x}"), "Use only the fields"),
         ],

@@ -155,7 +155,7 @@ class TestRequests:
             (bytes(MAX_REQUEST_BYTES), "expected at most 16,777,216 bytes"),
         ):
             assert why in refused(served, *session_of(archive))
-        assert "no project option" in refused(served, *session_of(MODEL)[:3], r'{"\ud800\u001b[2J": 1}')
+        assert "Unknown project option" in refused(served, *session_of(MODEL)[:3], r'{"\ud800\u001b[2J": 1}')
         assert "\x1b" not in served.end()
 
     def test_garbage_after_the_greeting_frees_the_board(self, served: ServedBoard, tracker: Tracker) -> None:

@@ -196,7 +196,7 @@ def _find(plan: _Plan) -> str:
     ]
     raise ToolMissing(
         f"{runner.tool} is not installed; it is needed to flash the board.",
-        runner.install + (f" Or select a runner that is installed: {', '.join(others)}." if others else ""),
+        (f"Select a runner that is installed: {', '.join(others)}. " if others else "") + runner.install,
     )
 
 
@@ -270,6 +270,6 @@ def _check_program(program: str) -> None:
         find_tool(program, "flash the board")
     elif not os.access(program, os.X_OK):
         raise FlashError(
-            f"Program {program} of the flash command is missing or not executable.",
+            f"The flash command cannot start: {program} is missing or not executable.",
             f"Restore the program, set its run bit with chmod +x, or change flash_command in {API_SERVER}.",
         )
