@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The microTVM Project API server of a platform: JSON-RPC 2.0 over two pipes, a line a message.
+"""The microTVM Project API server of a platform: JSON-RPC 2.0 over two pipes, one line per message.
 
 TVM starts `microtvm_api_server.py --read-fd N --write-fd M [--debug]` in the platform's or project's
 directory. That script makes a handler and calls `server.main(handler)`:
@@ -13,23 +13,23 @@ directory. That script makes a handler and calls `server.main(handler)`:
     if __name__ == "__main__":
         server.main(Handler())
 
-The file stands alone: it needs only the standard library of CPython, 3.8 or later; it is tested on 3.8, 3.10,
-3.12 and 3.13. Names, parameters and messages are those of the Project API, so a handler written for TVM's own
-`server` module runs here unchanged.
+This file needs only the standard library of CPython 3.8 or later. It is tested on 3.8, 3.10, 3.12 and 3.13.
+Names and parameters follow the Project API. A handler written for TVM's own `server` module therefore runs
+here unchanged.
 
-What a start of the server costs is what this module imports, so whatever only an error, a signal or a
-transport needs is imported where it is used.
+The imports of this module dominate the start-up time of the server. Modules that only errors, signals or
+transports need are therefore imported where they are used.
 
 Sections, each under a line of dashes:
 
-1. base85: of the bytes in requests; TVM's own client sends and expects them so
+1. base85: encoding of the bytes in requests and replies, as in TVM's own client
 2. errors
 3. options
-4. the handler's face: what a platform implements
+4. handler interface: the methods that a platform implements
 5. reading and checking requests
 6. the server
-7. help for transports: kept for handlers that were written for TVM's server
-8. ending with all children
+7. helpers for transports: kept for handlers that were written for TVM's server
+8. ending all child processes
 9. main
 """
 
@@ -45,7 +45,7 @@ import os
 import sys
 import time
 
-# Type checkers take this name as true. The import of typing would cost a start too much.
+# Type checkers treat this name as true. Importing typing would slow down every start.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pathlib
@@ -73,22 +73,21 @@ if TYPE_CHECKING:
 
 # ------------------------------------------------------------------------------------------------- 1. base85
 #
-# RFC 1924's alphabet, four bytes to five characters, as base64.b85encode does it. Both directions treat a
-# block of data as one big integer with a lane for each 32-bit word: an addition, a multiplication or a mask
-# of that integer then works on every word at once, in C. That is some ten times faster than a loop over the
-# words.
+# RFC 1924's alphabet, four bytes to five characters, like base64.b85encode. Both directions treat a block of
+# data as one big integer with a lane for each 32-bit word. One operation on that integer processes all words
+# in C, about ten times faster than a loop over the words.
 
 _B85_ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
 _NO_DIGIT = 0xFF
 _B85_TO_DIGIT = bytes(_B85_ALPHABET.find(character) & _NO_DIGIT for character in range(256))
 _B85_FROM_DIGIT = _B85_ALPHABET + bytes(256 - 85)
 
-_BLOCK_WORDS = 2048  # even; larger blocks fall out of the processor's first cache
-_FEW_BYTES = 16  # up to here the set-up of a block costs more than a loop
+_BLOCK_WORDS = 2048  # even; larger blocks do not fit into the first-level cache
+_FEW_BYTES = 16  # up to this size the set-up of a block costs more than a loop
 
 
 def _lanes(pattern: str) -> int:
-    """A mask for a block, made of the bytes `pattern` of one or two lanes; it serves shorter blocks too."""
+    """Return the mask of a block, or of a shorter one, from the hexadecimal `pattern` of one or two lanes."""
     return int.from_bytes(bytes.fromhex(pattern) * _BLOCK_WORDS, "big")
 
 
@@ -101,7 +100,7 @@ _LAST_DIGIT_OF_5 = _lanes("00000000ff")
 
 
 def b85encode(data: BytesLike) -> bytes:
-    """The base85 text of `data`: five characters for four bytes, n + 1 for the last n bytes."""
+    """Return the base85 string of `data`: five characters for four bytes, n + 1 for the last n bytes."""
     if not isinstance(data, bytes):
         data = memoryview(data).tobytes()
     if len(data) <= _FEW_BYTES:
@@ -126,9 +125,10 @@ def _encode_block(data: bytes) -> bytes:
         data += bytes(padding)
     size = len(data)
     word = int.from_bytes(data, "big")
-    # word = first * 7225**2 + upper * 7225 + lower, where 7225 = 85**2. A division is a multiplication by the
-    # scaled reciprocal; the constants are exact for every value a lane can hold (the tests try the borders).
-    # The products need 64 bits, so even and odd words are divided apart in lanes of eight bytes.
+    # word = first * 7225**2 + upper * 7225 + lower, where 7225 = 85**2. Division is multiplication by the
+    # scaled reciprocal; tests/server/test_base85.py checks the constants at the limits of a lane.
+    #
+    # The products need 64 bits: even and odd words are divided separately, in lanes of eight bytes.
     quotient = (((word & _WORD_OF_8) * 2434904643) >> 44) & _20_BITS_OF_8
     quotient |= ((((word >> 32) & _WORD_OF_8) * 2434904643 >> 44) & _20_BITS_OF_8) << 32
     lower = word - quotient * 7225
@@ -148,7 +148,11 @@ def _encode_block(data: bytes) -> bytes:
 
 
 def b85decode(text: Union[str, BytesLike]) -> bytes:
-    """The bytes of base85 `text`; ValueError for a character not of the alphabet or five above 32 bits."""
+    """Return the bytes of the base85 string `text`.
+
+    Raises:
+        ValueError: A character is not in the alphabet, or five characters exceed 32 bits.
+    """
     if isinstance(text, str):
         text = text.encode("ascii")
     elif not isinstance(text, bytes):
@@ -165,11 +169,11 @@ def _decode_block(text: bytes, start: int) -> bytes:
     if _NO_DIGIT in digits:
         raise _b85_fault(digits, start)
     if padding:
-        digits += b"\x54" * padding  # the largest digit, so that the bytes which are cut off round up
+        digits += b"\x54" * padding  # the largest digit: rounds up the bytes that are cut off below
     size = len(digits)
     number = int.from_bytes(digits, "big")
-    # Lanes of five bytes, a digit in each. First pairs, d1 * 85 + d2 and d3 * 85 + d4, then the whole word;
-    # it may need a 33rd bit when the text is wrong, which lands in the lane's first byte.
+    # Lanes of five bytes, one digit per byte: first the pairs d1 * 85 + d2 and d3 * 85 + d4, then the word.
+    # The word of an invalid string may need a 33rd bit, which lands in the first byte of the lane.
     pairs = ((number >> 8) & _DIGITS_2_AND_4_OF_5) * 85 + (number & _DIGITS_2_AND_4_OF_5)
     words = ((number >> 32) & _LAST_DIGIT_OF_5) * 85**4
     words += ((pairs >> 16) & _LOW_PAIR_OF_5) * 85**2 + (pairs & _LOW_PAIR_OF_5)
@@ -181,7 +185,7 @@ def _decode_block(text: bytes, start: int) -> bytes:
 
 
 def _b85_fault(digits: bytes, start: int) -> ValueError:
-    """What is wrong with the first bad group of a block that begins at character `start`."""
+    """Return the error of the first invalid group of a block that begins at character `start`."""
     for at in range(0, len(digits), 5):
         group = digits[at : at + 5]
         if _NO_DIGIT in group:
@@ -192,14 +196,14 @@ def _b85_fault(digits: bytes, start: int) -> ValueError:
             value = value * 85 + digit
         if value > 0xFFFFFFFF:
             return ValueError(f"base85 overflow in hunk starting at byte {start + at}")
-    raise AssertionError("called for a block without a fault")
+    raise AssertionError("all groups of the block are valid")
 
 
 # ------------------------------------------------------------------------------------------------- 2. errors
 
 
 class ErrorCode(enum.IntEnum):
-    """Codes of JSON-RPC 2.0, and the one of the Project API for a request that was fine but failed."""
+    """Codes of JSON-RPC 2.0, and SERVER_ERROR of the Project API for a valid request that failed."""
 
     SERVER_ERROR = -32000
     INVALID_REQUEST = -32600
@@ -210,7 +214,10 @@ class ErrorCode(enum.IntEnum):
 
 
 class JSONRPCError(Exception):
-    """An error that is answered with this code, message and data; clients show data["traceback"] as it is."""
+    """An error that is sent as a reply with its code, message and data.
+
+    Clients print data["traceback"] unchanged.
+    """
 
     def __init__(
         self, code: int, message: str, data: Any = None, client_context: Optional[str] = None
@@ -222,7 +229,7 @@ class JSONRPCError(Exception):
         self.client_context = client_context
 
     def to_json(self) -> Json:
-        """The JSON-RPC error object."""
+        """Return the JSON-RPC error object."""
         return {"code": int(self.code), "message": str(self.message), "data": self.data}
 
     def __str__(self) -> str:
@@ -235,9 +242,13 @@ class JSONRPCError(Exception):
 
     @classmethod
     def from_json(cls, client_context: Optional[str], json_error: Mapping[str, Any]) -> JSONRPCError:
-        """Return the exception for an error object that came from a server.
+        """Return the exception for an error object that a server has sent.
 
-        TVM's client calls it where this file stands beside it in place of TVM's own.
+        TVM's client calls this function if this file replaces TVM's own `server` module.
+
+        Args:
+            client_context: Description of the request, for the beginning of the message.
+            json_error: JSON-RPC error object: code, message and, optionally, data.
         """
         code, message, data = json_error["code"], json_error["message"], json_error.get("data")
         if code != ErrorCode.SERVER_ERROR:
@@ -251,9 +262,9 @@ class JSONRPCError(Exception):
 class ServerError(JSONRPCError):
     """A valid request that failed.
 
-    ServerError(message) is shown to the user. The message of a subclass is its own name, because that is how
-    the client knows the class again; what is given as message to a subclass goes to data["traceback"], which
-    the client shows below it.
+    The client shows the message of a ServerError to the user. The message of a subclass is the name of that
+    class, from which the client recognizes the class. A message given to a subclass becomes
+    data["traceback"], which the client prints below the name.
     """
 
     def __init__(
@@ -262,7 +273,7 @@ class ServerError(JSONRPCError):
         name = type(self).__name__
         if type(self) is ServerError:
             if message is None:
-                raise TypeError("ServerError: want a message, got None. Only its subclasses go without one.")
+                raise TypeError("ServerError: expected a message, got None. Only subclasses need no message.")
             name = message
         elif message is not None and data is None:
             data = {"traceback": message}
@@ -273,13 +284,18 @@ class ServerError(JSONRPCError):
 
     @classmethod
     def from_exception(cls, exc: BaseException, **kw: Any) -> ServerError:
-        """An error made with the arguments `kw` that carries the traceback of `exc`."""
+        """Return an error that carries the traceback of `exc`.
+
+        Args:
+            exc: Exception that was raised.
+            kw: Arguments of the error's constructor.
+        """
         error = cls(**kw)
         error.set_traceback(_traceback_lines(exc))
         return error
 
     def set_traceback(self, traceback: Iterable[str]) -> None:
-        """Put the lines of a traceback into data["traceback"], unless something is there already."""
+        """Set data["traceback"] to the lines of a traceback, unless it is already set."""
         if self.data is None:
             self.data = {}
         if isinstance(self.data, dict) and "traceback" not in self.data:
@@ -287,15 +303,15 @@ class ServerError(JSONRPCError):
 
 
 class TransportClosedError(ServerError):
-    """The transport cannot be used: not open, closed, unplugged, or the process behind it has ended."""
+    """The transport is not usable: not open, closed, unplugged, or its process has exited."""
 
 
 class IoTimeoutError(ServerError):
-    """A read or a write was not complete when its time was over."""
+    """A read or a write was not complete before its timeout expired."""
 
 
 class UnsupportedTVMVersionError(ServerError):
-    """server_info_query was asked by a TVM that this platform is known not to work with."""
+    """A TVM version that this platform does not support sent server_info_query."""
 
 
 def _all_subclasses(parent: Type[ServerError]) -> Iterator[Type[ServerError]]:
@@ -307,8 +323,8 @@ def _all_subclasses(parent: Type[ServerError]) -> Iterator[Type[ServerError]]:
 def _traceback_lines(error: BaseException) -> List[str]:
     import traceback  # only a failure needs it
 
-    # TVM drops the inner lines that begin with "Traceback" when it prints an error that crossed its C++ code,
-    # so the header is worded another way.
+    # The header avoids the word "Traceback": TVM drops inner lines that begin with it when it prints an
+    # error that crossed its C++ code.
     lines = traceback.TracebackException.from_exception(error).format()
     return [
         line.replace("Traceback (most recent call last)", "In the API server (most recent call last)", 1)
@@ -323,21 +339,25 @@ def _is_explained(error: Optional[BaseException]) -> bool:
 
 
 def failure_reply(error: BaseException, method: str) -> Json:
-    """The JSON-RPC error object for what `method` of a handler raised.
+    """Return the JSON-RPC error object for an exception of a handler.
 
-    * JSONRPCError and its subclasses: as they say. A ServerError without a traceback gets one; if it was
-      raised `from` an exception that explains itself, that explanation takes its place.
-    * An exception that explains itself, by the attributes `what`, `next_step` and (optional) `log`: the two
-      sentences are the message, the log is data.traceback where there is one, and no traceback of Python's
-      is shown.
-    * Anything else: the method, the type and the text are the message, the traceback is data.traceback.
+    * JSONRPCError and its subclasses keep their code, message and data. A ServerError without a traceback
+      gets its own. If it was raised `from` an exception with the attributes `what` and `next_step`, these
+      sentences replace the traceback.
+    * For an exception with the attributes `what`, `next_step` and (optional) `log`, the two sentences are the
+      message. data.traceback is the log, if any; the Python traceback is left out.
+    * For any other exception, method, type and text are the message, and data.traceback is the traceback.
+
+    Args:
+        error: Exception that the handler raised.
+        method: Name of the handler's method.
     """
     if isinstance(error, ServerError):
         if _is_explained(error.__cause__):
             error.set_traceback([_explanation(error.__cause__), "\n", _log_of(error.__cause__)])
         elif isinstance(error, IoTimeoutError):
-            # Frequent and expected, so without a traceback.
-            error.set_traceback([f"{method}: not complete when its time was over\n"])
+            # Timeouts are frequent and expected: no traceback.
+            error.set_traceback([f"{method}: not complete before the timeout expired\n"])
         else:
             error.set_traceback(_traceback_lines(error))
         return error.to_json()
@@ -345,7 +365,7 @@ def failure_reply(error: BaseException, method: str) -> Json:
         return error.to_json()
     if _is_explained(error):
         log = _log_of(error)
-        # TVM shows empty data as {'traceback': ''}.
+        # TVM prints empty data as {'traceback': ''}.
         return ServerError(_explanation(error), {"traceback": log} if log else None).to_json()
     text = str(error)
     message = f"{method} failed: {type(error).__name__}" + (f": {text}" if text else "")
@@ -360,20 +380,20 @@ def _log_of(error: Any) -> str:
     return str(getattr(error, "log", ""))
 
 
-_LONGEST_NAME = 80  # no name of ours is longer; a comparison takes quadratic time
-_LONGEST_SHOWN = 80  # of a value in a message
+_LONGEST_NAME = 80  # all names of this server are shorter; a comparison takes quadratic time
+_LONGEST_SHOWN = 80  # characters of a value in a message
 _LONGEST_SENTENCE = 2_000
 _LONGEST_MESSAGE = 2 * _LONGEST_SENTENCE + 100
 _LONGEST_LOG = 100_000
-_SHOWN_END = 300  # of what is cut: the end of a sentence says what is wrong
+_SHOWN_END = 300  # characters kept at the end of a cut sentence, where the cause is
 
 
 def printable(text: str) -> str:
-    """Return `text` with every control character but tab and line feed as an escape.
+    """Return `text` with every control character except tab and line feed as an escape.
 
-    Text of archives, boards.json and devices goes through here before a terminal gets it: an escape sequence
-    would otherwise move its cursor or change its title. Directions of writing and lone surrogates are escaped
-    too.
+    Strings of archives, boards.json and devices pass through this function before they are printed. An escape
+    sequence could otherwise move the cursor of a terminal or change its title. Writing directions and lone
+    surrogates are also escaped.
     """
     if text.isprintable():
         return text
@@ -384,7 +404,10 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str, longest: int = _LONGEST_SHOWN) -> str:
-    """Return the beginning of `text`, of a long one the end as well, and dots where that is not all."""
+    """Return `text`, or `longest` characters of it with dots at the cut.
+
+    If `longest` exceeds 600 characters, the last 300 characters of `text` are kept as well.
+    """
     if len(text) <= longest:
         return text
     end = text[-_SHOWN_END:] if longest > 2 * _SHOWN_END else ""
@@ -392,7 +415,7 @@ def shortened(text: str, longest: int = _LONGEST_SHOWN) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence that offers the closest of `known`, and all of them when none is close."""
+    """Return a sentence with the name of `known` that is closest to `name`, or with all of `known`."""
     names = sorted(known)
     close = []
     if len(name) <= _LONGEST_NAME:
@@ -401,11 +424,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f'Did you mean "{close[0]}"?'
-    return f"Known are: {', '.join(names)}."
+    return f"Use one of: {', '.join(names)}."
 
 
 def _shown(value: Any) -> str:
-    """Type and value for "want X, got Y", short enough for a message."""
+    """Return type and value for "expected X, got Y", short enough for a message."""
     names = {"dict": "object", "list": "array", "NoneType": "null"}
     name = names.get(type(value).__name__, type(value).__name__)
     if value is None:
@@ -431,36 +454,50 @@ _ProjectOption = collections.namedtuple(  # typing is not imported here
 
 
 class ProjectOption(_ProjectOption):
-    """One option of a platform, as server_info_query tells it.
+    """One option of a platform, as in the reply to server_info_query.
 
-    name, help: text. type: "bool", "int", "str" or "list". choices: the values allowed, or None. default:
-    what holds when the option is not given. required, optional: the names of the methods that must or may get
-    it.
+    Attributes:
+        name: Name of the option.
+        choices: Allowed values, or None.
+        default: Value if a client does not set the option.
+        type: "bool", "int", "str" or "list".
+        required: Names of the methods that require the option, or None.
+        optional: Names of the methods that accept the option, or None.
+        help: Help text.
     """
 
     __slots__ = ()
 
     def __new__(cls, name: str, **kw: Any) -> ProjectOption:
+        """Return the option; `kw` holds the other fields.
+
+        Raises:
+            TypeError: `type` or `help` is missing, or both `required` and `optional`.
+        """
         for needed in ("type", "help"):
             if needed not in kw:
-                raise TypeError(f'ProjectOption "{name}": want {needed}=, got none')
+                raise TypeError(f'ProjectOption "{name}": expected {needed}=, got none')
         if kw.get("required") is None and kw.get("optional") is None:
             raise TypeError(
-                f'ProjectOption "{name}": want required= or optional=, the methods that take it, got neither'
+                f'ProjectOption "{name}": expected required= or optional=, lists of methods, got neither'
             )
         for field in ("choices", "default", "required", "optional"):
             kw.setdefault(field, None)
         return super().__new__(cls, name=name, **kw)
 
     def replace(self, attributes: Mapping[str, Any]) -> ProjectOption:
-        """A copy in which the fields of the dict `attributes` are changed."""
+        """Return a copy with the fields of the dict `attributes` changed.
+
+        Raises:
+            ValueError: A key of `attributes` is not a field.
+        """
         for field in attributes:
             if field not in self._fields:
                 raise ValueError(f'ProjectOption has no field "{field}". {did_you_mean(field, self._fields)}')
         return self._replace(**attributes)
 
 
-# What older versions of TVM called these options.
+# Names of these options in older versions of TVM.
 OPTION_ALIASES = {
     "zephyr_board": "board",
     "arduino_board": "board",
@@ -472,9 +509,13 @@ OPTION_ALIASES = {
 
 
 def default_project_options(**overrides: Mapping[str, Any]) -> List[ProjectOption]:
-    """The seven options of every platform; default_project_options(board={"choices": [...]}) changes one.
+    """Return the seven options that every platform has.
 
-    ValueError when an override names none of the seven.
+    Args:
+        overrides: Fields to change, by option: board={"choices": ["host"]}.
+
+    Raises:
+        ValueError: An override does not name one of the seven options.
     """
 
     def option(name: str, kind: str, text: str, default: Any = None, required: bool = False) -> ProjectOption:
@@ -486,21 +527,26 @@ def default_project_options(**overrides: Mapping[str, Any]) -> List[ProjectOptio
         option("project_type", "str", "Kind of project to generate.", required=True),
         option("board", "str", "Name of the board to build for.", required=True),
         option("cmsis_path", "str", "Folder that holds CMSIS."),
-        option("warning_as_error", "bool", "Let a compiler warning fail the build.", default=False),
-        option("compile_definitions", "str", "Further definitions for the compiler."),
+        option("warning_as_error", "bool", "Fail the build on a compiler warning.", default=False),
+        option("compile_definitions", "str", "Additional preprocessor definitions."),
         option("extra_files_tar", "str", "Tar file that is unpacked into the new project."),
     ]
     names = [each.name for each in options]
     for name in overrides:
         if name not in names:
-            raise ValueError(f'no default project option is called "{name}". {did_you_mean(name, names)}')
+            raise ValueError(f'Unknown default project option "{name}". {did_you_mean(name, names)}')
     return [each.replace(overrides.get(each.name, {})) for each in options]
 
 
 class OptionError(JSONRPCError):
-    """A project option that is unknown, missing or does not parse; `what` and `next_step` tell the user.
+    """A project option that is unknown, missing or invalid.
 
-    Its code is that of a server error: tvmc shows those as text, and any other as a traceback of its own.
+    The code is SERVER_ERROR: for this code tvmc prints the message, for any other code its own traceback.
+
+    Attributes:
+        what: Sentence that describes the problem.
+        next_step: Sentence that describes the fix.
+        log: Always empty; part of the interface of explained errors.
     """
 
     def __init__(self, what: str, next_step: str) -> None:
@@ -513,12 +559,17 @@ class OptionError(JSONRPCError):
 def coerce_options(
     declared: Sequence[ProjectOption], given: Optional[Mapping[str, Any]], method: Optional[str] = None
 ) -> Dict[str, Any]:
-    """Every declared option with a value of its declared type: the one given, or else its default.
+    """Return every declared option with a value of its declared type: the given value, or the default.
 
-    declared: the platform's options. given: names and values as a client sends them; a value of None counts
-    as not given, under any name, because newer clients send every unset option to every method. Old names of
-    a declared option (OPTION_ALIASES) are taken for the new one. method: when named, the options it requires
-    must be there. Raises OptionError with a sentence for the user. Changes nothing that it is given.
+    Args:
+        declared: Options of the platform.
+        given: Names and values from a client; not modified. An option with the value None counts as not
+            given, even with an unknown name: newer clients send every unset option to every method. Old names
+            of a declared option (OPTION_ALIASES) are accepted.
+        method: Method whose required options must be given; None checks no required options.
+
+    Raises:
+        OptionError: An option is unknown, invalid or missing.
     """
     by_name = {option.name: option for option in declared}
     values: Dict[str, Any] = {}
@@ -530,20 +581,20 @@ def coerce_options(
         if name not in by_name:
             known = list(by_name) + [old for old, new in OPTION_ALIASES.items() if new in by_name]
             raise OptionError(
-                f'no project option is called "{shortened(given_name)}".', did_you_mean(given_name, known)
+                f'Unknown project option "{shortened(given_name)}".', did_you_mean(given_name, known)
             )
         value = coerce_option(by_name[name], raw)
         if name in values and values[name] != value:
             raise OptionError(
-                f'project options "{source[name]}" and "{given_name}" are two names of one option, '
-                f"but got {_shown(values[name])} and {_shown(value)}.",
-                f'Give only "{name}".',
+                f'Project options "{source[name]}" and "{given_name}" are two names of one option, '
+                f"but have different values: {_shown(values[name])} and {_shown(value)}.",
+                f'Set only "{name}".',
             )
         values[name], source[name] = value, given_name
     for name, option in by_name.items():
         if name not in values and option.default is None and method in (option.required or ()):
             raise OptionError(
-                f'{method} wants the project option "{name}", got none.',
+                f'Project option "{name}" is missing; {method} requires it.',
                 f"Add {name}=VALUE to the project options: {option.help}{_choices_text(option)}",
             )
     return {
@@ -561,22 +612,28 @@ def _choices_text(option: ProjectOption) -> str:
 
 
 def coerce_option(option: ProjectOption, value: Any) -> Any:
-    """`value`, which is not None, as option.type says: "bool", "int", "str", "list" of str; else as it is.
+    """Return `value` converted to the type of `option`.
 
-    A client of the command line sends everything as text. Raises OptionError, "want X, got Y".
+    Args:
+        option: Its type is "bool", "int", "str" or "list" of str; for any other type `value` is returned.
+        value: Value from a client, not None. Command line clients send every value as a string.
+
+    Raises:
+        OptionError: `value` does not have the type, or is not one of the choices.
     """
     parse, want = _TYPES.get(option.type, (lambda any_value: any_value, ""))
     try:
         parsed = parse(value)
     except ValueError:
         raise OptionError(
-            f'project option "{option.name}": want {option.type}, got {_shown(value)}.', f"Give it as {want}."
+            f'Project option "{option.name}": expected {option.type}, got {_shown(value)}.',
+            f'Set "{option.name}" to {want}.',
         ) from None
     if option.choices:
         for item in parsed if isinstance(parsed, list) else [parsed]:
             if item not in option.choices:
                 raise OptionError(
-                    f'project option "{option.name}": want one of {", ".join(map(str, option.choices))}, '
+                    f'Project option "{option.name}": expected one of {", ".join(map(str, option.choices))}, '
                     f"got {_shown(item)}.",
                     did_you_mean(str(item), map(str, option.choices)),
                 )
@@ -590,7 +647,7 @@ def _as_bool(value: Any) -> bool:
             return True
         if word in ("false", "no", "off", "0"):
             return False
-    elif isinstance(value, int) and value in (0, 1):  # bool included
+    elif isinstance(value, int) and value in (0, 1):  # includes bool
         return bool(value)
     raise ValueError
 
@@ -600,7 +657,7 @@ def _as_int(value: Any) -> int:
         try:
             return int(value, 10)
         except ValueError:
-            return int(value, 0)  # 0x... and 0b..., as addresses and sizes are written
+            return int(value, 0)  # 0x... and 0b..., for addresses and sizes
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise ValueError
@@ -625,49 +682,61 @@ def _as_list(value: Any) -> List[str]:
 
 _TYPES: Dict[str, Tuple[Callable[[Any], Any], str]] = {
     "bool": (_as_bool, "true or false (also yes or no, on or off, 1 or 0)"),
-    "int": (_as_int, "a whole number, such as 4096 or 0x1000"),
-    "str": (_as_str, "text"),
-    "list": (_as_list, 'text with commas, such as a,b, or as a JSON array of texts, such as ["a","b"]'),
+    "int": (_as_int, "an integer, such as 4096 or 0x1000"),
+    "str": (_as_str, "a string"),
+    "list": (_as_list, 'strings with commas between, such as a,b, or a JSON array, such as ["a","b"]'),
 }
 
 
-# -------------------------------------------------------------------------------------- 4. the handler's face
+# -------------------------------------------------------------------------------------- 4. handler interface
 
 ServerInfo = collections.namedtuple(
     "ServerInfo", ("platform_name", "is_template", "model_library_format_path", "project_options")
 )
-ServerInfo.__doc__ = """What server_info_query answers.
+ServerInfo.__doc__ = """Result of server_info_query.
 
-platform_name: text. is_template: True for a platform, False for a project. model_library_format_path: the
-model archive of a project; for a platform "", as those of TVM answer, or None. project_options: list of
-ProjectOption.
+Attributes:
+    platform_name: Name of the platform.
+    is_template: True for a platform, False for a project.
+    model_library_format_path: Model archive of a project. For a platform "", as in TVM's own servers, or
+        None.
+    project_options: List of ProjectOption.
 """
 
 TransportTimeouts = collections.namedtuple(
     "TransportTimeouts",
     ("session_start_retry_timeout_sec", "session_start_timeout_sec", "session_established_timeout_sec"),
 )
-TransportTimeouts.__doc__ = """What open_transport answers: seconds, 0 turns one off.
+TransportTimeouts.__doc__ = """Result of open_transport: timeouts in seconds; 0 disables a timeout.
 
-session_start_retry_timeout_sec: until the session start is sent again. session_start_timeout_sec: until the
-host gives up starting a session. session_established_timeout_sec: how long the host waits for a reply
-afterwards.
+Attributes:
+    session_start_retry_timeout_sec: Time until the host sends the session start again.
+    session_start_timeout_sec: Time until the host gives up the start of a session.
+    session_established_timeout_sec: Time that the host waits for a reply in an established session.
 """
 
 
 class ProjectAPIHandler(metaclass=abc.ABCMeta):
-    """What a platform does for each request. microtvm_api_server.py derives from it and writes all methods.
+    """Interface of a platform: one method per request, implemented in microtvm_api_server.py.
 
-    project_options: a handler that sets it to its list of ProjectOption gets `options` after
-    coerce_options(): all of them, with values of the declared types. Where it is None, `options` is the dict
-    that the client sent.
+    Attributes:
+        project_options: List of ProjectOption, or None. With a list, the methods get `options` from
+            coerce_options(): all options, with values of the declared types. With None, the methods get the
+            dict that the client sent.
     """
 
     project_options: Optional[Sequence[ProjectOption]] = None
 
     @abc.abstractmethod
     def server_info_query(self, tvm_version: str) -> ServerInfo:
-        """Who this is. tvm_version: the client's tvm.__version__. May raise UnsupportedTVMVersionError."""
+        """Return a description of this platform or project.
+
+        Args:
+            tvm_version: tvm.__version__ of the client.
+
+        Raises:
+            UnsupportedTVMVersionError: The platform does not support this version of TVM.
+        """
 
     @abc.abstractmethod
     def generate_project(
@@ -677,18 +746,22 @@ class ProjectAPIHandler(metaclass=abc.ABCMeta):
         project_dir: pathlib.Path,
         options: Dict[str, Any],
     ) -> None:
-        """Write a project for the model archive into project_dir, which does not exist yet.
+        """Write a project for a model archive.
 
-        standalone_crt_dir: TVM's own C runtime; None when the client sends null.
+        Args:
+            model_library_format_path: Model archive.
+            standalone_crt_dir: Directory of TVM's own C runtime; None if the client sends null.
+            project_dir: Directory to create.
+            options: Project options.
         """
 
     @abc.abstractmethod
     def build(self, options: Dict[str, Any]) -> None:
-        """Build the project's firmware in its folder `build`."""
+        """Build the project's firmware in its directory `build`."""
 
     @abc.abstractmethod
     def flash(self, options: Dict[str, Any]) -> None:
-        """Put the firmware on the board."""
+        """Flash the firmware to the board."""
 
     @abc.abstractmethod
     def open_transport(self, options: Dict[str, Any]) -> TransportTimeouts:
@@ -696,74 +769,104 @@ class ProjectAPIHandler(metaclass=abc.ABCMeta):
 
     @abc.abstractmethod
     def close_transport(self) -> None:
-        """Disconnect; does nothing when nothing is open. Called once more when the server ends."""
+        """Disconnect; do nothing if no transport is open. The server calls this again before it exits."""
 
     @abc.abstractmethod
     def read_transport(self, n: int, timeout_sec: Optional[float]) -> bytes:
-        """Bytes from the device: n of them, or fewer if only those have come; the server then asks again.
+        """Return 1 to n bytes from the device; the server calls again for the rest.
 
-        timeout_sec: None waits for ever, 0 takes what is there. IoTimeoutError when nothing came in that
-        time, TransportClosedError when nothing will.
+        Args:
+            n: Largest number of bytes to return.
+            timeout_sec: Seconds to wait for the first byte. None waits without a limit; 0 does not wait.
+
+        Raises:
+            IoTimeoutError: No byte arrived before the timeout expired.
+            TransportClosedError: The transport is closed.
         """
 
     @abc.abstractmethod
     def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
-        """Send all of `data` to the device, or raise IoTimeoutError or TransportClosedError."""
+        """Send all of `data` to the device.
+
+        Raises:
+            IoTimeoutError: The timeout expired before all of `data` was sent.
+            TransportClosedError: The transport is closed.
+        """
 
     def lend_transport(self, socket: str) -> None:
-        """Hand the open device over to the client, who reads and writes it by itself until it closes it.
+        """Pass the open device to the client, which then reads and writes it directly until it closes it.
 
-        socket: where the client listens, see runtime/host/transports/passed_descriptors.py. No request of
-        TVM's: the host tools ask, and use read_transport and write_transport where a handler has no answer.
+        TVM does not send this request. The host tools send it, and fall back to read_transport and
+        write_transport if a handler does not support it.
+
+        Args:
+            socket: Name of the socket on which the client listens; its protocol is documented in
+                runtime/host/transports/passed_descriptors.py.
         """
-        raise JSONRPCError(ErrorCode.METHOD_NOT_FOUND, "lend_transport: this handler lends no transport")
+        raise JSONRPCError(
+            ErrorCode.METHOD_NOT_FOUND, "lend_transport: this handler cannot lend its transport"
+        )
 
 
 # --------------------------------------------------------------------------- 5. reading and checking requests
 
-MAX_LINE_BYTES = 64 * 1024 * 1024  # the largest request that makes sense is a write of a few MiB
+MAX_LINE_BYTES = 64 * 1024 * 1024  # the largest useful request is a write of a few MiB
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name}, which JSON does not have")
+    raise ValueError(f"{name}, which is not valid JSON")
 
 
 _decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def read_line(file: BinaryIO, limit: int) -> bytes:
-    """The next line; b"" at end of file. A line longer than `limit` bytes is skipped and refused."""
+    """Return the next line, or b"" at end of file.
+
+    Args:
+        file: Buffered binary file.
+        limit: Largest length of a line, in bytes.
+
+    Raises:
+        JSONRPCError: The line is longer; the rest of the line was skipped.
+    """
     line = file.readline(limit + 1)
     if len(line) <= limit:
         return line
     while line and not line.endswith(b"\n"):
         line = file.readline(65536)
     raise JSONRPCError(
-        ErrorCode.INVALID_REQUEST, f"request: want a line of at most {limit} bytes, got a longer one"
+        ErrorCode.INVALID_REQUEST, f"request: expected a line of at most {limit} bytes, got a longer one"
     )
 
 
 def parse_request(line: bytes) -> Json:
-    """The JSON object of a line; a JSONRPCError when it is none."""
+    """Return the JSON object of a line.
+
+    Raises:
+        JSONRPCError: The line is not UTF-8, not JSON or not an object.
+    """
     try:
         request = _decode_json(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise JSONRPCError(
-            ErrorCode.PARSE_ERROR, f"request: want UTF-8, got {error.reason} at byte {error.start}"
+            ErrorCode.PARSE_ERROR, f"request: expected UTF-8, got {error.reason} at byte {error.start}"
         ) from None
     except RecursionError:
-        raise JSONRPCError(ErrorCode.PARSE_ERROR, "request: want JSON, got too deep a nesting") from None
+        raise JSONRPCError(
+            ErrorCode.PARSE_ERROR, "request: expected JSON, got too many nested levels"
+        ) from None
     except ValueError as error:
-        raise JSONRPCError(ErrorCode.PARSE_ERROR, f"request: want JSON, got {error}") from None
+        raise JSONRPCError(ErrorCode.PARSE_ERROR, f"request: expected JSON, got {error}") from None
     if not isinstance(request, dict):
         raise JSONRPCError(
-            ErrorCode.INVALID_REQUEST, f"request: want one object a line, got {_shown(request)}"
+            ErrorCode.INVALID_REQUEST, f"request: expected one object per line, got {_shown(request)}"
         )
     return request
 
 
 def request_id(request: Json) -> Union[str, int, float, None]:
-    """The id that the reply repeats: null when it is missing or of a type that JSON-RPC does not allow."""
+    """Return the id for the reply; None if the id is missing, too long or not allowed by JSON-RPC."""
     given = request.get("id")
     if isinstance(given, float):
         return given if math.isfinite(given) else None
@@ -774,8 +877,8 @@ def request_id(request: Json) -> Union[str, int, float, None]:
     return None
 
 
-_LONGEST_SEC = 1e12  # longer times, and 1e999, are a mistake; null is for ever
-_LONGEST_ID = 1_000  # characters, or digits: an id is repeated in the reply
+_LONGEST_SEC = 1e12  # longer times, such as 1e999, are a mistake; null means no limit
+_LONGEST_ID = 1_000  # characters or digits, since the reply repeats the id
 
 
 def _is_text(value: Any) -> bool:
@@ -800,16 +903,16 @@ def _is_timeout(value: Any) -> bool:
     return isinstance(value, (int, float)) and abs(value) <= _LONGEST_SEC and not isinstance(value, bool)
 
 
-_TEXT = (_is_text, "text")
+_TEXT = (_is_text, "a string")
 _OPTIONS = ("options", _is_object_or_null, "an object")
 _TIMEOUT = ("timeout_sec", _is_timeout, "a number of seconds or null")
 
-# Method -> its parameters: name, check, what to want.
+# Method -> its parameters: name, check, description of valid values.
 METHODS: Dict[str, Tuple[Tuple[str, Callable[[Any], bool], str], ...]] = {
     "server_info_query": (("tvm_version", *_TEXT),),
     "generate_project": (
         ("model_library_format_path", *_TEXT),
-        ("standalone_crt_dir", _is_text_or_null, "text or null"),
+        ("standalone_crt_dir", _is_text_or_null, "a string or null"),
         ("project_dir", *_TEXT),
         _OPTIONS,
     ),
@@ -817,52 +920,55 @@ METHODS: Dict[str, Tuple[Tuple[str, Callable[[Any], bool], str], ...]] = {
     "flash": (_OPTIONS,),
     "open_transport": (_OPTIONS,),
     "close_transport": (),
-    "read_transport": (("n", _is_count, f"a whole number from 0 to {MAX_LINE_BYTES}"), _TIMEOUT),
-    "write_transport": (("data", _is_text, "base85 text"), _TIMEOUT),
+    "read_transport": (("n", _is_count, f"an integer from 0 to {MAX_LINE_BYTES}"), _TIMEOUT),
+    "write_transport": (("data", _is_text, "a base85 string"), _TIMEOUT),
     "lend_transport": (("socket", *_TEXT),),
 }
 
 
 def check_request(request: Json) -> Tuple[str, List[Any]]:
-    """Method and values of its parameters, as METHODS orders them; a JSONRPCError when one is wrong."""
+    """Return the method of a request and its parameters' values, in the order of METHODS.
+
+    Raises:
+        JSONRPCError: The method is unknown, or a parameter is missing, unknown or invalid.
+    """
     if request.get("jsonrpc") != "2.0":
         raise JSONRPCError(
-            ErrorCode.INVALID_REQUEST, f'jsonrpc: want "2.0", got {_shown(request.get("jsonrpc"))}'
+            ErrorCode.INVALID_REQUEST, f'jsonrpc: expected "2.0", got {_shown(request.get("jsonrpc"))}'
         )
     if request.get("id") is not None and request_id(request) is None:
         raise JSONRPCError(
-            ErrorCode.INVALID_REQUEST, f"id: want text, a number or null, got {_shown(request['id'])}"
+            ErrorCode.INVALID_REQUEST,
+            f"id: expected a string, a number or null, got {_shown(request['id'])}",
         )
     method = request.get("method")
     if not isinstance(method, str):
-        raise JSONRPCError(ErrorCode.INVALID_REQUEST, f"method: want text, got {_shown(method)}")
+        raise JSONRPCError(ErrorCode.INVALID_REQUEST, f"method: expected a string, got {_shown(method)}")
     declared = METHODS.get(method)
     if declared is None:
         raise JSONRPCError(
             ErrorCode.METHOD_NOT_FOUND,
-            f"no method is called {_shown(method)}. {did_you_mean(method, METHODS)}",
+            f"unknown method {_shown(method)}. {did_you_mean(method, METHODS)}",
         )
     params = request.get("params", {})
     if not isinstance(params, dict):
         code = ErrorCode.INVALID_PARAMS if isinstance(params, list) else ErrorCode.INVALID_REQUEST
-        raise JSONRPCError(code, f"params: want an object, that is parameters by name, got {_shown(params)}")
+        raise JSONRPCError(code, f"params: expected an object (parameters by name), got {_shown(params)}")
     values = []
     for name, accepts, want in declared:
         if name not in params:
-            raise JSONRPCError(ErrorCode.INVALID_PARAMS, f"{method}: want a parameter {name}, got none")
+            raise JSONRPCError(ErrorCode.INVALID_PARAMS, f"{method}: parameter {name} is missing")
         value = params[name]
         if not accepts(value):
             raise JSONRPCError(
-                ErrorCode.INVALID_PARAMS, f"{method}: parameter {name}: want {want}, got {_shown(value)}"
+                ErrorCode.INVALID_PARAMS, f"{method}: parameter {name}: expected {want}, got {_shown(value)}"
             )
         values.append(value)
     if len(params) > len(declared):
         names = [name for name, _, _ in declared]
         extra = next(name for name in params if name not in names)
-        hint = did_you_mean(extra, names) if names else "It takes none."
-        raise JSONRPCError(
-            ErrorCode.INVALID_PARAMS, f"{method}: no parameter is called {_shown(extra)}. {hint}"
-        )
+        hint = did_you_mean(extra, names) if names else "The method has no parameters."
+        raise JSONRPCError(ErrorCode.INVALID_PARAMS, f"{method}: unknown parameter {_shown(extra)}. {hint}")
     return method, values
 
 
@@ -870,24 +976,29 @@ def check_request(request: Json) -> Tuple[str, List[Any]]:
 
 
 class ProjectAPIServer:
-    """Answers requests from read_file on write_file, one at a time, by the methods of `handler`.
+    """JSON-RPC server that serves one request at a time with the methods of a handler.
 
-    Both files are binary; raw or buffered. Whatever a request is, it is answered and the next one is served.
+    Every request gets a reply, even an invalid one, and the server continues with the next request.
+
+    Args:
+        read_file: Binary file, raw or buffered, that requests are read from.
+        write_file: Binary file, raw or buffered, that replies are written to.
+        handler: Implementation of the requests.
     """
 
     _PROTOCOL_VERSION = 1
 
     def __init__(self, read_file: BinaryIO, write_file: BinaryIO, handler: ProjectAPIHandler) -> None:
-        # A raw file's readline() would read byte by byte.
+        # readline() of a raw file would read single bytes.
         raw = isinstance(read_file, io.RawIOBase)
         self._read_file = io.BufferedReader(read_file, 65536) if raw else read_file  # type: ignore[type-var]
         self._write_file = write_file
         self._handler = handler
         self._log: Optional[Callable[..., None]] = None
-        self._early = bytearray()  # bytes of the device that no read_transport has answered yet
+        self._early = bytearray()  # bytes of the device that no read_transport has returned yet
         self.broken = ""
-        """Why a server that serves no more could not read or write; empty where its client has left."""
-        # Each answers the JSON text of the result.
+        """Reason why the server can no longer read or write; empty if the client disconnected."""
+        # Each function returns its result as a JSON string.
         self._answers: Dict[str, Callable[..., str]] = {
             "server_info_query": self._server_info_query,
             "generate_project": self._generate_project,
@@ -901,22 +1012,22 @@ class ProjectAPIServer:
         }
 
     def log_to(self, log: Callable[..., None]) -> None:
-        """Call log(format, text) with every request and reply."""
+        """Call log(format, text) for every request, reply and traceback."""
         self._log = log
 
     def serve_forever(self) -> None:
-        """Serve until the client closes its end."""
+        """Serve requests until the client disconnects."""
         while self.serve_one_request():
             pass
 
     def serve_one_request(self) -> bool:
-        """Read and answer one request. False when the client is gone and there is nothing more to serve."""
+        """Serve one request. Return whether the client is still connected."""
         try:
             line = read_line(self._read_file, MAX_LINE_BYTES)
         except JSONRPCError as error:
             return self._send(_error_line(None, error.to_json()))
         except OSError as error:
-            self.broken = f"no request can be read: {error.strerror or error}"
+            self.broken = f"cannot read a request: {error.strerror or error}"
             return False
         if not line:
             return False
@@ -925,7 +1036,7 @@ class ProjectAPIServer:
         return self._send(self._answer(line))
 
     def _answer(self, line: bytes) -> str:
-        """The reply to a line; never raises what a handler can raise."""
+        """Return the reply to a line. An exception of the handler becomes an error reply."""
         reply_id = None
         try:
             request = parse_request(line)
@@ -934,31 +1045,31 @@ class ProjectAPIServer:
         except JSONRPCError as error:
             return _error_line(reply_id, error.to_json())
         except MemoryError:
-            too_large = JSONRPCError(ErrorCode.INVALID_REQUEST, "request: it does not fit into memory")
+            too_large = JSONRPCError(ErrorCode.INVALID_REQUEST, "request: does not fit into memory")
             return _error_line(None, too_large.to_json())
         try:
             result = self._answers[method](*values)
         except Stop:
             raise
-        except (Exception, SystemExit) as error:  # a handler's tool may call sys.exit()
+        except (Exception, SystemExit) as error:  # a library of the handler may call sys.exit()
             if self._log:
                 self._log("%s", "".join(_traceback_lines(error)))
             return _failure_line(reply_id, error, method)
         shown_id = (
             str(reply_id) if type(reply_id) is int else json.dumps(reply_id)
-        )  # the usual case is quicker
+        )  # str() is faster, and TVM's ids are integers
         return f'{{"jsonrpc":"2.0","id":{shown_id},"result":{result}}}\n'
 
     def _send(self, reply: str) -> bool:
-        """Write a reply; False when nobody reads replies any more."""
+        """Write a reply. Return whether the client can still receive replies."""
         if self._log:
             self._log("reply %s", reply[:1000])
         try:
             write_all(self._write_file, reply.encode("ascii"))
         except BrokenPipeError:
             return False
-        except OSError as error:  # such as a full disk, where the replies go to a file
-            self.broken = f"a reply cannot be written: {error.strerror or error}"
+        except OSError as error:  # for example a full disk, if replies go to a file
+            self.broken = f"cannot write a reply: {error.strerror or error}"
             return False
         return True
 
@@ -977,13 +1088,13 @@ class ProjectAPIServer:
         except (AttributeError, TypeError, ValueError) as error:
             raise JSONRPCError(
                 ErrorCode.INTERNAL_ERROR,
-                f"server_info_query: want a ServerInfo from the handler, got {info!r} ({error})",
+                f"server_info_query: expected a ServerInfo from the handler, got {info!r} ({error})",
             ) from error
 
     def _generate_project(
         self, archive: str, standalone_crt_dir: Optional[str], project_dir: str, options: Optional[Json]
     ) -> str:
-        from pathlib import Path  # costs as much as the rest of a start
+        from pathlib import Path  # importing pathlib takes as long as the rest of the start
 
         self._handler.generate_project(
             Path(archive),
@@ -1010,7 +1121,7 @@ class ProjectAPIServer:
         except (AttributeError, TypeError) as error:
             raise JSONRPCError(
                 ErrorCode.INTERNAL_ERROR,
-                f"open_transport: want TransportTimeouts from the handler, got {timeouts!r} ({error})",
+                f"open_transport: expected TransportTimeouts from the handler, got {timeouts!r} ({error})",
             ) from error
 
     def _close_transport(self) -> str:
@@ -1019,11 +1130,11 @@ class ProjectAPIServer:
         return "null"
 
     def _read_transport(self, n: int, timeout_sec: Optional[float]) -> str:
-        # No character of base85 needs an escape in JSON.
+        # Base85 has no character that JSON must escape.
         return f'{{"data":"{b85encode(self._read_exactly(n, timeout_sec)).decode("ascii")}"}}'
 
     def _read_exactly(self, n: int, timeout_sec: Optional[float]) -> bytes:
-        """n bytes of the device. Those that came before a timeout are kept for the next read."""
+        """Return n bytes from the device. Bytes that arrive before a timeout are kept for the next read."""
         early = self._early
         deadline = None if timeout_sec is None else time.monotonic() + timeout_sec
         remaining = None if timeout_sec is None else max(0.0, timeout_sec)
@@ -1032,7 +1143,7 @@ class ProjectAPIServer:
             if not isinstance(piece, (bytes, bytearray, memoryview)):
                 raise JSONRPCError(
                     ErrorCode.INTERNAL_ERROR,
-                    f"read_transport: want bytes from the handler, got {_shown(piece)}",
+                    f"read_transport: expected bytes from the handler, got {_shown(piece)}",
                 )
             if not early and len(piece) == n:
                 return bytes(piece)
@@ -1050,7 +1161,8 @@ class ProjectAPIServer:
             decoded = b85decode(data)
         except ValueError as error:
             raise JSONRPCError(
-                ErrorCode.INVALID_PARAMS, f"write_transport: parameter data: want base85 text, got {error}"
+                ErrorCode.INVALID_PARAMS,
+                f"write_transport: parameter data: expected a base85 string, got {error}",
             ) from None
         self._handler.write_transport(decoded, None if timeout_sec is None else max(0.0, timeout_sec))
         return "null"
@@ -1059,7 +1171,7 @@ class ProjectAPIServer:
         if self._early:
             raise JSONRPCError(
                 ErrorCode.INVALID_REQUEST,
-                f"lend_transport: want it before the first read, got {len(self._early)} bytes already",
+                f"lend_transport: expected before the first read, got {len(self._early)} bytes already",
             )
         self._handler.lend_transport(socket)
         return "null"
@@ -1072,7 +1184,7 @@ class ProjectAPIServer:
 
 
 def _option_reply(option: Any) -> Json:
-    """All seven fields: clients index them without asking. Older ones also want some text as help."""
+    """Return all seven fields: clients index them without a check. tvmc fails on an empty help text."""
     reply = {field: getattr(option, field) for field in _ProjectOption._fields}
     reply["help"] = reply["help"] or option.name
     return reply
@@ -1085,29 +1197,29 @@ def _error_line(reply_id: Union[str, int, float, None], error: Json) -> str:
         error["data"] = {**data, "traceback": printable(data["traceback"][-_LONGEST_LOG:])}
     try:
         body = json.dumps(error)
-    except (TypeError, ValueError):  # a handler's own data that JSON cannot carry
+    except (TypeError, ValueError):  # the handler's data is not valid in JSON
         body = json.dumps({**error, "data": {"traceback": repr(error["data"])}})
     return f'{{"jsonrpc":"2.0","id":{json.dumps(reply_id)},"error":{body}}}\n'
 
 
 def _failure_line(reply_id: Union[str, int, float, None], error: BaseException, method: str) -> str:
-    """The reply for what `method` of a handler raised; never raises itself.
+    """Return the reply for an exception of the handler, without raising another one.
 
-    An exception may be of any make: its text, code or data may fail, loop or be nothing that JSON knows.
+    The str(), code or data of an unknown exception may raise, contain cycles or be invalid in JSON.
     """
     try:
         return _error_line(reply_id, failure_reply(error, method))
     except Exception:
         import traceback
 
-        message = f"{method} failed: {type(error).__name__}, and the error cannot be shown"
-        frames = "".join(traceback.format_tb(error.__traceback__))  # does not ask the exception anything
+        message = f"{method} failed: {type(error).__name__}; the error cannot be shown"
+        frames = "".join(traceback.format_tb(error.__traceback__))  # calls no method of the exception
         fields = {"code": int(ErrorCode.SERVER_ERROR), "message": message, "data": {"traceback": frames}}
         return _error_line(reply_id, fields)
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Write all of `data` and flush; a raw file may take a part at a time, or nothing just now."""
+    """Write all of `data` and flush the file, even if it is raw and accepts only a part per call."""
     rest = memoryview(data)
     while True:
         taken = file.write(rest)
@@ -1120,19 +1232,26 @@ def write_all(file: BinaryIO, data: bytes) -> None:
     file.flush()
 
 
-# ------------------------------------------------------------------------------------- 7. help for transports
+# ---------------------------------------------------------------------------------- 7. helpers for transports
 
-_LONGEST_READ = 1024 * 1024  # os.read() sets aside all that it is asked for
+_LONGEST_READ = 1024 * 1024  # os.read() allocates the full number of bytes
 _LONGEST_POLL_SEC = 3600  # poll() counts milliseconds in a C int
 
 
 def read_with_timeout(fd: int, n: int, timeout_sec: Optional[float]) -> bytes:
-    """Between 1 and n bytes of the file descriptor `fd`, as soon as there are any.
+    """Return 1 to n bytes of a file descriptor as soon as any are available.
 
-    fd: a pipe, socket or terminal of any number, blocking or not. timeout_sec: None waits for ever, without
-    using the processor; 0 takes what is there. Bytes are never held back for the sake of n, so none is lost
-    at a timeout. IoTimeoutError when there was none in that time; TransportClosedError at end of file or when
-    fd is broken. fd stays open: whoever opened it closes it.
+    The function never collects bytes until it has n, so no byte is lost at a timeout.
+
+    Args:
+        fd: Pipe, socket or terminal, blocking or not. The function does not close it.
+        n: Largest number of bytes to return.
+        timeout_sec: Seconds to wait for the first byte. None waits without a limit, and without CPU load; 0
+            does not wait.
+
+    Raises:
+        IoTimeoutError: No byte arrived before the timeout expired.
+        TransportClosedError: fd is at end of file, or reading it failed.
     """
     if n <= 0:
         return b""
@@ -1142,27 +1261,33 @@ def read_with_timeout(fd: int, n: int, timeout_sec: Optional[float]) -> bytes:
         try:
             data = os.read(fd, min(n, _LONGEST_READ))
         except BlockingIOError:
-            continue  # another reader was quicker
-        except OSError as error:  # also how a pseudo-terminal says that its other end is gone
+            continue  # another reader took the bytes
+        except OSError as error:  # a pseudo-terminal also reports a closed other end as EIO
             raise TransportClosedError(f"reading file descriptor {fd}: {error}\n") from error
         if not data:
-            raise TransportClosedError(f"file descriptor {fd} is at its end: the other side closed it\n")
+            raise TransportClosedError(f"file descriptor {fd}: the other end closed the connection\n")
         return data
 
 
 def write_with_timeout(fd: int, data: BytesLike, timeout_sec: Optional[float]) -> int:
-    """Write all of `data` to the file descriptor `fd`, and return its length.
+    """Write all of `data` to a file descriptor, and return the number of bytes.
 
-    fd and timeout_sec as for read_with_timeout. IoTimeoutError when not all was taken in that time, with a
-    line that says how much was: a part that is left out would damage what the device reads, so it is an
-    error, not a count. TransportClosedError when the other side is gone.
+    Args:
+        fd: Pipe, socket or terminal, blocking or not. The function does not close it.
+        data: Bytes to write.
+        timeout_sec: Seconds to wait until all bytes are written; None waits without a limit.
+
+    Raises:
+        IoTimeoutError: The timeout expired. The message contains the number of bytes written. This is an
+            error, not a count, because a partial write corrupts the byte stream of the device.
+        TransportClosedError: Writing failed, for example because the other end is closed.
     """
     rest = memoryview(data)
     deadline = None if timeout_sec is None else time.monotonic() + timeout_sec
     restore_blocking = False
     try:
         if deadline is not None and os.get_blocking(fd):
-            os.set_blocking(fd, False)  # or os.write() could last beyond the deadline
+            os.set_blocking(fd, False)  # a blocking os.write() could exceed the deadline
             restore_blocking = True
         while rest:
             try:
@@ -1181,15 +1306,15 @@ def write_with_timeout(fd: int, data: BytesLike, timeout_sec: Optional[float]) -
 
 
 def _wait_until(fd: int, event: str, deadline: Optional[float]) -> None:
-    """Sleep until poll() reports `event` or an error; IoTimeoutError when time.monotonic() is `deadline`."""
+    """Sleep until poll() reports `event` or an error. Raise IoTimeoutError after the deadline."""
     import select  # only transports need it
 
     if not hasattr(select, "poll"):
         raise ServerError(
-            "This system cannot wait for a file descriptor (it has no poll).\n"
+            "This system has no poll(), so the API server cannot wait for a file descriptor.\n"
             "Use a transport of runtime.host, or run the API server on Linux or macOS."
         )
-    poll = select.poll()  # not select(): that one refuses descriptors from 1024 on
+    poll = select.poll()  # not select(), which rejects descriptors above 1023
     poll.register(fd, getattr(select, event))
     while True:
         if deadline is None:
@@ -1202,17 +1327,20 @@ def _wait_until(fd: int, event: str, deadline: Optional[float]) -> None:
             raise IoTimeoutError()
 
 
-# -------------------------------------------------------------------------------- 8. ending with all children
+# ----------------------------------------------------------------------------- 8. ending all child processes
 
-_GRACE_SEC = 0.5  # how long children may take to end by themselves before they are killed
+_GRACE_SEC = 0.5  # time between SIGTERM and SIGKILL
 
 
 class Stop(SystemExit):
-    """Raised in the main thread by SIGTERM, SIGINT and SIGHUP: a handler's `finally` and `with` still run."""
+    """Exception in the main thread after SIGTERM, SIGINT or SIGHUP.
+
+    `finally` and `with` blocks of a handler still run.
+    """
 
 
 def child_processes(pid: int) -> List[int]:
-    """Process ids of the children of `pid`, ended ones included that nobody has waited for."""
+    """Return the process ids of the children of process `pid`, including zombies."""
     try:
         tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208  pathlib is not imported here
     except OSError:
@@ -1223,10 +1351,10 @@ def child_processes(pid: int) -> List[int]:
             with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:  # noqa: PTH123
                 children += map(int, file.read().split())
         except FileNotFoundError:
-            if os.path.isdir(f"/proc/{pid}/task/{task}"):  # noqa: PTH112  a kernel without this list
+            if os.path.isdir(f"/proc/{pid}/task/{task}"):  # noqa: PTH112  kernel without this file
                 return _children_by_ps(pid)
         except OSError:
-            continue  # the thread ended meanwhile
+            continue  # the thread has exited
     return children
 
 
@@ -1243,12 +1371,14 @@ def _children_by_ps(pid: int) -> List[int]:
 
 
 def end_children(spared: FrozenSet[int] = frozenset()) -> None:
-    """End every process that this one started, and what those started: SIGTERM, then SIGKILL.
+    """End all descendants of this process: send SIGTERM, then SIGKILL after a grace period.
 
-    Nothing has to be registered: the operating system knows our children, and the number of a child cannot be
-    given to another process before we wait for it. A child that leads a process group
-    (start_new_session=True) takes the whole group along. Out of reach is only a process that has detached
-    itself from its parent and its group. spared: children that were there before and are not ours to end.
+    Children need no registration: the operating system lists them, and does not reuse the process id of a
+    child before this process waits for the child. If a child leads a process group (start_new_session=True),
+    the whole group is ended. Only a process that left both its parent and its group is not reached.
+
+    Args:
+        spared: Process ids of children to keep: those that existed before main() and belong to the caller.
     """
     import signal
 
@@ -1262,7 +1392,7 @@ def end_children(spared: FrozenSet[int] = frozenset()) -> None:
                     os.kill(pid, number)
             except (ProcessLookupError, PermissionError):
                 continue
-        for group in groups:  # those of the first round too: their leader may have left others behind
+        for group in groups:  # includes groups of the first round, whose leader may have exited first
             try:
                 os.killpg(group, number)
             except (ProcessLookupError, PermissionError):
@@ -1273,7 +1403,7 @@ def end_children(spared: FrozenSet[int] = frozenset()) -> None:
 
 
 def _descendants(spared: FrozenSet[int]) -> List[int]:
-    """Running children and theirs, parents first; children that have ended are waited for and left out."""
+    """Return all running descendants, parents first. Wait for children that have exited and omit them."""
     found = []
     for pid in child_processes(os.getpid()):
         if pid in spared:
@@ -1284,21 +1414,22 @@ def _descendants(spared: FrozenSet[int]) -> List[int]:
         except ChildProcessError:
             continue
         found.append(pid)
-    for pid in found:  # grows while it is walked
+    for pid in found:  # the loop appends to the list
         found += child_processes(pid)
     return found
 
 
 class _StopOnSignals:
-    """Inside `with`, SIGTERM, SIGINT and SIGHUP raise Stop, unless they were ignored, as nohup does.
+    """Context manager in which SIGTERM, SIGINT and SIGHUP raise Stop.
 
-    Without effect outside the main thread, which is the only one that may set this.
+    A signal that was already ignored, for example by nohup, stays ignored. Outside the main thread, which is
+    the only thread that can set signal handlers, the context manager has no effect.
     """
 
     def __init__(self) -> None:
         self._previous: Dict[int, Any] = {}
         self._ignores = False
-        self.exit_status = 0  # another one once a signal has come
+        self.exit_status = 0  # 128 + number after a signal
 
     def __enter__(self) -> _StopOnSignals:
         import signal
@@ -1309,7 +1440,7 @@ class _StopOnSignals:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._stop)
         except ValueError:
-            pass  # not the main thread
+            pass  # this is not the main thread
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -1320,11 +1451,11 @@ class _StopOnSignals:
 
     @property
     def works(self) -> bool:
-        """Whether a signal will raise Stop."""
+        """True if a signal raises Stop."""
         return bool(self._previous)
 
     def ignore(self) -> None:
-        """Raise Stop no more: what is left to do must not be broken off."""
+        """Stop raising Stop, so that a signal does not interrupt the clean-up."""
         self._ignores = True
 
     def _stop(self, number: int, _frame: Optional[types.FrameType]) -> None:
@@ -1337,15 +1468,20 @@ class _StopOnSignals:
 
 Arguments = collections.namedtuple("Arguments", ("read_fd", "write_fd", "debug"))
 
-_MOST_DIGITS = 9  # of a file descriptor, which is a C int
+_MOST_DIGITS = 9  # digits of a file descriptor, which is a C int
 _USAGE = "usage: microtvm_api_server.py --read-fd N --write-fd N [--debug]\n"
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """The command line of an API server. SystemExit with status 2 and a sentence when it is wrong.
+    """Return the parsed command line of an API server.
 
-    A first word that is no option is passed over: launch scripts of TVM 0.12 and later hand on the script's
-    name.
+    Args:
+        argv: Arguments of the command line. A first argument that does not begin with "-" is ignored: launch
+            scripts of TVM 0.12 and later pass the name of the script there.
+
+    Raises:
+        SystemExit: The command line is invalid (status 2, with a message on stderr), or requests help
+            (status 0).
     """
     words = list(argv)
     if words and not words[0].startswith("-"):
@@ -1359,7 +1495,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
             if not equals:
                 value = words.pop(0) if words else ""
             if not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
-                raise _usage_error(f"{name}: want the number of a file descriptor, got {_shown(value)}")
+                raise _usage_error(f"{name}: expected a file descriptor number, got {_shown(value)}")
             numbers[name] = int(value)
         elif word == "--debug":
             debug = True
@@ -1370,7 +1506,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
             raise _usage_error(f"unknown argument {_shown(word)}")
     for name in ("--read-fd", "--write-fd"):
         if name not in numbers:
-            raise _usage_error(f"want {name}, got none: this program is started by TVM or by the host tools")
+            raise _usage_error(f"{name} is missing: this program is started by TVM or by the host tools")
     return Arguments(numbers["--read-fd"], numbers["--write-fd"], debug)
 
 
@@ -1382,7 +1518,7 @@ def _usage_error(sentence: str) -> SystemExit:
 def _complain(sentence: str) -> None:
     try:  # noqa: SIM105  contextlib is not imported here
         sys.stderr.write(printable(f"microtvm_api_server.py: {sentence}\n"))
-    except (AttributeError, OSError, ValueError):  # missing, full or closed: nobody reads it
+    except (AttributeError, OSError, ValueError):  # stderr is missing, full or closed
         pass
 
 
@@ -1390,14 +1526,14 @@ def _open_fd(name: str, fd: int, mode: str) -> BinaryIO:
     try:
         file = io.FileIO(fd, mode)
         os.set_blocking(fd, True)
-        os.set_inheritable(fd, False)  # a child that held our end would hide from the client that we are gone
+        os.set_inheritable(fd, False)  # else a child could keep the pipe open after this process exits
     except (OSError, OverflowError, ValueError) as error:
         raise _usage_error(f"{name} {fd}: {getattr(error, 'strerror', None) or error}") from None
     return file
 
 
 def _set_up_logging(debug: bool) -> None:
-    """Records of level INFO (or DEBUG) go to stderr, if the handler's module logs at all."""
+    """Write records of level INFO (or DEBUG) to stderr, if any module has imported logging."""
     if debug or "logging" in sys.modules:
         import logging
 
@@ -1405,13 +1541,13 @@ def _set_up_logging(debug: bool) -> None:
 
 
 def _watch_client(write_fd: int) -> Callable[[], None]:
-    """End the server once nobody can read its replies; answers a function that stops watching.
+    """Start a thread that ends the server when the client disconnects; return a function that stops it.
 
-    The end of the requests is noticed only between two requests, and a handler may wait for a device for
-    ever, also in close_transport. A thread that sleeps in poll() sees that the client is gone and sends
-    SIGTERM to the main thread.
+    The server detects the end of the requests only between two requests, while a handler may wait for a
+    device without a limit, even in close_transport. The thread sleeps in poll() until the client has
+    disconnected, and then sends SIGTERM to the main thread.
     """
-    import _thread  # threading is not needed for one thread
+    import _thread  # threading would slow down the start
     import select
     import signal
 
@@ -1423,7 +1559,8 @@ def _watch_client(write_fd: int) -> Callable[[], None]:
         poll.register(write_fd, 0)  # errors and hang-ups are always reported
         poll.poll()
         while True:
-            time.sleep(_GRACE_SEC)  # an orderly end goes its way; a signal that came too early is sent again
+            # The server may exit normally in this time. A handler may swallow the first Stop, so repeat.
+            time.sleep(_GRACE_SEC)
             if not watching:
                 return
             signal.pthread_kill(main_thread, signal.SIGTERM)
@@ -1434,23 +1571,29 @@ def _watch_client(write_fd: int) -> Callable[[], None]:
 
 
 def _leave(exit_status: int) -> None:
-    """End the process without taking the interpreter apart, which takes longer than all that it had to do:
-    TVM waits for each of the servers that it starts. Nothing is left that an exit handler should see to."""
+    """Exit without the clean-up of the interpreter.
+
+    TVM waits for every server that it starts, and the clean-up takes longer than a short session itself. No
+    exit handler is needed here.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:  # noqa: SIM105  contextlib is not imported here
             stream.flush()
-        except (AttributeError, OSError, ValueError):  # missing, broken or closed: nobody reads it
+        except (AttributeError, OSError, ValueError):  # the stream is missing, broken or closed
             pass
     os._exit(exit_status)
 
 
 def main(handler: ProjectAPIHandler, argv: Optional[Sequence[str]] = None) -> None:
-    """Serve a client on the two file descriptors that `argv` (else the command line) names, until it is gone,
-    and end the process.
+    """Serve one client until it disconnects, then exit the process.
 
-    At the end, also after SIGTERM, SIGINT or SIGHUP, the transport is closed and every child process that was
-    started meanwhile is ended. After SIGKILL nothing of this runs: a child sees the end of its standard input
-    instead, if that was a pipe.
+    Before the exit, also after SIGTERM, SIGINT or SIGHUP, the server closes the transport and ends every
+    child process that was started since the call. SIGKILL skips this clean-up; a child whose standard input
+    is a pipe then reads the end of file there.
+
+    Args:
+        handler: Implementation of the requests.
+        argv: Arguments with the two file descriptors; None uses sys.argv.
     """
     arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
     _set_up_logging(arguments.debug)
@@ -1465,13 +1608,13 @@ def main(handler: ProjectAPIHandler, argv: Optional[Sequence[str]] = None) -> No
     with _StopOnSignals() as signals:
         stop_watching = _watch_client(arguments.write_fd) if signals.works else None
         try:
-            # A handler that catches everything catches Stop too; it must not go on serving.
+            # A handler that catches all exceptions also catches Stop; the server must still end.
             while not signals.exit_status and server.serve_one_request():
                 pass
         finally:
             try:
                 handler.close_transport()
-            except Exception:  # noqa: S110  there is nobody left to tell
+            except Exception:  # noqa: S110  the client is disconnected
                 pass
             finally:
                 signals.ignore()

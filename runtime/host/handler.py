@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Project API of a platform, in terms of the host tools. What is needed by one method is imported there:
-TVM starts the API server often and waits for its first reply.
+"""The Project API of a platform, implemented with the host tools.
+
+TVM starts the API server often and waits for its first reply. A module that only one method needs is
+therefore imported in that method.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
 
 def _explains(method: Method) -> Method:
-    """The method; what input can cause in it becomes an error that says what to do. With --debug the server
-    prints the traceback."""
+    """Return the method with exceptions of invalid input converted to a PlatformError.
+
+    With --debug the server prints the traceback.
+    """
 
     @functools.wraps(method)
     def call(*args: Any, **named: Any) -> Any:
@@ -36,7 +40,7 @@ def _explains(method: Method) -> Method:
 
             if is_input_error(error):
                 raise explained(error) from error
-            raise  # one that explains itself, or a fault of ours, whose traceback goes along
+            raise  # a PlatformError, or an internal error, which is reported with its traceback
 
     return cast("Method", call)
 
@@ -44,13 +48,13 @@ def _explains(method: Method) -> Method:
 def _not_open() -> Exception:
     from runtime.host.errors import TransportClosed
 
-    return TransportClosed("No transport to the device is open.", "Send open_transport first.")
+    return TransportClosed("The transport to the device is not open.", "Send open_transport first.")
 
 
 class PlatformHandler(server.ProjectAPIHandler):
-    """Serves one platform directory, or one project generated from it.
+    """Handler of one platform directory, or of one project that was generated from it.
 
-    The server has coerced every option by the declared types before a method here is called.
+    The server coerces all options to their declared types before it calls a method.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -60,12 +64,16 @@ class PlatformHandler(server.ProjectAPIHandler):
 
     @property
     def project_options(self) -> List[server.ProjectOption]:  # type: ignore[override]
-        """The options of this platform's boards. Read anew each time: a mistake in boards.json is then the
-        answer to a request, and not a server that does not start."""
+        """Project options of this platform's boards.
+
+        boards.json is read at every access: a mistake in the file is then an error reply to a request, and
+        does not prevent the start of the server.
+        """
         return option_table.project_options(self._platform.boards())
 
     @_explains
     def server_info_query(self, tvm_version: str) -> server.ServerInfo:
+        """Return a description of this platform or project. Every version of TVM is accepted."""
         platform = self._platform
         return server.ServerInfo(
             platform_name=platform.name,
@@ -82,15 +90,17 @@ class PlatformHandler(server.ProjectAPIHandler):
         project_dir: Path,
         options: Dict[str, Any],
     ) -> None:
+        """Generate a project in project_dir from a model archive."""
         from runtime.host.project.generate import generate
 
-        # TVM always hands its folder over, whether it is to be used or not; an empty path has no parts.
+        # TVM always sends the directory of its C runtime, even if no option requests that runtime.
         if not options["standalone_crt_dir"] and standalone_crt_dir is not None and standalone_crt_dir.parts:
             options = {**options, "standalone_crt_dir": str(standalone_crt_dir)}
         generate(self._platform, model_library_format_path, project_dir, options)
 
     @_explains
     def build(self, options: Dict[str, Any]) -> None:
+        """Build the firmware of the project."""
         from runtime.host.firmware.build import build
         from runtime.host.system.logs import show_commands
 
@@ -99,6 +109,7 @@ class PlatformHandler(server.ProjectAPIHandler):
 
     @_explains
     def flash(self, options: Dict[str, Any]) -> None:
+        """Flash the firmware to the project's board."""
         from runtime.host.boards.attachment import Attachment
         from runtime.host.firmware.flash import flash
         from runtime.host.system.logs import show_commands
@@ -108,6 +119,7 @@ class PlatformHandler(server.ProjectAPIHandler):
 
     @_explains
     def open_transport(self, options: Dict[str, Any]) -> server.TransportTimeouts:
+        """Open the transport to the project's device, and return the timeouts of a session."""
         from runtime.host.boards.attachment import Attachment
         from runtime.host.execution import connection
 
@@ -121,13 +133,14 @@ class PlatformHandler(server.ProjectAPIHandler):
 
     @_explains
     def close_transport(self) -> None:
+        """Close the transport; do nothing if no transport is open."""
         if self._transport is not None:
             transport, self._transport = self._transport, None
             transport.close()
 
     @_explains
     def read_transport(self, n: int, timeout_sec: Optional[float]) -> bytes:
-        """What is there, as Transport.read; the server makes exactly n bytes of it and keeps the rest."""
+        """Return 1 to n bytes as soon as any are available; the server collects exactly n bytes."""
         from runtime.host.errors import TransportClosed, TransportTimeout
 
         if self._transport is None:
@@ -141,6 +154,7 @@ class PlatformHandler(server.ProjectAPIHandler):
 
     @_explains
     def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
+        """Send all of `data` to the device."""
         from runtime.host.errors import TransportClosed, TransportTimeout
 
         if self._transport is None:
@@ -154,6 +168,11 @@ class PlatformHandler(server.ProjectAPIHandler):
 
     @_explains
     def lend_transport(self, socket: str) -> None:
+        """Send the descriptors of the open device to the client that listens on `socket`.
+
+        A subclass that overrides read_transport or write_transport cannot lend its transport: the client
+        would bypass these methods.
+        """
         from runtime.host.errors import TransportError
         from runtime.host.transports.passed_descriptors import send_descriptors
         from runtime.host.transports.pipe import PipeTransport
@@ -166,7 +185,8 @@ class PlatformHandler(server.ProjectAPIHandler):
             PlatformHandler.write_transport,
         ) or not isinstance(self._transport, PipeTransport):
             raise TransportError(
-                "This platform reads and writes its device in a way of its own.",
+                "The transport cannot be lent: this platform overrides read_transport or write_transport, or "
+                "uses a transport without descriptors.",
                 "Use read_transport and write_transport.",
             )
         send_descriptors(self._transport.descriptors, socket, self._transport.held)

@@ -41,9 +41,9 @@ STRINGS = {
 }
 # (option, value, part of the error message)
 BAD_OPTIONS = (
-    ("optimization", "O9", "want one of O0, O1, O2, O3, Os"),
-    ("warning_as_error", "perhaps", "want bool"),
-    ("workspace_size_bytes", "much", "want int"),
+    ("optimization", "O9", "expected one of O0, O1, O2, O3, Os"),
+    ("warning_as_error", "perhaps", "expected bool"),
+    ("workspace_size_bytes", "much", "expected int"),
     ("board", "hsot", 'Did you mean "host"?'),
     ("projecttype", "standalone", 'Did you mean "project_type"?'),
 )
@@ -239,7 +239,7 @@ class TestLending:
             timed_out = server.error("read_transport", n=1000, timeout_sec=0.5)  # the reset sent bytes
             assert timed_out["message"] == "IoTimeoutError"
             early = server.error("lend_transport", socket="none")["message"]
-            assert "want it before the first read" in early
+            assert "expected before the first read" in early
 
 
 class TestFailures:
@@ -260,7 +260,7 @@ class TestFailures:
         with serve(project) as server:
             for method in ("flash", "open_transport"):
                 error = server.error(method, options={})
-                assert "There is no firmware" in error["message"] and "Build" in error["message"]
+                assert "firmware does not exist" in error["message"] and "Build" in error["message"]
 
     def test_a_platform_is_not_built(self, default_platform: Platform) -> None:
         with serve(default_platform.path) as server:
@@ -346,5 +346,5 @@ class TestFlashCommand:
     def test_its_failure_has_exit_code_command_and_log(self, flashing: Tuple[ApiServer, Path]) -> None:
         server, _note = flashing
         error = server.error("flash", options={"serial_number": "broken"})
-        assert "exit code 3: sh -c" in error["message"] and "broken" in error["message"]
+        assert "exited with status 3: sh -c" in error["message"] and "broken" in error["message"]
         assert "no answer" in error["data"]["traceback"]

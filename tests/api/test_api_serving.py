@@ -114,7 +114,7 @@ class TestErrors:
 
     def test_a_misspelt_option_gets_a_suggestion(self, server: ApiServer) -> None:
         error = server.error("build", options={"bord": "cat"})
-        assert error["message"] == 'no project option is called "bord".\nDid you mean "board"?'
+        assert error["message"] == 'Unknown project option "bord".\nDid you mean "board"?'
 
     def test_a_version_of_tvm_that_is_not_supported(self, server: ApiServer) -> None:
         error = server.error("server_info_query", tvm_version="0.1")

@@ -331,11 +331,11 @@ class TestBuildCommand:
                 BuildError,
                 "a.c:3:1: error: no such chip",
             ),
-            (("sh", "-c", "echo license server is down; exit 3"), BuildError, "ended with exit code 3"),
-            (("true",), BuildError, "made no"),
+            (("sh", "-c", "echo license server is down; exit 3"), BuildError, "exited with status 3"),
+            (("true",), BuildError, "did not create"),
             (("no-such-sdk", "build"), ToolMissing, "no-such-sdk is not installed"),
             (("port/no_such.sh",), ToolMissing, "no_such.sh is not installed"),
-            (("cc", "{sorces}"), BuildError, "a field that does not exist"),
+            (("cc", "{sorces}"), BuildError, "has an invalid field"),
             ((), BuildError, "is empty"),
         ],
     )
@@ -364,7 +364,7 @@ class TestBuildCommand:
     def test_does_not_build_the_runtime_of_tvm(self, custom: Platform, tmp_path: Path) -> None:
         platform = with_build_command(custom, "cc", "{sources}")
         project = generate(platform, platform.directory / DIGITS, tmp_path / "project", {})
-        with pytest.raises(BuildError, match="builds the bundled runtime only"):
+        with pytest.raises(BuildError, match="only the bundled device runtime"):
             on_tvm_crt = project.settings.config._replace(crt="crt")
             build(Project(project.platform, project.settings._replace(config=on_tvm_crt), project.board))
 

@@ -307,7 +307,7 @@ class TestBrokenFiles:
 class TestBadDevices:
     def test_one_that_is_not_flashed(self, platform: HostPlatform) -> None:
         error = failure(flash_with(platform, "sh", "-c", "echo no probe; exit 4"), "flash")
-        assert "exit code 4: sh -c" in error.what and "no probe" in error.log
+        assert "exited with status 4: sh -c" in error.what and "no probe" in error.log
 
     def test_one_that_answers_wrongly(self, platform: HostPlatform) -> None:
         with np.load(platform.directory / check_steps.BUNDLED_IMAGES) as data:
@@ -320,7 +320,7 @@ class TestBadDevices:
 
     def test_images_of_another_shape(self, platform: HostPlatform) -> None:
         tamper(platform, images=np.zeros((40, 3), "int8"))
-        assert "takes int8" in failure(platform, "answers").what
+        assert "expected int8" in failure(platform, "answers").what
 
     def test_one_that_crashes(self, platform: HostPlatform) -> None:
         port = platform.directory / "runtime/device/ports/host/platform.c"
@@ -362,7 +362,7 @@ class TestProjects:
         config.write_text(f"#include <unistd.h>\n{config.read_text()}{hang}")
         build(project)
         monkeypatch.setattr(standalone_run, "STANDALONE_TIMEOUT_SEC", 0.2)
-        assert "did not end within" in failure(load_platform(tmp_path / "project"), "answers").what
+        assert "did not exit within" in failure(load_platform(tmp_path / "project"), "answers").what
 
     def test_a_broken_one_is_generated_again(self, platform: HostPlatform, tmp_path: Path) -> None:
         generate(platform, ARCHIVES / "aot_c.tar", tmp_path / "project", {})

@@ -206,9 +206,9 @@ class TestWrongCommandLines:
             ("bord=host", 'Did you mean "board"?'),
             ("board=hots", 'Did you mean "host"?'),
             ("board", "Write it as -o board=VALUE."),
-            ("optimization=O9", "want one of O0, O1, O2, O3, Os"),
-            ("warning_as_error=perhaps", "Give it as true or false"),
-            ("workspace_size_bytes=much", "Give it as a whole number"),
+            ("optimization=O9", "expected one of O0, O1, O2, O3, Os"),
+            ("warning_as_error=perhaps", 'Set "warning_as_error" to true or false'),
+            ("workspace_size_bytes=much", 'Set "workspace_size_bytes" to an integer'),
             ("serial_number=1", "The command build does not use the project option serial_number."),
             ("extra_files_tar=nosuch.tar", "nosuch.tar"),
         ],
@@ -225,12 +225,14 @@ class TestWrongCommandLines:
         assert "-o board is a duplicate of --board" in said
 
     def test_a_board_by_name(self, platform: Place) -> None:
-        assert 'want one of host, got str "hots"' in platform.fail("build", DIGITS, "--board", "hots")
+        assert 'expected one of host, got str "hots"' in platform.fail("build", DIGITS, "--board", "hots")
 
     def test_a_port_of_a_board_that_has_none(self, platform: Place, project: Place) -> None:
         serve = ("serve", "--tracker", "127.0.0.1:9190", "--key", "lab")
         for said in (project.fail("run", "--port", "9199"), platform.fail(*serve, "--port", "9199")):
-            assert "is a process of this machine, and port '9199' is none of its" in said
+            assert (
+                "runs as a process on this machine and has no serial port. Port '9199' does not apply" in said
+            )
 
 
 class TestWhere:
@@ -555,7 +557,7 @@ class TestFlash:
         flash_with(own_platform, "sh", "-c", "echo no device found; exit 7")
         for command in ("flash", "run", "bench"):
             said = own_platform.fail(command, DIGITS)
-            assert "The flash command ended with exit code 7: sh -c 'echo no device found; exit 7'" in said
+            assert "The flash command exited with status 7: sh -c 'echo no device found; exit 7'" in said
             assert "\nno device found\n" in said and "flash_command in microtvm_api_server.py" in said
 
     @pytest.mark.parametrize(
@@ -563,10 +565,10 @@ class TestFlash:
         [
             (("no-such-flasher", "{firmware}"), "no-such-flasher is not installed"),
             (("extra/flash.sh",), "extra/flash.sh is missing or not executable"),
-            (("echo", "{frimware}"), "Fields are {firmware}, {project}, {serial_number}"),
-            (("echo", "{"), "write a plain brace twice"),
-            (("echo", "{}"), "Fields are"),
-            (("echo", "{firmware.x}"), "Fields are"),
+            (("echo", "{frimware}"), "Use only the fields {firmware}, {project}, {serial_number}"),
+            (("echo", "{"), "Double a brace"),
+            (("echo", "{}"), "Use only the fields"),
+            (("echo", "{firmware.x}"), "Use only the fields"),
         ],
     )
     def test_a_command_that_cannot_be_run(

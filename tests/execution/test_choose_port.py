@@ -74,11 +74,11 @@ class TestChoice:
 
     def test_a_serial_number_that_no_port_has(self) -> None:
         error = refusal(NUCLEO, A_NUCLEO, serial_number="nope")
-        assert "No serial port has the serial number nope; there are these: /dev/ttyACM0" in error.what
+        assert "No serial port has the serial number nope. Available ports: /dev/ttyACM0" in error.what
 
     def test_a_port_of_the_machine_itself_is_not_taken_for_a_board(self) -> None:
         error = refusal(NUCLEO, BUILT_IN)
-        assert "there are these: /dev/ttyS0." in error.what
+        assert "Available ports: /dev/ttyS0." in error.what
         assert "--port" in error.next_step
 
     def test_no_port_at_all(self) -> None:

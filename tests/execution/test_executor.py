@@ -351,7 +351,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize("key", [1, -1, "inptu"])
     def test_an_input_that_is_not_there(self, executor: Executor, key: Any) -> None:
-        with pytest.raises(PlatformError, match=f"no input {key!r}.\nIt has these, in this order: input"):
+        with pytest.raises(PlatformError, match=f"no input {key!r}.\n.* in this order: input"):
             executor.set_input(key, numpy.zeros((1, 64), "float32"))
 
     @pytest.mark.parametrize("index", [1, -1])
@@ -370,7 +370,7 @@ class TestMistakes:
         ],
     )
     def test_an_array_that_does_not_fit(self, executor: Executor, array: Any, shown: str) -> None:
-        with pytest.raises(PlatformError, match=f"takes float32 1x64 .256 bytes., not {shown}"):
+        with pytest.raises(PlatformError, match=f"expected float32 1x64 .256 bytes., got {shown}"):
             executor.set_input(0, array)
 
     def test_arrays_in_any_memory_order(self, executor: Executor) -> None:
@@ -384,7 +384,7 @@ class TestMistakes:
     )
     def test_firmware_of_another_model(self, build: Build, on_device: Path, archive: Path) -> None:
         with connected(build(on_device)) as rpc:  # noqa: SIM117 (the device must start)
-            with pytest.raises(ProtocolError, match="made of another model"):
+            with pytest.raises(ProtocolError, match="built from another model"):
                 create_executor(rpc, ModelArchive.open(archive))
 
     def test_an_archive_of_single_operators(self, build: Build) -> None:

@@ -549,7 +549,7 @@ class TestStarting:
             )
         os.close(reading)
         assert ended.returncode == 1
-        assert ended.stderr == "microtvm_api_server.py: a reply cannot be written: No space left on device\n"
+        assert ended.stderr == "microtvm_api_server.py: cannot write a reply: No space left on device\n"
 
 
 class TestOddFiles:

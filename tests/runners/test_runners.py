@@ -454,7 +454,7 @@ class TestChoice:
     def test_a_flash_command_is_not_run_for_a_process(self, make_project: MakeProject) -> None:
         project = make_project({}, ["own"], transport="process", runner=None)
         assert flash_commands(project) == []
-        with pytest.raises(FlashError, match="is a process of this machine"):
+        with pytest.raises(FlashError, match="runs as a process on this machine"):
             flash_commands(project, Attachment(runner="custom"))
 
     def test_a_board_without_a_runner_is_not_flashed(self, make_project: MakeProject) -> None:
@@ -474,7 +474,7 @@ class TestChoice:
         runners = {"qemu": NUCLEO_RUNNERS["qemu"], "st-flash": {}}
         with pytest.raises(FlashError) as caught:
             flash_commands(make_project(runners, runner="qemu"), Attachment(**attached))
-        assert caught.value.next_step == "Name the runner that flashes the real board: st-flash."
+        assert caught.value.next_step == "Select a runner that flashes the real board: st-flash."
         only_emulated = make_project({"qemu": NUCLEO_RUNNERS["qemu"]}, runner="qemu")
         with pytest.raises(FlashError, match="in the emulator only"):
             flash_commands(only_emulated, Attachment(**attached))
@@ -484,8 +484,8 @@ class TestChoice:
             flash_commands(
                 make_project({"openocd": {"config": ["a.cfg"]}, "st-flash": {}}), Attachment(runner="jlink")
             )
-        assert caught.value.what == "The board nucleo cannot be flashed with 'jlink'."
-        assert caught.value.next_step == "Known are: openocd, st-flash."
+        assert caught.value.what == "Board 'nucleo' cannot be flashed with 'jlink'."
+        assert caught.value.next_step == "Use one of: openocd, st-flash."
 
     def test_the_owners_command_must_be_there_when_it_is_named(self, make_project: MakeProject) -> None:
         with pytest.raises(FlashError, match="no flash command in microtvm_api_server"):
@@ -875,7 +875,7 @@ class TestRun:
         self, make_project: MakeProject, tool: Callable[[str, str], Path]
     ) -> None:
         tool("openocd", "echo '** Programming Finished **'")
-        with pytest.raises(FlashError, match="ended without saying that the firmware was verified"):
+        with pytest.raises(FlashError, match="exited without reporting a verified firmware"):
             flash(make_project())
 
     @pytest.mark.parametrize(
@@ -913,7 +913,7 @@ class TestRun:
         tool("picotool", "echo something new; exit 9")
         with pytest.raises(FlashError) as caught:
             flash(make_project(), Attachment(runner="picotool"))
-        assert "picotool ended with exit code 9: " in caught.value.what
+        assert "picotool exited with status 9: " in caught.value.what
         assert caught.value.log.endswith("something new\n")
 
     def test_a_tool_that_hangs_is_ended_with_its_children(
@@ -925,7 +925,7 @@ class TestRun:
     ) -> None:
         monkeypatch.setattr(type(RUNNERS["openocd"]), "timeout_sec", 0.5)
         tool("openocd", "sleep 100 & echo $! > child; wait")
-        with pytest.raises(FlashError, match="openocd did not end within"):
+        with pytest.raises(FlashError, match="openocd did not exit within"):
             flash(make_project())
         status = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
         deadline = time.monotonic() + 5.0  # on a busy machine a killed process may run a little longer
@@ -946,7 +946,7 @@ class TestRun:
             flash(project)
         assert caught.value.what == "openocd is not installed; it is needed to flash the board."
         assert "apt-get install openocd" in caught.value.next_step
-        assert "what is installed: st-flash" in caught.value.next_step
+        assert "runner that is installed: st-flash. " in caught.value.next_step
 
     def test_a_tool_is_found_where_its_installer_puts_it_and_where_the_user_says(
         self, tool: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

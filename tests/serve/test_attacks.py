@@ -152,10 +152,10 @@ class TestRequests:
             (archive_with("../x"), "points outside of the archive"),
             (archive_with("/tmp/x"), "has an absolute path"),
             (archive_with("x", kind=tarfile.SYMTYPE), "is a symbolic link"),
-            (bytes(MAX_REQUEST_BYTES), "this board takes 16,777,216"),
+            (bytes(MAX_REQUEST_BYTES), "expected at most 16,777,216 bytes"),
         ):
             assert why in refused(served, *session_of(archive))
-        assert "no project option" in refused(served, *session_of(MODEL)[:3], r'{"\ud800\u001b[2J": 1}')
+        assert "Unknown project option" in refused(served, *session_of(MODEL)[:3], r'{"\ud800\u001b[2J": 1}')
         assert "\x1b" not in served.end()
 
     def test_garbage_after_the_greeting_frees_the_board(self, served: ServedBoard, tracker: Tracker) -> None:
@@ -197,7 +197,7 @@ class TestRequests:
         with ours, theirs, connection, client:
             worker = server.Worker(0, ours)
             worker.supervise(Admitted(connection, None), None)
-            assert worker.outcome() == "out of time while waiting for the client"
+            assert worker.outcome() == "timeout while waiting for the client"
 
     def test_a_fault_of_the_host_tools_is_an_answer(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -143,7 +143,7 @@ class TestFlash:
     def test_a_tool_that_fails(self, served: ServedBoard, probe: Probe) -> None:
         probe.says = LOCKED
         told = failure(served.session(*session_of(MODEL)))
-        assert "FlashError: The flash command ended with exit code 1: " in told and LOCKED in told
+        assert "FlashError: The flash command exited with status 1: " in told and LOCKED in told
         probe.says = "verified"
         assert served.works()
 
@@ -152,8 +152,9 @@ class TestFlash:
         probe.asked.clear()
         probe.says = None
         client = served.session(*session_of(MODEL), options=" -timeout=4")
-        assert "RPCSessionTimeoutError: The 4 s of this session ended while flashing the board" in failure(
-            client
+        assert (
+            "RPCSessionTimeoutError: The session timeout of 4 s expired while flashing the board"
+            in failure(client)
         )
         assert probe.asked.is_set()
         offer = served.tracker.next_offer()

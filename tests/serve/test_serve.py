@@ -105,7 +105,7 @@ class TestSession:
 
     def test_what_is_refused_is_told(self, served: ServedBoard) -> None:
         client = served.session(*session_of(MODEL, {"extra_files_tar": "/etc/passwd"}))
-        with pytest.raises(DeviceError, match="extra_files_tar is about the machine"):
+        with pytest.raises(DeviceError, match="extra_files_tar configures the machine"):
             client.finds(SYSTEM_LIB)
 
     @pytest.mark.slow
@@ -130,7 +130,7 @@ class TestSession:
     def test_a_session_ends_when_its_time_is_up(self, served: ServedBoard) -> None:
         client = served.session(*session_of(MODEL), options=" -timeout=5")
         assert client.finds(SYSTEM_LIB)
-        with pytest.raises(DeviceError, match=r"RPCSessionTimeoutError: The 5 s of this session ended"):
+        with pytest.raises(DeviceError, match=r"RPCSessionTimeoutError: The session timeout of 5 s expired"):
             decode_return(client.receive(), "nothing")
         served.tracker.next_offer()
         assert not served.below()
@@ -177,16 +177,16 @@ class TestTrust:
     @pytest.mark.parametrize(
         ("options", "why"),
         [
-            ({"extra_files_tar": "/x.tar"}, "extra_files_tar is about the machine"),
-            ({"standalone_input": "/x.npy"}, "standalone_input is about the machine"),
-            ({"standalone_crt_dir": "/crt"}, "standalone_crt_dir is about the machine"),
-            ({"cmsis_path": "/cmsis"}, "cmsis_path is about the machine"),
-            ({"crt": "standalone"}, "crt is about the machine"),
-            ({"port": "/dev/ttyACM0"}, "port is about the machine"),
-            ({"baud_rate": 9600}, "baud_rate is about the machine"),
-            ({"serial_number": "123"}, "not as serial number '123'"),
-            ({"project_type": "standalone"}, "holds no session"),
-            ({"compile_definition": "A=1"}, "no project option is called"),
+            ({"extra_files_tar": "/x.tar"}, "extra_files_tar configures the machine"),
+            ({"standalone_input": "/x.npy"}, "standalone_input configures the machine"),
+            ({"standalone_crt_dir": "/crt"}, "standalone_crt_dir configures the machine"),
+            ({"cmsis_path": "/cmsis"}, "cmsis_path configures the machine"),
+            ({"crt": "standalone"}, "crt configures the machine"),
+            ({"port": "/dev/ttyACM0"}, "port configures the machine"),
+            ({"baud_rate": 9600}, "baud_rate configures the machine"),
+            ({"serial_number": "123"}, "Serial number '123' does not match"),
+            ({"project_type": "standalone"}, "has no session"),
+            ({"compile_definition": "A=1"}, "Unknown project option"),
         ],
     )
     def test_options_that_reach_beyond_the_board(self, options: Dict[str, Any], why: str) -> None:
@@ -196,14 +196,14 @@ class TestTrust:
     @pytest.mark.parametrize(
         ("arguments", "why"),
         [
-            (("rpc.Connect", "host", 1, "key"), "takes sessions of tvm.micro"),
+            (("rpc.Connect", "host", 1, "key"), "constructor: expected tvm.micro"),
             (session_of(MODEL)[:1], "no model archive"),
             ((*session_of(MODEL)[:4], "/tmp/project", 0), "name a directory"),
             ((*session_of(MODEL)[:4], None, 1), "name a directory"),
-            ((*session_of(MODEL)[:3], "{", None, 0), "not JSON"),
-            ((*session_of(MODEL)[:3], "[1]", None, 0), "no table"),
-            ((*session_of(MODEL)[:3], "[" * 60_000, None, 0), "not JSON"),
-            (session_of(bytes(MAX_ARCHIVE_BYTES + 1)), "this board takes"),
+            ((*session_of(MODEL)[:3], "{", None, 0), "not valid JSON"),
+            ((*session_of(MODEL)[:3], "[1]", None, 0), "expected a JSON object"),
+            ((*session_of(MODEL)[:3], "[" * 60_000, None, 0), "not valid JSON"),
+            (session_of(bytes(MAX_ARCHIVE_BYTES + 1)), "too large: expected at most"),
         ],
     )
     def test_requests_that_are_refused(self, arguments: Any, why: str) -> None:
@@ -211,7 +211,7 @@ class TestTrust:
             read_request(first_message(*arguments), HERE)
 
     def test_a_message_that_claims_to_be_longer_than_memory(self) -> None:
-        with pytest.raises(Refused, match="cannot be read"):
+        with pytest.raises(Refused, match="cannot be decoded"):
             read_request(encode_message(2, struct.pack("<Q", 2**64 - 1)), HERE)
 
     @pytest.mark.parametrize("size", range(8, 60, 3))

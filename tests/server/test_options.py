@@ -72,7 +72,7 @@ class TestDeclaring:
         "fields", [{"type": "str", "help": ""}, {"optional": [], "help": ""}, {"optional": [], "type": "str"}]
     )
     def test_an_option_without_methods_type_or_help_is_refused(self, fields: Dict[str, Any]) -> None:
-        with pytest.raises(TypeError, match='"port": want'):
+        with pytest.raises(TypeError, match='"port": expected'):
             server.ProjectOption("port", **fields)
 
 
@@ -127,12 +127,12 @@ class TestValues:
     def test_what_does_not_parse_is_refused_with_what_was_wanted(self, name: str, wrong: object) -> None:
         error = refusal(**{name: wrong})
         kind = next(option.type for option in declared() if option.name == name)
-        assert f'"{name}": want {kind}, got' in error.what
-        assert error.next_step.startswith("Give it as")
+        assert f'"{name}": expected {kind}, got' in error.what
+        assert error.next_step.startswith(f'Set "{name}" to ')
 
     def test_a_value_that_is_no_choice_is_refused_with_the_closest(self) -> None:
         error = refusal(board="nucelo")
-        assert error.what == 'project option "board": want one of nucleo, microbit, got str "nucelo".'
+        assert error.what == 'Project option "board": expected one of nucleo, microbit, got str "nucelo".'
         assert error.next_step == 'Did you mean "nucleo"?'
 
     def test_a_type_that_is_not_known_here_leaves_the_value_alone(self) -> None:
@@ -158,7 +158,7 @@ class TestNames:
 
     def test_an_unknown_option_is_refused_with_the_closest(self) -> None:
         error = refusal(serial_numbr="1")
-        assert error.what == 'no project option is called "serial_numbr".'
+        assert error.what == 'Unknown project option "serial_numbr".'
         assert error.next_step == 'Did you mean "serial_number"?'
         assert error.code == server.ErrorCode.SERVER_ERROR
 
@@ -184,7 +184,7 @@ class TestNames:
 
     def test_a_required_option_must_be_there(self) -> None:
         with pytest.raises(
-            server.OptionError, match='generate_project wants the project option "project_type"'
+            server.OptionError, match='"project_type" is missing; generate_project requires it'
         ):
             server.coerce_options(declared(), {"board": "nucleo"}, "generate_project")
         assert server.coerce_options(declared(), {}, "build")["board"] is None

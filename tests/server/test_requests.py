@@ -144,41 +144,53 @@ class TestParsing:
 
 # Line, code, part of the message. The reply repeats a valid id, because TVM's client compares it first.
 BAD_REQUESTS = {
-    "blank line": (b"\n", -32700, "want JSON"),
-    "not JSON": (b"hello\n", -32700, "want JSON"),
-    "half an object": (b'{"jsonrpc": "2.0", \n', -32700, "want JSON"),
-    "invalid UTF-8": (b'{"jsonrpc": "\xff"}\n', -32700, "want UTF-8, got invalid start byte at byte 13"),
-    "too deep": (b"[" * 100_000 + b"\n", -32700, "want JSON"),
-    "number": (b"3\n", -32600, "want one object a line, got int 3"),
-    "batch": (b"[{}]\n", -32600, "want one object a line, got array"),
-    "no version": (b'{"id": 7, "method": "build"}\n', -32600, 'jsonrpc: want "2.0", got null'),
-    "wrong version": (request("build", jsonrpc="1.0"), -32600, 'want "2.0", got str "1.0"'),
-    "version is a number": (request("build", jsonrpc=2.0), -32600, 'want "2.0", got float 2.0'),
-    "no method": (b'{"jsonrpc": "2.0", "id": 7}\n', -32600, "method: want text, got null"),
-    "method is a number": (request(5), -32600, "method: want text, got int 5"),  # type: ignore[arg-type]
-    "id is an array": (request("build", id=[1]), -32600, "id: want text, a number or null, got array [1]"),
-    "id is true": (request("build", id=True), -32600, "id: want text, a number or null, got bool true"),
-    "unknown method": (request("qqq"), -32601, 'no method is called str "qqq". Known are: build, close'),
+    "blank line": (b"\n", -32700, "expected JSON"),
+    "not JSON": (b"hello\n", -32700, "expected JSON"),
+    "half an object": (b'{"jsonrpc": "2.0", \n', -32700, "expected JSON"),
+    "invalid UTF-8": (b'{"jsonrpc": "\xff"}\n', -32700, "expected UTF-8, got invalid start byte at byte 13"),
+    "too deep": (b"[" * 100_000 + b"\n", -32700, "expected JSON"),
+    "number": (b"3\n", -32600, "expected one object per line, got int 3"),
+    "batch": (b"[{}]\n", -32600, "expected one object per line, got array"),
+    "no version": (b'{"id": 7, "method": "build"}\n', -32600, 'jsonrpc: expected "2.0", got null'),
+    "wrong version": (request("build", jsonrpc="1.0"), -32600, 'expected "2.0", got str "1.0"'),
+    "version is a number": (request("build", jsonrpc=2.0), -32600, 'expected "2.0", got float 2.0'),
+    "no method": (b'{"jsonrpc": "2.0", "id": 7}\n', -32600, "method: expected a string, got null"),
+    "method is a number": (request(5), -32600, "method: expected a string, got int 5"),  # type: ignore[arg-type]
+    "id is an array": (
+        request("build", id=[1]),
+        -32600,
+        "id: expected a string, a number or null, got array [1]",
+    ),
+    "id is true": (
+        request("build", id=True),
+        -32600,
+        "id: expected a string, a number or null, got bool true",
+    ),
+    "unknown method": (request("qqq"), -32601, 'unknown method str "qqq". Use one of: build, close'),
     "misspelt method": (request("buld"), -32601, 'Did you mean "build"?'),
-    "private method": (request("_build"), -32601, 'no method is called str "_build"'),
-    "method of object": (request("__init__"), -32601, "no method is called"),
-    "params by position": (request("build", [{}]), -32602, "params: want an object"),
+    "private method": (request("_build"), -32601, 'unknown method str "_build"'),
+    "method of object": (request("__init__"), -32601, "unknown method"),
+    "params by position": (request("build", [{}]), -32602, "params: expected an object"),
     "params are text": (
         request("build", "x"),
         -32600,
-        "params: want an object, that is parameters by name, got",
+        "params: expected an object (parameters by name), got",
     ),
-    "missing param": (request("build"), -32602, "build: want a parameter options, got none"),
+    "missing param": (request("build"), -32602, "build: parameter options is missing"),
     "unknown param": (
         request("build", {"options": {}, "option": 1}),
         -32602,
-        'build: no parameter is called str "option". Did you mean "options"?',
+        'build: unknown parameter str "option". Did you mean "options"?',
     ),
-    "param where there is none": (request("close_transport", {"x": 1}), -32602, "It takes none."),
+    "param where there is none": (
+        request("close_transport", {"x": 1}),
+        -32602,
+        "The method has no parameters.",
+    ),
     "options are text": (
         request("build", {"options": "verbose"}),
         -32602,
-        'build: parameter options: want an object, got str "verbose"',
+        'build: parameter options: expected an object, got str "verbose"',
     ),
     "n is text": (request("read_transport", {"n": "1", "timeout_sec": 1}), -32602, 'got str "1"'),
     "n is true": (request("read_transport", {"n": True, "timeout_sec": 1}), -32602, "got bool true"),
@@ -187,27 +199,35 @@ BAD_REQUESTS = {
         -32602,
         "from 0 to 67108864, got int -1",
     ),
-    "timeout is text": (request("read_transport", {"n": 1, "timeout_sec": "1"}), -32602, "want a number of"),
+    "timeout is text": (
+        request("read_transport", {"n": 1, "timeout_sec": "1"}),
+        -32602,
+        "expected a number of",
+    ),
     "timeout is not a number": (
         request("read_transport", {"n": 1, "timeout_sec": float("nan")}),
         -32700,
-        "want JSON, got NaN, which JSON does not have",
+        "expected JSON, got NaN, which is not valid JSON",
     ),
     "timeout without end": (
         b'{"jsonrpc":"2.0","id": 7,"method":"read_transport","params":{"n":1,"timeout_sec":1e999}}\n',
         -32602,
-        "timeout_sec: want a number of seconds or null, got float Infinity",
+        "timeout_sec: expected a number of seconds or null, got float Infinity",
     ),
     "timeout above every number": (
         request("read_transport", {"n": 1, "timeout_sec": 10**400}),
         -32602,
-        "timeout_sec: want a number of seconds or null, got int 1000",
+        "timeout_sec: expected a number of seconds or null, got int 1000",
     ),
-    "data is an array": (request("write_transport", {"data": [1], "timeout_sec": 1}), -32602, "base85 text"),
+    "data is an array": (
+        request("write_transport", {"data": [1], "timeout_sec": 1}),
+        -32602,
+        "a base85 string",
+    ),
     "data is no base85": (
         request("write_transport", {"data": 'ab"de', "timeout_sec": 1}),
         -32602,
-        "want base85 text, got bad base85 character at position 2",
+        "expected a base85 string, got bad base85 character at position 2",
     ),
     "version of TVM is null": (request("server_info_query", {"tvm_version": None}), -32602, "got null"),
 }
@@ -323,7 +343,7 @@ class TestResults:
         assert len(handler.calls[0][1]) == 7
         refused = error(handler, "build", options={"verbos": "true"})
         assert refused["code"] == -32000
-        assert refused["message"] == 'no project option is called "verbos".\nDid you mean "verbose"?'
+        assert refused["message"] == 'Unknown project option "verbos".\nDid you mean "verbose"?'
 
     def test_open_transport(self, handler: Handler) -> None:
         assert result(handler, "open_transport", options={}) == {
@@ -398,7 +418,7 @@ class TestExactReads:
         handler.outcome["read_transport"] = "text"
         refused = error(handler, "read_transport", n=4, timeout_sec=1)
         assert refused["code"] == -32603
-        assert refused["message"] == 'read_transport: want bytes from the handler, got str "text"'
+        assert refused["message"] == 'read_transport: expected bytes from the handler, got str "text"'
 
 
 class Wordless(Exception):
@@ -540,14 +560,14 @@ class TestErrorsOfAHandler:
         handler.outcome[method] = answer
         reply = error(handler, method, **params)
         assert reply["code"] == -32603
-        assert f"{method}: want " in reply["message"]
+        assert f"{method}: expected " in reply["message"]
 
 
 class TestErrorClasses:
     """Error classes and helpers that handlers and clients use directly."""
 
     def test_a_plain_server_error_wants_a_message(self) -> None:
-        with pytest.raises(TypeError, match="want a message"):
+        with pytest.raises(TypeError, match="expected a message"):
             server.ServerError()
 
     def test_from_exception_carries_the_traceback(self) -> None:
@@ -616,13 +636,13 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("argv", "sentence"),
         [
-            ([], "want --read-fd, got none"),
-            (["--read-fd", "3"], "want --write-fd, got none"),
+            ([], "--read-fd is missing"),
+            (["--read-fd", "3"], "--write-fd is missing"),
             (
                 ["--read-fd", "x", "--write-fd", "4"],
-                '--read-fd: want the number of a file descriptor, got str "x"',
+                '--read-fd: expected a file descriptor number, got str "x"',
             ),
-            (["--read-fd"], "--read-fd: want the number of a file descriptor"),
+            (["--read-fd"], "--read-fd: expected a file descriptor number"),
             (["--read-fd", "3", "--write-fd", "4", "--port", "1"], 'unknown argument str "--port"'),
             (["one.py", "two.py", "--read-fd", "3", "--write-fd", "4"], 'unknown argument str "two.py"'),
         ],

@@ -32,7 +32,7 @@ RULES = (
     "but contains tvmgen_",  # has a C interface under another name
     "never writes output",
     "reads a tensor that no kernel wrote",
-    "depends on what was in memory before",
+    "depend on the previous content of the memory",
     "exists in TVM's C++ runtime only",
     "requires its constants as arguments",
     "two outputs with the same name, but one field for them in its C interface",

@@ -29,7 +29,7 @@ OUTCOMES = {
     "crashes": ("RUNTIME_DEVICE", "The device "),
     "overruns": ("RUNTIME_DEVICE", "The device "),
     "ends": ("RUNTIME_DEVICE", "The device "),
-    "hangs": ("RUN_TIMEOUT", f"The {TIMEOUT_SEC} s of this session ended while running on the board"),
+    "hangs": ("RUN_TIMEOUT", f"The session timeout of {TIMEOUT_SEC} s expired while running on the board"),
     "does not compile": ("COMPILE_DEVICE", "BuildError: The build failed while compiling the model"),
 }
 

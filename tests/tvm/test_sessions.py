@@ -65,7 +65,7 @@ def test_options_as_tvm_sends_them(tvm: Tvm, tmp_path: Path) -> None:
     found = tvm.report("projects.py", tvm.platform.path, tmp_path)
     assert found.pop("left") == 0
     assert "non valid ProjectOptions" in found.pop("unknown")
-    assert 'project option "workspace_size_bytes": want int, got str "many"' in found.pop("wrong")
+    assert 'Project option "workspace_size_bytes": expected int, got str "many"' in found.pop("wrong")
     assert found == dict.fromkeys(
         ("no options", "every default", "every option None", "text", "old names", "created", "use_existing"),
         True,

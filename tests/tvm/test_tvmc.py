@@ -161,7 +161,7 @@ def test_help_lists_the_options_of_the_platform(tvmc: Tvmc) -> None:
     ("option", "words"),
     [
         ("baord=host", "Option 'baord' is invalid."),
-        ("workspace_size_bytes=many", 'want int, got str "many".\nGive it as a whole number'),
+        ("workspace_size_bytes=many", 'got str "many".\nSet "workspace_size_bytes" to an integer'),
         ("extra_files_tar=/no/such.tar", "/no/such.tar"),
     ],
 )
@@ -194,4 +194,4 @@ def test_what_is_no_project_and_no_platform(tvm: Tvm, tvmc: Tvmc, tmp_path: Path
 def test_a_process_of_tvmc_that_gets_no_session_ends_with_a_sentence(tvm: Tvm, tmp_path: Path) -> None:
     refused = tvm.tvmc("run", "--device", "micro", make_project(tvm, tmp_path / "project"))
     said = refused.stdout + refused.stderr
-    assert refused.returncode > 0 and "There is no firmware to start" in said and "Traceback" not in said
+    assert refused.returncode > 0 and "firmware does not exist" in said and "Traceback" not in said

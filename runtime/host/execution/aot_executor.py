@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Executors of models whose code runs them as a whole."""
+"""Executors of models whose generated code runs the whole model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from runtime.host.wire.rpc import RemoteFunction, RpcClient
 
 
 class AotExecutor(Executor):
-    """A model whose code runs it as a whole, through the AOT executor of the device."""
+    """Model that the AOT executor of the device runs."""
 
     def __init__(self, rpc: RpcClient, archive: ModelArchive) -> None:
         create = rpc.get_function("tvm.aot_executor.create")
         module = create(rpc.system_lib(), CPU, archive.module)
         if not isinstance(module, Handle):
-            raise unexpected_reply("tvm.aot_executor.create")
+            raise unexpected_reply("tvm.aot_executor.create did not return a module")
         self._module = module
         outputs = self._places(rpc, "get_output", "get_num_outputs", archive.outputs)
         super().__init__(
@@ -40,35 +40,43 @@ class AotExecutor(Executor):
     def _function(self, rpc: RpcClient, name: str) -> RemoteFunction:
         function = rpc.module_function(self._module, name)
         if function is None:
-            raise unexpected_reply(f"the AOT executor, which has no {name},")
+            raise unexpected_reply(f"the AOT executor has no function {name!r}")
         return function
 
     def _places(self, rpc: RpcClient, getter: str, counter: str, specs: Sequence[TensorSpec]) -> List[Placed]:
-        """The tensors of the device's executor. They live as long as it does, so their handles are given
-        back."""
+        """Return the tensors of the device's executor.
+
+        The executor owns the tensors, so the host frees the handles immediately.
+
+        Args:
+            rpc: Client of the device.
+            getter: Function of the executor that returns the tensor of an index.
+            counter: Function of the executor that returns the number of tensors.
+            specs: Tensors that the archive declares.
+        """
         get = self._function(rpc, getter)
         count = self._function(rpc, counter)()
         if count != len(specs):
-            raise other_model(f"{counter} is {count!r}, and the archive has {len(specs)}")
+            raise other_model(f"expected {len(specs)} from {counter}, got {count!r}")
         places = []
         for index, spec in enumerate(specs):
             tensor = get(index)
             if not isinstance(tensor, RemoteTensor):
-                raise unexpected_reply(getter)
+                raise unexpected_reply(f"{getter} did not return a tensor")
             rpc.free(tensor)
             if tensor.nbytes != spec.size_bytes or str(tensor.dtype) != spec.dtype:
                 raise other_model(
-                    f"{spec.name} is {describe(tensor.dtype, tensor.shape)} on the device, and in the "
-                    f"archive {spec.dtype} of {spec.size_bytes} bytes"
+                    f"{spec.name}: expected {spec.dtype} of {spec.size_bytes} bytes, got "
+                    f"{describe(tensor.dtype, tensor.shape)}"
                 )
             places.append(Placed(spec._replace(shape=tensor.shape), tensor))
         return places
 
 
 class MainExecutor(Executor):
-    """A model whose code runs it as a whole but does not describe it: its main function, called directly.
+    """Model whose main function the host calls directly, because the code contains no metadata.
 
-    This is what the LLVM code generator makes. The host allocates the tensors by what the archive says.
+    The LLVM code generator produces such code. The host allocates the tensors that the archive declares.
     """
 
     def __init__(self, rpc: RpcClient, archive: ModelArchive, main: RemoteFunction) -> None:
@@ -79,11 +87,10 @@ class MainExecutor(Executor):
         specs = [*archive.inputs, *archive.outputs]
         with memory.freed_on_error():
             tensors = [memory.tensor(DType.parse(spec.dtype), spec.shape or ()) for spec in specs]
+            # Arguments after the tensors are workspace pools (project/code_rules.py).
             pools = [
                 memory.tensor(DType.parse("uint8"), (_pool_bytes(archive.workspace_size_bytes),))
-                for _ in (archive.main.names if archive.main else ())[
-                    len(specs) :
-                ]  # project/code_rules.py: workspace
+                for _ in (archive.main.names if archive.main else ())[len(specs) :]
             ]
             places = [Placed(spec, tensor) for spec, tensor in zip(specs, tensors)]
             split = len(archive.inputs)
@@ -93,10 +100,13 @@ class MainExecutor(Executor):
 
 
 def _pool_bytes(declared: int) -> int:
-    """Bytes to allocate for the one pool that the memory planner left to the caller.
+    """Return the bytes to allocate for the one pool that the memory planner leaves to the caller.
 
-    The planner sizes buffers before loops are vectorised; a vectorised kernel may then write whole vectors
-    beyond the end that was planned: 56 bytes of a pool of 36 were seen. One more vector, of the widest kind
-    that there is on a CPU (64 bytes), and the next whole one keep such writes inside the pool.
+    The planner computes sizes before loops are vectorised. A vectorised kernel may then write whole vectors
+    beyond the planned end: 56 bytes in a pool of 36 bytes were observed. The result is rounded up to whole
+    vectors of the widest kind on a CPU (64 bytes), plus one more vector, so such writes stay inside the pool.
+
+    Args:
+        declared: Size of the pool in the archive, in bytes.
     """
     return (declared // 64 + 2) * 64

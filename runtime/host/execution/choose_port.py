@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which serial port of this machine is a board's. Never a guess.
+"""Selection of the serial port of a board, without guessing.
 
-In this order: the port that was named; the one with the serial number that was named; the one with the USB
-ids of the board; the only one there is on USB, which may be an adapter that no table knows. Where that is
-none or several, the error lists them all.
+The order of preference: the given port, the port with the given serial number, the port with a USB id of the
+board, and the only USB port, which may be an adapter without an entry in any table. If none or several ports
+match, the error lists the ports.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from runtime.host.errors import TransportError
 from runtime.host.transports.serial_ports import SerialPort, list_ports
 
 HOW_TO_CHOOSE: Final = (
-    "Name one with --port or --serial-number (as project options: port, serial_number); "
-    "python -m runtime.host ports shows them."
+    "Select one with --port or --serial-number (as project options: port, serial_number). "
+    "List the ports with: python -m runtime.host ports"
 )
 
 
@@ -26,13 +26,23 @@ def choose_port(
     serial_number: Optional[str] = None,
     list_ports: Callable[[], Sequence[SerialPort]] = list_ports,
 ) -> str:
-    """The path of the board's port. Raises TransportError where there is none, or more than one may be it."""
+    """Return the path of the board's serial port.
+
+    Args:
+        board: Board that is attached.
+        port: Path of the port, which is returned unchanged.
+        serial_number: Serial number of the board's USB device; upper and lower case are equal.
+        list_ports: Function that returns the serial ports of this machine.
+
+    Raises:
+        TransportError: No port matches, or more than one.
+    """
     if port:
         return port
     ports = list_ports()
     if serial_number:
         same = [each for each in ports if each.serial_number.lower() == serial_number.lower()]
-        # An adapter or a probe with several ports has one serial number for all of them.
+        # All ports of an adapter or a probe have the same serial number.
         which = f"the serial number {serial_number}"
         return _only(_of_board(same, board) or same, which, ports)
     known = _of_board(ports, board)
@@ -42,7 +52,7 @@ def choose_port(
 
 
 def boards_at(port: SerialPort, boards: Iterable[Board]) -> List[str]:
-    """The names of the boards that a port may belong to, by its USB ids."""
+    """Return the names of the boards that have the USB id of a port."""
     return [board.name for board in boards if _of_board([port], board)]
 
 
@@ -57,13 +67,13 @@ def _only(found: Sequence[SerialPort], which: str, ports: Sequence[SerialPort]) 
         raise TransportError(f"{len(found)} serial ports have {which}: {_listed(found)}.", HOW_TO_CHOOSE)
     if ports:
         raise TransportError(
-            f"No serial port has {which}; there are these: {_listed(ports)}.",
-            "Plug the board in, or name its port with --port (as a project option: port).",
+            f"No serial port has {which}. Available ports: {_listed(ports)}.",
+            "Plug the board in, or select its port with --port (as a project option: port).",
         )
     raise TransportError(
         "This machine has no serial port.",
-        "Plug the board in, with a cable that carries data; in a container or a virtual machine, pass its "
-        "port on to it. A port that is not listed is named with --port (as a project option: port).",
+        "Plug the board in with a cable that carries data. In a container or a virtual machine, forward the "
+        "serial port. Select a port that is not listed with --port (as a project option: port).",
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way to a project's firmware: the transport of its board, and how long a session may take."""
+"""Transports to the device of a project, and the timeouts of its sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtime.host.project.platform import Platform
     from runtime.host.transports.base import Transport
 
-# Seconds. A device answers in milliseconds; the last one bounds the longest single call (a time evaluator).
+# A device replies in milliseconds. The last timeout bounds the longest single call, a time evaluator.
 SESSION_START_RETRY_TIMEOUT_SEC: Final = 1.0
 SESSION_START_TIMEOUT_SEC: Final = 10.0
 SESSION_ESTABLISHED_TIMEOUT_SEC: Final = 300.0
@@ -27,12 +27,15 @@ USUAL_BAUD: Final = 115200
 def open_transport(project: Project, attachment: Attachment = BY_DEFAULT) -> Transport:
     """Return an open transport to the project's device.
 
-    A device that this opening has started can receive. Raises TransportError where nothing can be opened.
+    If opening the transport starts the device, the function waits up to 1 s until the device can receive.
+
+    Raises:
+        TransportError: The transport cannot be opened, or the project is standalone.
     """
     if project.settings.project_type == "standalone":
         raise TransportError(
-            "This project is standalone: its firmware runs the model by itself and holds no session.",
-            "Generate it with project_type=host_driven to drive it from here.",
+            "This project is standalone: its firmware runs the model without the host and has no session.",
+            "Generate the project with project_type=host_driven to drive the model from the host.",
         )
     from runtime.host.wire.readiness import open_when_ready
 
@@ -51,17 +54,17 @@ def is_emulated(project: Project, attachment: Attachment) -> bool:
 
 
 def wants_emulator(board: Board, attachment: Attachment) -> bool:
-    """Return whether a board that is attached so is an emulated one; no runner means the board's own."""
+    """Return whether a board with this attachment is emulated; no runner selects the board's default."""
     return (attachment.runner or board.runner) == EMULATOR and not attachment.names_a_device
 
 
 def is_local(project: Project, attachment: Attachment) -> bool:
-    """Return whether the device is a process of this machine, started with the project's firmware."""
+    """Return whether the device is a process on this machine that runs the project's firmware."""
     return project.board.transport == PROCESS or is_emulated(project, attachment)
 
 
 def transport_for(project: Project, attachment: Attachment = BY_DEFAULT) -> Transport:
-    """Return the transport to the project's device, not opened yet."""
+    """Create, but do not open, the transport to the project's device."""
     board = project.board
     if is_emulated(project, attachment):
         from runtime.host.runners import qemu
@@ -80,18 +83,23 @@ def transport_for(project: Project, attachment: Attachment = BY_DEFAULT) -> Tran
 
 
 def check_port(board: Board, port: Optional[str]) -> None:
-    """Raises BoardError for a port of a board that has none."""
+    """Raise BoardError if a port is given for a board that has no port."""
     if port and board.transport == PROCESS:
         raise BoardError(
-            f"The board {board.name} is a process of this machine, and port {port!r} is none of its.",
-            "Leave the port out, or choose a board that is attached.",
+            f"Board {board.name!r} runs as a process on this machine and has no serial port. "
+            f"Port {port!r} does not apply.",
+            "Remove --port (as a project option: port), or select a board that is attached.",
         )
 
 
 def transport_to(platform: Platform, board: Board, attachment: Attachment, reset: str) -> Transport:
-    """Return the transport to a real board, not opened yet.
+    """Create, but do not open, the transport to a real board.
 
-    reset: what opening the serial port does to the board, see `reset` in boards.json.
+    Args:
+        platform: Platform, which may set the port and the baud rate.
+        board: Board to connect to.
+        attachment: How the board is attached.
+        reset: Effect of opening the serial port on the board, a value of `reset` in boards.json.
     """
     port = attachment.port
     if not attachment.names_a_device:
@@ -103,8 +111,8 @@ def transport_to(platform: Platform, board: Board, attachment: Attachment, reset
         return SocketTransport(*socket_address)
     if board.transport == "socket":
         raise BoardError(
-            f"boards.json: board {board.name!r} is reached over a socket, and its address is {port!r}.",
-            'Give it "address": "HOST:PORT", or name one with --port HOST:PORT.',
+            f"boards.json: board {board.name!r} has an invalid address: expected HOST:PORT, got {port!r}.",
+            'Set "address": "HOST:PORT" in the entry of the board, or add --port HOST:PORT.',
         )
     from runtime.host.execution.choose_port import choose_port
     from runtime.host.transports.serial import SerialTransport
@@ -114,9 +122,9 @@ def transport_to(platform: Platform, board: Board, attachment: Attachment, reset
 
 
 def check_built(project: Project) -> None:
-    """Raise TransportError where there is no firmware to start."""
+    """Raise TransportError if the firmware does not exist."""
     if not project.firmware.is_file():
         raise TransportError(
-            f"There is no firmware to start: {project.firmware} does not exist.",
+            f"Firmware {project.firmware} does not exist.",
             "Build and flash the project first.",
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The executor that a model archive was made for."""
+"""Creation of the executor for a model archive."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ from runtime.host.wire.rpc import RpcClient
 
 
 def create_executor(rpc: RpcClient, archive: ModelArchive) -> Executor:
-    """The executor that the archive was made for, on a device that runs its firmware."""
+    """Return the executor for an archive.
+
+    Args:
+        rpc: Client of a device that runs the firmware of the archive.
+        archive: Archive of a whole model.
+
+    Raises:
+        ArchiveError: The archive does not contain a model that can be run.
+        ProtocolError: The firmware was built from another model.
+    """
     if archive.executor == "graph":
         return GraphExecutor(rpc, archive)
     if archive.executor != "aot":
-        raise ArchiveError(
-            "The model archive holds single operators, not a model.", "Export a whole model to run one."
-        )
+        raise ArchiveError("The model archive holds single operators, not a model.", "Export a whole model.")
     library = rpc.system_lib()
     if rpc.module_function(library, metadata_name(archive.module)) is None:
         name = entry_name(archive.module)
         main = rpc.module_function(library, name)
         if main is None:
-            raise other_model(f"it has no {name}")
+            raise other_model(f"function {name} is missing")
         return MainExecutor(rpc, archive, main)
     return AotExecutor(rpc, archive)

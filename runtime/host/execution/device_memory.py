@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of the device that one executor has allocated, and copies to and from tensors in it."""
+"""Device memory of one executor, and copies to and from the tensors in this memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = Any  # numpy.ndarray of any data type: the model decides
 
 
 class DeviceMemory:
-    """Memory of the device that one executor has allocated."""
+    """Device memory that one executor has allocated."""
 
     def __init__(self, rpc: RpcClient) -> None:
         self.rpc = rpc
@@ -35,17 +35,17 @@ class DeviceMemory:
         return RemoteTensor(self.allocate(dtype.nbytes(shape), dtype), dtype, shape)
 
     def vector(self, dtype: DType, count: int) -> RemoteTensor:
-        """A new tensor of one dimension."""
+        """Return a new tensor of one dimension."""
         return self.tensor(dtype, (count,))
 
     def free(self) -> None:
-        """Last allocated first: the device's memory is a stack at heart."""
+        """Free all blocks, the last one first, because the device allocates memory like a stack."""
         while self._addresses:
             self.rpc.free(self._addresses.pop())
 
     @contextlib.contextmanager
     def freed_on_error(self) -> Iterator[None]:
-        """Free everything where the block fails."""
+        """Free all blocks if the body of the `with` statement raises."""
         try:
             yield
         except BaseException:
@@ -55,7 +55,7 @@ class DeviceMemory:
 
 
 class Setter:
-    """Copies arrays to one input."""
+    """Function that copies an array to one input."""
 
     def __init__(self, spec: TensorSpec, copy: CopyTo) -> None:
         self._spec = spec
@@ -64,13 +64,14 @@ class Setter:
         self.blocks = copy.blocks
 
     def __call__(self, value: Array) -> None:
+        """Copy an array to the input. Raise PlatformError if its type or shape does not match."""
         array = numpy.asarray(value)
         spec = self._spec
         fits = array.shape == spec.shape if spec.shape is not None else array.nbytes == spec.size_bytes
         if array.dtype != self._dtype or not fits:
             wanted = describe(spec.dtype, spec.shape) if spec.shape is not None else f"{spec.dtype}"
             raise PlatformError(
-                f"Input {spec.name} takes {wanted} ({spec.size_bytes} bytes), not "
+                f"Input {spec.name!r}: expected {wanted} ({spec.size_bytes} bytes), got "
                 f"{describe(array.dtype, array.shape)}.",
                 "Convert the array with astype and reshape.",
             )
@@ -78,7 +79,7 @@ class Setter:
 
 
 class Getter:
-    """Copies one output to arrays."""
+    """Function that copies one output to a new array."""
 
     def __init__(self, spec: TensorSpec, copy: CopyFrom) -> None:
         self._dtype = _numpy_dtype(spec.dtype)
@@ -87,6 +88,7 @@ class Getter:
         self.blocks = copy.blocks
 
     def __call__(self) -> Array:
+        """Return the output as a new array."""
         flat = numpy.frombuffer(bytearray(self._copy()), self._dtype)
         return flat if self._shape is None else flat.reshape(self._shape)
 
@@ -96,6 +98,7 @@ def _numpy_dtype(name: str) -> numpy.dtype[Any]:
         dtype: numpy.dtype[Any] = numpy.dtype(name)
     except TypeError as error:
         raise PlatformError(
-            f"The model has a tensor of type {name}, which numpy does not know.", "Cast it inside the model."
+            f"Tensor type {name!r} of the model is not supported by numpy.",
+            "Cast the tensor to another type inside the model.",
         ) from error
     return cast("numpy.dtype[Any]", dtype.newbyteorder("<"))

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Executors: run a model on a device, one call after another.
+"""Executors, which run a model on a device as a list of calls.
 
-Whatever the archive holds, an inference is the same three steps: copy the inputs to their tensors on the
-device, make a list of calls, copy the outputs back. Requests that do not change from one inference to the
-next are encoded once.
+Every inference has three steps: copy the inputs to their tensors on the device, make the calls, and copy the
+outputs back. Requests that are equal in every inference are encoded only once.
 
-To add a kind of executor: a subclass that hands its tensors and calls to Executor, and its case in
+To add a kind of executor: a subclass that passes its tensors and calls to Executor, and its case in
 create_executor.py.
 """
 
@@ -30,14 +29,14 @@ SMALLEST_SCRATCH_BYTES: Final = 64
 
 
 class Placed(NamedTuple):
-    """An input or output of the model, and the tensor of the device that holds it."""
+    """An input or output of the model, and its tensor on the device."""
 
     spec: TensorSpec
     tensor: RemoteTensor
 
 
 class Step(NamedTuple):
-    """A call that every inference makes: a function of a module of the device."""
+    """A call of a function on the device, as a part of every inference."""
 
     module: Handle
     function: RemoteFunction
@@ -45,10 +44,19 @@ class Step(NamedTuple):
 
 
 class Executor:
-    """A model that is ready on a device.
+    """A model that is ready to run on a device.
 
-    rpc: the device itself. inputs, outputs: what the model takes and gives. Subclasses hand over where these
-    are and what to call.
+    Args:
+        rpc: Client of the device.
+        memory: Device memory of this executor.
+        inputs: Inputs of the model and their tensors.
+        outputs: Outputs of the model and their tensors.
+        steps: Calls of an inference, in order.
+
+    Attributes:
+        rpc: Client of the device.
+        inputs: Specifications of the inputs.
+        outputs: Specifications of the outputs.
     """
 
     def __init__(
@@ -75,20 +83,23 @@ class Executor:
         self._doubted: Sequence[RemoteTensor] = ()
 
     def doubt(self, tensors: Sequence[RemoteTensor]) -> None:
-        """Let the first run prove that the answer does not depend on what was in memory before.
+        """Make the first run check that the answer does not depend on the previous content of the memory.
 
-        For code whose text does not tell that it writes its outputs. tensors: outputs, and memory that the
-        host gives to the code.
+        This is for code that the host tools cannot analyse, and which may leave outputs unwritten.
+
+        Args:
+            tensors: Outputs, and memory that the host allocates for the code.
         """
         self._doubted = tensors
 
     @property
     def input_names(self) -> List[str]:
+        """Names of the inputs, in order."""
         return [spec.name for spec in self.inputs]
 
     @property
     def round_trips(self) -> int:
-        """How many requests one inference makes: blocks of inputs, calls, blocks of outputs."""
+        """Number of requests per inference: blocks of inputs, calls and blocks of outputs."""
         setters = {id(setter): setter for setter in self._setters.values()}.values()
         return (
             sum(setter.blocks for setter in setters)
@@ -97,9 +108,13 @@ class Executor:
         )
 
     def infer(self, inputs: Union[Mapping[str, Array], Mapping[int, Array]]) -> List[Array]:
-        """One inference: sets these inputs, by name or index, runs the model and gives all outputs in order.
+        """Set inputs, run the model and return all outputs in order.
 
-        PlatformError when an input is not there or its array does not fit.
+        Args:
+            inputs: Arrays, by name or index of the input.
+
+        Raises:
+            PlatformError: An input does not exist, or the type or shape of its array is wrong.
         """
         for key, value in inputs.items():
             self.set_input(key, value)
@@ -107,19 +122,28 @@ class Executor:
         return [self.get_output(index) for index in range(len(self.outputs))]
 
     def set_input(self, key: Union[int, str], value: Array) -> None:
-        """Copies an array to an input, by name or index. PlatformError when its type or shape is another."""
+        """Copy an array to an input.
+
+        Args:
+            key: Name or index of the input.
+            value: Array with the type and shape of the input.
+
+        Raises:
+            PlatformError: The input does not exist, or the type or shape of the array is wrong.
+        """
         setter = self._setters.get(key)
         if setter is None:
             raise PlatformError(
                 f"The model has no input {key!r}.",
-                f"It has these, in this order: {', '.join(self.input_names)}.",
+                f"Use an index or one of these names, in this order: {', '.join(self.input_names)}.",
             )
         setter(value)
 
     def run(self) -> None:
-        """Runs the model on the inputs that are set. An input that never was is undefined.
+        """Run the model on the inputs that are set. An input that was never set has undefined values.
 
-        Raises ArchiveError at the first run of code that leaves an output, or reads memory, unwritten.
+        Raises:
+            ArchiveError: This is the first run, and an output depends on memory that the code did not write.
         """
         if self._doubted:
             self._prove()
@@ -127,7 +151,7 @@ class Executor:
             call()
 
     def _prove(self) -> None:
-        """Run the model in memory that holds one pattern, and again in memory that holds another."""
+        """Run the model twice, in memory filled with two different patterns, and compare the answers."""
         doubted, self._doubted = self._doubted, ()
         answers = []
         for pattern in (b"\xa5", b"\x5a"):
@@ -140,13 +164,14 @@ class Executor:
         for index, (one, other) in enumerate(zip(*answers)):
             if one != other:
                 raise ArchiveError(
-                    f"The model's code does not compute output {index} ({self.outputs[index].name!r}): it "
-                    "depends on what was in memory before.",
-                    "Export it for the graph executor, or with opt_level=3 and each tensor returned once.",
+                    f"The model's code does not compute output {index} ({self.outputs[index].name!r}): its "
+                    "values depend on the previous content of the memory.",
+                    "Export the model for the graph executor, or with opt_level=3 and each tensor returned "
+                    "once.",
                 )
 
     def _fill_scratch(self, pattern: bytes) -> None:
-        """Fill all memory that is left: the code takes its workspace from the far end of it."""
+        """Fill all free memory, since the code allocates its workspace from the far end of the memory."""
         blocks = DeviceMemory(self.rpc)
         size = LARGEST_SCRATCH_BYTES
         while size >= SMALLEST_SCRATCH_BYTES:
@@ -159,18 +184,26 @@ class Executor:
         blocks.free()
 
     def get_output(self, index: int = 0) -> Array:
-        """An output of the last run, as a new array."""
+        """Return an output of the last run as a new array.
+
+        Raises:
+            PlatformError: The output does not exist.
+        """
         if not 0 <= index < len(self._getters):
             raise PlatformError(
-                f"The model has no output {index}.", f"It has {len(self._getters)}, counted from 0."
+                f"The model has no output {index}.", f"Use an index from 0 to {len(self._getters) - 1}."
             )
         return self._getters[index]()
 
     def time_evaluator(self, number: int, repeat: int, min_repeat_ms: int = 0) -> List[float]:
-        """Seconds that one run takes on the device itself, `repeat` times, each the mean of `number` runs.
+        """Return the seconds of one run, measured `repeat` times with the clock of the device.
 
-        Measured by the device's clock, call by call: what lies between the calls of a graph is not in it.
-        min_repeat_ms: let the device raise `number` until one repeat takes so long.
+        The calls of a graph are measured one by one. The time between the calls is not included.
+
+        Args:
+            number: Runs per measurement; a result is the mean of these runs.
+            repeat: Number of measurements.
+            min_repeat_ms: Minimum time of a measurement; the device increases `number` to reach this time.
         """
         totals = [0.0] * repeat
         evaluator = self.rpc.get_function("runtime.RPCTimeEvaluator")
@@ -184,10 +217,10 @@ class Executor:
             except DeviceError:
                 stored.free()
                 self.rpc.free(timed)
-                raise  # after anything else there is no session left to free it in
+                raise  # any other error ends the session, and with it these blocks
             stored.free()
             self.rpc.free(timed)
             if not isinstance(seconds, bytes) or len(seconds) != 8 * repeat:
-                raise unexpected_reply("a time evaluator")
+                raise unexpected_reply(f"a time evaluator did not return {repeat} numbers")
             totals = [sum(pair) for pair in zip(totals, struct.unpack(f"<{repeat}d", seconds))]
         return totals

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a firmware tells of itself: which one it is, and the most memory that it has used.
+"""Firmware self-report: its id and peak stack and workspace use.
 
-The device function mtvm.about(index) gives one number a call (runtime/device/apps/about.c): the id of
-the firmware, the stack's most and whole, the workspace's most and whole. A firmware on TVM's own runtime has
-no such function.
+The device function mtvm.about(index) returns one number per call (runtime/device/apps/about.c). Index 0 is
+the id of the firmware, 1 and 2 are peak use and size of the stack, 3 and 4 those of the workspace. A firmware
+on TVM's own runtime does not have this function.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ FUNCTION: Final = "mtvm.about"
 
 
 class Used(NamedTuple):
-    """Bytes since the device was reset: the most that was used, and what is available."""
+    """Bytes of a memory: peak use since the reset of the device, and size."""
 
     most: int
     available: int
 
 
 class Usage(NamedTuple):
-    """Memory of a running firmware. stack: None where the device cannot tell, as for a process."""
+    """Memory use of a running firmware; stack is None if the device cannot measure it, as in a process."""
 
     stack: Optional[Used]
     workspace: Used
 
     def rows(self) -> List[Tuple[str, str]]:
-        """What is used of what, in words."""
+        """Return table rows: name of the memory, and its use in words."""
         rows = [] if self.stack is None else [("stack", self.stack)]
         return [
             (what, f"at most {used.most:,} of {used.available:,} bytes used")
@@ -39,7 +39,7 @@ class Usage(NamedTuple):
 
 
 def read_usage(rpc: RpcClient) -> Optional[Usage]:
-    """The memory that the device has used; None for a firmware that does not tell."""
+    """Return the memory use of the device, or None if the firmware does not report it."""
     numbers = _ask(rpc, (1, 2, 3, 4))
     if numbers is None:
         return None
@@ -48,11 +48,11 @@ def read_usage(rpc: RpcClient) -> Optional[Usage]:
 
 
 def check_firmware(rpc: RpcClient, wanted: int) -> None:
-    """Raise DeviceError when the device runs another firmware than the one with the id `wanted`."""
+    """Raise DeviceError if the id of the device's firmware is not `wanted`."""
     numbers = _ask(rpc, (0,))
     if numbers is not None and numbers[0] != wanted:
         raise DeviceError(
-            f"The board runs another firmware ({numbers[0]:08x}) than this project's ({wanted:08x}).",
+            f"The board runs another firmware: expected id {wanted:08x}, got {numbers[0]:08x}.",
             "Flash this project: python -m runtime.host flash, or tvmc micro flash.",
         )
 
@@ -66,7 +66,7 @@ def _ask(rpc: RpcClient, indices: Tuple[int, ...]) -> Optional[List[int]]:
         number = function(index)
         if not isinstance(number, int):
             raise ProtocolError(
-                f"{FUNCTION}({index}) of the device answered {number!r}, which is no number.",
+                f"{FUNCTION}({index}) of the device is invalid: expected an integer, got {number!r}.",
                 "Build and flash the project again with this platform.",
             )
         numbers.append(number)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The executor of models whose graph the host runs, with their kernels on the device."""
+"""Executor that runs the graph of a model on the host, and its kernels on the device."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from runtime.host.wire.rpc import RemoteFunction, RpcClient
 
 
 class GraphExecutor(Executor):
-    """A model whose graph the host runs, with its kernels on the device."""
+    """Model whose graph runs on the host, and whose kernels run on the device."""
 
     def __init__(self, rpc: RpcClient, archive: ModelArchive) -> None:
         graph = archive.graph
         if graph is None:
-            raise ArchiveError("The model archive has no graph.", "Export it again for the graph executor.")
+            raise ArchiveError(
+                "The model archive has no graph.", "Export the model again for the graph executor."
+            )
         memory = DeviceMemory(rpc)
         with memory.freed_on_error():
             linked = self._linked_params(rpc, graph)
@@ -52,8 +54,10 @@ class GraphExecutor(Executor):
 
     @staticmethod
     def _linked_params(rpc: RpcClient, graph: Graph) -> Dict[int, int]:
-        """Address of each storage that TVM 0.8 has linked into the code. Later versions show none in the
-        graph."""
+        """Return the address of each storage that TVM 0.8 has linked into the code.
+
+        The graphs of later versions contain no such storages.
+        """
         lookup = rpc.module_function(rpc.system_lib(), "_lookup_linked_param")
         linked = {}
         for entry in graph.arguments.values() if lookup else ():
@@ -67,7 +71,7 @@ class GraphExecutor(Executor):
     def _ship_params(
         rpc: RpcClient, archive: ModelArchive, graph: Graph, tensors: Sequence[RemoteTensor]
     ) -> List[str]:
-        """Copies the archive's parameters to the device. Gives the names of those that the graph has."""
+        """Copy the archive's parameters to the device, and return the names of those in the graph."""
         shipped = []
         for name, param in archive.parameters.items():
             if name not in graph.arguments:
@@ -75,8 +79,8 @@ class GraphExecutor(Executor):
             tensor = tensors[graph.arguments[name]]
             if (param.dtype, param.shape) != (tensor.dtype, tensor.shape):
                 raise ArchiveError(
-                    f"Parameter {name} is {describe(param.dtype, param.shape)}, and the graph takes "
-                    f"{describe(tensor.dtype, tensor.shape)}.",
+                    f"Parameter {name!r}: expected {describe(tensor.dtype, tensor.shape)} as in the graph, "
+                    f"got {describe(param.dtype, param.shape)}.",
                     "Export the model again.",
                 )
             rpc.copy_to(tensor, param.data)
@@ -90,7 +94,7 @@ class GraphExecutor(Executor):
         for name in dict.fromkeys(call.function for call in graph.calls):
             kernel = rpc.module_function(library, name)
             if kernel is None:
-                raise other_model(f"it has no kernel {name}")
+                raise other_model(f"kernel {name} is missing")
             kernels[name] = kernel
         return [
             Step(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a model takes: the device's own time, and the time seen from the host."""
+"""Latency of a model: measured by the device, and as seen by the host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.host.project.project import Project
 
 
 class Latency(NamedTuple):
-    """Seconds an inference."""
+    """Seconds per inference; `what` names the measured part."""
 
     what: str
     median: float
@@ -22,7 +22,13 @@ class Latency(NamedTuple):
 
 
 def measure(project: Project, number: int, attachment: Attachment = BY_DEFAULT) -> List[Latency]:
-    """Time number inferences on the project's device, one after another, in one session."""
+    """Time inferences on the project's device, one after another, in one session.
+
+    Args:
+        project: Project with a built firmware.
+        number: Number of inferences per measurement.
+        attachment: How the board is attached.
+    """
     with running_model(project, attachment) as executor:
         inputs = read_inputs((), executor.inputs)
         executor.infer(inputs)
@@ -34,11 +40,11 @@ def measure(project: Project, number: int, attachment: Attachment = BY_DEFAULT) 
             whole.append(time.perf_counter() - started)
     return [
         summarize("on the device", compute),
-        summarize("inputs, run and outputs, from here", whole),
+        summarize("inputs, run and outputs, from the host", whole),
     ]
 
 
 def summarize(what: str, seconds: Sequence[float]) -> Latency:
-    """Median, 99th percentile (nearest rank) and least of a list of times."""
+    """Compute the median, 99th percentile (nearest rank) and minimum of a list of times."""
     ordered = sorted(seconds)
     return Latency(what, ordered[len(ordered) // 2], ordered[-(-99 * len(ordered) // 100) - 1], ordered[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A project's device, ready to be called: transport, session, RPC and executor together."""
+"""A project's device with its transport, session, RPC client and executor."""
 
 from __future__ import annotations
 
@@ -31,9 +31,16 @@ def connected_executor(
     on_log: Optional[Callable[[str], None]] = None,
     timeouts: Timeouts = TIMEOUTS,
 ) -> Iterator[Executor]:
-    """An executor of the archive's model on the device behind an open transport.
+    """Open a session over a transport, and close it at the end; the transport stays open.
 
-    on_log: takes the log messages of the device. The session is closed at the end, the transport is not.
+    Args:
+        archive: Archive of the model in the device's firmware.
+        transport: Open transport to the device.
+        on_log: Function that receives the log messages of the device.
+        timeouts: Timeouts of the session.
+
+    Yields:
+        Executor of the model.
     """
     session = Session(transport, timeouts=timeouts, on_log=on_log)
     session.open()
@@ -49,10 +56,18 @@ def running_model(
     attachment: Attachment = BY_DEFAULT,
     on_log: Optional[Callable[[str], None]] = None,
 ) -> Iterator[Executor]:
-    """An executor on the project's own device, which is opened for it and closed after it.
+    """Open the transport to the project's device and a session, and close both at the end.
 
-    on_log: takes the log messages of the device. Raises DeviceError when a board runs another firmware than
-    the project's.
+    Args:
+        project: Project with a built firmware.
+        attachment: How the board is attached.
+        on_log: Function that receives the log messages of the device.
+
+    Yields:
+        Executor of the project's model.
+
+    Raises:
+        DeviceError: The board runs the firmware of another project or build.
     """
     archive = project.archive
     transport = connection.open_transport(project, attachment)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a standalone firmware, which holds no session: it reports in text."""
+"""One run of a standalone firmware, which has no session and reports in plain text."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from runtime.host.system.programs import run_tool
 from runtime.host.transports.base import Transport
 
 STANDALONE_TIMEOUT_SEC: Final = 60.0
-OUTCOME: Final = re.compile(r"^outcome: (\d+)\s*$", re.MULTILINE)  # the last line of a standalone's report
-TAIL_BYTES: Final = 128 << 10  # of a report, in which its outcome is looked for: more than one read gives
+OUTCOME: Final = re.compile(r"^outcome: (\d+)\s*$", re.MULTILINE)  # last line of a report
+TAIL_BYTES: Final = 128 << 10  # end of a report that is searched for the outcome: more than one read returns
 MAX_REPORT_BYTES: Final = 4 << 20
 
 
 def run_standalone(project: Project, attachment: Attachment = BY_DEFAULT) -> str:
-    """Run a standalone firmware to the end of its report, which is text.
+    """Run a standalone firmware, and return its report.
 
-    Raises TransportError where it does not end in time, crashes or says that
-    the model failed.
+    Raises:
+        TransportError: The firmware crashed, failed, or did not finish within STANDALONE_TIMEOUT_SEC.
     """
     if project.settings.config.cross:
         return _read_report(project, transport_for(project, attachment))
@@ -33,32 +33,32 @@ def run_standalone(project: Project, attachment: Attachment = BY_DEFAULT) -> str
 
 
 def _run_here(project: Project) -> str:
-    """A firmware that is a program of this machine."""
+    """Run a firmware that is a program on this machine, and return its report."""
     check_built(project)
     result = run_tool([str(project.firmware)], cwd=project.directory, timeout_sec=STANDALONE_TIMEOUT_SEC)
     if result.timed_out:
         raise TransportError(
-            f"The standalone firmware did not end within {STANDALONE_TIMEOUT_SEC:.0f} s.",
-            f"Run it in a debugger to see where it waits: {project.firmware}",
+            f"The standalone firmware did not exit within {STANDALONE_TIMEOUT_SEC:.0f} s.",
+            f"Run the firmware in a debugger to find where it waits: {project.firmware}",
             result.output,
         )
     if result.exit_code < 0:
         raise TransportError(
             f"The standalone firmware was ended by {signal.Signals(-result.exit_code).name}.",
-            f"Run it in a debugger to see where it crashed: {project.firmware}",
+            f"Run the firmware in a debugger to find where it crashed: {project.firmware}",
             result.output,
         )
     if result.exit_code != 0:
         raise TransportError(
             f"The standalone firmware failed with exit status {result.exit_code}.",
-            "Its report below says why.",
+            "Read the cause in the report below.",
             result.output,
         )
     return result.output
 
 
 def _read_report(project: Project, transport: Transport) -> str:
-    """What a firmware on a board sends until its outcome."""
+    """Return the report that a firmware on a board sends, up to its outcome."""
     report = b""
     deadline = time.monotonic() + STANDALONE_TIMEOUT_SEC
     transport.open()
@@ -66,11 +66,13 @@ def _read_report(project: Project, transport: Transport) -> str:
         while not OUTCOME.search(report[-TAIL_BYTES:].decode("utf-8", "replace")):
             report += transport.read(1, max(0.0, deadline - time.monotonic()))
             if len(report) > MAX_REPORT_BYTES:
-                raise TransportClosed("It sends without an end.", "Look at what it sends.")
+                raise TransportClosed(
+                    f"The report exceeds {MAX_REPORT_BYTES:,} bytes.", "Check the report below."
+                )
     except (TransportTimeout, TransportClosed) as error:
         raise TransportError(
-            f"The standalone firmware sent no outcome within {STANDALONE_TIMEOUT_SEC:.0f} s.",
-            f"Reset the board so that it runs again; {error.what}",
+            f"The standalone firmware sent no outcome within {STANDALONE_TIMEOUT_SEC:.0f} s. {error.what}",
+            "Reset the board to run the firmware again.",
             report.decode("utf-8", "replace"),
         ) from error
     finally:
@@ -78,5 +80,5 @@ def _read_report(project: Project, transport: Transport) -> str:
     text = report.decode("utf-8", "replace")
     outcome = OUTCOME.search(text)
     if outcome is None or outcome[1] != "0":
-        raise TransportError("The standalone firmware failed.", "Its report below says why.", text)
+        raise TransportError("The standalone firmware failed.", "Read the cause in the report below.", text)
     return text

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A project's firmware: built, measured, put on the board.
+"""Build, measure and flash a project's firmware.
 
-build.py goes through the stages and the cache, build_systems.py drives Make and CMake, fingerprint.py names
-what the cache holds, flash.py chooses the runner. The owner's own commands are in owner_build.py and
+build.py runs the stages and uses the cache, build_systems.py drives Make and CMake, fingerprint.py computes
+the names of cache entries, and flash.py selects the runner. The owner's commands are in owner_build.py and
 owner_flash.py.
 
 May import: project, runners, boards, archive, system.
-To add a build system: see build_systems.py. To add a flash tool: see runners/.
+To add a build system: the steps in build_systems.py. To add a flash tool: the steps in runners/.
 """

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Building a project's firmware: its libraries (device runtime, platform, CMSIS, model), then the link.
+"""Build of a project's firmware: its libraries (device runtime, platform, CMSIS, model), then the link.
 
-Each library, and the firmware itself, comes from the cache when one with the same compiler, flags and sources
-is there, and goes into it when it is not; so the device runtime is compiled once, and a model again only when
-it changed. The build system is the owner's choice; both are driven the same way, one target after another, so
-that a failure and its time belong to a stage with a name.
+The cache stores each library and the firmware under the compiler, flags and sources that they depend on. The
+device runtime is therefore compiled only once, and a model only after a change. Make and CMake are driven in
+the same way, one target after another, so that each failure and each time belongs to a named stage.
 """
 
 from __future__ import annotations
@@ -31,11 +30,17 @@ from runtime.host.system.locks import exclusive
 
 REPORT_FILE: Final = "build.json"
 LOCK_FILE: Final = ".build.lock"
-TOO_LARGE: Final = "overflowed by"  # printed by GNU ld, which writes the link map all the same
+TOO_LARGE: Final = "overflowed by"  # printed by GNU ld, which still writes the link map
 
 
 class Stage(NamedTuple):
-    """One step of a build. seconds: wall time; cached: it came from the cache."""
+    """One step of a build.
+
+    Attributes:
+        name: Key of STAGE_WORDS, or "firmware" if the whole firmware came from the cache.
+        seconds: Wall time.
+        cached: The results came from the cache.
+    """
 
     name: str
     seconds: float
@@ -43,18 +48,32 @@ class Stage(NamedTuple):
 
 
 class BuildReport(NamedTuple):
-    """What a build did. firmware: the file to put on the board."""
+    """Result of a build.
+
+    Attributes:
+        firmware: File to flash.
+        stages: Steps of the build, in order.
+        note: Note about the cache for the user; empty if there is none.
+    """
 
     firmware: Path
     stages: List[Stage]
-    note: str = ""  # what to tell about the cache
+    note: str = ""
 
 
 def build(project: Project, *, cache: Optional[Cache] = None) -> BuildReport:
-    """Build <project>/build/firmware, from an empty build directory: what did not change is in the cache.
+    """Build <project>/build/firmware.
 
-    Two builds of one project wait for each other. Raises BuildError, whose log holds the failing command and
-    the tail of its output; ToolMissing where a program is missing.
+    The build starts with an empty build directory, since unchanged parts come from the cache. Two builds of
+    one project run one after the other.
+
+    Args:
+        project: Project to build.
+        cache: Cache of libraries and firmwares; None uses the user's cache.
+
+    Raises:
+        BuildError: A step failed. The log has the failing command and the end of its output.
+        ToolMissing: A program is not installed.
     """
     cache = cache if cache is not None else Cache()
     with exclusive(
@@ -72,14 +91,14 @@ def build(project: Project, *, cache: Optional[Cache] = None) -> BuildReport:
             project.firmware.chmod(0o777 & ~_umask())
         else:
             stages = list(_run_stages(project, compiler, cache, names))
-        if not project.settings.config.is_bare_metal:  # the linker holds its limits itself
+        if not project.settings.config.is_bare_metal:  # a bare-metal linker script already has the limits
             check_memory(project)
         _write_report(directory, stages)
     return BuildReport(project.firmware, stages, cache.note)
 
 
 def _build_with_owner_command(project: Project) -> BuildReport:
-    """Build with build_command. What else it leaves in the build directory stays: it may go on from there."""
+    """Build with build_command. Its other files in the build directory stay for incremental builds."""
     directory = project.directory / BUILD_DIRECTORY
     directory.mkdir(exist_ok=True)
     for file in linked_files(project):
@@ -87,8 +106,8 @@ def _build_with_owner_command(project: Project) -> BuildReport:
     seconds = run_stage("build_command", owner_build_argv(project), project.directory)
     if not project.firmware.is_file():
         raise BuildError(
-            f"build_command ended well, but made no {project.firmware}.",
-            f"Let it write the firmware to {{firmware}}; it is in {API_SERVER}.",
+            f"build_command succeeded but did not create {project.firmware}.",
+            f"Make build_command in {API_SERVER} write its output to {{firmware}}.",
         )
     stages = [Stage("build_command", seconds, False)]
     check_memory(project)
@@ -113,14 +132,14 @@ def _umask() -> int:
 
 
 def _run_stages(project: Project, compiler: str, cache: Cache, names: Dict[str, str]) -> Iterator[Stage]:
-    """Have the build system make what the cache lacks, a stage at a time, and give it to the cache."""
+    """Run the stages whose results are not in the cache, and store the results in the cache."""
     directory = project.directory / BUILD_DIRECTORY
     (directory / PREBUILT).mkdir()
     prebuilt = {}
     for part in libraries_of(project):
         library = f"{PREBUILT}/libmicrotvm_{part}.a"
         if cache.fetch(names[part], directory / library):
-            # Below the project and relative to it, so that no letter of the cache's own path can do harm.
+            # A path relative to the project: the path of the cache may contain special characters.
             prebuilt[part] = f"{BUILD_DIRECTORY}/{library}"
     builder = BUILD_SYSTEMS[project.platform.build_system](project, compiler)
     seconds = builder.configure(prebuilt)
@@ -140,14 +159,14 @@ def _run_stages(project: Project, compiler: str, cache: Cache, names: Dict[str, 
     for file in linked_files(project):
         if not (directory / file).is_file():
             raise BuildError(
-                f"The build ended well, but made no {directory / file}.",
-                "The build file of the project puts it elsewhere: let it write to the build directory.",
+                f"The build succeeded but did not create {directory / file}.",
+                "Make the build file of the project write its output to the build directory.",
             )
         cache.publish(names[file], directory / file)
 
 
 def _link(project: Project, builder: BuildSystem) -> Stage:
-    """The last stage. A firmware that the linker finds too large is told in the terms of its board."""
+    """Run the last stage. If the firmware is too large, report the memory of the board."""
     try:
         return Stage("link", builder.make("link", ["firmware"]), False)
     except BuildError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The build systems that make a firmware, a stage at a time.
+"""The build systems that build a firmware, one stage at a time.
 
 To add one: a class with the methods of BuildSystem, an entry in BUILD_SYSTEMS, the name of its build file in
 project/platform.py and of its configuration in project/config_files.py, and the build file in
@@ -18,30 +18,51 @@ from runtime.host.firmware.stages import run_stage
 from runtime.host.project.project import BUILD_DIRECTORY, Project
 from runtime.host.system.programs import find_tool
 
-CMAKE_CANNOT: Final = '#:;[]"\\'  # letters in a path on which its makefiles fail
+CMAKE_CANNOT: Final = '#:;[]"\\'  # characters in a path that its makefiles do not support
 
 
 class BuildSystem(Protocol):
-    """Drives the build file of one project."""
+    """Interface to the build file of one project."""
 
     def __init__(self, project: Project, compiler: str) -> None:
-        """compiler: the C compiler as a command. Raises ToolMissing, BuildError."""
+        """Find the programs of the build system.
+
+        Args:
+            project: Project to build.
+            compiler: C compiler as a command.
+
+        Raises:
+            ToolMissing: A program is not installed.
+            BuildError: The build system does not support the path of the project.
+        """
 
     def configure(self, prebuilt: Dict[str, str]) -> Optional[float]:
-        """Prepare the build; return its seconds, or None where there is nothing to prepare.
+        """Configure the build.
 
-        prebuilt: library -> file that need not be made, relative to the project.
+        Args:
+            prebuilt: Libraries that came from the cache: name -> file, relative to the project.
+
+        Returns:
+            Duration in seconds, or None if this build system needs no configuration.
         """
 
     def make(self, stage: str, targets: List[str]) -> float:
-        """Make libraries, or "firmware" from all of them; return the seconds. Raises BuildError."""
+        """Build the targets of a stage, and return the seconds.
+
+        Args:
+            stage: Key of STAGE_WORDS.
+            targets: Names of libraries, or "firmware", which is linked from all libraries.
+
+        Raises:
+            BuildError: The stage failed.
+        """
 
     def finish(self) -> None:
-        """Leave the project as one that builds by hand, wherever it is moved to."""
+        """Remove generated configuration, so that a user can move the project and build it by hand."""
 
 
 class Make:
-    """Drives the Makefile. Prebuilt libraries are variables; nothing is to be configured."""
+    """Build with the Makefile, which receives prebuilt libraries as variables."""
 
     def __init__(self, project: Project, compiler: str) -> None:
         self._directory = project.directory
@@ -55,19 +76,21 @@ class Make:
             )
 
     def configure(self, prebuilt: Dict[str, str]) -> Optional[float]:
+        """Store the variables for prebuilt libraries; Make needs no configuration."""
         self._variables += [f"{part.upper()}_LIB={path}" for part, path in prebuilt.items()]
         return None
 
     def make(self, stage: str, targets: List[str]) -> float:
+        """Build the targets of a stage, and return the seconds."""
         argv = [self._program, f"-j{os.cpu_count() or 1}", "--output-sync=target", *self._variables, *targets]
         return run_stage(stage, argv, self._directory)
 
     def finish(self) -> None:
-        pass
+        """Do nothing: Make leaves no configuration."""
 
 
 class CMake:
-    """Drives CMakeLists.txt through CMake's own makefiles."""
+    """Build with CMakeLists.txt and the makefiles that CMake generates."""
 
     def __init__(self, project: Project, compiler: str) -> None:
         self._directory = project.directory
@@ -80,29 +103,30 @@ class CMake:
         bad = [letter for letter in CMAKE_CANNOT if letter in str(project.directory)]
         if bad:
             raise BuildError(
-                f"CMake cannot build in {project.directory}: it fails on {' '.join(bad)} in a path.",
-                "Move the project to a path without it, or bake the platform with Make.",
+                f"CMake does not support {' '.join(bad)} in the path {project.directory}.",
+                "Move the project to a path without these characters, or bake the platform with Make.",
             )
 
     def configure(self, prebuilt: Dict[str, str]) -> Optional[float]:
+        """Run CMake, and return the seconds."""
         argv = [self._program, "-S", ".", "-B", BUILD_DIRECTORY, "-G", "Unix Makefiles"]
-        # CMake's own trial builds cost more than ours; a compiler that does not work fails in the next stage.
+        # CMake's compiler checks take longer than the build; a broken compiler fails in the next stage.
         argv += [f"-DCMAKE_{language}_COMPILER_FORCED=1" for language in ("C", "CXX")]
         argv.append("-DCMAKE_BUILD_TYPE=")
         argv += [f"-D{part.upper()}_LIB={prebuilt.get(part, '')}" for part in self._libraries]
         return run_stage("configure", argv, self._directory, **self._compilers)
 
     def make(self, stage: str, targets: List[str]) -> float:
-        # CMake's makefiles directly, and each target without looking through those before it, which the
-        # stages have made: `cmake --build` takes three times as long to find that out.
+        """Build the targets of a stage, and return the seconds."""
+        # NAME/fast skips the check of dependencies, which earlier stages have built. `cmake --build` takes
+        # three times as long.
         names = [target if target == "firmware" else f"microtvm_{target}" for target in targets]
         argv = [self._make, "-C", BUILD_DIRECTORY, f"-j{os.cpu_count() or 1}", "--output-sync=target"]
         argv += ["VERBOSE=1", *(f"{name}/fast" for name in names)]
         return run_stage(stage, argv, self._directory)
 
     def finish(self) -> None:
-        """Forget the configuration: CMake by hand starts anew, with its own libraries, wherever the project
-        is moved to."""
+        """Delete CMake's cache, so that a later run by hand does not use the libraries and paths in it."""
         (self._directory / BUILD_DIRECTORY / "CMakeCache.txt").unlink()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compilers of this machine."""
+"""The C and C++ compilers on this machine."""
 
 from __future__ import annotations
 
@@ -15,20 +15,33 @@ from runtime.host.system.programs import find_tool, run_tool
 def find_compiler(cross: str = "") -> str:
     """Return the C compiler as a command.
 
-    cross: the prefix of a cross compiler's name; "" for this machine's compiler, which is $CC, and may hold
-    arguments, else cc. Raises PlatformError, ToolMissing.
+    Args:
+        cross: Prefix of a cross compiler's name, such as "arm-none-eabi-". With "", the compiler is the
+            command in $CC, which may contain arguments, or cc.
+
+    Raises:
+        PlatformError: $CC is not a valid command.
+        ToolMissing: The compiler is not installed.
     """
     return _find(f"{cross}gcc" if cross else "", "CC", "cc")
 
 
 def find_cxx_compiler(cross: str = "") -> str:
-    """Return the C++ compiler, which TVM's own runtime needs, as a command: like find_compiler, with $CXX or
-    c++."""
+    """Return the C++ compiler, which TVM's own runtime needs, as a command.
+
+    Args:
+        cross: Prefix of a cross compiler's name. With "", the compiler is the command in $CXX, which may
+            contain arguments, or c++.
+
+    Raises:
+        PlatformError: $CXX is not a valid command.
+        ToolMissing: The compiler is not installed.
+    """
     return _find(f"{cross}g++" if cross else "", "CXX", "c++")
 
 
 def compiler_identity(compiler: str, cwd: Path) -> Tuple[str, str]:
-    """Return where a compiler is and its version: a wrapper may stay while the compiler changes."""
+    """Return the command of a compiler and its version, since a wrapper can hide a new compiler."""
     return compiler, run_tool([*shlex.split(compiler), "--version"], cwd=cwd, timeout_sec=30).output
 
 
@@ -40,10 +53,10 @@ def _find(cross_compiler: str, variable: str, usual: str) -> str:
         words = shlex.split(command)
     except ValueError as error:
         raise PlatformError(
-            f"{variable} in the environment is not a command: {command!r} ({error}).",
-            "Set it to a compiler, or unset it.",
+            f"Environment variable {variable} is not a valid command: {command!r} ({error}).",
+            f"Set {variable} to a compiler, or unset {variable}.",
         ) from error
     find_tool(words[0], "compile the firmware")
     if "/" in words[0]:
-        words[0] = os.path.abspath(words[0])  # noqa: PTH100 - the build runs in another directory
+        words[0] = os.path.abspath(words[0])  # noqa: PTH100  the build runs in another directory
     return shlex.join(words)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names in the cache of what a build makes: digests of all that its bytes depend on."""
+"""Names of cache entries: digests of everything that the bytes of a build depend on."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ COMPILER_ENVIRONMENT: Final = (
     *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH"),
     *("COMPILER_PATH", "GCC_EXEC_PREFIX"),
 )
-"""What compilers and the build files read of the environment."""
+"""Environment variables that compilers and the build files read."""
 
-# Variables of the configuration that concern one part of a firmware; the others concern all of it.
+# Variables of the configuration that affect only one part of a firmware; all others affect every part.
 _OF_A_PART: Final[Mapping[str, str]] = {
     "APPS": "platform",
     "PORT_SOURCES": "platform",
@@ -37,7 +37,12 @@ _OF_A_PART: Final[Mapping[str, str]] = {
 
 
 def cache_names(project: Project, compiler: str) -> Dict[str, str]:
-    """Return the name in the cache of each library and of each file of the firmware."""
+    """Return the name of the cache entry of each library and of each linked file.
+
+    Args:
+        project: Project to build.
+        compiler: C compiler as a command.
+    """
     root = project.directory
     common = Digest()
     common.add(*compiler_identity(compiler, root))
@@ -54,9 +59,11 @@ def cache_names(project: Project, compiler: str) -> Dict[str, str]:
         digest = Digest()
         digest.add(library, common.key(), _configuration(project, library))
         if library == "model":
-            digest.add(_configuration(project, "cmsis"))  # whose headers it includes
+            digest.add(_configuration(project, "cmsis"))  # a model includes headers of CMSIS
         digest.add_files(root, inputs[library])
-        names[library] = f"libmicrotvm_{library}-{digest.key()}.a"  # a link map then names the part
+        names[library] = (
+            f"libmicrotvm_{library}-{digest.key()}.a"  # the link map must contain the name of the part
+        )
     firmware = Digest()
     firmware.add(os.environ.get("LDFLAGS", ""), *names.values(), _configuration(project, "link"))
     for file in linked_files(project):
@@ -65,13 +72,13 @@ def cache_names(project: Project, compiler: str) -> Dict[str, str]:
 
 
 def _configuration(project: Project, part: str) -> str:
-    """Return the part of the build's configuration that concerns a part of the firmware, or all of it."""
+    """Return the configuration variables that affect one part of the firmware, or "all" parts."""
     variables = project.settings.config.variables().items()
     return repr([(name, value) for name, value in variables if _OF_A_PART.get(name, "all") == part])
 
 
 def _edited_configuration(project: Project) -> str:
-    """Return config.mk or config.cmake where its owner has edited it: then all depends on all of it."""
+    """Return the build system, and config.mk or config.cmake if edited: all parts then depend on the file."""
     build_system = project.platform.build_system
     name, write = CONFIGS[build_system]
     text = read_text(project.directory / name)
@@ -79,7 +86,7 @@ def _edited_configuration(project: Project) -> str:
 
 
 def _inputs(root: Path) -> Dict[str, List[Path]]:
-    """Return library -> the files that it is made of; "all": headers of all of them."""
+    """Return the input files of each library; "all" has the headers that every library includes."""
     device = root / "runtime" / "device"
     extra = _files(root / EXTRA_DIRECTORY)
     cmsis = _files(root / CMSIS_DIRECTORY)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Putting the firmware where it runs: with the owner's command or a flash tool; nothing for a process on this
-machine or an emulated board, which take the firmware when they are started."""
+"""Flashing of a firmware with the owner's command or a flash tool.
+
+A process on this machine and an emulated board need no flashing: they load the firmware at their start.
+"""
 
 from __future__ import annotations
 
@@ -22,29 +24,36 @@ from runtime.host.system.programs import find_tool, run_tool
 if TYPE_CHECKING:
     from runtime.host.runners.base import Job, Runner
 
-OWN_COMMAND: Final = "custom"  # the name of the runner of flash_command
+OWN_COMMAND: Final = "custom"  # name of the runner of flash_command
 IMAGE_TIMEOUT_SEC: Final = 60.0
-SAME_KIND_WAIT_SEC: Final = 60.0  # for whoever flashes a board of the same name, maybe another one
-RETRY_PAUSE_SEC: Final = 1.0  # what a probe needs to come back after a reset of its USB
+SAME_KIND_WAIT_SEC: Final = 60.0  # limit of the wait for a process that flashes a board with this name
+RETRY_PAUSE_SEC: Final = 1.0  # time for a probe to reconnect after a reset of its USB
 
 
 class _Plan(NamedTuple):
-    """How a project is flashed."""
+    """Runner that flashes a project, and its job."""
 
     runner: Runner
     job: Job
 
 
 def flash(project: Project, attachment: Attachment = BY_DEFAULT) -> None:
-    """Put the firmware on the project's board.
+    """Flash the firmware to the project's board.
 
-    attachment.runner: which tool; as a default the owner's flash_command, what the project was generated
-    with, or the board's. Port and baud rate are fields of the owner's command. Raises FlashError, whose log
-    is what the tool printed; ToolMissing; BoardError.
+    Args:
+        project: Project with a built firmware.
+        attachment: How the board is attached. Its runner selects the tool; the default is the owner's
+            flash_command, then the runner of the project, then the runner of the board. Port and baud rate
+            are fields of the owner's command.
+
+    Raises:
+        FlashError: The options are wrong, or the tool failed; the log is the output of the tool.
+        ToolMissing: The tool is not installed.
+        BoardError: The parameters of the runner in boards.json are wrong.
     """
     if not project.firmware.is_file():
         raise FlashError(
-            f"There is no firmware to flash: {project.firmware} does not exist.",
+            f"Firmware {project.firmware} does not exist.",
             "Build the project first.",
         )
     plan = _plan(project, attachment)
@@ -59,14 +68,25 @@ def flash(project: Project, attachment: Attachment = BY_DEFAULT) -> None:
             _run(plan, argv, plan.runner.timeout_sec) for argv in plan.runner.commands(tool, plan.job)
         )
     if not plan.runner.proves(printed):
-        raise _failed(plan, "ended without saying that the firmware was verified", printed)
+        raise _failed(plan, "exited without reporting a verified firmware", printed)
 
 
 def flash_commands(project: Project, attachment: Attachment = BY_DEFAULT) -> List[List[str]]:
-    """The command lines that flash() would run, in the project's directory; none where nothing is flashed.
+    """Return the command lines of flash(), which runs them in the project's directory.
 
-    Neither the tool nor the firmware need be there: a tool that is not installed has its plain name, a number
-    that depends on the firmware stands as SIZE. Raises as flash() does for what is wrong with the options.
+    The tool and the firmware may be missing. A tool that is not installed appears with its plain name, and a
+    number that depends on the firmware appears as SIZE.
+
+    Args:
+        project: Project to flash.
+        attachment: How the board is attached.
+
+    Returns:
+        Command lines; an empty list if nothing has to be flashed.
+
+    Raises:
+        FlashError: The options are wrong.
+        BoardError: The parameters of the runner in boards.json are wrong.
     """
     plan = _plan(project, attachment)
     if plan is None:
@@ -76,11 +96,11 @@ def flash_commands(project: Project, attachment: Attachment = BY_DEFAULT) -> Lis
 
 
 def _plan(project: Project, attachment: Attachment) -> Optional[_Plan]:
-    """The runner, and what it is told; None where nothing is to be flashed."""
+    """Return the runner and its job, or None if nothing has to be flashed."""
     board = project.board
     chosen = _choose(project, board, attachment)
     if chosen in (None, EMULATOR):
-        return None  # before the runners are imported: every session of an emulated board comes by here
+        return None  # before the import of runners, which would slow down every emulated session
     from runtime.host.firmware.owner_flash import Custom
     from runtime.host.runners.base import Job
     from runtime.host.runners.table import find_runner
@@ -114,18 +134,18 @@ def _plan(project: Project, attachment: Attachment) -> Optional[_Plan]:
 
 
 def _choose(project: Project, board: Board, attachment: Attachment) -> Optional[str]:
-    """The name of the runner; None where nothing is to be flashed."""
+    """Return the name of the runner, or None if nothing has to be flashed."""
     platform, name = project.platform, attachment.runner
     own = platform.flash_command_of(board.name)
     if name == OWN_COMMAND and not own:
         raise FlashError(
-            f"There is no flash command in {API_SERVER} for the board {board.name}.",
-            "Write it there as flash_command, a list of arguments, or name another runner.",
+            f"Board {board.name!r} has no flash command in {API_SERVER}.",
+            f"Set flash_command in {API_SERVER} to a list of arguments, or select another runner.",
         )
     if name == OWN_COMMAND and board.transport == PROCESS and not platform.is_flashed_by_owner(board.name):
         raise FlashError(
-            f"The board {board.name} is a process of this machine, and flash_command is for a real board.",
-            "Name the real board with --board, or give boards.json an entry for it.",
+            f"Board {board.name!r} runs as a process on this machine; flash_command is for a real board.",
+            "Select the real board with --board, or add an entry for the board to boards.json.",
         )
     chosen = name or project.settings.runner or board.runner
     if own and (name == OWN_COMMAND or (not name and _is_for(platform, board, chosen))):
@@ -134,30 +154,32 @@ def _choose(project: Project, board: Board, attachment: Attachment) -> Optional[
         return None
     if chosen not in board.runners:
         raise FlashError(
-            f"The board {board.name} cannot be flashed with {chosen!r}.",
+            f"Board {board.name!r} cannot be flashed with {chosen!r}.",
             server.did_you_mean(str(chosen), board.runners)
             if board.runners
-            else f"It has no runner in boards.json; write flash_command in {API_SERVER}.",
+            else f"Set flash_command in {API_SERVER}: the board has no runner in boards.json.",
         )
     others = [*([OWN_COMMAND] if own else []), *(other for other in board.runners if other != EMULATOR)]
     if chosen == EMULATOR and not name and attachment.names_a_device:
         raise FlashError(
-            f"The board {board.name} is emulated unless a runner is named, and a port or serial number was.",
-            f"Name the runner that flashes the real board: {', '.join(others)}."
+            f"Board {board.name!r} is emulated by default: a port or serial number does not apply.",
+            f"Select a runner that flashes the real board: {', '.join(others)}."
             if others
-            else "Leave the port and the serial number out: it exists in the emulator only.",
+            else "Remove the port and the serial number: the board exists in the emulator only.",
         )
     return str(chosen)
 
 
 def _is_for(platform: Platform, board: Board, runner: Optional[str]) -> bool:
-    """Whether flash_command flashes this board without being asked for: it names the board, or the board is
-    no process and no emulated one."""
+    """Return whether flash_command is the default runner of this board.
+
+    flash_command names the board, or the board is neither a process nor emulated.
+    """
     return platform.is_flashed_by_owner(board.name) or not (board.transport == PROCESS or runner == EMULATOR)
 
 
 def _find(plan: _Plan) -> str:
-    """The tool's path. Raises ToolMissing with how to install it, and what could be used instead."""
+    """Return the path of the tool. Raise ToolMissing if the tool is not installed."""
     from runtime.host.runners.table import RUNNERS
 
     runner = plan.runner
@@ -174,14 +196,13 @@ def _find(plan: _Plan) -> str:
     ]
     raise ToolMissing(
         f"{runner.tool} is not installed; it is needed to flash the board.",
-        runner.install
-        + (f" This board can also be flashed with what is installed: {', '.join(others)}." if others else ""),
+        (f"Select a runner that is installed: {', '.join(others)}. " if others else "") + runner.install,
     )
 
 
 @contextmanager
 def _exclusive_board(plan: _Plan) -> Iterator[None]:
-    """Nobody else flashes this board meanwhile. Raises FlashError that says who does."""
+    """Lock the board against other processes. Raise FlashError if another process holds the lock."""
     job, wait_sec = plan.job, 0.0
     if job.serial_number:
         lock = serial_number_lock(job.serial_number)
@@ -200,7 +221,7 @@ def _exclusive_board(plan: _Plan) -> Iterator[None]:
 
 
 def _run(plan: _Plan, argv: List[str], timeout_sec: float) -> str:
-    """Run a command to its end, again where its failure may pass by itself; what it printed."""
+    """Run a command, retry it after a failure that may be temporary, and return its output."""
     runner, log = plan.runner, ""
     for tries_left in reversed(range(1 + runner.retries)):
         result = run_tool(argv, cwd=plan.job.directory, timeout_sec=timeout_sec, bound=True)
@@ -208,31 +229,38 @@ def _run(plan: _Plan, argv: List[str], timeout_sec: float) -> str:
         log += said
         log_command(result.command, result.output)
         if result.timed_out:
-            raise _failed(plan, f"did not end within {timeout_sec:.0f} s: {result.command}", log)
+            raise _failed(plan, f"did not exit within {timeout_sec:.0f} s: {result.command}", log)
         if result.exit_code == 0:
             return result.output
         known = runner.explain(result.output)
         if not (known and known.retry and tries_left):
             break
         time.sleep(RETRY_PAUSE_SEC)
-    raise _failed(plan, f"ended with exit code {result.exit_code}: {result.command}", log, result.output)
+    raise _failed(plan, f"exited with status {result.exit_code}: {result.command}", log, result.output)
 
 
 def _failed(plan: _Plan, how: str, log: str, output: Optional[str] = None) -> FlashError:
-    """how: how the command ended. output: what the last try of it printed."""
+    """Return the error of a command.
+
+    Args:
+        plan: Runner and job.
+        how: How the command exited: the predicate of a sentence.
+        log: Output of all attempts.
+        output: Output of the last attempt, which is searched for known failures; None uses `log`.
+    """
     if plan.runner.name == OWN_COMMAND:
         return FlashError(
-            f"The flash command {how}",
-            "Check that the board is attached and powered; what the command printed is below. "
-            f"The command is flash_command in {API_SERVER}.",
+            f"The flash command {how}.",
+            "Check that the board is attached and powered, and read the output of the command below. "
+            f"Correct flash_command in {API_SERVER} if the command is wrong.",
             log,
         )
     known = plan.runner.explain(log if output is None else output)
     if known is not None:
         return FlashError(known.what, known.next_step, log)
     return FlashError(
-        f"{plan.runner.name} {how}",
-        "Check that the board is attached and powered; what the tool printed is below.",
+        f"{plan.runner.name} {how}.",
+        "Check that the board is attached and powered, and read the output of the tool below.",
         log,
     )
 
@@ -242,6 +270,6 @@ def _check_program(program: str) -> None:
         find_tool(program, "flash the board")
     elif not os.access(program, os.X_OK):
         raise FlashError(
-            f"The flash command cannot be run: {program} is missing or not executable.",
-            f"Restore it, set its run bit with chmod +x, or change flash_command in {API_SERVER}.",
+            f"The flash command cannot start: {program} is missing or not executable.",
+            f"Restore the program, set its run bit with chmod +x, or change flash_command in {API_SERVER}.",
         )

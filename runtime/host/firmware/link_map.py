@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flash and RAM of a firmware by part, read from the link map of GNU ld (-Wl,-Map=...).
 
-The map's last chapter, "Linker script and memory map", lists each output section at the left margin and below
-it, one space in, the input sections that it was made of, as "name address size file". A long name pushes the
-numbers to the next line. "*fill*" is padding before the section that follows it. Sections that were thrown
-away stand in an earlier chapter, or below /DISCARD/.
+The last chapter of the map, "Linker script and memory map", lists each output section at the left margin.
+Its input sections follow, indented by one space, as "name address size file". A long name moves the numbers
+to the next line. "*fill*" is padding before the next section. Discarded sections are listed in an earlier
+chapter, or below /DISCARD/.
 
-The map has no section flags, so what a section is follows from its name and, where the linker script declares
-memory regions, from the region it lies in. Sums over the parts are the sums of the output sections that
-`size -A` shows. Equal strings of several files count for the first of them.
+The map has no section flags. The kind of a section follows from its name and, if the linker script declares
+memory regions, from its region. The sums over all parts equal the sums of the output sections that `size -A`
+prints. A string that several files contain counts for the first file.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from typing import Final, Iterator, List, Mapping, NamedTuple, Optional, Sequenc
 from runtime.host.errors import BuildError
 
 TOOLCHAIN: Final = "toolchain"
-"""The part of all that no other part claims: start-up code, C library, padding between files."""
+"""The part for everything that belongs to no other part: start-up code, C library, padding between files."""
 
 STACK: Final = "stack"
-"""The part of what the linker script sets aside for the stack, where it does."""
+"""The part for memory that the linker script reserves for the stack."""
 
 PARTS: Final[Mapping[str, Sequence[str]]] = {
     "model": ("libmicrotvm_model*.a", "libmicrotvm_cmsis*.a", "*model/codegen/*.o"),
     "runtime": ("libmicrotvm_runtime*.a",),
     "platform": ("libmicrotvm_platform*.a",),
 }
-"""Part -> patterns of the archives and objects that it is linked from (see read_map)."""
+"""Part -> shell patterns of its archives and objects, as in read_map."""
 
 
 class PartSize(NamedTuple):
-    """Bytes of one part. Initialised data count twice: they lie in flash and are copied to RAM."""
+    """Bytes of one part. Initialised data counts twice, since it is stored in flash and copied to RAM."""
 
     part: str
     flash: int
@@ -43,9 +43,14 @@ class PartSize(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """One input section: a function or a variable when compiled with -ffunction-sections -fdata-sections.
+    """One input section: a function or a variable if compiled with -ffunction-sections -fdata-sections.
 
-    name: of its symbol, or of the section where the map shows none. file: "archive(member)" or an object.
+    Attributes:
+        name: Name of the symbol, or of the section if the map contains no symbol.
+        file: "archive(member)" or an object file.
+        part: Part of the firmware.
+        flash: Bytes of flash.
+        ram: Bytes of RAM.
     """
 
     name: str
@@ -68,7 +73,7 @@ class _Output(NamedTuple):
 
 
 class _Input(NamedTuple):
-    """file: empty for padding. symbol: empty when the map names none, as for static ones."""
+    """Input section; file is "" for padding, symbol is "" without a symbol, as for static functions."""
 
     name: str
     size: int
@@ -77,13 +82,18 @@ class _Input(NamedTuple):
 
 
 def part_sizes(path: Path) -> List[PartSize]:
-    """Sizes of a firmware that the build of this platform linked."""
+    """Return the sizes of a firmware that this platform has built."""
     return read_map(path, PARTS)
 
 
 def size_rows(path: Path) -> List[Tuple[str, str, str]]:
-    """The same as rows of a table, the last of them for "all": part, bytes of flash, bytes of RAM. Only that
-    one where the map, of a build that is not ours, does not tell the parts."""
+    """Return table rows (part, bytes of flash, bytes of RAM); the last row is the total "all".
+
+    If the link map comes from another build and contains no known parts, the total is the only row.
+
+    Args:
+        path: Link map.
+    """
     parts = part_sizes(path)
     whole = PartSize("all", sum(part.flash for part in parts), sum(part.ram for part in parts))
     told = parts if any(part.flash or part.ram for part in parts if part.part in PARTS) else []
@@ -91,11 +101,15 @@ def size_rows(path: Path) -> List[Tuple[str, str, str]]:
 
 
 def read_map(path: Path, parts: Mapping[str, Sequence[str]]) -> List[PartSize]:
-    """Sizes by part, in the order of `parts`, then the toolchain's, then the stack's where there is one.
+    """Return the sizes of the parts, in the order of `parts`, then of the toolchain and of a stack.
 
-    parts: part -> shell patterns. A pattern with a slash is matched against the whole path of the archive or
-    object, any other against its last component.
-    Raises BuildError when the file is missing or no link map.
+    Args:
+        path: Link map.
+        parts: Part -> shell patterns. A pattern with a slash must match the whole path of the archive or
+            object, any other pattern the last component of the path.
+
+    Raises:
+        BuildError: The file is missing, or is not a link map.
     """
     flash = dict.fromkeys([*parts, TOOLCHAIN], 0)
     ram = dict(flash)
@@ -106,16 +120,22 @@ def read_map(path: Path, parts: Mapping[str, Sequence[str]]) -> List[PartSize]:
 
 
 def largest(path: Path, kind: str, count: int) -> List[Piece]:
-    """The input sections that take most memory, the largest first. kind: flash or ram.
+    """Return the input sections that use most memory, the largest first.
 
-    Raises BuildError when the file is missing or no link map.
+    Args:
+        path: Link map.
+        kind: "flash" or "ram".
+        count: Largest number of sections to return.
+
+    Raises:
+        BuildError: The file is missing, or is not a link map.
     """
     named = [piece for piece in _pieces(path, PARTS) if piece.file or piece.part == STACK]
     return sorted(named, key=lambda piece: -int(getattr(piece, kind)))[:count]
 
 
 def _pieces(path: Path, parts: Mapping[str, Sequence[str]]) -> Iterator[Piece]:
-    """Everything that the output sections are made of. What the map does not explain is the toolchain's."""
+    """Yield the content of the output sections. Bytes without an input section belong to the toolchain."""
     regions, sections = _read(path)
     for output, inputs in sections:
         in_flash, in_ram = _where(output, regions)
@@ -127,7 +147,7 @@ def _pieces(path: Path, parts: Mapping[str, Sequence[str]]) -> Iterator[Piece]:
             if not section.file:
                 padding += section.size
                 continue
-            # Padding aligns what follows it.
+            # Padding aligns the next section, so it counts for that section.
             size = section.size + padding
             padding = 0
             rest -= size
@@ -155,7 +175,7 @@ _WRITABLE = re.compile(r"\.(s|t|ram)?data(?!\.rel\.ro)")
 
 
 def _where(output: _Output, regions: Sequence[_Region]) -> Tuple[bool, bool]:
-    """(takes flash, takes RAM) of an output section."""
+    """Return whether an output section uses flash, and whether it uses RAM."""
     if output.size == 0 or _NOT_LOADED.match(output.name):
         return False, False
     if _NO_CONTENTS.match(output.name):
@@ -175,7 +195,7 @@ _SYMBOL = re.compile(r"\s+0x[0-9a-f]+\s{3,}([A-Za-z_.$][^\s=]*)$")
 
 
 def _read(path: Path) -> Tuple[List[_Region], List[Tuple[_Output, List[_Input]]]]:
-    """Memory regions, and the output sections with their input sections."""
+    """Return the memory regions, and the output sections with their input sections."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
@@ -185,7 +205,8 @@ def _read(path: Path) -> Tuple[List[_Region], List[Tuple[_Output, List[_Input]]]
     before, found, chapter = text.partition(f"\n{_CHAPTER}\n")
     if not found:
         raise BuildError(
-            f"{path} is not a link map of GNU ld.", "Link with GNU ld and -Wl,-Map, as the build files do."
+            f"{path} is not a link map of GNU ld.",
+            "Link with GNU ld and the option -Wl,-Map=FILE, as in the build files.",
         )
     regions = []
     for line in before.rpartition("\nMemory Configuration\n")[2].splitlines():
@@ -197,7 +218,7 @@ def _read(path: Path) -> Tuple[List[_Region], List[Tuple[_Output, List[_Input]]]
 
 def _read_sections(chapter: str) -> List[Tuple[_Output, List[_Input]]]:
     sections: List[Tuple[_Output, List[_Input]]] = []
-    wrapped: Optional[str] = None  # a line whose numbers are on the next one
+    wrapped: Optional[str] = None  # a line whose numbers are on the next line
     for line in chapter.splitlines():
         if line.startswith(("Cross Reference Table", "OUTPUT(")):
             break

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a firmware fits into the memory of its board."""
+"""Check that a firmware fits into the memory of its board."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from runtime.host.firmware.link_map import largest, part_sizes
 from runtime.host.firmware.parts import link_map
 from runtime.host.project.project import Project
 
-LARGEST_PIECES: Final = 3  # so many are named when a firmware does not fit
+LARGEST_PIECES: Final = 3  # number of sections in the message
 
 
 def check_memory(project: Project) -> None:
-    """Raise BuildError when the firmware is larger than the memory of its board."""
+    """Raise BuildError if the firmware is larger than the memory of its board."""
     board = project.board
     path = link_map(project)
     if path is None or (board.flash_bytes is None and board.ram_bytes is None):
@@ -26,8 +26,8 @@ def check_memory(project: Project) -> None:
             pieces = ((piece.name, getattr(piece, kind)) for piece in largest(path, kind, LARGEST_PIECES))
             raise BuildError(
                 f"The firmware needs {sum(sizes.values()):,} bytes of {kind}; {board.name} has {limit:,}.",
-                f"The parts: {_listed(sizes.items())}. The largest pieces: {_listed(pieces)}. "
-                "Use a smaller model or workspace_size_bytes, -o optimization=Os, or a larger board.",
+                "Use a smaller model or workspace_size_bytes, -o optimization=Os, or a larger board. "
+                f"Parts: {_listed(sizes.items())}. Largest sections: {_listed(pieces)}.",
             )
 
 

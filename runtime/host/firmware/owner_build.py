@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The owner's own build: build_command in microtvm_api_server.py, in place of the build files.
+"""The owner's build command: build_command in microtvm_api_server.py replaces the build files.
 
-    {project}     the project's directory, in which the command runs
-    {firmware}    the file that it has to leave
-    {sources}     the C files and objects that the firmware is made of, relative to the project
-    {flags}       what the compiler is told of them: optimization, folders of headers, definitions
+    {project}     directory of the project, in which the command runs
+    {firmware}    file that the command must create
+    {sources}     C files and objects of the firmware, relative to the project
+    {flags}       compiler flags: optimization, include directories, definitions
 
-{sources} and {flags} are lists: alone in an argument they become as many arguments as they have items, inside
-of one they are joined by spaces.
+{sources} and {flags} are lists. If one of them is a whole argument, every item becomes an argument. Inside of
+an argument, the items are joined by spaces.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runtime.host.project.project import Project
 from runtime.host.system.programs import find_tool
 
 DEVICE: Final = "runtime/device"
-# Below a project: what is compiled and linked besides the port and the applications.
+# Files of a project that are compiled and linked, in addition to the device port and the applications.
 SOURCES: Final = (
     f"{DEVICE}/src/*.c",
     "model/codegen/*/src/**/*.c",
@@ -30,17 +30,23 @@ SOURCES: Final = (
     "src/*.c",
 )
 INCLUDES: Final = (f"{DEVICE}/include", "src", "model/codegen/*/include")
-# Generated code has casts that break the aliasing rules; unused functions are for the linker to drop.
+# Generated code has casts that break the aliasing rules. The sections let the linker drop unused functions.
 ALWAYS: Final = ("-fno-strict-aliasing", "-ffunction-sections", "-fdata-sections")
 
 
 def owner_build_argv(project: Project) -> List[str]:
-    """build_command with its fields filled in. A program that is named by a relative path is one of the
-    project's files. Raises BuildError for a field that does not exist, ToolMissing."""
+    """Return build_command with its fields filled in.
+
+    A program with a relative path is a file of the project.
+
+    Raises:
+        BuildError: build_command is empty or has an invalid field, or the project has crt=tvm.
+        ToolMissing: The program is not installed.
+    """
     if project.settings.config.uses_tvm_crt:
         raise BuildError(
-            "This project has crt=tvm, and build_command builds the bundled runtime only.",
-            f"Generate it without that option, or set build_command in {API_SERVER} to None.",
+            "build_command supports only the bundled device runtime, but this project has crt=tvm.",
+            f"Generate the project without crt=tvm, or set build_command in {API_SERVER} to None.",
         )
     lists = {"{sources}": _sources(project), "{flags}": _flags(project)}
     fields = {"project": str(project.directory), "firmware": str(project.firmware)}
@@ -51,12 +57,12 @@ def owner_build_argv(project: Project) -> List[str]:
     if not argv:
         raise BuildError(
             f"build_command in {API_SERVER} is empty.",
-            "Write the program and its arguments, or None for the usual build.",
+            "Set build_command to the program and its arguments, or to None for the usual build.",
         )
     if os.sep in argv[0]:
         argv[0] = str(project.directory / argv[0])
     if not os.access(argv[0], os.X_OK):
-        argv[0] = find_tool(argv[0], f"build the firmware: build_command in {API_SERVER} names it")
+        argv[0] = find_tool(argv[0], f"build the firmware with build_command in {API_SERVER}")
     return argv
 
 
@@ -65,8 +71,9 @@ def _fill_in(part: str, fields: Dict[str, str]) -> str:
         return part.format(**fields)
     except (LookupError, ValueError, AttributeError) as error:
         raise BuildError(
-            f"build_command in {API_SERVER} has a field that does not exist or is not whole: {error}.",
-            f"Fields are {', '.join('{' + name + '}' for name in fields)}; write a plain brace twice.",
+            f"build_command in {API_SERVER} has an invalid field: {error}.",
+            f"Use only the fields {', '.join('{' + name + '}' for name in fields)}. "
+            "Double a brace that is not part of a field.",
         ) from error
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The owner's own flash command: flash_command in microtvm_api_server.py."""
+"""The owner's flash command: flash_command in microtvm_api_server.py."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from runtime.host.errors import FlashError
 from runtime.host.project.platform import API_SERVER
 from runtime.host.runners.base import Job, Runner, objcopy_command
 
-MADE: Final = ("bin", "hex")  # fields that name an image, which is made when the command asks for it
+MADE: Final = ("bin", "hex")  # fields for images, which are created only if the command uses the field
 
 
 class _Fields(Dict[str, str]):
-    """The fields of a command, and which of them it asked for."""
+    """Fields of a command, and the set of those that the command uses."""
 
     def __init__(self, values: Dict[str, str]) -> None:
         super().__init__(values)
@@ -26,7 +26,7 @@ class _Fields(Dict[str, str]):
 
 
 class Custom(Runner):
-    """Unlike other commands, it gets whole paths: where it looks for files is the owner's choice."""
+    """Runner of the owner's command, which receives absolute paths because it may change its directory."""
 
     name: ClassVar = "custom"
     timeout_sec: ClassVar = 300.0
@@ -36,14 +36,17 @@ class Custom(Runner):
         self._flash_command = flash_command
 
     def commands(self, tool: str, job: Job) -> List[List[str]]:
-        """The command with its fields filled in. A program that is named by a relative path is one of the
-        project's files."""
+        """Return the command with its fields filled in.
+
+        A program with a relative path is a file of the project.
+        """
         argv = self._fill_in(_fields(job))
         if argv and os.sep in argv[0]:
             argv[0] = str(job.directory / argv[0])
         return [argv] if argv else []
 
     def image_commands(self, job: Job) -> List[List[str]]:
+        """Return the commands that create the images which the flash command uses."""
         fields = _fields(job)
         self._fill_in(fields)
         return [objcopy_command(job, kind) for kind in MADE if kind in fields.asked]
@@ -53,8 +56,9 @@ class Custom(Runner):
             return [part.format_map(fields) for part in self._flash_command]
         except (LookupError, ValueError, AttributeError) as error:
             raise FlashError(
-                f"flash_command in {API_SERVER} has a field that does not exist or is not whole: {error}.",
-                f"Fields are {', '.join('{' + name + '}' for name in fields)}; write a plain brace twice.",
+                f"flash_command in {API_SERVER} has an invalid field: {error}.",
+                f"Use only the fields {', '.join('{' + name + '}' for name in fields)}. "
+                "Double a brace that is not part of a field.",
             ) from error
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that a served board forks.
+"""Signal masks around the forks of a served board.
 
-A fork has the signal handlers of its parent, which raise: in the child the exception would run through all
-that the parent has begun, and delete what is the parent's. So signals are held back around each fork, until
-the child has handlers of its own and the parent knows the child.
+A forked child inherits the signal handlers of its parent, which raise exceptions. In the child, such an
+exception would run the parent's clean-up code and delete the parent's files. Signals are therefore blocked
+around each fork, until the child has its own handlers and the parent has stored the child's process id.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def hold_signals() -> None:
-    """Let the signals that end a process wait. Programs that are started meanwhile inherit that."""
+    """Block the signals that end a process. Programs that are started while they are blocked inherit this."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
 def receive_signals() -> None:
-    """Handle the signals that have waited, and those that come."""
+    """Unblock the signals that end a process. Pending ones are handled immediately."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)

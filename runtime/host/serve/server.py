@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board on TVM's RPC: it listens, is offered to the tracker, and has one session at a time.
+"""Server of one board on TVM's RPC: offers the board to a tracker and runs one session at a time.
 
-Each session is a process (see trial.py). So nothing that a candidate or a tool does reaches the server, which
-ends it when its client has vanished or its time is up, with all that it started. The server has no threads:
-it forks.
+Each session runs in a forked process (trial.py), so no candidate and no tool can affect the server. When the
+client disconnects or the session timeout expires, the server ends the process and all its children. The
+server uses no threads, because it forks.
 """
 
 from __future__ import annotations
@@ -29,33 +29,44 @@ from runtime.host.tvm_rpc.tracker import Address, Tracker, TrackerLost
 from runtime.host.wire.messages import EXCEPTION, encode_message, encode_sequence
 from runtime.server import printable, shortened
 
-FIRST_REQUEST_SEC: Final = 30.0  # a client says at once what it wants; so long a model archive may take
-TELL_SEC: Final = 2.0  # for a client to take its last answer
-LOOK_SEC: Final = 2.0  # how often the tracker is asked whether the board is given away
-MAX_MISSED_POLLS: Final = 3  # whoever was given it has not come in so many: it is offered again
-REJOIN_SEC: Final = 1.0  # before each try to reach a tracker that is gone
-GRACE_SEC: Final = 4.0  # what a session gets to give the board back
-HANG_UP_SEC: Final = 1.0  # what it gets to notice by itself that its client has gone
+FIRST_REQUEST_SEC: Final = 30.0  # limit of the first request, which contains the model archive
+TELL_SEC: Final = 2.0  # limit of the last reply to a client
+LOOK_SEC: Final = 2.0  # interval between polls of the tracker
+MAX_MISSED_POLLS: Final = 3  # re-offer the board after this many polls without its client connecting
+REJOIN_SEC: Final = 1.0  # interval between attempts to reach the tracker
+GRACE_SEC: Final = 4.0  # time for a session to release the board after SIGTERM
+HANG_UP_SEC: Final = 1.0  # time for a session to detect that its client has disconnected
 HANG_UP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
 REPORT_BYTES: Final = 4096
-LONGEST_FAILURE: Final = 2000  # characters of a line of text
+LONGEST_FAILURE: Final = 2000  # characters of a printed failure
 EVERYWHERE: Final = ("", "0.0.0.0", "::")
 
 STAGES: Final = {
     "": "waiting for the client",
-    "look": "looking at the board",
+    "look": "checking the availability of the board",
     "build": "building the model",
     "flash": "flashing the board",
     "run": "running on the board",
 }
-OUTCOMES: Final = {"": "its client asked for nothing", "look": "looked at"}  # "done" for all others
+OUTCOMES: Final = {
+    "": "client disconnected without a request",
+    "look": "availability check",
+}  # "done" for all others
 
 
 class Server:
-    """Serves one board. say: takes a line of text for whoever watches.
+    """Server of one board.
 
-    host: the address to listen on; port: 0 for any that is free. lifeline: a socket whose end is the server's
-    end.
+    Args:
+        site: Platform, board and directory of the sessions.
+        tracker: Address of TVM's RPC tracker.
+        host: Address to listen on; "" for all addresses.
+        port: TCP port to listen on; 0 selects a free one.
+        say: Function that prints a line of text.
+        lifeline: Socket that closes when the parent process exits; the server then exits.
+
+    Raises:
+        PlatformError: The server cannot listen on the address.
     """
 
     def __init__(
@@ -78,8 +89,8 @@ class Server:
             listener = socket.create_server((host, port), family=family)
         except OSError as error:
             raise PlatformError(
-                f"Nothing can listen on {host}:{port}: {reason_of(error)}.",
-                "Give --host an address of this machine, and --listen-port a free port or 0.",
+                f"Cannot listen on {host}:{port}: {reason_of(error)}.",
+                "Set --host to an address of this machine, and --listen-port to a free port or 0.",
             ) from error
         self._host = host
         self._port = int(listener.getsockname()[1])
@@ -87,7 +98,12 @@ class Server:
         self._tracker: Optional[Tracker] = None
 
     def run(self) -> NoReturn:
-        """Serve until something raises: a signal, the end of the lifeline (SystemExit), PlatformError."""
+        """Serve clients without a limit.
+
+        Raises:
+            SystemExit: The lifeline has closed, or the handler of a signal raised it.
+            PlatformError: The address of the tracker is wrong, or another program replies there.
+        """
         with contextlib.closing(self._listener):
             while True:
                 client = self._next_client()
@@ -95,13 +111,13 @@ class Server:
                     self._hold_session(client)
 
     def _next_client(self) -> Client:
-        """Offer the board until a client comes for it, whatever becomes of the tracker."""
+        """Offer the board until a client connects; join the tracker again after a failure."""
         while True:
             if self._tracker is None:
                 self._tracker = self._join()
             try:
                 return self._await_client(self._tracker)
-            except PlatformError as error:  # also when what it says makes no sense any more
+            except PlatformError as error:  # also for an invalid reply of the tracker
                 self._say(f"{error.what} Trying again.")
                 self._tracker.close()
                 self._tracker = None
@@ -115,9 +131,9 @@ class Server:
                 tracker = Tracker(self._tracker_address, self._site.served.key, reachable_at, self._port)
             except PlatformError as error:
                 if not (self._has_joined or isinstance(error, TrackerLost)):
-                    raise  # its address is wrong
+                    raise  # the address is wrong: retrying cannot help
                 if not told:
-                    self._say(f"{error.what} Waiting for it. {error.next_step}")
+                    self._say(f"{error.what} Trying again every {REJOIN_SEC:g} s. {error.next_step}")
                 told = True
                 self._wait([], REJOIN_SEC)
             else:
@@ -142,14 +158,14 @@ class Server:
                 continue
             look_at = time.monotonic() + LOOK_SEC
             looks += 1
-            if tracker.is_waiting(match_key):  # raises, too, when the tracker has closed the connection
+            if tracker.is_waiting(match_key):  # raises if the tracker has closed the connection
                 looks = 0
             elif looks == MAX_MISSED_POLLS:
                 match_key = tracker.offer()
                 looks = 0
 
     def _wait(self, descriptors: List[int], seconds: float) -> List[int]:
-        """Which of the descriptors can be read. SystemExit at the end of the lifeline."""
+        """Return the descriptors that can be read. Raise SystemExit when the lifeline closes."""
         poll = select.poll()
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
@@ -175,7 +191,7 @@ class Server:
 
     @contextlib.contextmanager
     def _worker(self, connection: socket.socket, place: Path) -> Iterator[Worker]:
-        """The process of a session, which ends with the block."""
+        """Fork the process of a session; end the process at the end of the block."""
         ours, theirs = socket.socketpair()
         hold_signals()
         process_id = os.fork()
@@ -195,7 +211,12 @@ class Server:
 
 
 class Worker:
-    """The process of one session, seen from the server."""
+    """Process of one session, as seen by the server.
+
+    Args:
+        process_id: Id of the forked process.
+        reports: Socket that receives the reports of the process.
+    """
 
     def __init__(self, process_id: int, reports: socket.socket) -> None:
         self._process_id = process_id
@@ -208,12 +229,15 @@ class Worker:
 
     @property
     def stage(self) -> str:
-        """What it is at, a key of STAGES."""
+        """Current stage of the session, a key of STAGES."""
         return self._begun[-1][0]
 
     def supervise(self, client: Client, lifeline: Optional[socket.socket]) -> None:
-        """Wait until the session ends, its client vanishes or its time is up. SystemExit at the end of the
-        lifeline."""
+        """Wait until the session ends, its client disconnects or its timeout expires.
+
+        Raises:
+            SystemExit: The lifeline has closed.
+        """
         begun = time.monotonic()
         poll = select.poll()
         poll.register(self._reports, select.POLLIN)
@@ -238,7 +262,7 @@ class Worker:
                 return
 
     def end(self) -> None:
-        """End the process and all that it has started, if it has not ended. Not to be broken off."""
+        """End the process and all its children, with signals blocked."""
         hold_signals()
         try:
             end_fork(self._process_id, GRACE_SEC, self._ends_within)
@@ -247,17 +271,17 @@ class Worker:
             receive_signals()
 
     def outcome(self) -> str:
-        """How the session went, for the one who watches."""
+        """Return the result of the session in words."""
         if self.is_late:
-            return f"out of time while {STAGES[self.stage]}"
+            return f"timeout while {STAGES[self.stage]}"
         if self._failure:
             return self._failure
         if self._has_vanished:
-            return f"its client vanished while {STAGES[self.stage]}"
+            return f"client disconnected while {STAGES[self.stage]}"
         return OUTCOMES.get(self.stage, "done")
 
     def seconds(self) -> str:
-        """How long each stage took."""
+        """Return the time of each stage: "build 1.20 s, flash 0.30 s"."""
         ends = [moment for _, moment in self._begun[1:]] + [time.monotonic()]
         return ", ".join(
             f"{stage} {end - begun:.2f} s"
@@ -266,7 +290,7 @@ class Worker:
         )
 
     def _ends_within(self, seconds: float) -> bool:
-        """Whether the process closes its end of the socket, as it does last."""
+        """Return whether the process exits within `seconds`; its end of the socket closes at the exit."""
         until = time.monotonic() + seconds
         poll = select.poll()
         poll.register(self._reports, select.POLLIN)
@@ -276,7 +300,7 @@ class Worker:
         return False
 
     def _read_reports(self) -> bool:
-        """Take what the process has to say; False when it has ended."""
+        """Process the next reports. Return whether the process is still running."""
         try:
             data = self._reports.recv(REPORT_BYTES)
         except OSError:
@@ -291,15 +315,15 @@ class Worker:
 
 
 def _on_one_line(text: str) -> str:
-    """Return text that comes from the client in part as one line that a terminal can print."""
+    """Return `text`, parts of which come from the client, as one printable line."""
     return printable(shortened(text, LONGEST_FAILURE)).replace("\n", "\\n")
 
 
 def _tell_late(client: Client, stage: str) -> None:
-    """Say to a client that its time is up, in the words that make TVM raise RPCSessionTimeoutError."""
+    """Send a client the timeout error, with the name from which TVM raises RPCSessionTimeoutError."""
     text = (
-        f"RPCSessionTimeoutError: The {client.limit_sec:g} s of this session ended while {STAGES[stage]}; "
-        "raise the timeout of the runner, or look whether this candidate hangs."
+        f"RPCSessionTimeoutError: The session timeout of {client.limit_sec:g} s expired while "
+        f"{STAGES[stage]}. Increase the timeout of the runner, or check whether this candidate hangs."
     )
     with contextlib.suppress(OSError):
         client.connection.settimeout(TELL_SEC)

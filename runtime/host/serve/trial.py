@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One client's session with a served board, in a process of its own: build, flash, and relay.
+"""Session of one client with a served board, in a separate process: build, flash and relay.
 
-Whatever fails is the answer to the client's next request, as an exception whose text is the kind of the
-failure and its sentences. It is not the answer to the first message, which opens the session: when that
-fails, TVM's client asks the tracker for the board again, five times over, and loses the text.
+A failure is sent as the reply to the client's next request: an exception with the kind of the failure and its
+sentences. It is not the reply to the first message, which opens the session. If that message fails, TVM's
+client requests the board from the tracker five more times and loses the message of the failure.
 """
 
 from __future__ import annotations
@@ -61,19 +61,23 @@ from runtime.host.wire.rpc import RpcClient
 from runtime.host.wire.session import Session
 
 DEV_GET_ATTR: Final = 12
-EXISTS: Final = 0  # the attribute of a device that says whether it is there
+EXISTS: Final = 0  # attribute of a device: is it available?
 LOG_TAIL_CHARS: Final = 2000
 LINGER_SEC: Final = 0.2
-LENGTH_BYTES: Final = 8  # of a message, which do not count in it
-MAX_DISCARDED_BYTES: Final = 1 << 30  # what claims to be longer is no request
+LENGTH_BYTES: Final = 8  # size of the length field, which the length does not include
+MAX_DISCARDED_BYTES: Final = 1 << 30  # a message with a larger length is not a request
 PART_BYTES: Final = 1 << 16
 DONE: Final = encode_message(RETURN, encode_sequence([None]))
 
 
 class Site(NamedTuple):
-    """What sessions are built and run with.
+    """Resources that all sessions of a board share.
 
-    platform: see lean_copy. attachment: of the board. scratch: where projects are written.
+    Attributes:
+        platform: Copy of the platform without its host tools, from lean_copy().
+        served: Board, its key, and the boards of the platform.
+        attachment: How the board is attached.
+        scratch: Directory for the projects of sessions.
     """
 
     platform: Platform
@@ -83,8 +87,15 @@ class Site(NamedTuple):
 
 
 def lean_copy(platform: Platform, place: Path) -> Platform:
-    """The platform without its host tools. Each trial generates a project, and a copy of them would take
-    longer than all else in it; they are not part of a firmware."""
+    """Return a copy of the platform without its host tools.
+
+    Each trial generates a project. Copying the host tools would take longer than the rest of the generation,
+    and no firmware contains them.
+
+    Args:
+        platform: Platform to copy.
+        place: Directory to create.
+    """
     place.mkdir()
     for name in (*FROM_PLATFORM, BUILD_FILES[platform.build_system]):
         source = platform.directory / name
@@ -97,45 +108,56 @@ def lean_copy(platform: Platform, place: Path) -> Platform:
     return platform.at(place)
 
 
-# What a trial imports, so that not each process does it anew.
+# Modules that every trial imports. The server imports them once, before it forks.
 PRELOADED: Final = ("tarfile", "runtime.host.transports.process", "runtime.host.transports.emulator")
 
 
 def preload() -> None:
-    """Import what each session needs, before there are any."""
+    """Import the modules that every session needs, before the first session."""
     for name in PRELOADED:
         importlib.import_module(name)
 
 
 def try_out(site: Site, model: Path) -> None:
-    """Build a model as a trial is built: a compiler that is missing is told before there are trials, and none
-    has to wait for the device runtime to be compiled. Raises PlatformError."""
+    """Build a model for a test before the first trial.
+
+    The build fails early if a tool is missing, and fills the cache with the device runtime for the trials.
+
+    Args:
+        site: Resources of the sessions.
+        model: Model archive.
+
+    Raises:
+        PlatformError: The build failed.
+    """
     options = server.coerce_options(project_options(site.served.boards), {"board": site.served.board})
     with tempfile.TemporaryDirectory(dir=str(site.scratch)) as place:
         build(generate(site.platform, model, Path(place) / "project", options), cache=TrialCache())
 
 
 class TrialCache(Cache):
-    """Keeps what trials have in common. A candidate is measured once, and its code is not asked for again."""
+    """Cache of the libraries that all trials share, without the code of candidates, which runs only once."""
 
     def publish(self, name: str, file: Path) -> None:
+        """Store a file if it is the library of the device runtime or of the platform."""
         if name.startswith(("libmicrotvm_runtime-", "libmicrotvm_platform-")):
             super().publish(name, file)
 
 
 class Report:
-    """What the server of the board is told, a line of JSON each: stage, failed."""
+    """Reports to the server of the board: one JSON object per line, with the key stage or failed."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
     def __call__(self, **what: str) -> None:
-        with contextlib.suppress(OSError):  # the server is gone, and ends us
+        """Send a report; `what` holds its keys and values."""
+        with contextlib.suppress(OSError):  # the server is exiting, and will end this process
             self._connection.sendall(json.dumps(what).encode("ascii") + b"\n")
 
 
 class BoardTransport:
-    """A transport of the board at hand that stops waiting when the session is to end."""
+    """Transport of a board whose read stops waiting when the session must end."""
 
     def __init__(self, transport: Transport, control: Control) -> None:
         self._transport = transport
@@ -145,14 +167,22 @@ class BoardTransport:
         self.write = transport.write
 
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
+        """Return 1 to `want` bytes, or raise Stopped when the session must end."""
         return read_in_slices(lambda seconds: self._transport.read(want, seconds), timeout_sec, self._control)
 
 
 def run_in_child(connection: socket.socket, control: socket.socket, place: Path, site: Site) -> NoReturn:
-    """The whole life of a process that holds one session. place: an empty directory for its project."""
+    """Run one session in a forked process, and exit.
+
+    Args:
+        connection: Connection of the client.
+        control: Socket to the server.
+        place: Empty directory for the project.
+        site: Resources of the sessions.
+    """
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the server, which ends this process
         for ending in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, _stop)
         receive_signals()
@@ -171,13 +201,24 @@ def run_in_child(connection: socket.socket, control: socket.socket, place: Path,
 
 
 def _stop(_number: int, _frame: Optional[FrameType]) -> None:
-    """End at once: a device that hangs would be given time to end by itself when its transport is closed."""
+    """End all children and exit. Closing a transport first would wait for a device that hangs."""
     end_children()
     sys.exit(1)
 
 
 def hold_session(connection: socket.socket, control: socket.socket, place: Path, site: Site) -> None:
-    """Answer one client from its first message to its last. Raises EOFError or Stopped at its end."""
+    """Serve one client from its first message to its last.
+
+    Args:
+        connection: Connection of the client.
+        control: Socket to the server.
+        place: Directory for the project.
+        site: Resources of the sessions.
+
+    Raises:
+        EOFError: The client has ended the session.
+        Stopped: The server ends this process.
+    """
     end = Control(control)
     report = Report(control)
     caller = Caller(connection, end)
@@ -198,19 +239,23 @@ def hold_session(connection: socket.socket, control: socket.socket, place: Path,
             _relay(caller, session)
     except (EOFError, Stopped):
         raise
-    except Exception as error:  # also a fault of ours: the client gets an answer all the same
+    except Exception as error:  # also an internal error: the client must get a reply
         failure = explained(error)
         if isinstance(failure, HostToolsFault):
             traceback.print_exc()
             failure = HostToolsFault(
-                failure.what, "This is a fault of the board's host tools. What serve has printed shows where."
+                failure.what, "Report this error with the traceback that `serve` printed."
             )
     report(failed=failure.what)
     _refuse(caller, connection, failure, is_asked)
 
 
 def _discard_too_long(connection: socket.socket) -> Optional[Refused]:
-    """Take a first message that is too long off the connection, so that its client hears why."""
+    """Read and drop a first message that is too long, so that the client can receive the error.
+
+    Returns:
+        The error, or None if the message has a valid length.
+    """
     try:
         head = connection.recv(HEAD.size, socket.MSG_PEEK | socket.MSG_WAITALL)
         size = HEAD.unpack(head)[0] if len(head) == HEAD.size else 0
@@ -228,7 +273,7 @@ def _discard_too_long(connection: socket.socket) -> Optional[Refused]:
 
 
 def _build(request: Request, report: Report, place: Path, site: Site) -> Project:
-    """A project of the request's model archive, built and on the board."""
+    """Generate and build a project of the request's model archive, and flash the firmware."""
     report(stage="build")
     packed = PackedTar(place.with_suffix(".tar"), request.archive)
     project = generate(site.platform, packed, place, request.options)
@@ -241,7 +286,7 @@ def _build(request: Request, report: Report, place: Path, site: Site) -> Project
 
 @contextlib.contextmanager
 def _connected(project: Project, control: Control, report: Report, site: Site) -> Iterator[Session]:
-    """A session with the board. The board is told of its end, and a device that is a process ends with it."""
+    """Open a session with the board. At its end send SHUTDOWN; a device that is a process then exits."""
     report(stage="run")
     transport = BoardTransport(connection.transport_for(project, site.attachment), control)
     transport.open()
@@ -253,14 +298,14 @@ def _connected(project: Project, control: Control, report: Report, site: Site) -
         try:
             yield session
         finally:
-            with contextlib.suppress(PlatformError):  # it may be in the middle of something, or gone
+            with contextlib.suppress(PlatformError):  # the device may be busy or disconnected
                 session.send(encode_message(SHUTDOWN))
     finally:
         transport.close()
 
 
 def _relay(caller: Caller, session: Session) -> NoReturn:
-    """Pass requests on to the board, and its answers back. A PlatformError leaves a request unanswered."""
+    """Relay requests to the board and replies to the client. A PlatformError leaves a request pending."""
     while True:
         code, message = caller.message()
         if code == SHUTDOWN:
@@ -270,7 +315,7 @@ def _relay(caller: Caller, session: Session) -> NoReturn:
 
 
 def _look(caller: Caller) -> NoReturn:
-    """Answer a client that has no model: there is a device, and no function in it."""
+    """Serve a client that checks the availability: the device exists and has no functions."""
     while True:
         code, message = caller.message()
         if code == SHUTDOWN:
@@ -280,17 +325,22 @@ def _look(caller: Caller) -> NoReturn:
 
 def _seen(code: int, message: bytes) -> Value:
     if code == GET_GLOBAL_FUNC:
-        return Handle(0)  # there is no such function
+        return Handle(0)  # the function does not exist
     if code == DEV_GET_ATTR and decode_sequence(message, HEAD.size)[-1] == EXISTS:
         return 1
     return None
 
 
 def _refuse(caller: Caller, connection: socket.socket, error: PlatformError, is_asked: bool) -> None:
-    """Answer with the failure what the client has asked, and what it asks at once thereupon.
+    """Send the failure as the reply to the client's request, and to requests that follow immediately.
 
-    is_asked: whether a request is without an answer yet. Then the session ends: its client may keep the
-    connection for as long as it likes, and the board is free.
+    The session ends after that, even if the client keeps its connection. The board is then free.
+
+    Args:
+        caller: Client.
+        connection: Connection of the client.
+        error: Failure.
+        is_asked: The client has sent a request that has no reply yet.
     """
     kind = kind_of(error) if isinstance(error, (TransportError, ProtocolError)) else type(error).__name__
     log = f"\n{error.log[-LOG_TAIL_CHARS:]}" if error.log else ""

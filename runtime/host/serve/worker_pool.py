@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several served boards on this machine: a process each, that end with the one that started them."""
+"""Several served boards on this machine: one process per board, ended with their parent."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from runtime.host.serve.processes import hold_signals, receive_signals
 from runtime.host.system.processes import end_children, end_fork
 
 ServeOne = Callable[[int, socket.socket], None]
-GRACE_SEC: Final = 8  # what a board's process gets to end its session
+GRACE_SEC: Final = 8  # time for the process of a board to end its session
 
 
 def serve_many(count: int, serve_one: ServeOne, show_error: Callable[[PlatformError], None]) -> NoReturn:
-    """Run serve_one(number, lifeline) in `count` processes, until one of them ends.
+    """Run serve_one(number, lifeline) in forked processes until one of them exits, then end the others.
 
-    lifeline: a socket whose end says that this process is gone. show_error: tells what a process failed of.
-    The one that ends takes the others along: raises PlatformError.
+    Args:
+        count: Number of processes. They are numbered from 1.
+        serve_one: Function that serves one board. Its lifeline is a socket that closes when this process
+            exits.
+        show_error: Function that prints the failure of a process.
+
+    Raises:
+        PlatformError: A process has exited.
     """
     lifeline, ours = socket.socketpair()
     processes: List[int] = []
@@ -40,10 +46,11 @@ def serve_many(count: int, serve_one: ServeOne, show_error: Callable[[PlatformEr
         number = processes.index(ended) + 1
         processes.remove(ended)
         raise PlatformError(
-            f"The process of board {number} has ended, and the others with it.", "Look at what it printed."
+            f"The process of board {number} has exited; all other boards were stopped.",
+            "Check the output of that process above.",
         )
     finally:
-        hold_signals()  # what is left to do is not to be broken off
+        hold_signals()  # a signal must not interrupt the clean-up
         ours.close()
         for process_id in processes:
             end_fork(process_id, GRACE_SEC)
@@ -52,9 +59,9 @@ def serve_many(count: int, serve_one: ServeOne, show_error: Callable[[PlatformEr
 def _serve(
     number: int, lifeline: socket.socket, serve_one: ServeOne, show_error: Callable[[PlatformError], None]
 ) -> NoReturn:
-    """The life of a board's process."""
+    """Serve a board in a forked process, and exit."""
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started us
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this process
         for ending in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, lambda *_: sys.exit(0))
         receive_signals()
