@@ -294,7 +294,7 @@ class TestFailures:
         config.write_text(config.read_text() + ABORTS)
         with serve(project) as server:
             server.ask("build", options={})
-            assert "was ended by SIGABRT.\n" in server.error("open_transport", options={})["message"]
+            assert "was terminated by SIGABRT.\n" in server.error("open_transport", options={})["message"]
             error = server.error("read_transport", n=1, timeout_sec=60.0)
             assert error["message"] == "TransportClosedError"
 

@@ -94,10 +94,10 @@ class TestProcess:
     @pytest.mark.parametrize(
         ("program", "message"),
         [
-            ("raise SystemExit(3)", "ended with exit status 3"),
-            ("pass", "ended with exit status 0"),
-            ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended by SIGSEGV"),
-            ("import os; os.abort()", "ended by SIGABRT"),
+            ("raise SystemExit(3)", "exited with status 3"),
+            ("pass", "exited with status 0"),
+            ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "terminated by SIGSEGV"),
+            ("import os; os.abort()", "terminated by SIGABRT"),
         ],
     )
     def test_the_end_of_a_device_says_how_it_ended(self, program: str, message: str) -> None:

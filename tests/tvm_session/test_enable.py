@@ -129,8 +129,8 @@ def test_errors_have_the_names_that_tvm_gives_them(error: PlatformError, kind: s
     [
         ("tvm.error.RPCError: BuildError: The build failed.\nlib0.c:1: error", "COMPILE_DEVICE"),
         ("tvm.error.RPCSessionTimeoutError: The 10 s of this session ended.", "RUN_TIMEOUT"),
-        ("runtime.host.tvm_session.errors.IoTimeoutError: The device did not answer in 1 s.", "RUN_TIMEOUT"),
-        ("tvm.error.RPCError: TransportClosedError: It was ended by SIGKILL.", "RUNTIME_DEVICE"),
+        ("runtime.host.tvm_session.errors.IoTimeoutError: The device did not reply within 1 s.", "RUN_TIMEOUT"),
+        ("tvm.error.RPCError: TransportClosedError: The device was terminated by SIGKILL.", "RUNTIME_DEVICE"),
         ("tvm.error.RPCError: no function is called BuildError", "RUNTIME_DEVICE"),
     ],
 )

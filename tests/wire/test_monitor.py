@@ -175,7 +175,7 @@ class TestWatch:
             ("raw", b"a"),
             ("raw", b"\xff"),
             ("link", "It is gone."),
-            ("link", "The device is back."),
+            ("link", "The device is connected again."),
             ("raw", b"b"),
             ("end", KeyboardInterrupt),
         ]
@@ -267,7 +267,7 @@ class TestCommand:
                 assert process.stderr is not None
                 assert "closed the connection" in process.stderr.readline()
                 device, _ = listener.accept()
-                assert process.stderr.readline() == "The device is back.\n"
+                assert process.stderr.readline() == "The device is connected again.\n"
                 device.sendall(b"again\n")
                 assert process.stdout.readline() == "again\n"
                 process.send_signal(signal.SIGINT)
