@@ -235,7 +235,7 @@ class TestLending:
             assert server.error("lend_transport", socket="none")["message"] == "TransportClosedError"
             server.ask("build", options={})
             server.ask("open_transport", options={})
-            assert "Nobody takes the device" in server.error("lend_transport", socket="none")["message"]
+            assert "did not accept the device" in server.error("lend_transport", socket="none")["message"]
             timed_out = server.error("read_transport", n=1000, timeout_sec=0.5)  # the bytes of a reset came
             assert timed_out["message"] == "IoTimeoutError"
             early = server.error("lend_transport", socket="none")["message"]

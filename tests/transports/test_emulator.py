@@ -137,11 +137,11 @@ class TestItsEnd:
     def test_a_uart_that_is_closed_while_it_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("runtime.host.transports.emulator.END_SEC", 0.05)
         error = self.ended(python("uart.close(); time.sleep(60)"))
-        assert "closed the board's UART but runs on" in error.what
+        assert "closed the board's UART but still runs" in error.what
 
     def test_only_the_end_of_a_long_output_is_kept(self) -> None:
         error = self.ended(python("print('x\\n' * 100000 + 'emulator: no'); sys.exit(1)"))
-        assert error.what.endswith("emulator: no")
+        assert error.what.endswith("emulator: no.")
         assert len(error.log) < 20000
 
     def test_one_that_is_not_installed(self) -> None:

@@ -86,7 +86,7 @@ class TestProcess:
         transport = python("import time; time.sleep(60)")
         transport.open()
         try:
-            with pytest.raises(TransportTimeout, match=r"took only \d+ of 1048576 bytes in 0\.05 s"):
+            with pytest.raises(TransportTimeout, match=r"accepted only \d+ of 1048576 bytes in 0\.05 s"):
                 transport.write(bytes(1 << 20), 0.05)
         finally:
             transport.close()
@@ -116,7 +116,7 @@ class TestProcess:
         transport = python("import os, time; os.close(1); time.sleep(60)")
         transport.open()
         try:
-            with pytest.raises(TransportClosed, match="closed its end of the link but runs on"):
+            with pytest.raises(TransportClosed, match="closed its end of the connection but still runs"):
                 transport.read(1, 10)
         finally:
             transport.close()
@@ -155,7 +155,7 @@ class TestProcess:
             with pytest.raises(TransportClosed, match="not running"):
                 transport.write(b"x", 0)
             transport.open()
-            with pytest.raises(TransportError, match="running already"):
+            with pytest.raises(TransportError, match="already running"):
                 transport.open()
             transport.close()
             transport.close()

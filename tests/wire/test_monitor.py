@@ -238,7 +238,7 @@ class TestCommand:
         with self.start(default_platform, "monitor", "--port", "/dev/no-such-port") as process:
             _, complaint = process.communicate(timeout=30)
         assert process.returncode == 1
-        assert "There is no port /dev/no-such-port" in complaint
+        assert "Serial port /dev/no-such-port does not exist" in complaint
 
     def test_a_board_of_this_machine_needs_a_firmware(self, default_platform: Platform) -> None:
         with self.start(default_platform, "monitor") as process:
