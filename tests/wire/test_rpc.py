@@ -238,7 +238,9 @@ class TestCalls:
         assert found.handle == Handle(5, FUNCTION)
         assert board.rpc.module_function(library, "walk") is None
 
-    @pytest.mark.parametrize(("text", "shown"), [("out of memory", "out of memory"), ("", "sent no error message")])
+    @pytest.mark.parametrize(
+        ("text", "shown"), [("out of memory", "out of memory"), ("", "no error message")]
+    )
     def test_an_exception_has_the_devices_words(self, board: Board, text: str, shown: str) -> None:
         board.functions["f"] = lambda: [4, None]
         function = board.rpc.get_function("f")

@@ -426,7 +426,7 @@ class TestSilence:
     def test_open_gives_up_in_time(self) -> None:
         with SocketTransport() as transport:
             started = time.monotonic()
-            with pytest.raises(TransportTimeout, match=r"after 0.25 s and \d+ attempts: the device sent nothing"):
+            with pytest.raises(TransportTimeout, match=r"after 0.25 s and \d+ attempts: .* sent nothing"):
                 Session(transport, timeouts=QUICK, first_frame_sec=0.05).open()
             assert 0.2 < time.monotonic() - started < 2
             payloads = Unframer().feed(transport.far.recv(4096))
