@@ -13,9 +13,9 @@ code   operands                                                      reply
 7      nothing: which match keys of this connection are not used     a list of them
 =====  ============================================================  ==========================
 
-The tracker lends a board once per match key. A board that is free again is offered with a new match key. The
-tracker cuts the match key at its last colon to find the queue, so a match key is the key, a colon and a
-random string. When a connection closes, the tracker withdraws its offers.
+The tracker lends a board once per match key. A board that is free again is offered with a new match key. A
+match key is the key, a colon and a random string, because the tracker cuts it at its last colon to find the
+queue. When a connection closes, the tracker withdraws its offers.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Tracker:
         host, port = self._address
         return TrackerLost(
             f"The tracker at {host}:{port} cannot be reached: {why}.",
-            f"Start it: python -m tvm.exec.rpc_tracker --host {host} --port {port} --port-end {port + 1}",
+            f"Start the tracker: python -m tvm.exec.rpc_tracker --host {host} --port {port} --port-end {port + 1}",
         )
 
     def _no_tracker(self) -> PlatformError:

@@ -4,10 +4,10 @@
 Both sides carry the same messages (wire/messages.py). On the TCP side the messages follow one another
 (tvm_rpc/connection.py). On the device's side each is one normal message of the session (wire/session.py).
 
-The relay is a separate process because TVM waits for some replies with the interpreter lock held, so a thread
-of TVM's process could not send them. The relay shares TVM's pipes to the API server. TVM must not use these
-pipes until the relay has exited. The relay exits between two requests: soon after the control socket is
-closed, or when TVM closes its connection. Before it exits, it sends Shutdown to the device.
+TVM waits for some replies with the interpreter lock held, and a thread of TVM's process could not send them.
+So the relay is a separate process. It shares TVM's pipes to the API server, and TVM must not use these pipes
+until the relay has exited. The relay exits between two requests: soon after the control socket is closed, or
+when TVM closes its connection. Before it exits, it sends Shutdown to the device.
 
 After an error of the session, the relay replies to that request and to each later one with an exception. The
 message of the exception is a kind (control.KINDS), a colon and two sentences.

@@ -23,7 +23,7 @@ The head of a packet always contains some, because three bytes of its length, or
 
 
 class Damage:
-    """Watch for damage, from the creation of this object to the end of one reply.
+    """Detector of damage, from the creation of this object to the end of one reply.
 
     The device does not send a dropped packet again, so a longer wait would not help. Three kinds of damage
     are detected:

@@ -5,10 +5,10 @@ Wire format, with little-endian numbers::
 
     FF FD | u32 payload length | payload | u16 CRC
 
-* FF is the escape byte. After it, FF is one literal FF, FE is a nop that is skipped, FD is a packet start,
-  and anything else is an error. Length, payload and CRC are escaped; the length counts unescaped bytes.
-* The CRC is CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF) over the raw wire bytes from FF FD
-  to the end of the payload, including escape bytes and nops.
+* FF is the escape byte. After it, FF is one literal FF, FE is a nop that is skipped, and FD is a packet
+  start. Any other byte is an error. Length, payload and CRC are escaped; the length counts unescaped bytes.
+* The CRC is CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF). It covers the raw wire bytes from
+  FF FD to the end of the payload, including escape bytes and nops.
 * A packet start abandons the packet before it. A packet with a wrong CRC is dropped: nothing is sent again.
 * Bytes between packets are noise (a boot message, the FE before the first packet) and are skipped. Any FF FD
   in noise counts as a packet start, even after an odd number of FF bytes, because noise is not escaped.

@@ -182,7 +182,7 @@ class Session:
                 raise ProtocolError(
                     f"The reply of the device was damaged in transit: {what}.",
                     "Open a new session. If a reply is damaged again, check the cable, the ground and the "
-                    "power, and try a lower baud rate in boards.json (then build and flash).",
+                    "power. Then try a lower baud rate in boards.json (build and flash after the change).",
                 ) from error
             self._break("a reply did not arrive in time")
             raise TransportTimeout(
