@@ -147,7 +147,8 @@ class Tracker:
         host, port = self._address
         return TrackerLost(
             f"The tracker at {host}:{port} cannot be reached: {why}.",
-            f"Start the tracker: python -m tvm.exec.rpc_tracker --host {host} --port {port} --port-end {port + 1}",
+            f"Start the tracker: python -m tvm.exec.rpc_tracker --host {host} --port {port} "
+            f"--port-end {port + 1}",
         )
 
     def _no_tracker(self) -> PlatformError:
