@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The door for programs with a TVM wheel that was built without microTVM:
+"""Entry point for programs with a TVM wheel that was built without microTVM.
 
-    import runtime.host.tvm_micro    # first; it imports tvm
-    import tvm.micro                 # Session, GeneratedProject, ... as a TVM with microTVM has them
+Use::
 
-A TVM that has microTVM is left as it is; see tvm_session/enable.py.
+    import runtime.host.tvm_micro    # first; imports tvm
+    import tvm.micro                 # Session, GeneratedProject, ... as in a TVM with microTVM
+
+The import calls tvm_session.enable.enable(), which does not change a TVM that has microTVM.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ class TestLending:
             assert server.error("lend_transport", socket="none")["message"] == "TransportClosedError"
             server.ask("build", options={})
             server.ask("open_transport", options={})
-            assert "Nobody takes the device" in server.error("lend_transport", socket="none")["message"]
+            assert "did not accept the device" in server.error("lend_transport", socket="none")["message"]
             timed_out = server.error("read_transport", n=1000, timeout_sec=0.5)  # the reset sent bytes
             assert timed_out["message"] == "IoTimeoutError"
             early = server.error("lend_transport", socket="none")["message"]
@@ -294,7 +294,7 @@ class TestFailures:
         config.write_text(config.read_text() + ABORTS)
         with serve(project) as server:
             server.ask("build", options={})
-            assert "was ended by SIGABRT.\n" in server.error("open_transport", options={})["message"]
+            assert "was terminated by SIGABRT.\n" in server.error("open_transport", options={})["message"]
             error = server.error("read_transport", n=1, timeout_sec=60.0)
             assert error["message"] == "TransportClosedError"
 

@@ -80,5 +80,5 @@ class TestSerialBoard:
         with ProjectApiClient(project) as server:
             server.open_transport({"port": str(board.port)})
             server.close_transport()
-            with pytest.raises(PlatformError, match="There is no port /dev/no-such-port"):
+            with pytest.raises(PlatformError, match="Serial port /dev/no-such-port does not exist"):
                 server.open_transport({"port": "/dev/no-such-port"})

@@ -134,7 +134,7 @@ class TestSerialBoard:
         probe.board.set_faults([Fault("unplugged", to_device=True, offset=0, amount=0)])
         told = failure(client)
         assert "TransportClosedError: " in told and "is gone: the board was unplugged" in told
-        assert "There is no port" in failure(served.session(*session_of(MODEL)))
+        assert "does not exist" in failure(served.session(*session_of(MODEL)))
         probe.board.set_faults([])
         assert served.works()
 

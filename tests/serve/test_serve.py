@@ -122,7 +122,7 @@ class TestSession:
         client = served.session(*session_of(MODEL))
         assert client.finds(SYSTEM_LIB)
         os.kill(served.below()[-1], signal.SIGKILL)
-        with pytest.raises(DeviceError, match=r"TransportClosedError: .* was ended by SIGKILL"):
+        with pytest.raises(DeviceError, match=r"TransportClosedError: .* was terminated by SIGKILL"):
             client.finds(SYSTEM_LIB)
         assert served.session(*session_of(MODEL)).finds(SYSTEM_LIB)
 

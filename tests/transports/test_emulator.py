@@ -123,25 +123,25 @@ class TestItsEnd:
     @needs_qemu
     def test_a_machine_that_it_does_not_know_is_told_in_its_words(self) -> None:
         error = self.ended(lambda uart: qemu(uart, "no-such-machine"))
-        assert f"The emulator {QEMU} ended with exit status 1: {QEMU}: " in error.what
+        assert f"The emulator {QEMU} exited with status 1: {QEMU}: " in error.what
         assert "unsupported machine type" in error.what
         assert "boards.json" in error.next_step
         assert "-machine help" in error.log
 
     def test_an_end_without_a_word(self) -> None:
-        assert "ended with exit status 3 and said nothing" in self.ended(python("sys.exit(3)")).what
+        assert "exited with status 3 and printed nothing" in self.ended(python("sys.exit(3)")).what
 
     def test_a_crash(self) -> None:
-        assert "was ended by SIGABRT" in self.ended(python("os.abort()")).what
+        assert "was terminated by SIGABRT" in self.ended(python("os.abort()")).what
 
     def test_a_uart_that_is_closed_while_it_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("runtime.host.transports.emulator.END_SEC", 0.05)
         error = self.ended(python("uart.close(); time.sleep(60)"))
-        assert "closed the board's UART but runs on" in error.what
+        assert "closed the board's UART but still runs" in error.what
 
     def test_only_the_end_of_a_long_output_is_kept(self) -> None:
         error = self.ended(python("print('x\\n' * 100000 + 'emulator: no'); sys.exit(1)"))
-        assert error.what.endswith("emulator: no")
+        assert error.what.endswith("emulator: no.")
         assert len(error.log) < 20000
 
     def test_one_that_is_not_installed(self) -> None:

@@ -78,9 +78,9 @@ def test_what_the_lender_has_read_already_comes_first(pipes: Pipes) -> None:
 
 def test_what_the_lender_knows_of_the_end_is_told() -> None:
     def ask() -> None:
-        raise TransportClosed("It was ended by SIGKILL.", "Look.")
+        raise TransportClosed("The device was terminated by SIGKILL.", "Look.")
 
-    for lender, told in ((ask, "It was ended by SIGKILL."), (lambda: None, "is closed at its other end")):
+    for lender, told in ((ask, "was terminated by SIGKILL"), (lambda: None, "closed its end")):
         ours, theirs = socket.socketpair()
         transport = LentTransport(Lent((os.dup(ours.fileno()), ours.detach()), b""), lender)
         transport.open()
@@ -93,13 +93,13 @@ def test_what_the_lender_knows_of_the_end_is_told() -> None:
 @pytest.mark.parametrize("ask", [send_nothing, send_one, lambda name: None])
 def test_what_is_no_device_is_refused_and_leaves_nothing_open(ask: Callable[[str], object]) -> None:
     before = open_descriptors()
-    with pytest.raises(TransportError, match="was not handed over"):
+    with pytest.raises(TransportError, match="were not received"):
         receive_descriptors(ask)
     assert open_descriptors() == before
 
 
 def test_nobody_who_takes_it(pipes: Pipes) -> None:
-    with pytest.raises(TransportError, match="Nobody takes the device"):
+    with pytest.raises(TransportError, match="did not accept the device"):
         send_descriptors(pipes[:2], "microtvm-lent-to-nobody")
 
 

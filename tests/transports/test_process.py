@@ -86,7 +86,7 @@ class TestProcess:
         transport = python("import time; time.sleep(60)")
         transport.open()
         try:
-            with pytest.raises(TransportTimeout, match=r"took only \d+ of 1048576 bytes in 0\.05 s"):
+            with pytest.raises(TransportTimeout, match=r"accepted only \d+ of 1048576 bytes in 0\.05 s"):
                 transport.write(bytes(1 << 20), 0.05)
         finally:
             transport.close()
@@ -94,10 +94,10 @@ class TestProcess:
     @pytest.mark.parametrize(
         ("program", "message"),
         [
-            ("raise SystemExit(3)", "ended with exit status 3"),
-            ("pass", "ended with exit status 0"),
-            ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended by SIGSEGV"),
-            ("import os; os.abort()", "ended by SIGABRT"),
+            ("raise SystemExit(3)", "exited with status 3"),
+            ("pass", "exited with status 0"),
+            ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "terminated by SIGSEGV"),
+            ("import os; os.abort()", "terminated by SIGABRT"),
         ],
     )
     def test_the_end_of_a_device_says_how_it_ended(self, program: str, message: str) -> None:
@@ -116,7 +116,7 @@ class TestProcess:
         transport = python("import os, time; os.close(1); time.sleep(60)")
         transport.open()
         try:
-            with pytest.raises(TransportClosed, match="closed its end of the link but runs on"):
+            with pytest.raises(TransportClosed, match="closed its end of the connection but still runs"):
                 transport.read(1, 10)
         finally:
             transport.close()
@@ -155,7 +155,7 @@ class TestProcess:
             with pytest.raises(TransportClosed, match="not running"):
                 transport.write(b"x", 0)
             transport.open()
-            with pytest.raises(TransportError, match="running already"):
+            with pytest.raises(TransportError, match="already running"):
                 transport.open()
             transport.close()
             transport.close()

@@ -86,7 +86,7 @@ class TestBytes:
             port.read(1, 0)
 
     def test_a_board_that_does_not_read_is_a_timeout(self, port: SerialTransport) -> None:
-        with pytest.raises(TransportTimeout, match=r"took only \d+ of 1000000 bytes in 0\.05 s"):
+        with pytest.raises(TransportTimeout, match=r"accepted only \d+ of 1000000 bytes in 0\.05 s"):
             port.write(bytes(1000000), 0.05)
 
     def test_a_slow_reader_gets_everything(self, board: PtyBoard, port: SerialTransport) -> None:
@@ -225,10 +225,10 @@ class TestReset:
 
         monkeypatch.setattr(serial_module, "RETURN_SEC", 0.05)
         monkeypatch.setattr(serial.Serial, "_update_dtr_state", lowered)
-        assert "did not come back" in refusal(SerialTransport(str(link), 115200, reset="touch_1200")).what
+        assert "did not reappear" in refusal(SerialTransport(str(link), 115200, reset="touch_1200")).what
 
     def test_an_unknown_method_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="want one of: none, dtr_rts, touch_1200, debug_probe"):
+        with pytest.raises(ValueError, match="expected one of none, dtr_rts, touch_1200, debug_probe"):
             SerialTransport("/dev/null", 115200, reset="kick")
 
 
@@ -240,7 +240,7 @@ class TestFailures:
         with pytest.raises(TransportClosed, match="is gone"):
             port.write(b"x", 10)
         port.close()
-        assert "There is no port" in refusal(port).what
+        assert "does not exist" in refusal(port).what
 
     def test_unplugged_while_a_read_waits(self, board: PtyBoard, port: SerialTransport) -> None:
         with ThreadPoolExecutor(1) as pool:
@@ -272,7 +272,7 @@ class TestFailures:
 
     def test_no_such_port(self) -> None:
         error = refusal(SerialTransport("/dev/no-such-port", 115200))
-        assert "There is no port /dev/no-such-port" in error.what
+        assert "Serial port /dev/no-such-port does not exist" in error.what
         assert "runtime.host ports" in error.next_step
 
     def test_what_is_no_serial_port(self, tmp_path: Path) -> None:
@@ -283,9 +283,9 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("number", "what", "next_step"),
         [
-            (errno.EACCES, "You may not open", "sudo usermod -aG "),
-            (errno.EBUSY, "is in use by", "End it"),
-            (errno.EIO, "has no device behind it", "Plug the board in again"),
+            (errno.EACCES, "Permission denied", "sudo usermod -aG "),
+            (errno.EBUSY, "is in use by", "End the process"),
+            (errno.EIO, "has no connected device", "Plug the board in again"),
         ],
     )
     def test_what_the_system_says_is_explained(

@@ -15,9 +15,9 @@ from tests.tvm.conftest import PROGRAMS, Tvm
 pytestmark = pytest.mark.slow
 
 FAILURES = {
-    "killed": "was ended by SIGKILL.\n",
-    "killed, then asked again": "was ended by SIGKILL.\n",
-    "silent": "The device did not answer in 1 s.\n",
+    "killed": "was terminated by SIGKILL.\n",
+    "killed, then asked again": "was terminated by SIGKILL.\n",
+    "silent": "The device did not reply within 1 s.\n",
     "refused": "type code of an argument: want 7, got 0",
     "server killed": "The API server of the project closed its pipe.\n",
     "Ctrl-C": "",

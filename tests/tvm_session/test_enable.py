@@ -78,7 +78,7 @@ class TestWithoutIt:
     def test_a_tvm_of_today_has_nothing_to_complete(self, tmp_path: Path) -> None:
         known = "__version__ = '0.25.0'\ndef get_global_func(name, allow_missing): pass\n"
         ran = run_python("-m", "runtime.host", "tvmc", path=fabricated_tvm(tmp_path, __init__=known))
-        assert ran.stderr.startswith("error: TVM 0.25.0 has no microTVM: it was taken out after 0.18.\n")
+        assert ran.stderr.startswith("error: TVM 0.25.0 has no microTVM: ")
 
     def test_a_complete_tvm_is_left_alone(self, tmp_path: Path) -> None:
         known = "def get_global_func(name, allow_missing): return name == 'micro._rpc_connect' or None\n"
@@ -129,8 +129,11 @@ def test_errors_have_the_names_that_tvm_gives_them(error: PlatformError, kind: s
     [
         ("tvm.error.RPCError: BuildError: The build failed.\nlib0.c:1: error", "COMPILE_DEVICE"),
         ("tvm.error.RPCSessionTimeoutError: The session timeout of 10 s expired.", "RUN_TIMEOUT"),
-        ("runtime.host.tvm_session.errors.IoTimeoutError: The device did not answer in 1 s.", "RUN_TIMEOUT"),
-        ("tvm.error.RPCError: TransportClosedError: It was ended by SIGKILL.", "RUNTIME_DEVICE"),
+        (
+            "runtime.host.tvm_session.errors.IoTimeoutError: The device did not reply within 1 s.",
+            "RUN_TIMEOUT",
+        ),
+        ("tvm.error.RPCError: TransportClosedError: The device was terminated by SIGKILL.", "RUNTIME_DEVICE"),
         ("tvm.error.RPCError: no function is called BuildError", "RUNTIME_DEVICE"),
     ],
 )

@@ -10,10 +10,10 @@ from runtime.host.wire.diagnosis import Evidence, explain
 NOTHING = Evidence(received=0, noise=0, heard=b"", damaged=0, packets=0, restarts=0, echoes=0, words="")
 
 CASES = {
-    "no bytes at all": (NOTHING, "sent nothing at all", "has power"),
+    "no bytes at all": (NOTHING, "sent nothing", "has power"),
     "a wrong baud rate": (
         NOTHING._replace(received=900, noise=900, heard=bytes([0x80, 0x00, 0xF8, 0x06] * 100)),
-        "900 bytes, none of them in a packet (80 00 f8 06",
+        "900 bytes and no packet (80 00 f8 06",
         "--baud-rate",
     ),
     "another program": (
@@ -23,7 +23,7 @@ CASES = {
     ),
     "a reboot loop": (
         NOTHING._replace(received=200, packets=8, restarts=4, words="fault: bus fault at 0x08000132"),
-        'restarted 4 times; its last words: "fault: bus fault at 0x08000132"',
+        'restarted 4 times; its last log message: "fault: bus fault at 0x08000132"',
         "watchdog",
     ),
     "a reboot loop without words": (
@@ -33,17 +33,17 @@ CASES = {
     ),
     "wrong CRC": (
         NOTHING._replace(received=90, noise=3, damaged=1, packets=2, heard=b"\xff\xfd"),
-        "1 packet of it came damaged and 2 whole",
+        "1 packet from the device arrived damaged and 2 intact",
         "lower baud rate",
     ),
     "an echo": (
         NOTHING._replace(received=40, packets=4, echoes=2),
-        "comes back as it is",
-        "TX is wired to RX",
+        "came back unchanged",
+        "TX may be wired to RX",
     ),
     "an older firmware": (
         NOTHING._replace(received=90, packets=3, restarts=1),
-        "3 packets, but none that answers",
+        "3 packets, but no reply to the session start",
         "flash this project again",
     ),
 }

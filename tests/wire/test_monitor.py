@@ -185,7 +185,7 @@ class TestWatch:
             ("raw", b"a"),
             ("raw", b"\xff"),
             ("link", "It is gone."),
-            ("link", "The device is back."),
+            ("link", "The device is connected again."),
             ("raw", b"b"),
             ("end", KeyboardInterrupt),
         ]
@@ -251,7 +251,7 @@ class TestCommand:
         with self.start(default_platform, "monitor", "--port", "/dev/no-such-port") as process:
             _, complaint = process.communicate(timeout=30)
         assert process.returncode == 1
-        assert "There is no port /dev/no-such-port" in complaint
+        assert "Serial port /dev/no-such-port does not exist" in complaint
 
     def test_a_board_of_this_machine_needs_a_firmware(self, default_platform: Platform) -> None:
         with self.start(default_platform, "monitor") as process:
@@ -280,7 +280,7 @@ class TestCommand:
                 assert process.stderr is not None
                 assert "closed the connection" in process.stderr.readline()
                 device, _ = listener.accept()
-                assert process.stderr.readline() == "The device is back.\n"
+                assert process.stderr.readline() == "The device is connected again.\n"
                 device.sendall(b"again\n")
                 assert process.stdout.readline() == "again\n"
                 process.send_signal(signal.SIGINT)

@@ -94,7 +94,7 @@ def test_a_device_that_never_stops_talking_is_opened_and_nothing_is_lost(start: 
 
 def test_a_device_that_ends_is_an_error_of_opening(start: Start) -> None:
     transport = start(f"send({BOOT_MESSAGE!r}); sys.exit(3)")
-    with pytest.raises(TransportClosed, match="exit status 3"):
+    with pytest.raises(TransportClosed, match="exited with status 3"):
         open_when_ready(transport, 30.0)
     assert not transport.is_open
 

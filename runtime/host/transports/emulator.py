@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An emulated board: a process of this machine whose UART is one end of a socket pair.
+"""An emulated board: a process on this machine whose UART is one end of a socket pair.
 
-The emulator has nothing to save, so close() kills its process group at once. It also dies with the process
-that opened it, whatever ends that: Linux sends it SIGKILL then, which setpriv of util-linux asks for. The
-kernel looks at the thread that started the emulator, so a transport is opened by a thread that lives on.
+The emulator has nothing to save, so close() kills its process group immediately. The emulator also dies with
+the process that opened it, however that process ends: setpriv of util-linux requests that Linux then send
+SIGKILL to the emulator. The kernel watches the thread that started the emulator, so the thread that calls
+open() must outlive the emulator.
 """
 
 from __future__ import annotations
@@ -23,23 +24,29 @@ from runtime.host.transports.pipe import PipeTransport
 from runtime.host.transports.process import how_it_ended
 
 END_SEC: Final = 1.0
-"""How soon the exit status follows the end of the link."""
+"""Longest wait for the exit status after the emulator has closed its UART."""
 
 LOG_BYTES: Final = 1 << 14
-"""How much of the end of an emulator's output is shown."""
+"""Bytes from the end of an emulator's output that are shown."""
 
 
 class EmulatorTransport(PipeTransport):
-    """Starts an emulator whose command line is argv_for(N): file descriptor N is the other end of its UART.
+    """Transport that starts an emulator. An error at the emulator's exit contains its output.
 
-    For QEMU that is `-chardev socket,id=uart,fd=N -serial chardev:uart`. What it prints is kept, and told
-    when it ends.
+    Args:
+        argv_for: Returns the command line for N, the file descriptor of the other end of the UART. The
+            command line of QEMU contains `-chardev socket,id=uart,fd=N -serial chardev:uart`.
+        cwd: Working directory of the emulator.
     """
 
     starts_device = True
     NOT_OPEN: ClassVar = "is not running"
-    SILENT: ClassVar = "The firmware may be computing still, wait for more input, or have crashed."
-    STUCK: ClassVar = "The firmware has stopped reading; it may be computing still, or have crashed."
+    SILENT: ClassVar = (
+        "Check the firmware: it may still be computing, may be waiting for more input, or may have crashed."
+    )
+    STUCK: ClassVar = (
+        "Check the firmware, which has stopped reading: it may still be computing, or may have crashed."
+    )
 
     def __init__(
         self, argv_for: Callable[[int], Sequence[Union[str, Path]]], cwd: Union[str, Path, None] = None
@@ -53,10 +60,16 @@ class EmulatorTransport(PipeTransport):
 
     @property
     def pid(self) -> Optional[int]:
-        """The emulator's process id while the transport is open."""
+        """Process id of the emulator while the transport is open."""
         return None if self._process is None else self._process.pid
 
     def open(self) -> None:
+        """Start the emulator.
+
+        Raises:
+            ToolMissing: The emulator is not installed.
+            TransportError: The emulator could not be started, or the transport is open.
+        """
         self._check_closed()
         ours, theirs = socket.socketpair()
         output = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the transport)
@@ -79,7 +92,7 @@ class EmulatorTransport(PipeTransport):
             if isinstance(error, OSError):
                 raise TransportError(
                     f"{self.name} cannot be started: {reason_of(error)}.",
-                    "Check that the project's directory is there.",
+                    "Check that the project's directory exists.",
                 ) from error
             raise
         finally:
@@ -88,6 +101,7 @@ class EmulatorTransport(PipeTransport):
         self._attach(ours.fileno(), ours.fileno())
 
     def close(self) -> None:
+        """Kill the emulator and its process group. Safe to call twice."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -102,24 +116,25 @@ class EmulatorTransport(PipeTransport):
         how = how_it_ended(self._process, END_SEC)
         if how is None:
             return TransportClosed(
-                f"{self.name} closed the board's UART but runs on.", "Check which UART its arguments connect."
+                f"{self.name} closed the board's UART but still runs.",
+                "Check which UART the emulator's arguments connect.",
             )
         size = self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, size - LOG_BYTES))
         said = self._output.read().decode("utf-8", "replace").strip()
         if not said:
             return TransportClosed(
-                f"{self.name} {how} and said nothing.",
-                "Look for what stopped it from outside, or for a firmware that turns its board off.",
+                f"{self.name} {how} and printed nothing.",
+                "Check whether another program ended the emulator, or the firmware switched its board off.",
             )
         return TransportClosed(
-            f"{self.name} {how}: {_complaint(said)}",
-            "Check the board's machine in boards.json, and that this emulator knows it.",
+            f"{self.name} {how}: {_complaint(said).rstrip('.')}.",
+            "Check the board's machine in boards.json, and that this emulator supports the machine.",
             said,
         )
 
 
 def _complaint(said: str) -> str:
-    """The line that says what was wrong: the last that begins as complaints do, with a program's name."""
+    """Return the last line that begins with a program's name and a colon, or else the last line."""
     lines = [line.strip() for line in said.splitlines()]
     return next((line for line in reversed(lines) if re.match(r"[\w./-]+: ", line)), lines[-1])

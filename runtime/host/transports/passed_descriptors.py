@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device whose descriptors one process has opened and lends to another, which then reads and writes them.
+"""File descriptors of a device that one process has opened and lends to another process.
 
-They travel over a Unix socket with an abstract name, which the borrower listens on. Both sides belong to one
-user. The bytes that follow the first are those that the device has sent and that nobody has read. Linux only.
+The borrower listens on a Unix socket with an abstract name. The lender connects and sends the descriptors
+with one byte, then the bytes of the device that the lender has read and not used. Both processes belong to
+one user. Linux only.
 """
 
 from __future__ import annotations
@@ -23,14 +24,28 @@ PEER: Final = struct.Struct("3i")  # process, user, group
 
 
 class Lent(NamedTuple):
-    """A device's descriptors, to read and to write; held: what the lender has read and not used."""
+    """A borrowed device.
+
+    Attributes:
+        descriptors: File descriptors to read from and to write to.
+        held: Bytes of the device that the lender has read and not used.
+    """
 
     descriptors: Tuple[int, int]
     held: bytes
 
 
 def send_descriptors(descriptors: Tuple[int, int], name: str, held: bytes = b"") -> None:
-    """Send the descriptors and the held bytes to the listener at the abstract name. Raises TransportError."""
+    """Send the descriptors of a device to a listener.
+
+    Args:
+        descriptors: File descriptors to read from and to write to.
+        name: Abstract name of the listener's Unix socket.
+        held: Bytes of the device that were read and not used.
+
+    Raises:
+        TransportError: No process listens there, or the listener closed the connection.
+    """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(f"\0{name}")
@@ -39,35 +54,42 @@ def send_descriptors(descriptors: Tuple[int, int], name: str, held: bytes = b"")
             connection.sendall(held)
     except OSError as error:
         raise TransportError(
-            f"Nobody takes the device at the socket {name}: {reason_of(error)}.",
-            "This is asked by the host tools; use read_transport and write_transport.",
+            f"Socket {name} did not accept the device: {reason_of(error)}.",
+            "Use read_transport and write_transport; lend_transport is for the host tools only.",
         ) from error
 
 
 def receive_descriptors(ask: Callable[[str], object]) -> Lent:
-    """The device that ask(name) makes another process send to the abstract name.
+    """Listen on a new abstract name, and return the device that another process sends to the name.
 
-    Its descriptors are the caller's to close. Raises TransportError where another user's process has sent
-    something, and what ask() raises.
+    Args:
+        ask: Requests the device for this abstract name. It returns after the other process has sent the
+            device; its exceptions pass through.
+
+    Returns:
+        The borrowed device. The caller closes its descriptors.
+
+    Raises:
+        TransportError: No device arrived, or a process of another user sent one.
     """
     name = NAME_PREFIX + secrets.token_hex(16)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"\0{name}")
         listener.listen(1)
         ask(name)
-        listener.setblocking(False)  # who was asked has connected and sent
+        listener.setblocking(False)  # the lender has already connected and sent
         try:
             connection, _ = listener.accept()
             with connection:
                 peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
                 if PEER.unpack(peer)[1] != os.getuid():
-                    raise PermissionError("it came from another user")
+                    raise PermissionError("the sender is a process of another user")
                 room = socket.CMSG_SPACE(2 * DESCRIPTOR_BYTES)
                 _, messages, _, _ = connection.recvmsg(1, room)
                 held = b"".join(iter(lambda: connection.recv(READ_BYTES), b""))
         except OSError as error:
             raise TransportError(
-                f"The device was not handed over: {error}.", "Open the transport again."
+                f"The device's descriptors were not received: {error}.", "Open the transport again."
             ) from error
     received = array.array("i")
     for _level, _kind, data in messages:
@@ -75,14 +97,19 @@ def receive_descriptors(ask: Callable[[str], object]) -> Lent:
     if len(received) != 2:
         for descriptor in received:
             os.close(descriptor)
-        raise TransportError("The device was not handed over.", "Open the transport again.")
+        raise TransportError(
+            f"The device's descriptors were not received: expected 2, got {len(received)}.",
+            "Open the transport again.",
+        )
     return Lent((received[0], received[1]), held)
 
 
 class LentTransport(PipeTransport):
-    """Reads and writes a borrowed device. close() gives it back; the device stays the lender's.
+    """Transport to a borrowed device. The device stays open in the lender after close().
 
-    ask_lender: raises what the lender knows of a link that has ended.
+    Args:
+        lent: The borrowed device.
+        ask_lender: Raises TransportClosed with the lender's reason for a closed connection.
     """
 
     def __init__(self, lent: Lent, ask_lender: Callable[[], object]) -> None:
@@ -92,11 +119,13 @@ class LentTransport(PipeTransport):
         self._ask_lender = ask_lender
 
     def open(self) -> None:
+        """Begin to read and write the borrowed descriptors."""
         self._check_closed()
         self._attach(*self._descriptors)
         self.held = self._held_at_first
 
     def close(self) -> None:
+        """Close the borrowed descriptors. Safe to call twice."""
         if self.is_open:
             self._detach()
             for descriptor in self._descriptors:
@@ -110,6 +139,6 @@ class LentTransport(PipeTransport):
         except PlatformError:  # the lender has not noticed
             pass
         return TransportClosed(
-            "The device's link is closed at its other end.",
-            "Check that it still runs, and that no second session was opened on the same project object.",
+            "The device closed its end of the connection.",
+            "Check that the device still runs, and that no second session was opened on this project object.",
         )

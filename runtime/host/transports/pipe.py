@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all transports share: reading and writing file descriptors under deadlines.
+"""Common base of the transports: reads and writes of file descriptors with deadlines.
 
-The descriptors do not block, and poll() does the waiting. One read takes everything that is there, so that
-one call to the system serves many small reads of whoever sits above.
+The descriptors do not block, and poll() waits. One read takes all bytes that have arrived, so one system call
+can serve several small reads of the caller.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from runtime.host.transports.base import deadline_in, remaining
 
 LONGEST_POLL_SEC: Final = 3600.0
 READ_BYTES: Final = 1 << 16
-"""One read takes all that a pipe of default size can hold."""
+"""Size of one read: the default capacity of a pipe."""
 
 
 def is_ready_in(poll: select.poll, timeout_sec: Optional[float]) -> bool:
-    """Wait until a poll object reports something, and return whether it has; a time below 0 is none.
+    """Return whether a poll object reports an event in time.
 
-    poll() counts milliseconds in a C int, which three weeks exceed.
+    poll() counts milliseconds in a C int, which holds less than 25 days, so a long wait takes several calls.
+
+    Args:
+        poll: Poll object with its registered descriptors.
+        timeout_sec: Seconds; None waits without a limit, a negative number counts as 0.
     """
     deadline = deadline_in(timeout_sec)
     while True:
@@ -34,17 +38,23 @@ def is_ready_in(poll: select.poll, timeout_sec: Optional[float]) -> bool:
 
 
 class PipeTransport:
-    """Reads and writes of a transport. Subclasses open and close, and know why their other end is gone.
+    """Reads and writes of a transport. Subclasses open and close, and explain a closed connection.
 
-    name: the device, for messages. held: bytes that have come; the next read returns them.
+    Args:
+        name: Name of the device in messages.
+
+    Attributes:
+        held: Bytes that have arrived; the next read returns them.
     """
 
     starts_device = False
-    """Whether open() starts the firmware or resets it."""
+    """True if open() starts or resets the firmware."""
 
     NOT_OPEN: ClassVar = "is not open"
-    SILENT: ClassVar = "Check that the device runs; it may be computing still, or waiting for more input."
-    STUCK: ClassVar = "The device has stopped reading; it may be computing still, or it hangs."
+    SILENT: ClassVar = (
+        "Check that the device runs: the device may still be computing, or waiting for more input."
+    )
+    STUCK: ClassVar = "Check the device, which has stopped reading: it may still be computing, or may hang."
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -54,7 +64,16 @@ class PipeTransport:
         self._writable = select.poll()
 
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
-        """As Transport.read: whatever is there, so that a frame that was written at once is read at once."""
+        """Return all bytes that have arrived, and at least one. A frame written in one call is read in one.
+
+        Args:
+            want: Fewest bytes that the caller still needs; not used here.
+            timeout_sec: Seconds; None waits without a limit.
+
+        Raises:
+            TransportTimeout: No byte arrived in time.
+            TransportClosed: No byte can arrive any more, or the transport is not open.
+        """
         self._check_open()
         if self.held:
             data, self.held = self.held, b""
@@ -76,7 +95,16 @@ class PipeTransport:
             return data
 
     def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
-        """As Transport.write."""
+        """Write all of the data.
+
+        Args:
+            data: Bytes to write.
+            timeout_sec: Seconds; None waits without a limit.
+
+        Raises:
+            TransportTimeout: The device did not accept all bytes in time.
+            TransportClosed: The device is no longer connected, or the transport is not open.
+        """
         self._check_open()
         deadline: Optional[float] = None
         done = 0
@@ -93,17 +121,17 @@ class PipeTransport:
             left = remaining(deadline)
             if not is_ready_in(self._writable, left):
                 raise TransportTimeout(
-                    f"{self.name} took only {done} of {len(data)} bytes in {timeout_sec:g} s.", self.STUCK
+                    f"{self.name} accepted only {done} of {len(data)} bytes in {timeout_sec:g} s.", self.STUCK
                 )
 
     @property
     def descriptors(self) -> Tuple[int, int]:
-        """What is read and what is written, while it is open; both do not block."""
+        """Non-blocking file descriptors to read from and to write to, while the transport is open."""
         self._check_open()
         return self._reading, self._writing
 
     def _attach(self, reading: int, writing: int) -> None:
-        """From now on these descriptors are read and written; who opened them closes them."""
+        """Begin to read and write these descriptors. The caller closes them."""
         for descriptor in (reading, writing):
             os.set_blocking(descriptor, False)
         self._reading, self._writing = reading, writing
@@ -117,6 +145,7 @@ class PipeTransport:
 
     @property
     def is_open(self) -> bool:
+        """True while the transport is open."""
         return self._reading >= 0
 
     def _check_open(self) -> None:
@@ -126,12 +155,12 @@ class PipeTransport:
     def _check_closed(self) -> None:
         if self._reading >= 0:
             raise TransportError(
-                f"{self.name} is in use by this transport already.",
+                f"{self.name} is already open in this transport.",
                 "Close the transport before opening it again.",
             )
 
     def _gone(self) -> TransportClosed:
-        """The error for an end of file or a broken link, which says why where that can be known."""
+        """Return the error for an end of file or a broken connection, with its cause if that is available."""
         return TransportClosed(
-            f"The link to {self.name} is closed at its other end.", "Check that the device still runs."
+            f"{self.name} closed its end of the connection.", "Check that the device still runs."
         )

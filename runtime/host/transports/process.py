@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device that is a process of this machine, reached over its standard input and output.
+"""A device that is a process on this machine, connected by its standard input and output.
 
-No process is left behind. close() closes the device's input, which a device takes as the end of its link,
-then terminates and at last kills its whole process group. A host that is itself killed cannot do that, but
-the kernel then closes the pipe, and the device ends by itself: no other process holds the writing end,
-because Python's pipes are not inherited. So nothing has to run in the child between fork and exec.
+No process is left behind. close() closes the device's standard input, on which the device exits. If the
+device still runs, close() terminates and finally kills its whole process group.
+
+A host that is killed cannot do so, but the kernel then closes the pipe, and the device exits. No other
+process holds the writing end, because Python's pipes are not inherited. So no code has to run in the child
+between fork and exec.
 """
 
 from __future__ import annotations
@@ -21,16 +23,24 @@ from runtime.host.system.processes import end_process, ends_within, kill_group
 from runtime.host.transports.pipe import READ_BYTES, PipeTransport
 
 GRACE_SEC: Final = 1.0
-"""What a device gets to end by itself, and again after SIGTERM."""
+"""Seconds that a device has to exit after its input is closed; the wait is repeated after SIGTERM."""
 
 
 class ProcessTransport(PipeTransport):
-    """Starts argv in a process group of its own. Its standard error is the caller's."""
+    """Transport that starts a process in its own process group, with the standard error of the caller.
+
+    Args:
+        argv: Command line of the process.
+        cwd: Working directory of the process.
+        env: Environment of the process; None for that of the caller.
+    """
 
     starts_device = True
     NOT_OPEN: ClassVar = "is not running"
-    SILENT: ClassVar = "Look at what it prints; it may be computing still, or waiting for more input."
-    STUCK: ClassVar = "It has stopped reading; it may be computing still, or it hangs."
+    SILENT: ClassVar = (
+        "Read the device's output: the device may still be computing, or waiting for more input."
+    )
+    STUCK: ClassVar = "Check the device, which has stopped reading: it may still be computing, or may hang."
 
     def __init__(
         self,
@@ -46,13 +56,14 @@ class ProcessTransport(PipeTransport):
 
     @property
     def pid(self) -> Optional[int]:
-        """The device's process id while the transport is open."""
+        """Process id of the device while the transport is open."""
         return None if self._process is None else self._process.pid
 
     def open(self) -> None:
+        """Start the process; raise TransportError if that fails or the transport is open."""
         if self._process is not None:
             raise TransportError(
-                f"{self.name} is running already.", "Close the transport before opening it again."
+                f"{self.name} is already running.", "Close the transport before opening it again."
             )
         try:
             process = subprocess.Popen(
@@ -67,13 +78,14 @@ class ProcessTransport(PipeTransport):
         except OSError as error:
             raise TransportError(
                 f"{self.name} cannot be started: {reason_of(error)}.",
-                "Build the project, and check that the file is there and may be run.",
+                "Build the project, and check that the file exists and that you may execute it.",
             ) from error
         assert process.stdin is not None and process.stdout is not None
         self._process = process
         self._attach(process.stdout.fileno(), process.stdin.fileno())
 
     def close(self) -> None:
+        """Close the device's input, and end its process group. Safe to call twice."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -83,12 +95,14 @@ class ProcessTransport(PipeTransport):
             end_process(process, GRACE_SEC, whole_group=True, ends=self._ends_within)
         finally:
             self._detach()
-            kill_group(process)  # processes that the device has started and left
+            kill_group(process)  # processes that the device has started and not ended
             process.stdout.close()
 
     def _ends_within(self, process: subprocess.Popen[bytes], timeout_sec: float) -> bool:
-        """Wait for the process to end, and read its output meanwhile: a process that writes into a full pipe
-        does not end."""
+        """Return whether the process exits in time, and drop its output meanwhile.
+
+        A process that writes into a full pipe does not exit.
+        """
         deadline = time.monotonic() + timeout_sec
         while self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
             if not os.read(self._reading, READ_BYTES):
@@ -102,23 +116,28 @@ class ProcessTransport(PipeTransport):
         how = how_it_ended(self._process, GRACE_SEC)
         if how is None:
             return TransportClosed(
-                f"The device process {self.name} closed its end of the link but runs on.",
-                "Check what else writes to its standard output.",
+                f"The device process {self.name} closed its end of the connection but still runs.",
+                "Check that the program does not close its standard input or output.",
             )
         return TransportClosed(
             f"The device process {self.name} {how}.",
-            "Run it in a debugger to see where it crashed."
+            "Run the program in a debugger to find the crash."
             if (self._process.returncode or 0) < 0
-            else "Look at what it printed before.",
+            else "Read the output of the program.",
         )
 
 
 def how_it_ended(process: subprocess.Popen[bytes], within_sec: float) -> Optional[str]:
-    """How a process ended whose link is closed: its exit status follows at once. None when it runs on."""
+    """Return how a process ended that has closed its connection; None if the process still runs.
+
+    Args:
+        process: The process.
+        within_sec: Longest wait for the exit status, which usually follows immediately.
+    """
     if not ends_within(process, within_sec):
         return None
     status = process.returncode
-    return f"was ended by {_signal_name(-status)}" if status < 0 else f"ended with exit status {status}"
+    return f"was terminated by {_signal_name(-status)}" if status < 0 else f"exited with status {status}"
 
 
 def _signal_name(number: int) -> str:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board behind a serial port. pyserial opens and configures it; the bytes go through its descriptor.
+"""A board behind a serial port. pyserial opens and configures the port; bytes go through its descriptor.
 
-Opening. The kernel raises DTR and RTS when a port is opened, and lowers them when it is closed; many boards
-take a change for a reset. So they are left as they come, and are told to stay when the port is closed: the
-next open changes nothing. A board that is to be reset has a method for it (RESETS). What came before, from an
-earlier run of the firmware, is dropped before a reset and never after it.
+Opening. The kernel raises DTR and RTS when a port is opened, and lowers them when it is closed. Many boards
+reset on such a change. So open() leaves both lines raised, and keeps them raised when the port is closed: the
+next open changes nothing. A board that must be reset has a reset method (RESETS). Input from an earlier run
+of the firmware is dropped before a reset and never after it.
 
-Sharing. One process has the port: a lock for other host tools, which are told who holds it, and TIOCEXCL for
-the rest of the world. A program that had opened the port before would take bytes away unseen; it is named
-where the system shows it.
+Sharing. One process uses the port. A lock, which reports its holder, keeps other host tools away; TIOCEXCL
+keeps other programs away. A program that opened the port earlier would take bytes away unnoticed; the error
+names such a program if the system shows it.
 """
 
 from __future__ import annotations
@@ -34,34 +34,41 @@ if TYPE_CHECKING:
     import serial
 
 HOLD_SEC: Final = 0.1
-"""How long a reset is held: more than the RC circuits of boards need."""
+"""Length of a reset pulse: longer than the RC circuits of boards need."""
 
 SETTLE_SEC: Final = 0.05
-"""From the end of a reset to the next change of a line: a boot ROM looks at DTR's meaning until then."""
+"""Time from the end of a reset to the next change of a line: a boot ROM reads the DTR line until then."""
 
 VANISH_SEC: Final = 2.0
-"""A board that restarts leaves the bus within this time; one that is a plain adapter never does."""
+"""Longest time until a restarting board leaves the USB bus. A plain adapter never leaves the bus."""
 
 RETURN_SEC: Final = 10.0
-"""How long a board that has left the bus may take to come back."""
+"""Longest time until a board that has left the USB bus is connected again."""
 
 DRAIN_SEC: Final = 0.25
-"""What a board gets at close to take the end of what was written: a packet of 2 KB at 115,200 baud."""
+"""Longest wait at close() for written bytes to leave: a packet of 2 KB takes less at 115,200 baud."""
 
 POLL_SEC: Final = 0.01
 
 MEMORY_DEVICES: Final = 1
-"""The major number of /dev/null and its like on Linux, which half of all processes have open."""
+"""Major number of /dev/null and similar devices on Linux. Half of all processes have /dev/null open."""
 
 MOST_HOLDERS: Final = 3
-"""So many of those who have a port are named in a message."""
+"""Greatest number of processes that a message names as users of a port."""
 
 
 class SerialTransport(PipeTransport):
-    """The port at path, at so many baud, 8 data bits, no parity, one stop bit.
+    """Transport over a serial port with 8 data bits, no parity and one stop bit.
 
-    reset: one of RESETS, done at open. lock: keep other host tools away while it is open; they wait at most
-    their own lock_timeout_sec. Raises ValueError for an unknown reset.
+    Args:
+        path: Path of the serial port.
+        baud: Baud rate.
+        reset: Reset method for open(), one of RESETS.
+        lock: True: keep other host tools away while the port is open.
+        lock_timeout_sec: Longest wait of open() for the lock.
+
+    Raises:
+        ValueError: The reset method is unknown.
     """
 
     def __init__(
@@ -73,7 +80,7 @@ class SerialTransport(PipeTransport):
         lock_timeout_sec: float = 0.0,
     ) -> None:
         if reset not in RESETS:
-            raise ValueError(f"reset is {reset!r}; want one of: {', '.join(RESETS)}")
+            raise ValueError(f"reset: expected one of {', '.join(RESETS)}, got {reset!r}")
         super().__init__(path)
         self._baud = baud
         self._reset = reset
@@ -84,10 +91,15 @@ class SerialTransport(PipeTransport):
         self._port: Optional[serial.Serial] = None
 
     def open(self) -> None:
-        """Raises ToolMissing without pyserial, TransportError where the port cannot be had."""
+        """Open the serial port and reset the board.
+
+        Raises:
+            ToolMissing: pyserial is not installed.
+            TransportError: The port cannot be opened, or another process uses it.
+        """
         self._check_closed()
         if self._wants_lock:
-            self._lock = port_lock(self.name)  # of what the name stands for now
+            self._lock = port_lock(self.name)  # here, because a symbolic link may have a new target
             self._lock.acquire(self._lock_timeout_sec)
         try:
             _check_unused(self.name)
@@ -112,6 +124,7 @@ class SerialTransport(PipeTransport):
             raise
 
     def close(self) -> None:
+        """Close the serial port, after at most DRAIN_SEC for the last bytes. Safe to call twice."""
         port, self._port = self._port, None
         if port is None:
             return
@@ -124,17 +137,18 @@ class SerialTransport(PipeTransport):
             self._lock.release()
 
     def _configured(self, baud: int) -> serial.Serial:
-        """The port, open, with what was in its input dropped."""
+        """Open the port at a baud rate, drop its input, and return it."""
         try:
             import serial
         except ModuleNotFoundError as error:
             raise ToolMissing(
-                "The Python package pyserial is not installed; serial ports need it.",
+                "The Python package pyserial is not installed; serial ports need this package.",
                 how_to_install_requirements(),
             ) from error
-        if baud <= 0:  # the system takes 0 for "hang up"
+        if baud <= 0:  # for the system, 0 means "hang up"
             raise TransportError(
-                f"There is no speed of {baud} baud.", "Give the one that the board's firmware has."
+                f"{self.name} cannot be set to {baud} baud: expected a positive number.",
+                "Give the baud rate of the board's firmware.",
             )
         try:
             return serial.Serial(self.name, baud, exclusive=True)
@@ -145,12 +159,15 @@ class SerialTransport(PipeTransport):
                 raise _vanished(self.name, error) from error
             raise TransportError(
                 f"{self.name} cannot be set to {baud} baud: {error.args[-1]}.",
-                "Check that it is a serial port, and choose a speed that it and the board know.",
+                "Check that this path is a serial port, and choose a baud rate that port and board support.",
             ) from error
 
     def _pulse(self, port: serial.Serial) -> None:
-        """A reset over both common circuits: RTS pulls the reset line of one, and the falling edge of the
-        other's comes through a capacitor from DTR. Afterwards both lines are as every open leaves them."""
+        """Reset the board through either of the two common circuits, then raise both lines.
+
+        In one circuit RTS pulls the reset line. In the other a capacitor passes the falling edge of DTR. An
+        open by the system also raises both lines.
+        """
         try:
             port.dtr = False
             port.rts = True
@@ -161,35 +178,35 @@ class SerialTransport(PipeTransport):
             port.rts = True
         except OSError as error:
             raise TransportError(
-                f"{self.name} has no lines DTR and RTS to reset the board with.",
-                'Set "reset" of the board to "none" in boards.json, and reset it by hand.',
+                f"{self.name} has no lines DTR and RTS for a reset of the board.",
+                'Set "reset" of the board to "none" in boards.json, and reset the board by hand.',
             ) from error
 
     def _touch(self) -> None:
-        """Asks a board with a USB port of its own to restart, and waits until it is back."""
+        """Request a restart from a board with native USB, and wait until the board is connected again."""
         port = self._configured(1200)
-        with contextlib.suppress(OSError):  # what has no lines may look at the speed alone
+        with contextlib.suppress(OSError):  # a port without lines may use the baud rate alone
             port.dtr = False
         _close(port)
         if _within(VANISH_SEC, lambda: not Path(self.name).exists()) and not _within(
             RETURN_SEC, lambda: os.access(self.name, os.R_OK | os.W_OK)
         ):
             raise TransportError(
-                f"{self.name} did not come back in {RETURN_SEC:g} s after the board was told to restart.",
-                "Press its reset button, or plug it in again; it may have another port name now.",
+                f"{self.name} did not reappear within {RETURN_SEC:g} s after the restart of the board.",
+                "Press the board's reset button, or plug the board in again; its port may have a new name.",
             )
 
     def _gone(self) -> TransportClosed:
         return TransportClosed(
             f"{self.name} is gone: the board was unplugged, lost its power or restarted.",
-            "Check its cable, and open a new session when it is back.",
+            "Check the board's cable, and open a new session when the port is available again.",
         )
 
 
 def _vanished(path: str, error: Exception) -> TransportError:
     return TransportError(
         f"{path} vanished while it was opened: {error.args[-1]}.",
-        "Check its cable and its power; python -m runtime.host ports shows the ports that there are.",
+        "Check the board's cable and power. List the serial ports with: python -m runtime.host ports",
     )
 
 
@@ -200,26 +217,28 @@ def _close(port: serial.Serial) -> None:
 
 
 def _make_ours(path: str, descriptor: int) -> None:
-    # A pseudo-terminal would stay exclusive when its holder is killed, and could not be opened again.
+    # A pseudo-terminal would stay exclusive after its holder is killed, and could not be opened again.
     if not os.path.realpath(path).startswith("/dev/pts/"):
         fcntl.ioctl(descriptor, termios.TIOCEXCL)
     attributes = termios.tcgetattr(descriptor)
-    attributes[2] &= ~termios.HUPCL  # closing leaves DTR and RTS as they are
-    attributes[6][termios.VMIN] = 1  # nothing to read is then no end of file
+    attributes[2] &= ~termios.HUPCL  # close() leaves DTR and RTS unchanged
+    attributes[6][termios.VMIN] = 1  # with 0, an empty input would read as an end of file
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
 
 
 def _drain(descriptor: int) -> None:
-    """Gives the board a moment to take what was written, then drops it: closing would wait for a dead board
-    for half a minute."""
+    """Wait up to DRAIN_SEC for written bytes to leave, then drop them.
+
+    Otherwise the system would wait half a minute for a dead board when the port is closed.
+    """
     pending = array.array("i", [0])
-    with contextlib.suppress(OSError, termios.error):  # it may have been unplugged
+    with contextlib.suppress(OSError, termios.error):  # the port may have been unplugged
         _within(DRAIN_SEC, lambda: fcntl.ioctl(descriptor, termios.TIOCOUTQ, pending) == 0 and not pending[0])
         termios.tcflush(descriptor, termios.TCOFLUSH)
 
 
 def _within(seconds: float, happens: Callable[[], bool]) -> bool:
-    """Whether it happens in that time."""
+    """Return whether `happens` returns true in time."""
     deadline = time.monotonic() + seconds
     while not happens():
         if time.monotonic() >= deadline:
@@ -229,11 +248,11 @@ def _within(seconds: float, happens: Callable[[], bool]) -> bool:
 
 
 def _check_unused(path: str) -> None:
-    with contextlib.suppress(OSError):  # what is not there is told of when it is opened
+    with contextlib.suppress(OSError):  # opening a missing port raises its own error
         if os.major(Path(path).stat().st_rdev) == MEMORY_DEVICES:
             raise TransportError(
-                f"{path} is no serial port.",
-                "python -m runtime.host ports shows those that there are.",
+                f"{path} is not a serial port.",
+                "List the serial ports with: python -m runtime.host ports",
             )
     others = holders(path)
     if others:
@@ -243,43 +262,43 @@ def _check_unused(path: str) -> None:
 def _busy(path: str, others: List[Holder]) -> TransportError:
     who = "; ".join(map(str, others[:MOST_HOLDERS])) or "a process of another user, or one that has ended"
     return TransportError(
-        f"{path} is in use by {who}",
-        "End it"
+        f"{path} is in use by {who}.",
+        "End the process"
         + (
-            f" with: kill {' '.join(str(each.pid) for each in others)}"
+            f" with `kill {' '.join(str(each.pid) for each in others)}`"
             if 0 < len(others) <= MOST_HOLDERS
             else ""
         )
-        + "; a terminal program or a service that looks for modems may be the one.",
+        + "; it may be a terminal program, or a service that searches for modems.",
     )
 
 
 def _explained(path: str, error: OSError) -> TransportError:
     if error.errno == errno.ENOENT:
         return TransportError(
-            f"There is no port {path}.",
-            "Plug the board in; python -m runtime.host ports shows the ports that there are.",
+            f"Serial port {path} does not exist.",
+            "Plug the board in. List the serial ports with: python -m runtime.host ports",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return TransportError(
-            f"You may not open {path}.",
-            f"Join the group that may, and log in again: sudo usermod -aG {_group(path)} $USER; "
-            "a rule of udev can give it to you as well.",
+            f"Permission denied: {path}.",
+            f"Add yourself to the group of the port with `sudo usermod -aG {_group(path)} $USER` and log in "
+            "again, or install a udev rule.",
         )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
         return _busy(path, holders(path))
     if error.errno in (errno.ENXIO, errno.EIO, errno.ENODEV):
         return TransportError(
-            f"{path} has no device behind it: {reason_of(error)}.", "Plug the board in again."
+            f"{path} has no connected device: {reason_of(error)}.", "Plug the board in again."
         )
     return TransportError(
         f"{path} cannot be used as a serial port: {reason_of(error)}.",
-        "Check that it is one; python -m runtime.host ports shows those that there are.",
+        "Check that this path is a serial port. List the serial ports with: python -m runtime.host ports",
     )
 
 
 def _group(path: str) -> str:
-    """The group that may open a port; on Debian that is dialout."""
+    """Return the group that may open a port; dialout, as on Debian, if the group is unknown or root."""
     try:
         group = Path(path).group()
     except (OSError, KeyError):

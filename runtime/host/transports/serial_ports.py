@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The serial ports of this machine."""
+"""List of the serial ports of this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from runtime.host.system.packages import how_to_install_requirements
 
 
 class SerialPort(NamedTuple):
-    """usb_id: vendor and product as in boards.json, 0483:374b; empty, as serial_number, where it is not on
-    USB."""
+    """A serial port of this machine.
+
+    Attributes:
+        path: Path of the port.
+        usb_id: USB vendor and product id as in boards.json, such as 0483:374b; empty without USB.
+        serial_number: USB serial number; empty without USB.
+        description: Description from the system; empty for none.
+    """
 
     path: str
     usb_id: str
@@ -25,12 +31,16 @@ class SerialPort(NamedTuple):
 
 
 def list_ports() -> List[SerialPort]:
-    """Every serial port that the system shows, by path. Raises ToolMissing without pyserial."""
+    """Return all serial ports that the system shows, sorted by path.
+
+    Raises:
+        ToolMissing: pyserial is not installed.
+    """
     try:
         from serial.tools.list_ports import comports
     except ModuleNotFoundError as error:
         raise ToolMissing(
-            "The Python package pyserial is not installed; serial ports need it.",
+            "The Python package pyserial is not installed; serial ports need this package.",
             how_to_install_requirements(),
         ) from error
     return sorted(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device behind a TCP connection: a board on the network, a serial server, an emulator that listens."""
+"""A device behind a TCP connection: a board on the network, a serial server, or an emulator with a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ CONNECT_SEC: Final = 5.0
 
 
 class SocketTransport(PipeTransport):
-    """Connects to host and port, within connect_timeout_sec."""
+    """Transport over a TCP connection.
+
+    Args:
+        host: Host name or IP address.
+        port: TCP port number.
+        connect_timeout_sec: Longest wait of open() for the connection.
+    """
 
     NOT_OPEN: ClassVar = "is not connected"
 
@@ -24,6 +30,7 @@ class SocketTransport(PipeTransport):
         self._socket: Optional[socket.socket] = None
 
     def open(self) -> None:
+        """Connect to the device; raise TransportError if that fails or the transport is open."""
         self._check_closed()
         try:
             connection = socket.create_connection(self._address, self._connect_timeout_sec)
@@ -31,12 +38,13 @@ class SocketTransport(PipeTransport):
             raise self._unknown(str(error)) from error
         except OSError as error:
             raise self._explained(error) from error
-        # A frame is written at once and answered at once: nothing is gained by collecting small packets.
+        # Each frame is one write and has one reply, so Nagle's algorithm would only add delay.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
         self._attach(connection.fileno(), connection.fileno())
 
     def close(self) -> None:
+        """Close the connection. Safe to call twice."""
         connection, self._socket = self._socket, None
         if connection is not None:
             self._detach()
@@ -47,8 +55,8 @@ class SocketTransport(PipeTransport):
             return self._unknown(reason_of(error))
         if isinstance(error, socket.timeout):
             return TransportError(
-                f"{self.name} did not answer in {self._connect_timeout_sec:g} s.",
-                "Check that the device is on, on this network, and not behind a firewall.",
+                f"{self.name} did not accept the connection within {self._connect_timeout_sec:g} s.",
+                "Check that the device is switched on, on this network, and not behind a firewall.",
             )
         if isinstance(error, ConnectionRefusedError):
             return TransportError(
@@ -61,11 +69,11 @@ class SocketTransport(PipeTransport):
     def _unknown(self, why: str) -> TransportError:
         return TransportError(
             f"{self._address[0]} is not a known host name: {why}.",
-            "Check how it is spelt, or give the address in numbers.",
+            "Check the spelling of the host name, or give its IP address.",
         )
 
     def _gone(self) -> TransportClosed:
         return TransportClosed(
             f"{self.name} closed the connection.",
-            "It may have restarted, or serve another client: check it, and open a new session.",
+            "Check the device, and open a new session: it may have restarted, or may serve another client.",
         )

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's RPC over TCP, from the side of the one who is called.
+"""Server side of a connection of TVM's RPC over TCP.
 
-A connection begins with a greeting: i32 magic, i32 length of a key, the key; answered in kind. Then messages
-follow one another: u64 number of bytes that follow, i32 code, operands (see wire/rpc.py).
+A connection begins with a greeting: i32 magic, i32 length of a key, the key. The server replies in the same
+format. Then messages follow one another: u64 number of bytes that follow, i32 code, operands
+(wire/messages.py).
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ GREETING: Final = struct.Struct("<ii")  # magic, length of the key
 MAGIC: Final = 0xFF271
 MISMATCH: Final = MAGIC + 2
 LONGEST_KEY: Final = 4096
-HEAD: Final = struct.Struct("<Qi")  # number of bytes that follow, of which the code is the first 4
+HEAD: Final = struct.Struct("<Qi")  # number of bytes that follow, and the code, their first 4 bytes
 MAX_MESSAGE: Final = 1 << 20
-"""Bytes. TVM splits what is longer than the packets of the device, which are some KiB."""
+"""Bytes of the longest message. TVM splits copies into the device's packet size, which is some KiB."""
 
 
 class Caller:
-    """TVM's end of the conversation. Its methods raise EOFError when TVM has closed it."""
+    """Connection from TVM. All methods raise EOFError when TVM has closed the connection.
+
+    Args:
+        connection: Socket that is connected to TVM.
+        control: Control socket of this process.
+    """
 
     def __init__(self, connection: socket.socket, control: Control) -> None:
         self._connection = connection
@@ -31,7 +37,7 @@ class Caller:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def greet(self, key: str) -> bool:
-        """Whether the caller knows the key."""
+        """Receive the greeting, reply to it, and return whether the client sent the key."""
         magic, length = GREETING.unpack(self._receive(GREETING.size))
         if (
             magic == MAGIC
@@ -45,9 +51,14 @@ class Caller:
         return False
 
     def message(self, most: int = MAX_MESSAGE) -> Tuple[int, bytes]:
-        """The code of the next message, and all of it. Raises Stopped when this process is to end.
+        """Return the code of the next message, and the whole message.
 
-        most: the longest message that is taken, in bytes.
+        Args:
+            most: Bytes of the longest message that is accepted.
+
+        Raises:
+            EOFError: TVM closed the connection, or the size of the message is invalid.
+            Stopped: This process must exit.
         """
         self._wait()
         head = self._receive(HEAD.size)
@@ -57,6 +68,7 @@ class Caller:
         return code, head + self._receive(size - 4)
 
     def send(self, data: bytes) -> None:
+        """Send all of the data to TVM."""
         try:
             self._connection.sendall(data)
         except OSError as error:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process that stands between TVM and a device is told while it works: by a socket to the process that
-started it, whose end is also its own."""
+"""Control socket of a process between TVM and a device: task, start-up report, signals, shutdown.
+
+The socket connects the process to its parent. When the parent closes the socket, the process exits.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,15 @@ from runtime.host.errors import PlatformError, ProtocolError, TransportClosed, T
 from runtime.host.transports.base import deadline_in, remaining
 
 SLICE_SEC: Final = 0.5
-"""The longest wait for a device at a time: so soon such a process notices that it is to end."""
+"""Longest single wait for a device; between two waits the process checks its control socket."""
 
 
 class Stopped(Exception):
-    """This process is to end."""
+    """The parent has closed the control socket, so this process must exit."""
 
 
 class Interrupted(PlatformError):
-    """Ctrl-C came while TVM waited for an answer."""
+    """Ctrl-C was pressed while TVM waited for a reply."""
 
     def __init__(self) -> None:
         super().__init__("The session was interrupted.", "Open a new session.")
@@ -35,16 +37,23 @@ KINDS: Final = (
     (Interrupted, "SessionTerminatedError"),
     (PlatformError, "RPCError"),
 )
-"""What TVM calls an error of the session; the first that fits."""
+"""TVM's names for errors of a session; the first class that fits applies."""
 
 
 def kind_of(error: PlatformError) -> str:
+    """Return TVM's name for an error of a session."""
     return next(kind for cls, kind in KINDS if isinstance(error, cls))
 
 
 class Control:
-    """The socket to the process that started this one: a line of JSON each way, then the number of each
-    signal that it gets as a byte, and then its end."""
+    """Control socket of this process.
+
+    The parent sends the task, and this process replies with its report; each is one line of JSON. Then the
+    parent forwards each signal as one byte with its number, and finally closes the socket.
+
+    Args:
+        connection: Socket to the parent.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -52,7 +61,7 @@ class Control:
         self._poll.register(connection, select.POLLIN)
 
     def task(self) -> Dict[str, Any]:
-        """What connect.py asks for."""
+        """Return the task from the parent; raise Stopped if the parent has closed the socket."""
         with self._connection.makefile("rb") as lines:
             line = lines.readline()
         if not line:
@@ -61,7 +70,14 @@ class Control:
         return task
 
     def tell(self, error: Optional[PlatformError]) -> None:
-        """Say how the session started."""
+        """Send the start-up report to the parent.
+
+        Args:
+            error: Error that prevented the session; None if the session is established.
+
+        Raises:
+            Stopped: The parent has closed the socket.
+        """
         report = (
             {} if error is None else {"kind": kind_of(error), "what": error.what, "next": error.next_step}
         )
@@ -71,7 +87,7 @@ class Control:
             raise Stopped from problem
 
     def check(self) -> None:
-        """Raise Stopped when this process is to end, or Interrupted."""
+        """Raise Stopped if the parent has closed the socket, or Interrupted after Ctrl-C."""
         if self._poll.poll(0) and signal.SIGINT in self._signals():
             raise Interrupted
 
@@ -82,9 +98,12 @@ class Control:
         return signals
 
     def waiter_for(self, other: socket.socket) -> Callable[[], None]:
-        """A function that waits until the other socket can be read, or raises Stopped.
+        """Return a function that waits until another socket can be read, or raises Stopped.
 
-        A Ctrl-C in that time is for whatever TVM's process is doing.
+        The wait ignores Ctrl-C, which then belongs to the work of TVM's process.
+
+        Args:
+            other: Socket to wait for.
         """
         both = select.poll()
         both.register(self._connection, select.POLLIN)
@@ -102,9 +121,17 @@ class Control:
 
 
 def read_in_slices(read: Callable[[float], bytes], timeout_sec: Optional[float], control: Control) -> bytes:
-    """read(seconds), for no longer than SLICE_SEC at a time: in between control.check() may end it.
+    """Return the result of read(seconds), in waits of at most SLICE_SEC with control.check() between them.
 
-    Raises TransportTimeout when timeout_sec are over.
+    Args:
+        read: Waits at most the given seconds; returns bytes or raises TransportTimeout.
+        timeout_sec: Total time in seconds; None waits without a limit.
+        control: Control socket of this process.
+
+    Raises:
+        TransportTimeout: No byte arrived in time.
+        Stopped: This process must exit.
+        Interrupted: Ctrl-C was pressed.
     """
     deadline = deadline_in(timeout_sec)
     while True:

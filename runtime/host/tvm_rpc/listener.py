@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where clients of TVM's RPC come in: connections, until they have said who they are.
+"""Listening socket for clients of TVM's RPC: connections and their greetings.
 
 A connection begins with the client's i32 magic, i32 length and its key: "client:", the match key of the
-tracker's queue and, where the session has a limit, " -timeout=SECONDS". The server answers magic, i32 length,
-"server:" and its own key; or another magic to whoever has no match key.
+tracker's queue and, if the session has a limit, " -timeout=SECONDS". The server replies with magic, i32
+length, "server:" and its own key. A client without the match key receives another magic.
 
-Nobody is waited for: whoever says nothing, or says it slowly, stands beside those who come after.
+A silent or slow client never blocks another client; each has GREETING_SEC for its greeting.
 """
 
 from __future__ import annotations
@@ -19,25 +19,35 @@ from typing import Dict, Final, List, NamedTuple, Optional, Sequence
 from runtime.host.tvm_rpc.connection import GREETING, LONGEST_KEY, MAGIC, MISMATCH
 
 GREETING_SEC: Final = 2.0  # for a whole greeting, which is one packet
-MAX_PENDING: Final = 64  # at a time; the one that came first goes when there are more
+MAX_PENDING: Final = 64  # connections; a further one closes the oldest
 
-# A client's machine that loses its power says nothing, ever: after so many seconds it is asked, after three
-# more questions in as many intervals it is gone.
+# A client machine that loses its power closes no connection. After 20 s without data the system sends probes
+# every 5 s, and closes the connection after 3 probes without a reply.
 KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 LONGEST_LIMIT_SEC: Final = 1e6
-"""Days; the system cannot wait for much longer."""
+"""Longest limit of a session, 11 days; the system cannot wait for much longer."""
 
 
 class Client(NamedTuple):
-    """A client that the tracker has sent. limit_sec: how long its session may take; None without limit."""
+    """A client that the tracker has sent.
+
+    Attributes:
+        connection: Socket that is connected to the client.
+        limit_sec: Limit of its session in seconds; None for no limit.
+    """
 
     connection: socket.socket
     limit_sec: Optional[float]
 
 
 class Listener:
-    """A listening socket, and who has come to it. name: what the server's key is."""
+    """A listening socket and the connections whose greetings are incomplete.
+
+    Args:
+        listener: Listening socket.
+        name: Key of the server, without "server:".
+    """
 
     def __init__(self, listener: socket.socket, name: str) -> None:
         self._listener = listener
@@ -46,13 +56,17 @@ class Listener:
         self._pending: Dict[int, _PendingClient] = {}
 
     def descriptors(self) -> List[int]:
-        """To wait for: one that can be read is for next_client."""
+        """Return the file descriptors to poll; next_client needs those that can be read."""
         return [self._listener.fileno(), *self._pending]
 
     def next_client(self, ready: Sequence[int], match_key: str) -> Optional[Client]:
-        """The client that has the match key, if it is there; whoever has another one is sent away.
+        """Return the client with the match key, or None if it has not connected yet.
 
-        ready: descriptors that can be read. Once the client is there nobody else is.
+        A client with another key is disconnected. When the client is found, all other connections are closed.
+
+        Args:
+            ready: File descriptors that can be read.
+            match_key: Match key of the current offer to the tracker.
         """
         if self._listener.fileno() in ready:
             ready = [*ready, *self._let_in()]
@@ -68,19 +82,20 @@ class Listener:
         return None
 
     def send_away(self) -> None:
-        """Close the connection of everyone who is not the client."""
+        """Close all connections whose greetings are incomplete."""
         for pending in self._pending.values():
             pending.connection.close()
         self._pending.clear()
 
     def close(self) -> None:
+        """Close the listening socket and all connections whose greetings are incomplete."""
         self.send_away()
         self._listener.close()
 
     def _let_in(self) -> List[int]:
-        """Take all that wait; their descriptors."""
+        """Accept all waiting connections, and return their file descriptors."""
         came = []
-        with contextlib.suppress(OSError):  # there are no more, or it has gone again
+        with contextlib.suppress(OSError):  # no connection is left, or the client has disconnected
             while True:
                 connection, _ = self._listener.accept()
                 if len(self._pending) == MAX_PENDING:
@@ -112,7 +127,7 @@ class Listener:
 
 
 class _PendingClient:
-    """Somebody who has not said a whole greeting yet."""
+    """Connection whose greeting is incomplete."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -121,9 +136,12 @@ class _PendingClient:
         self._data = b""
 
     def receive(self) -> Optional[str]:
-        """The key that it comes with; None until all of it is there. Raises OSError for what is no greeting.
+        """Return the key of the client, or None until the greeting is complete.
 
-        What follows the greeting is not read.
+        Bytes after the greeting stay unread.
+
+        Raises:
+            OSError: The client has disconnected, or has not sent a greeting.
         """
         while True:
             missing = self._missing()
@@ -134,7 +152,7 @@ class _PendingClient:
             except BlockingIOError:
                 return None
             if not part:
-                raise OSError("it ends before its greeting")
+                raise OSError("the client disconnected before its greeting was complete")
             self._data += part
 
     def _missing(self) -> int:
@@ -147,7 +165,7 @@ class _PendingClient:
 
 
 def limit_of(options: str) -> Optional[float]:
-    """Seconds of "-timeout=SECONDS" among the options of a greeting; None where there is no limit."""
+    """Return the seconds of "-timeout=SECONDS" in the options of a greeting; None for no limit."""
     for option in options.split():
         name, _, value = option.partition("=")
         if name == "-timeout":
@@ -158,7 +176,7 @@ def limit_of(options: str) -> Optional[float]:
 
 
 def _keep_watch(connection: socket.socket) -> None:
-    """Let the system notice when the other machine is gone."""
+    """Enable keep-alive probes, so that the system detects a client machine that is gone."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEP_ALIVE.items():
         if hasattr(socket, name):

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board in the queue of TVM's RPC tracker.
+"""Client of TVM's RPC tracker, for a board in its queue.
 
-A connection begins with i32 magic each way. Then whoever connected asks and the tracker answers, each message
-an i32 length and so many bytes of JSON: a list that starts with a code, or an answer that is a code.
+A connection begins with an i32 magic in each direction. Then the client sends requests, and the tracker
+replies to each. A message is an i32 length and this number of bytes of JSON. A request is a list that starts
+with a code, and most replies are a code.
 
 =====  ============================================================  ==========================
-code   asked with                                                    answer
+code   operands                                                      reply
 =====  ============================================================  ==========================
 3      key, [port, match key], address or null: a board to lend      0
 5      {"key": "server:KEY", "addr": [address or null, port]}        0
-7      nothing: which match keys of this connection are not taken    a list of them
+7      nothing: which match keys of this connection are not used     a list of them
 =====  ============================================================  ==========================
 
-A board is lent by its match key, once; when it is free again it is offered with another one. The tracker
-cuts the match key at its last colon to find the queue, so it is the key, a colon and something random. What
-a closed connection has offered is taken back.
+The tracker lends a board once per match key. A board that is free again is offered with a new match key. A
+match key is the key, a colon and a random string, because the tracker cuts it at its last colon to find the
+queue. When a connection closes, the tracker withdraws its offers.
 """
 
 from __future__ import annotations
@@ -35,21 +36,28 @@ PUT: Final = 3
 UPDATE_INFO: Final = 5
 GET_PENDING_MATCHKEYS: Final = 7
 
-ANSWER_SEC: Final = 5.0  # a tracker answers at once
-LONGEST_ANSWER: Final = 1 << 20  # bytes
+ANSWER_SEC: Final = 5.0  # longest wait for a reply, which a tracker usually sends immediately
+LONGEST_ANSWER: Final = 1 << 20  # bytes of a reply
 
 Address = Tuple[str, int]
 
 
 class TrackerLost(TransportError):
-    """The tracker cannot be reached, or is gone. It may come back."""
+    """Error for a tracker that is not reachable. A later attempt may succeed."""
 
 
 class Tracker:
-    """A connection to the tracker at `address`, for the board that listens on `port`.
+    """Connection to a tracker, for one board. All methods that send raise the errors below.
 
-    reachable_at: the address that clients are told; None for the one that the tracker sees us at. Raises
-    TrackerLost, here and in each method, and PlatformError where something else answers.
+    Args:
+        address: Host and TCP port of the tracker.
+        key: Key of the board's queue.
+        reachable_at: Address that clients receive; None for the address from which this machine connects.
+        port: TCP port that the server of the board listens on.
+
+    Raises:
+        TrackerLost: The tracker is not reachable.
+        PlatformError: The host name is unknown, or the server at `address` is not a tracker.
     """
 
     def __init__(self, address: Address, key: str, reachable_at: Optional[str], port: int) -> None:
@@ -61,7 +69,8 @@ class Tracker:
             self._socket = socket.create_connection(address, ANSWER_SEC)
         except socket.gaierror as error:
             raise PlatformError(
-                f"The tracker's host {address[0]} is not known: {reason_of(error)}.", "Check how it is spelt."
+                f"The host name {address[0]} of the tracker is unknown: {reason_of(error)}.",
+                "Check the spelling of the host name.",
             ) from error
         except OSError as error:
             raise self._lost(error) from error
@@ -74,24 +83,24 @@ class Tracker:
             raise
 
     def fileno(self) -> int:
-        """To wait for its end: between answers a tracker sends nothing."""
+        """Return the descriptor to poll for a closed connection; the tracker sends nothing but replies."""
         return self._socket.fileno()
 
     def offer(self) -> str:
-        """Lend the board to the next one in the queue, who then comes with the match key returned."""
+        """Offer the board to the tracker, and return the match key with which the next client connects."""
         match_key = f"{self._key}:{secrets.token_hex(8)}"
         self._ask_to([PUT, self._key, [self._port, match_key], self._reachable_at])
         return match_key
 
     def is_waiting(self, match_key: str) -> bool:
-        """Whether nobody has been given the board yet."""
+        """Return whether the tracker has not lent the board yet, by the match key of the offer."""
         waiting = self._ask([GET_PENDING_MATCHKEYS])
         if not isinstance(waiting, list):
             raise self._no_tracker()
         return match_key in waiting
 
     def close(self) -> None:
-        """What was offered is taken back."""
+        """Close the connection; the tracker then withdraws the offer of the board."""
         self._socket.close()
 
     def _greet(self) -> None:
@@ -130,7 +139,7 @@ class Tracker:
             except OSError as error:
                 raise self._lost(error) from error
             if not part:
-                raise self._lost("it has closed the connection")
+                raise self._lost("the tracker has closed the connection")
             data += part
         return data
 
@@ -138,11 +147,12 @@ class Tracker:
         host, port = self._address
         return TrackerLost(
             f"The tracker at {host}:{port} cannot be reached: {why}.",
-            f"Start it: python -m tvm.exec.rpc_tracker --host {host} --port {port} --port-end {port + 1}",
+            f"Start the tracker: python -m tvm.exec.rpc_tracker --host {host} --port {port} "
+            f"--port-end {port + 1}",
         )
 
     def _no_tracker(self) -> PlatformError:
         return PlatformError(
-            f"What answers at {self._address[0]}:{self._address[1]} is not TVM's RPC tracker.",
-            "Give --tracker the address that tvm.exec.rpc_tracker prints.",
+            f"The server at {self._address[0]}:{self._address[1]} is not TVM's RPC tracker.",
+            "Set --tracker to the address that tvm.exec.rpc_tracker prints.",
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection that tvm.micro.Session asks for: a relay process, and TVM's own RPC to it."""
+"""Connection of a tvm.micro.Session: a relay process, and TVM's own RPC to this process."""
 
 from __future__ import annotations
 
@@ -24,20 +24,24 @@ PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.host.tvm_session.relay import main; main()"
 )
 GRACE_SEC: Final = 5.0
-"""What a relay gets to end itself. It does so within half a second unless the API server hangs."""
+"""Seconds that a relay has to exit. It exits within half a second unless the API server hangs."""
 
-_given: List[int] = []  # the descriptor that signals go to, if that is of a relay
-_relays: List[Relay] = []  # that may be running: TVM keeps a connection, and nobody keeps its Session
+_given: List[int] = []  # the descriptor that receives signals, if it belongs to a relay
+_relays: List[Relay] = []  # relays that may run: TVM keeps the connection but not its Session
 
 
 class Relay:
     """A relay process, from its start to stop()."""
 
     def __init__(self, api_client: Any, timeouts: Sequence[float]) -> None:
-        """Starts it, and waits for its session with the device. Raises an error of TVM's.
+        """Start the relay, and wait until its session with the device is established.
 
-        api_client: TVM's client of the project's API server, whose transport is open. timeouts: the three of
-        the Project API, in their order, in seconds.
+        Args:
+            api_client: TVM's client of the project's API server. The server's transport is open.
+            timeouts: The fields of wire.session.Timeouts in their order, in seconds.
+
+        Raises:
+            Exception: TVM's class for the error of the session (errors.session_error).
         """
         key = secrets.token_hex(16)
         self._receives_signals = False
@@ -46,7 +50,7 @@ class Relay:
         listener = socket.create_server(("127.0.0.1", 0))
         with theirs, listener:
             passed = {"listener_fd": listener.fileno(), **pipes}
-            # Without the packages of this interpreter, which it does not need, it starts twice as fast.
+            # Without the site packages, which the relay does not need, it starts twice as fast.
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
@@ -59,14 +63,14 @@ class Relay:
             self._control.sendall(json.dumps(task).encode("ascii") + b"\n")
             self._await_session()
             self._pass_signals_on()
-            # With no arguments for the device: those that Connect takes on top are for other servers.
+            # No arguments for the device follow: the optional ones of Connect are for other servers.
             self.rpc = importlib.import_module("tvm.rpc._ffi_api").Connect("127.0.0.1", port, key, False)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """End the relay. TVM may then use its API client again. Safe to call twice."""
+        """End the relay, after which TVM may use its API client again. Safe to call twice."""
         with contextlib.suppress(ValueError):
             _relays.remove(self)
         if self._receives_signals:
@@ -77,16 +81,18 @@ class Relay:
 
     @property
     def has_ended(self) -> bool:
+        """True once the relay process has exited."""
         return self._process.poll() is not None
 
     def _pass_signals_on(self) -> None:
-        """Let Ctrl-C reach the relay, which then answers in place of the device: TVM itself waits on."""
+        """Forward Ctrl-C to the relay, which then replies instead of the device; TVM itself waits on."""
         self._control.setblocking(False)
         self._receives_signals = True
         self._receives_signals = _send_signals_to([self])
 
     @property
     def control_fd(self) -> int:
+        """File descriptor of the control socket."""
         return self._control.fileno()
 
     def _await_session(self) -> None:
@@ -95,8 +101,8 @@ class Relay:
         if not line:
             raise session_error(
                 "TransportClosedError",
-                "The process between TVM and the device ended before there was a session.\n"
-                "What it printed says why.",
+                "The relay process exited before a session was established.\n"
+                "Read the output of the relay process above.",
             )
         report: Dict[str, str] = json.loads(line)
         if report:
@@ -104,9 +110,9 @@ class Relay:
 
 
 def _send_signals_to(relays: List[Relay]) -> bool:
-    """Let the last of these relays, or none, have the signals from now on.
+    """Forward signals to the last of these relays, or to none, and return whether that was possible.
 
-    False where that is not for us to say: in another thread, and where an event loop has them.
+    It is not possible in a thread other than the main thread, or if an event loop receives the signals.
     """
     if threading.current_thread() is not threading.main_thread():
         return False
@@ -120,7 +126,13 @@ def _send_signals_to(relays: List[Relay]) -> bool:
 
 
 class ClosingTransport:
-    """A session's transport, whose end is also the end of the relay."""
+    """Transport of a session that also stops the relay at its end.
+
+    Args:
+        transport: The transport of TVM.
+        relay: Relay of the session.
+        api_client: TVM's client of the project's API server.
+    """
 
     def __init__(self, transport: Any, relay: Relay, api_client: Any) -> None:
         self._transport = transport
@@ -135,7 +147,7 @@ class ClosingTransport:
         gone = importlib.import_module("tvm.micro.project_api.client").ConnectionShutdownError
         try:
             return self._transport.__exit__(*error)
-        except (OSError, gone):  # with the API server its transport is closed; that is what `error` says
+        except (OSError, gone):  # the API server exited, which closed its transport; `error` reports it
             with contextlib.suppress(OSError):
                 self._api_client.shutdown()
             return None
@@ -151,17 +163,26 @@ def connect(
     cleanup: Callable[[], None],
     _enable_logging: bool = False,
 ) -> Any:
-    """What TVM knows as micro._rpc_connect: an RPC session with the device, whose timeouts are microseconds.
+    """Return an RPC session with the device, as TVM's function micro._rpc_connect does.
 
-    write and read are methods of the tvm.micro.Session as cleanup is. They are not called: the relay writes
-    to the API server and reads from it in TVM's place.
+    TVM's functions to write and to read are not called, because the relay uses the API server directly.
+
+    Args:
+        retry_usec: session_start_retry_timeout_sec in microseconds.
+        start_usec: session_start_timeout_sec in microseconds.
+        established_usec: session_established_timeout_sec in microseconds.
+        cleanup: Method of the tvm.micro.Session.
+
+    Raises:
+        PlatformError: The session does not use a transport of a project.
     """
     session = getattr(cleanup, "__self__", None)
     transport = getattr(session, "transport_context_manager", None)
     api_client = getattr(transport, "_api_client", None)
     if session is None or api_client is None:
         raise PlatformError(
-            "This TVM was built without microTVM, and what stands in for it reaches projects only.",
+            "This session does not use the transport of a project: a TVM built without microTVM supports "
+            "projects only.",
             "Give tvm.micro.Session the transport() of a project, or use a TVM built with USE_MICRO.",
         )
     for relay in [relay for relay in _relays if relay.has_ended]:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """microTVM for a TVM that was built without it, such as the wheel hhb-tvm 3.2.3.
 
-After enable() tvm.micro, tvmc and AutoTVM work with projects of a platform, as TVM documents them. A TVM that
-was built with microTVM is left as it is. What such a wheel lacks, and what takes its place:
+After enable(), tvm.micro, tvmc and AutoTVM work with projects of a platform as TVM documents. enable() does
+not change a TVM that was built with microTVM. The wheel lacks the following parts, which are replaced:
 
-* the session with a device, which is C++: a relay process of ours (see relay.py);
-* its C runtime, and the settings for it that the exporter puts into a model archive: two folders with a note;
-* the import of tvm.micro in worker processes: the first thing that each of them does.
+* The session with a device, which is C++ in TVM, is a relay process (relay.py).
+* TVM's C runtime, and its settings that the exporter copies into a model archive, are two folders with notes.
+* Worker processes do not import the replacements of their parent, so each worker first imports DOOR.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from runtime.host.errors import PlatformError, ToolMissing
 WHEEL: Final = "hhb-tvm==3.2.3"
 HOW_TO_INSTALL: Final = (
     f'Run `pip install "{WHEEL}" "numpy>=1.24,<2" tflite tqdm -r requirements.txt` in a virtual environment '
-    "of CPython 3.10 or 3.8, or build TVM 0.8 to 0.18 with USE_MICRO, and start this with that interpreter."
+    "of CPython 3.10 or 3.8, or build TVM 0.8 to 0.18 with USE_MICRO. Then use that interpreter."
 )
 SESSION_FUNCTION: Final = "micro._rpc_connect"
 STDERR: Final = 2
@@ -35,23 +35,25 @@ PARTS: Final = Path(__file__).resolve().parent
 
 
 def enable() -> None:
-    """Put in place what this interpreter's TVM lacks. Safe to call twice.
+    """Import tvm, and install replacements for the parts that it lacks. Safe to call twice.
 
-    Imports tvm. Raises ToolMissing where there is none, PlatformError where it has no tvm.micro to complete.
+    Raises:
+        ToolMissing: This interpreter has no TVM, or its TVM cannot be imported.
+        PlatformError: This TVM has no tvm.micro to complete.
     """
     tvm = _import_tvm()
     if tvm.get_global_func(SESSION_FUNCTION, allow_missing=True) is not None:
         return
     if importlib.util.find_spec("tvm.micro") is None:
         raise PlatformError(
-            f"TVM {tvm.__version__} has no microTVM: it was taken out after 0.18.", HOW_TO_INSTALL
+            f"TVM {tvm.__version__} has no microTVM: TVM 0.18 was the last release with it.", HOW_TO_INSTALL
         )
     from runtime.host.tvm_session import errors, trial_errors
     from runtime.host.tvm_session.connect import connect
 
     _forget_failed_import()
     tvm.register_func(SESSION_FUNCTION, connect)
-    # As functions of TVM the arguments would not tell whose methods they are.
+    # As functions of TVM, the arguments would lose __self__, from which connect() gets the session.
     _module("tvm.micro.session")._rpc_connect = connect
     errors.install()
     trial_errors.install()
@@ -65,7 +67,7 @@ def _module(name: str) -> Any:
 
 
 def _import_tvm() -> Any:
-    """tvm, with as much as tvm.micro needs of it."""
+    """Import tvm and tvm.relay, which tvm.micro needs, and return tvm."""
     try:
         tvm = _module("tvm")
         _module("tvm.relay")
@@ -77,14 +79,14 @@ def _import_tvm() -> Any:
 
 
 def _forget_failed_import() -> None:
-    """Of a tvm.micro that was imported first, and failed, modules are left that do not work."""
+    """Remove the unusable modules that a failed import of tvm.micro has left in sys.modules."""
     if "tvm.micro" not in sys.modules:
         for name in [name for name in sys.modules if name.startswith("tvm.micro.")]:
             del sys.modules[name]
 
 
 def _complete_exporter() -> None:
-    """Folders for what a model archive takes from a build of TVM."""
+    """Supply the folders that the exporter of model archives takes from a build of TVM."""
     micro = _module("tvm.micro")
     build = _module("tvm.micro.build")
     exporter = _module("tvm.micro.model_library_format")
@@ -108,7 +110,7 @@ def _complete_exporter() -> None:
 
 
 def _complete_workers() -> None:
-    """Workers begin with enable()."""
+    """Make TVM's worker processes start with enable()."""
     import cloudpickle  # type: ignore[import-not-found]
 
     from runtime.host.tvm_session import worker
@@ -126,10 +128,10 @@ def _complete_workers() -> None:
 
 
 def _wait_through_signals(tvm: Any) -> None:
-    """Keep TVM from looking at signals while it waits for a socket.
+    """Prevent TVM from checking for signals while it waits for a socket.
 
-    This TVM does that without the interpreter lock, and Ctrl-C ends the process with a segmentation fault.
-    The relay ends the wait instead. In place of the look TVM gets a function that does nothing and says 0.
+    This TVM calls PyErr_CheckSignals without the interpreter lock, so Ctrl-C would cause a segmentation
+    fault. The relay ends the wait instead. TVM calls sched_yield in its place, which returns 0.
     """
     nothing = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p)
     with _quiet():
@@ -138,7 +140,7 @@ def _wait_through_signals(tvm: Any) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what C++ writes to stderr: here a warning that one function takes the place of another."""
+    """Drop the output of C++ to stderr: here a warning about the replaced function."""
     sys.stderr.flush()
     stderr = os.dup(STDERR)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of a session, as TVM's own classes.
+"""Errors of a session as TVM's own classes.
 
-In the middle of a session TVM raises whatever the relay answers as RPCError. Where it was the session that
-failed, and not the device that refused, the error is at the same time what TVM documents for that:
-IoTimeoutError, TransportClosedError, SessionTerminatedError.
+During a session TVM raises every exception that the relay replies with as RPCError. If the session failed,
+rather than a request on the device, the error is also an instance of the class that TVM documents:
+IoTimeoutError, TransportClosedError or SessionTerminatedError.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import importlib
 from typing import Any, Dict, Final, Tuple
 
 FROM_DEVICE: Final = "Error caught from RPC call:\n"
-"""What TVM puts before the text of an exception that came over RPC."""
+"""Prefix that TVM adds to the message of an exception from RPC."""
 
 
 def install() -> None:
-    """Teach TVM to tell the kinds of control.KINDS apart."""
+    """Register the classes of control.KINDS for exceptions that TVM receives over RPC."""
     base = importlib.import_module("tvm._ffi.base")
     rpc_error = base.ERROR_TYPE["RPCError"]
     classes = _classes()
@@ -24,7 +24,7 @@ def install() -> None:
     def rpc_or_session_error(message: str) -> Exception:
         text = message.rpartition(FROM_DEVICE)[2]
         kind, _, sentences = text.partition(": ")
-        # Without what stands before the text: a trace of TVM's own calls, at which AutoTVM cuts it off.
+        # The trace of TVM's own calls before the text is dropped: AutoTVM would cut the message off there.
         error: Exception = classes[kind](sentences) if kind in classes else rpc_error(text)
         return error
 
@@ -36,7 +36,7 @@ def install() -> None:
 
 
 def session_error(kind: str, sentences: str) -> Exception:
-    """The error of this kind."""
+    """Return the error of one of control.KINDS; sentences: its message."""
     rpc_error: Exception = importlib.import_module("tvm.error").RPCError(sentences)
     error = _classes().get(kind)
     return rpc_error if error is None else error(sentences)
@@ -57,7 +57,7 @@ def _classes() -> Dict[str, Any]:
 
 
 def _both(name: str, bases: Tuple[type, ...]) -> type:
-    """An error that is of both classes, and says what it is given. Those of TVM's server ask for more."""
+    """Return a class that derives from both bases and takes only a message; TVM's classes need more."""
 
     def __init__(self: Any, message: str) -> None:
         self.args = (message,)

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process between TVM and a device: TVM's RPC over TCP on one side, a session on the other.
+"""Relay process between TVM and a device: TVM's RPC over TCP on one side, a session on the other.
 
-Both carry the same messages (see wire/rpc.py). On the TCP side they follow one another (see
-tvm_rpc/connection.py), on the device's side each is one normal message of the session (see device_access.py).
+Both sides carry the same messages (wire/messages.py). On the TCP side the messages follow one another
+(tvm_rpc/connection.py). On the device's side each is one normal message of the session (wire/session.py).
 
-It is a process of its own because TVM waits for some answers with the interpreter lock held: a thread of
-TVM's process could not give them. It shares TVM's pipes to the API server. TVM must not use them until the
-relay has ended, and the relay ends between two requests: soon after the control socket is closed, or when TVM
-closes its connection. Then the device is told.
+TVM waits for some replies with the interpreter lock held, and a thread of TVM's process could not send them.
+So the relay is a separate process. It shares TVM's pipes to the API server, and TVM must not use these pipes
+until the relay has exited. The relay exits between two requests: soon after the control socket is closed, or
+when TVM closes its connection. Before it exits, it sends Shutdown to the device.
 
-An error of the session answers the request that met it and each later one, as an exception whose text is a
-kind (see control.py), a colon and two sentences.
+After an error of the session, the relay replies to that request and to each later one with an exception. The
+message of the exception is a kind (control.KINDS), a colon and two sentences.
 """
 
 from __future__ import annotations
@@ -31,7 +31,17 @@ from runtime.host.wire.session import Session, Timeouts
 
 
 def relay(caller: Caller, session: Session, device: Device) -> None:
-    """Answer requests until TVM is done with the device (EOFError, too) or the relay is to end (Stopped)."""
+    """Forward requests to the device, and replies to TVM, until TVM sends Shutdown.
+
+    Args:
+        caller: Connection from TVM.
+        session: Session with the device.
+        device: The device of the session.
+
+    Raises:
+        EOFError: TVM has closed the connection.
+        Stopped: The relay must exit.
+    """
     failure = b""
     while True:
         code, message = caller.message()
@@ -50,12 +60,21 @@ def relay(caller: Caller, session: Session, device: Device) -> None:
 
 
 def accept(listener: socket.socket, key: str, control: Control) -> Caller:
-    """TVM's connection; whoever else comes by is sent away. Raises Stopped when the relay is to end."""
+    """Return the connection from TVM, and disconnect all other clients.
+
+    Args:
+        listener: Listening socket.
+        key: Key that TVM sends in its greeting.
+        control: Control socket of the relay.
+
+    Raises:
+        Stopped: The relay must exit.
+    """
     wait = control.waiter_for(listener)
     while True:
         wait()
         connection, _ = listener.accept()
-        connection.settimeout(SLICE_SEC)  # a stranger is not waited for
+        connection.settimeout(SLICE_SEC)  # another client must not block TVM
         caller = Caller(connection, control)
         with contextlib.suppress(EOFError):
             if caller.greet(key):
@@ -65,7 +84,7 @@ def accept(listener: socket.socket, key: str, control: Control) -> Caller:
 
 
 def serve(control: Control) -> None:
-    """Open a session as asked for, say so, and relay."""
+    """Open the session of the task, report the result to TVM's process, and relay messages."""
     task = control.task()
     api = ApiConnection("the project", task["read_fd"], task["write_fd"])
     device = reach_device(api, control)
@@ -82,10 +101,10 @@ def serve(control: Control) -> None:
             caller = accept(listener, task["key"], control)
         with contextlib.suppress(EOFError):
             relay(caller, session, device)
-        is_open = True  # TVM has dropped the connection, and may never close its transport
+        is_open = True  # TVM has closed the connection, and may never close its transport
     except Stopped:
         is_open = False
-    with contextlib.suppress(PlatformError):  # the device may be in the middle of something, or gone
+    with contextlib.suppress(PlatformError):  # the session may have ended, or the device may be gone
         session.send(encode_message(SHUTDOWN))
     device.close()
     if is_open:
@@ -94,7 +113,7 @@ def serve(control: Control) -> None:
 
 
 def main() -> None:
-    """The relay process. Its only argument is the descriptor of the control socket."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for TVM's process, which then ends the relay
+    """Run the relay process, whose only argument is the file descriptor of the control socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # TVM's process handles Ctrl-C and forwards it
     with contextlib.suppress(Stopped):
         serve(Control(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first thing that a worker process of TVM runs.
+"""First function that a worker process of TVM runs.
 
-TVM starts workers for building, for measuring and for its RPC server. They are new interpreters that know
-nothing of this package; what is here reaches them by value, so it names nothing of this module.
+TVM starts workers for building, for measuring and for its RPC server. They are new interpreters that cannot
+import this package yet. The function reaches them by value, so it must not use a global of this module.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from typing import Any
 
 
 def start(root: str, door: str, initializer: Any, *arguments: Any) -> None:
-    """Put microTVM in place as in the process that started the worker, then do what TVM wants done first.
+    """Enable microTVM as in the process that started the worker, then call TVM's own initializer.
 
-    root: the directory of this package. door: the module whose import puts microTVM in place.
+    Args:
+        root: Directory that contains this package.
+        door: Module whose import enables microTVM.
+        initializer: TVM's initializer of the worker; None for none.
+        *arguments: Arguments of the initializer.
     """
     import importlib
     import sys

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What travels to and from a device: frames, sessions, RPC messages, and what their failures mean.
+"""The protocol between host and device: frames, sessions, RPC messages, and explanations of failures.
 
-framing.py, session.py, messages.py and rpc.py each describe their layer of the protocol. api_client.py is a
-client of the Project API, which carries the same bytes through an API server.
+The docstrings of framing.py, session.py, messages.py and rpc.py each describe one layer of the protocol.
+api_client.py is a client of the Project API, which carries these bytes through an API server.
 
 May import: transports, archive, system, errors, dtype.
-To add a request of the RPC: its code in messages.py, its method in rpc.RpcClient, and its case in the tests
-of both ends (tests/wire, tests/device).
+To add a request of the RPC: add its code to messages.py, its method to rpc.RpcClient, and its case to the
+tests of both ends (tests/wire, tests/device).
 """

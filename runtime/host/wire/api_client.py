@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The caller's side of the Project API, as TVM has it, for platforms and projects.
+"""Client of TVM's Project API, for platforms and projects.
 
-The API server is started in the directory with two pipes: JSON-RPC 2.0, one request a line, one reply a line.
-What it prints belongs to the user. An error reply is {"code", "message", "data": {"traceback": text}}; three
-messages are names of conditions, any other is for the user to read, and the text is the log that belongs to
-it.
+The client starts an API server in the directory and connects it with two pipes. The protocol is JSON-RPC 2.0;
+each request and each reply is one line. The server's own output goes to the user's terminal.
+
+An error reply is {"code", "message", "data": {"traceback": text}}. Three messages are names of conditions
+(_CONDITIONS). Every other message is written for the user, and the text is its log.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ from runtime.host.wire.session import Timeouts
 from runtime.server import b85decode, b85encode
 
 TVM_VERSION: Final = "0.18.0"
-"""What the server is told that its caller is: the last release of TVM that knows the Project API."""
+"""TVM version sent in server_info_query: the last release of TVM that supports the Project API."""
 
 LAUNCHER: Final = "launch_microtvm_api_server.sh"
 SERVER: Final = "microtvm_api_server.py"
 GRACE_SEC: Final = 5.0
-"""What the server gets to end itself and its children, and again after SIGTERM."""
+"""Seconds that the server has to end its children and exit; the wait is repeated after SIGTERM."""
 
 MAX_REPLY_BYTES: Final = 128 << 20
-"""The longest reply that is taken: a read of what a request can hold, in base85."""
+"""Limit of one reply. A read returns at most 64 MiB (server.MAX_LINE_BYTES), which base85 makes 80 MiB."""
 
 READ_BYTES: Final = 1 << 16
-"""One read takes all that a pipe of default size can hold."""
+"""Size of one read: the default capacity of a pipe."""
 
 _CONDITIONS: Final[Dict[str, Type[PlatformError]]] = {
     "IoTimeoutError": TransportTimeout,
@@ -70,7 +71,10 @@ PathLike = Union[str, Path]
 class ApiConnection:
     """Requests to a running API server, over two pipes.
 
-    name: what the server is called in messages. read_fd, write_fd: they stay the caller's.
+    Args:
+        name: Name of the server in messages.
+        read_fd: Pipe from the server. The caller closes it.
+        write_fd: Pipe to the server. The caller closes it.
     """
 
     def __init__(self, name: str, read_fd: int, write_fd: int) -> None:
@@ -81,7 +85,12 @@ class ApiConnection:
         self._write_fd = write_fd
 
     def server_info_query(self, tvm_version: str = TVM_VERSION) -> Dict[str, Any]:
-        """platform_name, is_template, model_library_format_path, project_options, protocol_version."""
+        """Return the server's description of its directory.
+
+        Returns:
+            Values of platform_name, is_template, model_library_format_path, project_options and
+            protocol_version.
+        """
         info = self.call("server_info_query", {"tvm_version": tvm_version})
         if not isinstance(info, dict):
             raise self._odd_reply(repr(info))
@@ -94,6 +103,14 @@ class ApiConnection:
         options: Optional[Options] = None,
         standalone_crt_dir: PathLike = "",
     ) -> None:
+        """Write a project from a model archive.
+
+        Args:
+            model_library_format_path: The model archive.
+            project_dir: Directory to write.
+            options: Project options by name.
+            standalone_crt_dir: Folder of TVM's own C runtime; empty for none.
+        """
         self.call(
             "generate_project",
             {
@@ -105,13 +122,15 @@ class ApiConnection:
         )
 
     def build(self, options: Optional[Options] = None) -> None:
+        """Build the project's firmware."""
         self.call("build", {"options": dict(options or {})})
 
     def flash(self, options: Optional[Options] = None) -> None:
+        """Flash the project's firmware to the board."""
         self.call("flash", {"options": dict(options or {})})
 
     def open_transport(self, options: Optional[Options] = None) -> Timeouts:
-        """Opens the link to the device. Gives how patient the project asks its caller to be."""
+        """Open the server's transport to the device, and return the timeouts that the project requests."""
         reply = self.call("open_transport", {"options": dict(options or {})})
         try:
             return Timeouts(**{name: float(value) for name, value in reply["timeouts"].items()})
@@ -119,18 +138,40 @@ class ApiConnection:
             raise self._odd_reply(repr(reply)) from error
 
     def read_transport(self, count: int, timeout_sec: Optional[float]) -> bytes:
-        """Exactly so many bytes from the device, or TransportTimeout."""
+        """Return exactly `count` bytes from the device.
+
+        Args:
+            count: Number of bytes.
+            timeout_sec: Longest wait in seconds; None waits without a limit.
+
+        Raises:
+            TransportTimeout: Fewer than `count` bytes arrived in time.
+        """
         return self._bytes_read(self.call("read_transport", {"n": count, "timeout_sec": timeout_sec}))
 
     def write_transport(self, data: bytes, timeout_sec: Optional[float]) -> None:
+        """Send all of `data` to the device within timeout_sec, or without a limit for None."""
         self._request("write_transport", _write_params(data, timeout_sec))
 
     def exchange(
         self, data: bytes, write_sec: Optional[float], count: int, read_sec: Optional[float]
     ) -> bytes:
-        """write_transport and read_transport, the second asked for before the first is answered.
+        """Write to the device and read from it, in one round trip to the server.
 
-        Raises what either raises. It saves a round trip. Where the first fails, the second is waited for.
+        The client sends both requests before it receives the first reply. If the write fails, the client
+        still receives the reply to the read, and drops it.
+
+        Args:
+            data: Bytes to write.
+            write_sec: Timeout of the write in seconds; None for no limit.
+            count: Number of bytes to read.
+            read_sec: Timeout of the read in seconds; None for no limit.
+
+        Returns:
+            Exactly `count` bytes.
+
+        Raises:
+            PlatformError: The write or the read failed.
         """
         params = b'{"n":%d,"timeout_sec":%b}' % (count, _seconds(read_sec))
         self._send(
@@ -146,21 +187,31 @@ class ApiConnection:
         return self._bytes_read(self._result("read_transport", self._count))
 
     def close_transport(self) -> None:
+        """Close the server's transport to the device."""
         self.call("close_transport", {})
 
     def lend_transport(self, socket: str) -> None:
-        """Have the server send the open device's descriptors to `socket`, see passed_descriptors.py."""
+        """Request that the server send the open device's descriptors to a listener (passed_descriptors.py).
+
+        Args:
+            socket: Abstract name of the listener's Unix socket.
+        """
         self.call("lend_transport", {"socket": socket})
 
     @property
     def is_gone(self) -> bool:
-        """Whether the server has closed its pipe."""
+        """True once the server has closed its pipe."""
         poll = select.poll()
-        poll.register(self._read_fd, 0)  # a hang-up is always reported
+        poll.register(self._read_fd, 0)  # poll() always reports a hang-up
         return bool(poll.poll(0))
 
     def call(self, method: str, params: Mapping[str, Any]) -> Any:
-        """The result of any method, by its name and the names of its parameters."""
+        """Call a method of the API server and return its result.
+
+        Args:
+            method: Name of the method.
+            params: Parameters by name.
+        """
         return self._request(method, json.dumps(params).encode("utf-8"))
 
     def _request(self, method: str, params: bytes) -> Any:
@@ -194,7 +245,7 @@ class ApiConnection:
 
     def _send(self, data: bytes) -> None:
         if self._write_fd < 0:
-            raise TransportClosed("The API server was closed.", "Start it again.")
+            raise TransportClosed("The API server was closed.", "Start the API server again.")
         try:
             done = os.write(self._write_fd, data)
             while done < len(data):
@@ -203,7 +254,7 @@ class ApiConnection:
             raise self._ended() from None
 
     def _line(self) -> bytes:
-        """The next line of the server."""
+        """Return the next line from the server, without its newline."""
         parts: List[bytes] = [self._rest]
         size = len(self._rest)
         while True:
@@ -216,14 +267,14 @@ class ApiConnection:
                 raise self._ended()
             size += len(data)
             if size > MAX_REPLY_BYTES:
-                raise self._odd_reply("a line that does not end")
+                raise self._odd_reply(f"a line of more than {MAX_REPLY_BYTES:,} bytes")
             parts.append(data)
 
     def _ended(self) -> TransportClosed:
-        """What to raise where the server closed its pipe."""
+        """Return the error for a pipe that the server closed."""
         return TransportClosed(
             f"The API server of {self.name} {self._how_it_ended()}.",
-            f"Look at what it printed; run {SERVER} by hand to see more.",
+            f"Read the server's output above. Run {SERVER} by hand to see more.",
         )
 
     def _how_it_ended(self) -> str:
@@ -231,13 +282,13 @@ class ApiConnection:
 
     def _odd_reply(self, text: str) -> ProtocolError:
         return ProtocolError(
-            f"The API server of {self.name} sent what is no reply: {text[:200]}",
-            "Check what in it writes to its pipe beside the replies.",
+            f"The API server of {self.name} sent an invalid reply: {text[:200]}.",
+            "Make sure that only the JSON-RPC server writes to the --write-fd pipe.",
         )
 
     @staticmethod
     def _failure(method: str, error: Any) -> PlatformError:
-        """The exception for an error reply."""
+        """Return the exception for an error reply."""
         message, log = str(error), ""
         if isinstance(error, dict):
             message = str(error.get("message", ""))
@@ -248,7 +299,7 @@ class ApiConnection:
             what, _, next_step = log.strip().partition("\n")
             return _CONDITIONS[message](
                 what or f"{method} failed: {message}.",
-                next_step or "Look at what the device and the server print.",
+                next_step or "Read the output of the device and of the API server.",
             )
         what, _, next_step = message.partition("\n")
         kind = _ERROR_OF_METHOD.get(method, PlatformError)
@@ -265,10 +316,15 @@ def _seconds(timeout_sec: Optional[float]) -> bytes:
 
 
 class ProjectApiClient(ApiConnection):
-    """The API server of one directory, running from the start of this object to close()."""
+    """The API server of one directory, which runs from the creation of this object to close()."""
 
     def __init__(self, directory: PathLike, python: PathLike = sys.executable) -> None:
-        """Starts the server. python: the interpreter, unless the directory brings a launch script."""
+        """Start the server.
+
+        Args:
+            directory: A platform or a project.
+            python: Interpreter of the server. A launch script in the directory takes precedence.
+        """
         self.directory = Path(directory).resolve()
         super().__init__(str(self.directory), -1, -1)
         self._process = self._start(str(python))
@@ -285,7 +341,7 @@ class ProjectApiClient(ApiConnection):
         self.close()
 
     def close(self) -> None:
-        """Ends the server: it sees its pipe closed, and ends what it has started. Safe to call twice."""
+        """Close the server's pipe, and wait until the server has exited. Safe to call twice."""
         if self._write_fd < 0:
             return
         os.close(self._write_fd)
@@ -301,8 +357,8 @@ class ProjectApiClient(ApiConnection):
         script = self.directory / SERVER
         if not script.is_file():
             raise PlatformError(
-                f"{self.directory} is neither a platform nor a project: it has no {SERVER}.",
-                "Name the directory that Cookiecutter or generate_project has written.",
+                f"{self.directory} is neither a platform nor a project: {SERVER} is missing.",
+                "Give the directory that Cookiecutter or generate_project has written.",
             )
         to_server, self._write_fd = os.pipe()
         self._read_fd, from_server = os.pipe()
@@ -320,7 +376,7 @@ class ProjectApiClient(ApiConnection):
             self._write_fd = self._read_fd = -1
             raise PlatformError(
                 f"{command[0]} cannot be started: {reason_of(error)}.",
-                "Check that it is there and may be run.",
+                "Check that the file exists and that you may execute it.",
             ) from error
         finally:
             os.close(to_server)
@@ -328,15 +384,18 @@ class ProjectApiClient(ApiConnection):
 
     def _how_it_ended(self) -> str:
         if ends_within(self._process, GRACE_SEC):
-            return f"ended with exit status {self._process.returncode}"
+            return f"exited with status {self._process.returncode}"
         return super()._how_it_ended()
 
 
 class ApiTransport:
-    """The device of a project as a transport, through the project's API server.
+    """Transport to the device of a project, through the project's API server.
 
-    A read asks the server for exactly as many bytes as are needed: a frame then takes two or three requests.
-    timeouts: what the project asks for, once the transport is open. reads_exactly: for Session.
+    A read requests exactly the bytes that its caller needs, so a frame takes two or three requests.
+
+    Attributes:
+        timeouts: Timeouts that the project requests; valid while the transport is open.
+        reads_exactly: True: read() returns exactly `want` bytes or raises. Session reads this attribute.
     """
 
     def __init__(self, client: ApiConnection, options: Optional[Options] = None) -> None:
@@ -347,17 +406,21 @@ class ApiTransport:
         self._is_open = False
 
     def open(self) -> None:
+        """Open the server's transport to the device."""
         self.timeouts = self._client.open_transport(self._options)
         self._is_open = True
 
     def close(self) -> None:
+        """Close the server's transport to the device. Safe to call twice."""
         if self._is_open:
             self._is_open = False
-            with contextlib.suppress(TransportClosed):  # a server that is gone has closed it
+            with contextlib.suppress(TransportClosed):  # a server that exited has closed the transport
                 self._client.close_transport()
 
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
+        """Return exactly `want` bytes, or raise TransportTimeout; None waits without a limit."""
         return self._client.read_transport(want, timeout_sec)
 
     def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
+        """Send all of `data`, or raise TransportTimeout; None waits without a limit."""
         self._client.write_transport(data, timeout_sec)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Damage on the line while an answer is awaited."""
+"""Detection of damaged bytes while the host waits for a reply."""
 
 from __future__ import annotations
 
@@ -9,21 +9,33 @@ from typing import Final, Optional
 from runtime.host.wire.framing import Unframer
 
 DAMAGE_SEC: Final = 0.7
-"""How long an answer may still come after a damaged packet, and how long a packet may pause in its middle. A
-USB adapter delays bytes by 16 ms, and a busy machine by some 100 ms."""
+"""Seconds to wait for the reply after a damaged packet, and longest pause inside a packet.
 
-SLOWEST_BYTES_SEC: Final = 960.0  # of a line at 9,600 baud
+A USB adapter delays bytes by 16 ms, and a busy machine by some 100 ms.
+"""
+
+SLOWEST_BYTES_SEC: Final = 960.0  # bytes per second at 9,600 baud
 NO_TEXT: Final = re.compile(rb"[\0\xc0\xc1\xf5-\xff]")
-"""Bytes that neither ASCII nor UTF-8 has. The head of a packet always has some: three bytes of its length, or
-of a number, are 0."""
+"""Bytes that do not occur in ASCII or UTF-8 text.
+
+The head of a packet always contains some, because three bytes of its length, or of a number, are 0.
+"""
 
 
 class Damage:
-    """What came damaged while an answer was awaited.
+    """Detector of damage, from the creation of this object to the end of one reply.
 
-    A packet that was dropped does not come again, so the rest of the time would pass in vain. Three things
-    are seen: a packet with a wrong checksum or a wrong form, a packet that stops in its middle, and bytes
-    outside of packets that no text has: a packet whose start is gone. A firmware may print text of its own.
+    The device does not send a dropped packet again, so a longer wait would not help. Three kinds of damage
+    are detected:
+
+    * a packet with a wrong checksum or a wrong form;
+    * a packet that stops in its middle;
+    * bytes outside of packets that do not occur in text, which come from a packet that lost its start.
+
+    Text outside of packets is not damage, because a firmware may print.
+
+    Args:
+        unframer: Decoder of the received bytes.
     """
 
     def __init__(self, unframer: Unframer) -> None:
@@ -36,10 +48,16 @@ class Damage:
     def deadline(
         self, deadline: Optional[float], now: float, want: int, reads_exactly: bool
     ) -> Optional[float]:
-        """Return how long to read on. A whole answer may still come: what was damaged may be a log message.
+        """Return the moment at which the host stops reading; None for no limit.
 
-        want: bytes that the next read asks for. reads_exactly: the read gives all of them or none, so a slow
-        line must be given the time for them.
+        After damage the host still waits for DAMAGE_SEC, because a log message may be the damaged packet.
+
+        Args:
+            deadline: Deadline of the reply, in time.monotonic(); None for no limit.
+            now: Current time.monotonic().
+            want: Bytes that the next read requests.
+            reads_exactly: True if a read returns all of `want` bytes or none. The deadline then includes the
+                time that a slow line needs for them.
         """
         if self._seen_at is None and self._broken():
             self._seen_at = now
@@ -51,7 +69,7 @@ class Damage:
         return min(limits, default=None)
 
     def found(self) -> str:
-        """Return what came damaged, as the end of a sentence; empty for nothing."""
+        """Return a description of the damage as the end of a sentence; empty for no damage."""
         broken = self._broken()
         if not broken and self._unframer.is_in_packet:
             return f"a packet stopped {self._unframer.needed()} bytes before its end"
@@ -63,7 +81,7 @@ class Damage:
         if wrong:
             return f"{wrong} packet{'s' if wrong > 1 else ''} with a wrong checksum"
         if unframer.dropped > self._dropped:
-            return "a packet broke off or had a wrong form"
+            return "a packet was incomplete or had a wrong form"
         noise = unframer.noise_bytes - self._noise
         if noise and NO_TEXT.search(unframer.last_noise[-noise:]):
             return f"{noise} bytes outside of a packet"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a session does not start: what was heard from the device, and what that means.
+"""Explanation of why a session does not start, from the bytes that the device sent.
 
-The rules are tried in order; the first that fits the evidence gives the words. None of them guesses: each
-tells what was seen.
+The rules are applied in order, and the first rule that fits the evidence supplies the explanation. Each rule
+describes only the received bytes.
 """
 
 from __future__ import annotations
@@ -11,28 +11,33 @@ import re
 from typing import Callable, Final, NamedTuple, Optional, Tuple
 
 HEARD_BYTES: Final = 512
-"""So much of the first bytes of a device is kept as evidence."""
+"""Number of first bytes from a device that are kept as evidence."""
 
 SHOWN_BYTES: Final = 24
 SHOWN_TEXT: Final = 120
 FEWEST_RESTARTS: Final = 2
-"""A device restarts once when it is flashed or opened; more than once is a loop."""
+"""Fewest restarts that count as a loop. A device restarts once when it is flashed or its port is opened."""
 
 MOSTLY_TEXT: Final = 0.9
 _TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]")
 
 
 class Evidence(NamedTuple):
-    """What a device did while a session was to be opened.
+    """Record of the bytes that a device sent while the host opened a session.
 
-    received: bytes in all. noise: of them outside packets. heard: the first of them, as they came. damaged:
-    packets with a wrong CRC or a wrong form. packets: whole ones. restarts: how often it said that it was
-    reset. echoes: how often our own packet came back. words: its last log message.
+    Attributes:
+        received: Number of bytes.
+        noise: Number of those bytes that were outside of packets.
+        damaged: Number of packets with a wrong CRC or a wrong form.
+        packets: Number of complete packets.
+        restarts: Number of packets in which the device reported a reset.
+        echoes: Number of the host's own packets that came back.
+        words: Last log message of the device; empty for none.
     """
 
     received: int
     noise: int
-    heard: bytes
+    heard: bytes  # the first HEARD_BYTES bytes, as received
     damaged: int
     packets: int
     restarts: int
@@ -41,7 +46,7 @@ class Evidence(NamedTuple):
 
 
 def explain(evidence: Evidence) -> Tuple[str, str]:
-    """What is wrong, as the end of a sentence, and the next step."""
+    """Return the problem, as the end of a sentence, and the next step."""
     for rule in _RULES:
         found = rule(evidence)
         if found is not None:
@@ -53,11 +58,11 @@ def _silent(evidence: Evidence) -> Optional[Tuple[str, str]]:
     if evidence.received:
         return None
     return (
-        "it sent nothing at all",
-        "Check that the board has power, that this firmware was flashed, and that this is the board's "
-        "port; then press its reset button while `python -m runtime.host monitor` runs: a firmware of this "
-        "platform sends a packet when it starts. Of an entry that is new in boards.json check uart.kind, "
-        "uart.address and setup.",
+        "the device sent nothing",
+        "Check that the board has power, that this firmware was flashed, and that the serial port is the "
+        "board's port. Then press the board's reset button while `python -m runtime.host monitor` runs: a "
+        "firmware of this platform sends a packet when it starts. If the boards.json entry is new, check "
+        "uart.kind, uart.address and setup.",
     )
 
 
@@ -65,20 +70,20 @@ def _echoing(evidence: Evidence) -> Optional[Tuple[str, str]]:
     if not evidence.echoes:
         return None
     return (
-        "what is sent comes back as it is",
-        "The line is an echo: TX is wired to RX, or a terminal is at the other end. Check the wires and the "
-        "port.",
+        "the host's own packets came back unchanged",
+        "Check the wires and the serial port: TX may be wired to RX, or a terminal program may echo the "
+        "bytes.",
     )
 
 
 def _restarting(evidence: Evidence) -> Optional[Tuple[str, str]]:
     if evidence.restarts < FEWEST_RESTARTS:
         return None
-    words = f'; its last words: "{evidence.words}"' if evidence.words else ""
+    words = f'; its last log message: "{evidence.words}"' if evidence.words else ""
     return (
-        f"it restarted {evidence.restarts} times{words}",
-        "It crashes or is reset before it can answer. Look at its last words, at its power supply and at a "
-        "watchdog that is still on; a larger workspace_size_bytes helps where it runs out of memory.",
+        f"the device restarted {evidence.restarts} times{words}",
+        "Check the last log message, the power supply, and that no watchdog is enabled: the device crashes "
+        "or is reset before it can reply. If the device runs out of memory, increase workspace_size_bytes.",
     )
 
 
@@ -86,9 +91,9 @@ def _damaged(evidence: Evidence) -> Optional[Tuple[str, str]]:
     if not evidence.damaged:
         return None
     return (
-        f"{_count(evidence.damaged, 'packet')} of it came damaged and {evidence.packets} whole",
-        "The speed is nearly right, or the line is noisy: try a lower baud rate in boards.json (build and "
-        "flash after that), a shorter cable, and check the board's clock_hz.",
+        f"{_count(evidence.damaged, 'packet')} from the device arrived damaged and {evidence.packets} intact",
+        "Try a lower baud rate in boards.json (then build and flash) and a shorter cable, and check the "
+        "board's clock_hz: the line is noisy, or the baud rates of host and device differ slightly.",
     )
 
 
@@ -100,28 +105,29 @@ def _text(evidence: Evidence) -> Optional[Tuple[str, str]]:
         return None
     text = evidence.heard.decode("ascii", "replace").strip()[:SHOWN_TEXT]
     return (
-        f"it sends text and no packets: {text!r}",
-        "Another program runs on it, or this firmware stopped before it could serve: read what it says, or "
-        "flash this project again.",
+        f"the device sends text and no packets: {text!r}",
+        "Read the text, or flash this project again: another program runs on the board, or this firmware "
+        "stopped before its RPC server started.",
     )
 
 
 def _garbage(evidence: Evidence) -> Optional[Tuple[str, str]]:
     if not evidence.noise or evidence.packets:
         return None
+    first = _shown(evidence.heard)
     return (
-        f"it sent {_count(evidence.received, 'byte')}, none of them in a packet ({_shown(evidence.heard)})",
-        "The speed is wrong, or something else talks on this port: name the speed that the firmware was "
-        "built for with --baud-rate, and check the uart.clock_hz of its entry in boards.json.",
+        f"the device sent {_count(evidence.received, 'byte')} and no packet ({first})",
+        "Set --baud-rate to the baud rate that the firmware was built for, and check uart.clock_hz of the "
+        "entry in boards.json. Check also that no other device sends on this serial port.",
     )
 
 
 def _stranger(evidence: Evidence) -> Tuple[str, str]:
     return (
-        f"it sent {_count(evidence.packets, 'packet')}, but none that answers",
-        "It may be busy with a long computation of an earlier session, or run an older firmware: reset it, "
-        "and flash this project again. Or it sends and does not hear: of an entry that is new in boards.json "
-        "check uart.interrupt and the pin of RX.",
+        f"the device sent {_count(evidence.packets, 'packet')}, but no reply to the session start",
+        "Reset the board, and flash this project again: the device may still compute for an earlier session, "
+        "or run an older firmware. If the boards.json entry is new, the board may not receive: check "
+        "uart.interrupt and the RX pin.",
     )
 
 

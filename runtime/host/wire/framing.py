@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames on the byte stream between host and device.
 
-Wire format; all numbers are little-endian::
+Wire format, with little-endian numbers::
 
     FF FD | u32 payload length | payload | u16 CRC
 
-* FF is the escape byte. After it, FF is one literal FF, FE is a nop that is skipped, FD is a packet start,
-  and anything else is an error. Length, payload and CRC are escaped; the length counts unescaped bytes.
-* The CRC is CRC-16/CCITT-FALSE (polynomial 0x1021, start 0xFFFF) over the raw wire bytes from FF FD to the
-  end of the payload, escape bytes and nops included.
+* FF is the escape byte. After it, FF is one literal FF, FE is a nop that is skipped, and FD is a packet
+  start. Any other byte is an error. Length, payload and CRC are escaped; the length counts unescaped bytes.
+* The CRC is CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF). It covers the raw wire bytes from
+  FF FD to the end of the payload, including escape bytes and nops.
 * A packet start abandons the packet before it. A packet with a wrong CRC is dropped: nothing is sent again.
 * Bytes between packets are noise (a boot message, the FE before the first packet) and are skipped. Any FF FD
-  in noise counts as a start, also after an odd FF, because noise has no escapes that could be kept apart.
+  in noise counts as a packet start, even after an odd number of FF bytes, because noise is not escaped.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from binascii import crc_hqx
 from typing import Final, List
 
 NOP_BYTE: Final = b"\xfe"
-"""Sent once before the very first packet of a side: the other side sees where boot noise ends."""
+"""Byte that each side sends once before its first packet, to mark the end of boot noise."""
 
 MIN_PAYLOAD: Final = 3
-"""No message is shorter than a session header (u16 session id, u8 message type)."""
+"""Bytes of the shortest payload: a session header (u16 session id, u8 message type)."""
 
 DEFAULT_MAX_PAYLOAD: Final = 1 << 16
-"""A longer length is taken for noise. Device packet buffers are 2 KiB as a rule."""
+"""Longest payload in bytes; a longer length counts as noise. Device packet buffers usually hold 2 KiB."""
 
 NOISE_KEPT_BYTES: Final = 64
 
@@ -43,21 +43,25 @@ _CRC_BYTES: Final = 2
 _MIN_FRAME: Final = len(_START) + _LENGTH_BYTES + MIN_PAYLOAD + _CRC_BYTES
 
 _match_literals = re.compile(rb"(?:[^\xff]+|\xff\xff)*").match
-"""The longest run without a nop, a packet start, an error or an unfinished escape."""
+"""Matcher of the longest run without a nop, a packet start, an error or an unfinished escape."""
 
 
 def encode_frame(payload: bytes) -> bytes:
-    """The wire bytes of one packet with this payload."""
+    """Return the wire bytes of one packet with this payload."""
     raw = _START + (_LENGTH.pack(len(payload)) + payload).replace(_ESCAPE, _LITERAL)
     return raw + _CRC.pack(crc_hqx(raw, 0xFFFF)).replace(_ESCAPE, _LITERAL)
 
 
 class Unframer:
-    """Takes raw bytes as they come, in pieces of any size, and gives the payloads of whole packets.
+    """Decoder from raw bytes, in pieces of any size, to the payloads of complete packets.
 
-    noise_bytes: bytes outside packets; last_noise: the last of them. crc_errors: packets with a wrong CRC.
-    dropped: packets that were abandoned by a packet start, broken by an unknown escape, or longer than
-    max_payload.
+    Attributes:
+        max_payload: Longest payload in bytes.
+        noise_bytes: Number of bytes outside of packets.
+        last_noise: The last NOISE_KEPT_BYTES of these bytes.
+        crc_errors: Number of packets with a wrong CRC.
+        dropped: Number of packets that a packet start abandoned, that contained an unknown escape, or whose
+            payload was longer than max_payload.
     """
 
     def __init__(self, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
@@ -66,26 +70,26 @@ class Unframer:
         self.last_noise = b""
         self.crc_errors = 0
         self.dropped = 0
-        self._tail = b""  # an escape byte whose partner has not come yet
+        self._tail = b""  # an escape byte whose second byte has not arrived
         self._in_packet = False
-        self._plain = bytearray()  # of the packet so far: length, payload, CRC without escapes
-        self._payload_end = 0  # index in _plain, 0 while the length is not known
+        self._plain = bytearray()  # unescaped length, payload and CRC of the packet so far
+        self._payload_end = 0  # index in _plain; 0 until the length has arrived
         self._crc = 0
 
     @property
     def is_in_packet(self) -> bool:
-        """Whether a packet has begun and is not whole."""
+        """True while a packet has begun and is not complete."""
         return self._in_packet
 
     def needed(self) -> int:
-        """The least number of raw bytes that must still come before a packet can be whole; at least 1."""
+        """Return the fewest raw bytes that must still arrive to complete a packet; at least 1."""
         if not self._in_packet:
             return _MIN_FRAME - len(self._tail)
         payload_end = self._payload_end or _LENGTH_BYTES + MIN_PAYLOAD
         return payload_end + _CRC_BYTES - len(self._plain)
 
     def feed(self, data: bytes) -> List[bytes]:
-        """The payloads of the packets that these bytes complete, in the order of the wire."""
+        """Return the payloads of the packets that these bytes complete, in the order of the wire."""
         if self._tail:
             data = self._tail + data
             self._tail = b""
@@ -97,7 +101,7 @@ class Unframer:
         return payloads
 
     def _hunt(self, data: bytes, position: int, _payloads: List[bytes]) -> int:
-        """Skips noise up to and including a packet start. Gives the position after it."""
+        """Skip noise up to and including a packet start, and return the position after it."""
         start = data.find(_START, position)
         if start >= 0:
             self._skip(data[position:start])
@@ -119,10 +123,9 @@ class Unframer:
         self._crc = _CRC_OF_START
 
     def _consume(self, data: bytes, position: int, payloads: List[bytes]) -> int:
-        """Decodes up to the end of the field that the packet is in. Gives the position after what was
-        used."""
+        """Decode up to the end of the current field, and return the position after the decoded bytes."""
         have = len(self._plain)
-        # A field is never longer unescaped than raw, so this many raw bytes cannot reach beyond its end.
+        # A field has at least as many raw bytes as unescaped ones, so `limit` is not beyond its end.
         limit = position + self._field_end() - have
         chunk = data[position:limit]
         if _ESCAPE not in chunk:
@@ -130,7 +133,7 @@ class Unframer:
             position += len(chunk)
             self._cover(chunk, have)
         else:
-            # The pattern also matches nothing, so there always is a match.
+            # The pattern matches an empty string too, so there is always a match.
             run_end = _match_literals(data, position, limit).end()  # type: ignore[union-attr]
             run = data[position:run_end]
             self._plain += run.replace(_LITERAL, _ESCAPE)
@@ -147,20 +150,24 @@ class Unframer:
         return position
 
     def _field_end(self) -> int:
-        """Where in _plain the current field ends."""
+        """Return the index in _plain at which the current field ends."""
         have = len(self._plain)
         if have < _LENGTH_BYTES:
             return _LENGTH_BYTES
         return self._payload_end if have < self._payload_end else self._payload_end + _CRC_BYTES
 
     def _cover(self, raw: bytes, have: int) -> None:
-        """Takes raw bytes into the CRC unless they are the CRC's own; `have` is the length of _plain before
-        them."""
+        """Add raw bytes to the CRC, except those of the CRC field.
+
+        Args:
+            raw: Bytes as received, with escapes.
+            have: Length of _plain before these bytes.
+        """
         if have < _LENGTH_BYTES or have < self._payload_end:
             self._crc = crc_hqx(raw, self._crc)
 
     def _escaped(self, code: int, raw: bytes) -> bool:
-        """Handles one escape sequence on its own. False when the packet it stood in is over."""
+        """Handle one escape sequence, and return whether its packet continues."""
         if code == 0xFD:
             self.dropped += 1
             self._begin()
@@ -175,7 +182,7 @@ class Unframer:
         return True
 
     def _finish_field(self, payloads: List[bytes]) -> None:
-        """Acts on the length and on the CRC once they are whole."""
+        """Process the length or the CRC once the field is complete."""
         have = len(self._plain)
         if have == _LENGTH_BYTES:
             (length,) = _LENGTH.unpack(self._plain)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of TVM's RPC, as the wire has them.
+"""Wire format of the messages of TVM's RPC.
 
-One message is u64 number of bytes that follow, i32 code, operands. Operands are mostly a packed sequence: i32
-n, i32 type code[n], then the values: 8 bytes for an integer, a float, a handle or a device; nothing for null;
-a data type in 4 bytes and 4 of padding; a tensor as in remote_tensor.py; text and bytes as u64 length and
-contents.
+One message is a u64 number of bytes that follow, an i32 code, and operands. Operands are mostly a packed
+sequence: i32 n, i32 type code[n], then n values:
+
+* 8 bytes for an integer, a float, a handle or a device;
+* nothing for null;
+* 4 bytes and 4 bytes of padding for a data type;
+* the layout of RemoteTensor.pack for a tensor;
+* a u64 length and the contents for a string or bytes.
 """
 
 from __future__ import annotations
@@ -40,9 +44,9 @@ MODULE: Final = 9
 FUNCTION: Final = 10
 TEXT: Final = 11
 BYTES: Final = 12
-ARRAY: Final = 13  # only as the type code of a handle: an array object
+ARRAY: Final = 13  # an array object; only the type code of a handle
 
-HEAD: Final = struct.Struct("<Qi")  # of a message: bytes that follow, code
+HEAD: Final = struct.Struct("<Qi")  # head of a message: bytes that follow, code
 U64: Final = struct.Struct("<Q")
 _I32: Final = struct.Struct("<i")
 _I64: Final = struct.Struct("<q")
@@ -51,7 +55,12 @@ _PAIR: Final = struct.Struct("<ii")
 
 
 class Handle(NamedTuple):
-    """Something that the device holds for us. kind: OPAQUE, MODULE, FUNCTION or ARRAY."""
+    """Handle of an object on the device.
+
+    Attributes:
+        value: Number that the device assigned.
+        kind: OPAQUE, MODULE, FUNCTION or ARRAY.
+    """
 
     value: int
     kind: int = OPAQUE
@@ -61,7 +70,14 @@ Value = Union[None, int, float, str, bytes, Handle, Device, DType, RemoteTensor]
 
 
 def encode_sequence(values: Sequence[Value]) -> bytes:
-    """A packed sequence. TypeError for a value that the wire has no code for."""
+    """Return a packed sequence.
+
+    Args:
+        values: Values of the sequence, in order.
+
+    Raises:
+        TypeError: A value has a type without a type code.
+    """
     codes: List[int] = []
     parts: List[bytes] = []
     for value in values:
@@ -72,7 +88,6 @@ def encode_sequence(values: Sequence[Value]) -> bytes:
 
 
 def _encode_value(value: Value) -> Tuple[int, bytes]:
-    # The named tuples come first: they are tuples, and a bool is an int.
     if isinstance(value, Handle):
         return value.kind, U64.pack(value.value)
     if isinstance(value, RemoteTensor):
@@ -96,7 +111,15 @@ def _encode_value(value: Value) -> Tuple[int, bytes]:
 
 
 def decode_sequence(data: bytes, offset: int = 0) -> List[Value]:
-    """The values of a packed sequence that fills the rest of the data. ProtocolError when it does not."""
+    """Return the values of a packed sequence.
+
+    Args:
+        data: Bytes that end with the sequence.
+        offset: Start of the sequence in `data`.
+
+    Raises:
+        ProtocolError: The sequence is invalid, or does not end where `data` ends.
+    """
     try:
         (count,) = _I32.unpack_from(data, offset)
         if not 0 <= count <= (len(data) - offset) // 4:
@@ -108,9 +131,9 @@ def decode_sequence(data: bytes, offset: int = 0) -> List[Value]:
             value, offset = _decode_value(code, data, offset)
             values.append(value)
     except struct.error as error:
-        raise bad_reply("a sequence that is cut off") from error
+        raise bad_reply("an incomplete sequence") from error
     if offset != len(data):
-        raise bad_reply(f"{len(data) - offset} bytes too many")
+        raise bad_reply(f"a sequence with {len(data) - offset} bytes after its end")
     return values
 
 
@@ -136,30 +159,41 @@ def _decode_value(code: int, data: bytes, offset: int) -> Tuple[Value, int]:
     if code in (TEXT, BYTES):
         end = offset + word
         if end > len(data):
-            raise bad_reply(f"text of {word} bytes that is cut off")
+            raise bad_reply(f"an incomplete string of {word} bytes")
         contents = data[offset:end]
         return (contents.decode("utf-8", "replace") if code == TEXT else contents), end
     raise bad_reply(f"a value of unknown type code {code}")
 
 
 def bad_reply(what: str) -> ProtocolError:
-    """Return the error of a message that breaks the protocol. what: the object of "The device sent"."""
+    """Return the error for a message that violates the protocol.
+
+    Args:
+        what: The object of the sentence "The device sent ...".
+    """
     return ProtocolError(
         f"The device sent {what}.",
-        "Build and flash the project again, so that both sides speak the same protocol.",
+        "Build and flash the project again, so that host and device use the same protocol.",
     )
 
 
 def encode_message(code: int, operands: bytes = b"") -> bytes:
-    """A whole RPC message: u64 number of bytes that follow, i32 code, operands."""
+    """Return an RPC message: u64 number of bytes that follow, i32 code, operands."""
     return HEAD.pack(4 + len(operands), code) + operands
 
 
 def split_message(reply: bytes) -> Tuple[int, bytes]:
-    """Code and operands of a message."""
+    """Return code and operands of a message.
+
+    Args:
+        reply: The whole message.
+
+    Raises:
+        ProtocolError: The message is too short, or its length field is wrong.
+    """
     if len(reply) < HEAD.size:
-        raise bad_reply(f"a message of only {len(reply)} bytes")
+        raise bad_reply(f"a message of {len(reply)} bytes: expected at least {HEAD.size}")
     size, code = HEAD.unpack_from(reply)
     if size != len(reply) - 8:
-        raise bad_reply(f"a message of {len(reply) - 8} bytes that claims to have {size}")
+        raise bad_reply(f"a message of {len(reply) - 8} bytes whose length field is {size}")
     return code, reply[HEAD.size :]

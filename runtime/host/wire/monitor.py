@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listening to a device without talking to it: its frames, and what it sends outside of them.
+"""Passive monitor of a device: its frames, and the bytes that it sends outside of frames.
 
-A device sends frames (framing.py) whose payload begins with a session's header (session.py). Everything else
-is raw: a boot message, a printf beside the runtime, or noise at a wrong speed.
+A device sends frames (framing.py) whose payload begins with a session header (session.py). All other bytes
+are raw: a boot message, the output of a printf, or noise from a wrong baud rate.
 """
 
 from __future__ import annotations
@@ -17,31 +17,38 @@ from runtime.host.wire.framing import Unframer
 from runtime.host.wire.session import HEADER, LOG, NORMAL, START_INIT, START_REPLY, TERMINATE
 
 QUIET_SEC: Final = 1.0
-"""A packet that stops for so long in its middle was none, or will never be whole."""
+"""Longest pause inside a packet; after a longer one the bytes of the incomplete packet are raw."""
 
 RETRY_SEC: Final = 0.2
-"""How often a device that has vanished is looked for."""
+"""Seconds between two attempts to open the transport of a device that has vanished."""
 
 START: Final = b"\xff\xfd"
 
-# The start of a packet may still come of it: the nop before the first packet, and an escape byte.
+# Bytes that may begin a packet: the nop before the first packet, and an escape byte.
 _undecided = re.compile(rb"\xfe?\xff?\Z").search
 
 _KINDS: Final = {START_INIT: "session start", START_REPLY: "session start, reply", NORMAL: "message"}
 
 
 class Separator:
-    """Takes bytes as they come and gives each whole packet's payload, and the raw bytes around packets, in
-    the order of the wire. The bytes of a damaged packet are raw."""
+    """Splitter of a byte stream into the payloads of packets and the raw bytes around packets.
+
+    Both are delivered in the order of the wire. The bytes of a damaged packet are raw.
+
+    Args:
+        on_payload: Called with the payload of each complete packet.
+        on_raw: Called with raw bytes.
+    """
 
     def __init__(self, on_payload: Callable[[bytes], None], on_raw: Callable[[bytes], None]) -> None:
         self._on_payload = on_payload
         self._on_raw = on_raw
         self._unframer = Unframer()
-        self._packet = bytearray()  # as it came, escapes included; empty outside of packets
+        self._packet = bytearray()  # received bytes of the packet, with escapes; empty outside of packets
         self._held = b""
 
     def feed(self, data: bytes) -> None:
+        """Split received bytes; they may end in the middle of a packet."""
         data = self._held + data
         self._held = b""
         position = 0
@@ -49,7 +56,7 @@ class Separator:
             position = self._in_packet(data, position) if self._packet else self._outside(data, position)
 
     def flush(self) -> None:
-        """Gives what is held back in hope of more: a packet that has begun turns raw."""
+        """Deliver the bytes that were held back as raw bytes, including those of an incomplete packet."""
         rest = bytes(self._packet) + self._held
         self._unframer = Unframer()
         self._packet.clear()
@@ -70,8 +77,10 @@ class Separator:
         return start + len(START)
 
     def _in_packet(self, data: bytes, position: int) -> int:
-        """Takes a run without escapes, at most to where the packet may end, or one escape sequence: never a
-        byte of what comes after the packet."""
+        """Consume one escape sequence or a run without escapes, and return the position after the bytes.
+
+        The bytes never reach beyond the end of the packet.
+        """
         limit = position + self._unframer.needed()
         escape = data.find(b"\xff", position, limit)
         if escape == position:
@@ -95,7 +104,7 @@ class Separator:
         elif unframer.crc_errors + unframer.dropped > damaged:
             raw = bytes(self._packet)
             self._packet.clear()
-            if piece == START:  # which abandons one packet and begins the next
+            if piece == START:  # abandons one packet and begins the next
                 raw = raw[: -len(START)]
                 self._packet += START
             self._raw(raw)
@@ -114,12 +123,20 @@ def watch(
     seconds: Optional[float] = None,
     reconnect: bool = True,
 ) -> None:
-    """Listens to the device behind an open transport that open_transport gives; for ever, or for so many
-    seconds.
+    """Report everything that a device sends, without sending to the device.
 
-    on_log: each log message. on_frame: a line for each other frame. on_raw: bytes outside of frames. on_link:
-    a line when the device vanishes, and when it is back. With reconnect it is then looked for, else
-    TransportClosed is raised. An error of the first opening is raised as well.
+    Args:
+        open_transport: Returns an open transport to the device.
+        on_log: Called with each log message.
+        on_frame: Called with one line of text for each other frame.
+        on_raw: Called with bytes outside of frames.
+        on_link: Called with one line of text when the device vanishes, and when it is connected again.
+        seconds: Duration; None for no limit.
+        reconnect: True: open the transport again after the device has vanished.
+
+    Raises:
+        TransportClosed: The device has vanished, and `reconnect` is false.
+        PlatformError: The transport could not be opened the first time.
     """
     deadline = deadline_in(seconds)
 
@@ -149,11 +166,11 @@ def watch(
             transport.close()
         transport = _reopened(open_transport, deadline)
         if transport is not None:
-            on_link("The device is back.")
+            on_link("The device is connected again.")
 
 
 def _listen(transport: Transport, separator: Separator, deadline: Optional[float]) -> None:
-    """Until the deadline, or TransportClosed."""
+    """Feed received bytes to the separator until the deadline or TransportClosed."""
     while True:
         left = remaining(deadline)
         if left == 0:
@@ -166,12 +183,12 @@ def _listen(transport: Transport, separator: Separator, deadline: Optional[float
 
 
 def _reopened(open_transport: Callable[[], Transport], deadline: Optional[float]) -> Optional[Transport]:
-    """The transport, once it can be opened again; None when it cannot before the deadline."""
+    """Return the transport once it can be opened again; None if the deadline comes first."""
     while remaining(deadline) != 0:
         time.sleep(RETRY_SEC)
         try:
             return open_transport()
-        except TransportError:  # not there yet, or there and not yet ours to open
+        except TransportError:  # the port is missing, or udev has not set its permissions yet
             continue
     return None
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The moment from which a device that was just started can receive.
+"""Detection of the moment from which a device that was just started can receive.
 
-A firmware sends a packet after its reset, once its receiver and its interrupt work: mtvm_session_announce
-does, and TVM's own runtime does. Bytes that reach a device earlier are lost: a UART that is off drops them,
-and its initialization empties its buffer. The client would notice only after its retry timeout.
+A firmware sends a packet after its reset, once its receiver and its interrupt work. Both device runtimes do
+so: the platform's in mtvm_session_announce, and TVM's own. A device loses the bytes that arrive earlier: a
+UART that is off drops them, and its initialization empties its buffer. The host would notice the loss only
+after its retry timeout.
 """
 
 from __future__ import annotations
@@ -16,18 +17,27 @@ from runtime.host.transports.pipe import PipeTransport
 from runtime.host.wire.framing import Unframer
 
 READY_SEC: Final = 1.0
-"""The longest wait for a firmware that announces nothing: no longer than the loss of the first packet costs,
-see SESSION_START_RETRY_TIMEOUT_SEC."""
+"""Longest wait for a firmware that does not send a packet after its reset.
+
+The wait is not longer than the delay after a lost first packet, SESSION_START_RETRY_TIMEOUT_SEC.
+"""
 
 NOISE_BYTES: Final = 1 << 12
-"""Boot messages end within this many bytes; a device that sends more without a packet is not waited for."""
+"""Upper bound of boot messages. The host stops waiting for a device that sends more without a packet."""
 
 
 def open_when_ready(transport: Transport, timeout_sec: float = READY_SEC) -> None:
-    """Open a transport; where that starts the device, wait for its first packet.
+    """Open a transport and, if opening starts the device, wait for the device's first packet.
 
-    The wait ends without an error after timeout_sec. The next read of the transport returns what has come.
-    Raises what open() raises, and TransportClosed where the device has ended.
+    The next read of the transport returns the bytes that arrived during the wait.
+
+    Args:
+        transport: A closed transport.
+        timeout_sec: Longest wait in seconds; its end is not an error.
+
+    Raises:
+        PlatformError: The transport could not be opened.
+        TransportClosed: The device exited.
     """
     transport.open()
     if isinstance(transport, PipeTransport) and transport.starts_device:
@@ -39,7 +49,7 @@ def open_when_ready(transport: Transport, timeout_sec: float = READY_SEC) -> Non
 
 
 def _first_bytes(transport: Transport, timeout_sec: float) -> bytes:
-    """The bytes up to the end of the first packet, or until another reason not to wait."""
+    """Return the bytes up to the first packet, the timeout or NOISE_BYTES, whichever comes first."""
     unframer = Unframer()
     received = b""
     deadline = deadline_in(timeout_sec)

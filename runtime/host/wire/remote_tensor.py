@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors that live on a device, as the wire writes them."""
+"""Wire format of tensors in the memory of a device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from runtime.host.errors import ProtocolError
 
 
 class Device(NamedTuple):
-    """A device of TVM: type 1 is a CPU, the only kind on a microcontroller."""
+    """A device in TVM's sense.
+
+    Attributes:
+        kind: TVM's device type; 1 is a CPU, the only type on a microcontroller.
+        number: TVM's device id.
+    """
 
     kind: int = 1
     number: int = 0
@@ -24,9 +29,15 @@ _OFFSET: Final = struct.Struct("<Q")
 
 
 class RemoteTensor(NamedTuple):
-    """A tensor on the device: an address there, not the data.
+    """A tensor in the memory of the device, by its address.
 
-    handle: of the array object, when the device gave one with the tensor; 0 otherwise.
+    Attributes:
+        data: Address in the memory of the device.
+        dtype: Data type of the elements.
+        shape: Number of elements of each dimension.
+        byte_offset: Offset of the first element from `data`, in bytes.
+        device: Device that holds the tensor.
+        handle: Handle of the array object that the device returned with the tensor; 0 for none.
     """
 
     data: int
@@ -38,11 +49,18 @@ class RemoteTensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its data."""
+        """Size of the data in bytes."""
         return self.dtype.nbytes(self.shape)
 
     def pack(self, extra_offset: int = 0) -> bytes:
-        """u64 data, i32 device type, i32 device id, i32 ndim, data type, i64 shape[ndim], u64 byte offset."""
+        """Return the wire bytes of the tensor.
+
+        Args:
+            extra_offset: Bytes to add to the byte offset.
+
+        Returns:
+            u64 data, i32 device type, i32 device id, i32 ndim, data type, i64 shape[ndim], u64 byte offset.
+        """
         ndim = len(self.shape)
         return b"".join(
             (
@@ -54,13 +72,18 @@ class RemoteTensor(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes, offset: int = 0) -> Tuple[RemoteTensor, int]:
-        """The tensor at an offset of a message, and the offset after it. struct.error when the data is
-        short."""
+        """Return the tensor at an offset of a message, and the offset after the tensor.
+
+        Raises:
+            ProtocolError: The number of dimensions is invalid.
+            struct.error: The message ends inside the tensor.
+        """
         address, kind, number, ndim, *dtype = _ADDRESS.unpack_from(data, offset)
         offset += _ADDRESS.size
         if not 0 <= ndim <= MAX_NDIM:
             raise ProtocolError(
-                f"The device sent a tensor of {ndim} dimensions.", "Build and flash the project again."
+                f"The device sent a tensor of {ndim} dimensions: expected 0 to {MAX_NDIM}.",
+                "Build and flash the project again.",
             )
         shape = struct.unpack_from(f"<{ndim}q", data, offset)
         offset += 8 * ndim

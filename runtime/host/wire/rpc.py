@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote procedure calls to a device, over a session.
 
-One message of the RPC (see messages.py) is one normal message of the session, and every request but Shutdown
-has one reply.
+One message of the RPC (messages.py) is one normal message of the session. Every request except Shutdown has
+one reply.
 
-A call's result is a packed sequence that starts with an integer, the type code of the result, and goes on
-with the result itself; an array comes back as a tensor and the handle of the array object.
+The result of a call is a packed sequence: an integer with the type code of the result, then the result. An
+array is returned as a tensor and the handle of the array object.
 """
 
 from __future__ import annotations
@@ -43,11 +43,10 @@ from runtime.host.wire.remote_tensor import CPU, Device, RemoteTensor
 from runtime.host.wire.session import Session
 
 ALIGNMENT: Final = 64
-"""What TVM promises its kernels for the address of a tensor."""
+"""Alignment in bytes that TVM guarantees its kernels for the address of a tensor."""
 
 _COPY_OVERHEAD: Final = 4 + 8 + 8 + 4 + 4 + 8 + 8
-"""What a copy of n dimensions takes of the packet size beside its data and 8 * n."""
-
+"""Bytes of a packet that a copy of n dimensions takes, in addition to its data and 8 * n."""
 
 _T = TypeVar("_T")
 _DONE: Final = encode_message(RETURN, encode_sequence([None]))
@@ -55,7 +54,7 @@ _CALL_DONE: Final = encode_message(RETURN, encode_sequence([NULL, None]))
 
 
 class RpcClient:
-    """Requests to the device of one session. Not for use by several threads."""
+    """Requests to the device of one session. Not thread-safe."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -64,11 +63,14 @@ class RpcClient:
         self._system_lib: Optional[Handle] = None
 
     def shutdown(self) -> None:
-        """Ends the conversation from our side. There is no reply; the device then waits for a new session."""
+        """Send Shutdown, which has no reply. The device then waits for a new session."""
         self.session.send(encode_message(SHUTDOWN))
 
     def find_function(self, name: str) -> Optional[RemoteFunction]:
-        """A global function of the device, or None when it has none of this name. Looked up once."""
+        """Return a global function of the device, or None if the device has none of this name.
+
+        A function that was found is cached.
+        """
         known = self._functions.get(name)
         if known is not None:
             return known
@@ -79,61 +81,88 @@ class RpcClient:
         return function
 
     def get_function(self, name: str) -> RemoteFunction:
-        """A global function of the device. DeviceError when it has none of this name."""
+        """Return a global function of the device, or raise DeviceError if there is none of this name."""
         function = self.find_function(name)
         if function is None:
             raise DeviceError(
                 f"The device has no function {name}.",
-                "Build and flash the project again; a firmware of other origin may leave this part out.",
+                "Build and flash the project again: the firmware may be from another source and lack this "
+                "function.",
             )
         return function
 
     def call(self, function: Union[Handle, RemoteFunction], *arguments: Value) -> Value:
-        """Calls a function of the device and gives what it returns.
+        """Call a function of the device and return its result.
 
-        An array comes back as a RemoteTensor that has a handle. DeviceError when the device answers with an
-        exception.
+        Args:
+            function: The function, or its handle.
+            *arguments: Arguments of the call.
+
+        Returns:
+            The result; an array is returned as a RemoteTensor with a handle.
+
+        Raises:
+            DeviceError: The device replied with an exception.
         """
         if isinstance(function, RemoteFunction):
             return function(*arguments)
         return RemoteFunction(self, function, "a function")(*arguments)
 
     def system_lib(self) -> Handle:
-        """The module of all functions that are linked into the firmware. Looked up once."""
+        """Return the module of all functions that are linked into the firmware. Cached."""
         if self._system_lib is None:
             self._system_lib = _typed(self.get_function("runtime.SystemLib")(), Handle, "runtime.SystemLib")
         return self._system_lib
 
     def module_function(self, module: Handle, name: str) -> Optional[RemoteFunction]:
-        """A function of a module, or None when it has none of this name."""
+        """Return a function of a module, or None if the module has none of this name."""
         handle = self.get_function("tvm.rpc.server.ModuleGetFunction")(module, name, 1)
         if not isinstance(handle, Handle) or not handle.value:
             return None
         return RemoteFunction(self, Handle(handle.value, FUNCTION), name)
 
     def max_packet_bytes(self) -> int:
-        """The device's packet size as it states it: its receive buffer less 11. Looked up once."""
+        """Return the packet size that the device reports: the bytes of its receive buffer less 11. Cached."""
         if not self._packet_bytes:
             name = "tvm.rpc.server.GetCRTMaxPacketSize"
             self._packet_bytes = _typed(self.get_function(name)(), int, name)
         return self._packet_bytes
 
     def block_bytes(self, ndim: int) -> int:
-        """How many bytes of a tensor of so many dimensions one copy request can carry, either way."""
+        """Return how many bytes of a tensor one copy request can carry, in either direction.
+
+        Args:
+            ndim: Number of dimensions of the tensor.
+        """
         room = self.max_packet_bytes() - _COPY_OVERHEAD - 8 * ndim
         if room <= 0:
             raise ProtocolError(
                 f"Packets of {self._packet_bytes} bytes cannot carry a tensor of {ndim} dimensions.",
-                "Give the firmware a larger packet buffer.",
+                "Build the firmware with a larger packet buffer, MTVM_PACKET_BUFFER_BYTES.",
             )
         return min(room, self.session.max_body - HEAD.size)
 
     def allocate(self, nbytes: int, dtype: DType, device: Device = CPU, alignment: int = ALIGNMENT) -> int:
-        """Address of nbytes of new memory on the device. DeviceError when it has not so much left."""
+        """Allocate memory on the device and return its address.
+
+        Args:
+            nbytes: Number of bytes.
+            dtype: Data type of the elements.
+            device: Device in TVM's sense.
+            alignment: Alignment of the address in bytes.
+
+        Raises:
+            DeviceError: The device has too little free memory.
+        """
         return self._new(DEV_ALLOC_DATA, [device, nbytes, alignment, dtype], f"allocating {nbytes} bytes")
 
     def free(self, what: Union[int, RemoteTensor, Handle], device: Device = CPU) -> None:
-        """Gives back memory (an address), an array (a tensor that has a handle), a module or a function."""
+        """Free an object of the device.
+
+        Args:
+            what: Memory (an address), an array (a tensor with a handle), a module or a function.
+            device: Device that holds the memory.
+        """
         if isinstance(what, RemoteTensor):
             what = Handle(what.handle, ARRAY)
         if isinstance(what, Handle):
@@ -142,7 +171,7 @@ class RpcClient:
             self._do(DEV_FREE_DATA, [device, Handle(what)], "freeing memory")
 
     def copy_to(self, tensor: RemoteTensor, data: bytes) -> None:
-        """Copies data to a tensor of the device; the data must be as long as the tensor."""
+        """Copy data to a tensor of the device; the data must have the size of the tensor."""
         CopyTo(self, tensor)(data)
 
     def _request(self, code: int, operands: bytes, what: str) -> List[Value]:
@@ -150,23 +179,23 @@ class RpcClient:
         return decode_return(self.session.receive(), what)
 
     def _system_call(self, code: int, arguments: Sequence[Value], what: str) -> Value:
-        """A request of code 9 or above: one value comes back."""
+        """Send a request of code 9 or above, and return the one value of the reply."""
         values = self._request(code, encode_sequence(arguments), what)
         if len(values) != 1:
-            raise bad_reply(f"{len(values)} values where one was expected ({what})")
+            raise bad_reply(f"{len(values)} values: expected 1 ({what})")
         return values[0]
 
     def _new(self, code: int, arguments: Sequence[Value], what: str) -> int:
-        """A system call that gives a handle or an address."""
+        """Make a system call that returns a handle or an address."""
         return _typed(self._system_call(code, arguments, what), Handle, what).value
 
     def _do(self, code: int, arguments: Sequence[Value], what: str) -> None:
-        """A system call that gives nothing."""
+        """Make a system call that returns nothing."""
         _typed(self._system_call(code, arguments, what), type(None), what)
 
 
 class RemoteFunction:
-    """A function of the device. Calling it takes one round trip."""
+    """A function of the device."""
 
     def __init__(self, rpc: RpcClient, handle: Handle, name: str) -> None:
         self.handle = handle
@@ -174,15 +203,16 @@ class RemoteFunction:
         self._rpc = rpc
 
     def __call__(self, *arguments: Value) -> Value:
+        """Call the function and return its result, in one round trip."""
         return self.prepare(*arguments)()
 
     def prepare(self, *arguments: Value) -> PreparedCall:
-        """The call with these arguments, ready to be made many times."""
+        """Return the call with these arguments, encoded for repeated use."""
         return PreparedCall(self._rpc, self.handle, arguments, self.name)
 
 
 class PreparedCall:
-    """A call whose wire bytes are made once, valid for the session that it was made in."""
+    """A call that is encoded once and valid in its session only."""
 
     __slots__ = ("_frame", "_name", "_session")
 
@@ -193,6 +223,7 @@ class PreparedCall:
         self._frame = rpc.session.frame(encode_message(CALL_FUNC, operands))
 
     def __call__(self) -> Value:
+        """Make the call and return its result, in one round trip."""
         self._session.send_frame(self._frame)
         reply = self._session.receive()
         if reply == _CALL_DONE:
@@ -201,7 +232,7 @@ class PreparedCall:
 
 
 class CopyTo:
-    """Copies to one tensor of the device, as often as it is called. Everything but the data is made once."""
+    """A repeatable copy to one tensor of the device. Everything except the data is encoded once."""
 
     def __init__(self, rpc: RpcClient, tensor: RemoteTensor) -> None:
         self._session = rpc.session
@@ -213,12 +244,13 @@ class CopyTo:
 
     @property
     def blocks(self) -> int:
-        """How many requests one copy takes."""
+        """Number of requests of one copy."""
         return len(self._blocks)
 
     def __call__(self, data: bytes) -> None:
+        """Copy data to the tensor; raise ValueError if its size is not the tensor's."""
         if len(data) != self._size:
-            raise ValueError(f"{len(data)} bytes for a tensor of {self._size}")
+            raise ValueError(f"got {len(data)} bytes for a tensor of {self._size} bytes")
         session = self._session
         for start, end, head in self._blocks:
             session.send(head + data[start:end])
@@ -228,7 +260,7 @@ class CopyTo:
 
 
 class CopyFrom:
-    """Copies from one tensor of the device, as often as it is called. The requests are made once."""
+    """A repeatable copy from one tensor of the device. The requests are encoded once."""
 
     def __init__(self, rpc: RpcClient, tensor: RemoteTensor) -> None:
         self._session = rpc.session
@@ -239,10 +271,11 @@ class CopyFrom:
 
     @property
     def blocks(self) -> int:
-        """How many requests one copy takes."""
+        """Number of requests of one copy."""
         return len(self._blocks)
 
     def __call__(self) -> bytes:
+        """Return the data of the tensor."""
         session = self._session
         parts = []
         for size, frame in self._blocks:
@@ -255,8 +288,7 @@ class CopyFrom:
 
 
 def _blocks(rpc: RpcClient, tensor: RemoteTensor) -> List[Tuple[int, int, bytes]]:
-    """Start and end of each block, and the operands that say where it is: the tensor, moved on, and its
-    size."""
+    """Return start, end and operands of each block; operands are the tensor at the block and its size."""
     size = tensor.nbytes
     step = rpc.block_bytes(len(tensor.shape))
     blocks = []
@@ -275,9 +307,15 @@ def _expect_copy(reply: bytes, size: int) -> NoReturn:
 
 
 def decode_return(reply: bytes, what: str) -> List[Value]:
-    """The values of a Return. DeviceError for an Exception, ProtocolError for anything else.
+    """Return the values of a Return message.
 
-    what: the request, for the message of an error.
+    Args:
+        reply: The whole message.
+        what: The request, for the error message.
+
+    Raises:
+        DeviceError: The message is an Exception.
+        ProtocolError: The message is of another kind.
     """
     code, operands = split_message(reply)
     if code == RETURN:
@@ -286,23 +324,23 @@ def decode_return(reply: bytes, what: str) -> List[Value]:
         raise bad_reply(f"a reply of code {code} ({what})")
     texts = [value for value in decode_sequence(operands) if isinstance(value, str) and value]
     raise DeviceError(
-        f"The device failed at {what}: {' '.join(texts) or 'it gave no reason'}.",
-        "Read its reason; when it gives none, it was most likely out of memory.",
+        f"The device failed at {what}: {' '.join(texts) or 'the device sent no error message'}.",
+        "Read the error message of the device. Without one, the device was most likely out of memory.",
     )
 
 
 def _result(values: List[Value], what: str) -> Value:
-    """What a call returned: [type code, value], or [type code, tensor, handle of the array]."""
+    """Return the result of a call from [type code, value] or [type code, tensor, handle of the array]."""
     if len(values) == 3 and isinstance(values[1], RemoteTensor) and isinstance(values[2], Handle):
         return values[1]._replace(handle=values[2].value)
     if len(values) == 2:
         code, value = values
-        # Every kind of handle comes as an opaque one; only the result's own type code tells them apart.
+        # Every kind of handle arrives as OPAQUE; only the type code of the result shows the kind.
         return Handle(value.value, code) if isinstance(value, Handle) and isinstance(code, int) else value
-    raise bad_reply(f"a result of {len(values)} values ({what})")
+    raise bad_reply(f"an invalid result of {len(values)} values ({what})")
 
 
 def _typed(value: Value, kind: Type[_T], what: str) -> _T:
     if not isinstance(value, kind):
-        raise bad_reply(f"{type(value).__name__} where {kind.__name__} was expected ({what})")
+        raise bad_reply(f"a value of type {type(value).__name__}: expected {kind.__name__} ({what})")
     return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A session: an established conversation with a device, over frames.
+"""Session: an established conversation with a device, over frames.
 
 The payload of every frame starts with a header, packed and little-endian: u16 session id, u8 message type.
 The session id is the initiator's nonce (low byte) and the responder's nonce (high byte); a nonce is never 0.
@@ -14,8 +14,9 @@ type    message             body
 0x10    normal              one RPC message
 ======  ==================  ===================================
 
-Opening: the host sends terminate and init, the device answers with a reply. When both sides send init at
-once, the lower nonce wins and equal nonces try again. A message with another session id is ignored.
+To open a session, the host sends terminate and init, and the device sends a reply. When both sides send init
+at the same time, the lower nonce wins; after equal nonces both sides try again. A message with another
+session id is ignored.
 """
 
 from __future__ import annotations
@@ -44,19 +45,22 @@ NORMAL: Final = 0x10
 HEADER: Final = struct.Struct("<HB")
 
 FIRST_FRAME_SEC: Final = 0.25
-"""How long open() waits for the frame that a device sends after a reset before it speaks itself. A device
-that was just started is ready when that frame comes, and bytes sent to it earlier may be lost, or held back
-by an emulator until it next wakes up. A device that was running already sends nothing, and has this much
-patience cost it."""
+"""Seconds that open() waits, before it sends, for the frame that a device sends after a reset.
+
+A device that was just started can receive once that frame has arrived. Bytes that are sent earlier may be
+lost, or an emulator may hold them until it wakes up. A device that already runs sends no such frame, so the
+whole wait delays open().
+"""
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds; 0 means without limit, as the Project API has it.
+    """Timeouts of the Project API, in seconds; 0 means no limit.
 
-    session_start_retry_timeout_sec: after this long without a reply, open() sends another init.
-    session_start_timeout_sec: after this long in all, open() gives up.
-    session_established_timeout_sec: how long to wait for a message, and for the device to take one.
+    Attributes:
+        session_start_retry_timeout_sec: Time without a reply after which open() sends another init.
+        session_start_timeout_sec: Total time after which open() fails.
+        session_established_timeout_sec: Longest wait for a message, and for the device to accept one.
     """
 
     session_start_retry_timeout_sec: float = 0.5
@@ -65,9 +69,14 @@ class Timeouts:
 
 
 class Session:
-    """A conversation over a transport that its owner opens and closes.
+    """Host side of a session.
 
-    on_log: called with each log message of the device. first_frame_sec: see FIRST_FRAME_SEC.
+    Args:
+        transport: Transport to the device. The caller opens and closes it.
+        timeouts: Timeouts of the session.
+        on_log: Called with each log message of the device.
+        max_payload: Longest payload of a frame, in bytes.
+        first_frame_sec: Wait for the first frame of a device, in seconds (FIRST_FRAME_SEC).
     """
 
     def __init__(
@@ -89,21 +98,22 @@ class Session:
         self._inbox: Deque[bytes] = deque()
         self._forget()
         self._nonce = 0
-        self._header = b""  # of a normal message; empty while there is no session
+        self._header = b""  # header of a normal message; empty while there is no session
         self._broken = ""
         self.max_body = max_payload - HEADER.size
-        """The longest RPC message, in bytes, that receive() can give."""
+        """Bytes of the longest RPC message that receive() can return."""
 
     @property
     def session_id(self) -> int:
-        """0 while there is no session."""
+        """Id of the session; 0 while there is no session."""
         return int(HEADER.unpack(self._header)[0]) if self._header else 0
 
     def open(self) -> None:
-        """Establishes a session over the open transport.
+        """Establish a session over the open transport.
 
-        Raises TransportTimeout when there is none after session_start_timeout_sec, ProtocolError when the
-        device speaks another version.
+        Raises:
+            TransportTimeout: The device did not accept a session within session_start_timeout_sec.
+            ProtocolError: The device uses another version of the session protocol.
         """
         self._unframer = Unframer(self._unframer.max_payload)
         self._inbox.clear()
@@ -113,16 +123,22 @@ class Session:
         self._establish()
 
     def close(self) -> None:
-        """Ends the session on this side; the device hears of it when the next one starts. Safe to call
-        twice."""
-        self._break("it was closed")
+        """End the session on the host, without a message to the device. Safe to call twice.
+
+        The device ends the session when it receives the start of the next one.
+        """
+        self._break("the session was closed")
 
     def frame(self, body: bytes) -> bytes:
-        """The wire bytes of a normal message; they stay valid for as long as this session lasts."""
+        """Return the wire bytes of a normal message, which are valid until the session ends."""
         return encode_frame(self._require() + body)
 
     def send_frame(self, frame: bytes) -> None:
-        """Sends what frame() gave. Raises ProtocolError when an answer too many came before."""
+        """Send wire bytes that frame() returned.
+
+        Raises:
+            ProtocolError: There is no session, or the device has sent a surplus reply.
+        """
         if not self._header:
             self._require()
         if self._inbox:
@@ -134,15 +150,20 @@ class Session:
             raise
 
     def send(self, body: bytes) -> None:
-        """Sends a normal message."""
+        """Send a normal message."""
         self.send_frame(self.frame(body))
 
     def receive(self, timeout_sec: Optional[float] = None) -> bytes:
-        """The body of the next normal message.
+        """Return the body of the next normal message.
 
-        timeout_sec: for this message alone; as a default session_established_timeout_sec. Raises
-        TransportTimeout, and ProtocolError when the device has restarted or its answer came damaged; each of
-        them ends the session, because a late answer would be taken for the answer to the next request.
+        An error ends the session, because a late reply would be taken for the reply to the next request.
+
+        Args:
+            timeout_sec: Timeout of this message; None for session_established_timeout_sec.
+
+        Raises:
+            TransportTimeout: No message arrived in time.
+            ProtocolError: The device has restarted, or the reply was damaged.
         """
         header = self._require()
         wait = self._established_sec if timeout_sec is None else timeout_sec
@@ -157,16 +178,16 @@ class Session:
         except TransportTimeout as error:
             what = damage.found()
             if what:
-                self._break("an answer came damaged")
+                self._break("a reply was damaged")
                 raise ProtocolError(
-                    f"The device's answer was damaged on its way: {what}.",
-                    "Open a new session. If it happens again, check the cable, the ground and the power, and "
-                    "try a lower baud rate in boards.json (build and flash after that).",
+                    f"The reply of the device was damaged in transit: {what}.",
+                    "Open a new session. If a reply is damaged again, check the cable, the ground and the "
+                    "power. Then try a lower baud rate in boards.json (build and flash after the change).",
                 ) from error
-            self._break("a message did not come in time")
+            self._break("a reply did not arrive in time")
             raise TransportTimeout(
-                f"The device did not answer in {wait or 0:g} s.",
-                "Open a new session. If the model needs longer, raise session_established_timeout_sec.",
+                f"The device did not reply within {wait or 0:g} s.",
+                "Open a new session. If the model needs longer, increase session_established_timeout_sec.",
             ) from error
         except BaseException:
             self._break(self._broken or "waiting for a message was interrupted")
@@ -194,19 +215,26 @@ class Session:
             ) from error
 
     def _await_first_frame(self, deadline: Optional[float]) -> None:
-        """Waits for whatever whole frame the device sends first, but not for long."""
+        """Wait for the first complete frame of the device, for at most first_frame_sec."""
         until = time.monotonic() + self._first_frame_sec
         try:
             self._inbox.append(self._next_payload(until if deadline is None else min(until, deadline)))
         except TransportTimeout:
             return
-        # It was the frame of a reset as a rule. In the inbox it would read as one more reset after our init.
+        # Usually the frame of a reset. In the inbox it would count as another reset, after the host's init.
         if self._inbox[-1][: HEADER.size] == HEADER.pack(0, TERMINATE):
             self._inbox.pop()
             self._restarts += 1
 
     def _await_reply(self, deadline: Optional[float]) -> None:
-        """Establishes the session, or returns when another init is due; TransportTimeout at the deadline."""
+        """Wait until the session is established or another init is due.
+
+        Args:
+            deadline: Deadline of open(), in time.monotonic(); None for no limit.
+
+        Raises:
+            TransportTimeout: The deadline has passed.
+        """
         retry = self._timeouts.session_start_retry_timeout_sec
         retry_at = time.monotonic() + retry if retry else None
         while not self._header:
@@ -226,14 +254,14 @@ class Session:
                 self._log(body)
             elif kind == TERMINATE and session_id == 0:
                 self._restarts += 1
-                return  # it has restarted just now, so our init is lost
+                return  # the device has just restarted, so the init is lost
             elif kind == START_REPLY and theirs == self._nonce and session_id >> 8:
                 self._check_version(body)
                 self._set_id(session_id)
             elif kind == START_INIT and theirs:
                 self._check_version(body)
                 if theirs == self._nonce:
-                    self._echoes += 1  # or a rare coincidence: the next init has another nonce
+                    self._echoes += 1  # or equal nonces by chance: the next init has another nonce
                     continue
                 if theirs < self._nonce:
                     session_id = theirs | self._nonce << 8
@@ -242,9 +270,11 @@ class Session:
                     self._set_id(session_id)
 
     def _next_payload(self, deadline: Optional[float], damage: Optional[Damage] = None) -> bytes:
-        """The next payload of any kind. A stream of noise does not hold it up beyond the deadline.
+        """Return the next payload of any kind, or raise TransportTimeout.
 
-        damage: watches for an answer that came damaged, which shortens the wait.
+        Args:
+            deadline: Moment of time.monotonic() at which the wait ends, even during noise; None for no limit.
+            damage: Detector of a damaged reply, which shortens the wait.
         """
         while not self._inbox:
             want = self._unframer.needed()
@@ -254,7 +284,7 @@ class Session:
             if until is not None:
                 left = until - now
                 if left <= 0:
-                    raise TransportTimeout("No message came in time.", "Try again.")
+                    raise TransportTimeout("No message arrived in time.", "Try again.")
             data = self._transport.read(want, left)
             self._received += len(data)
             if len(self._heard) < HEARD_BYTES:
@@ -265,20 +295,23 @@ class Session:
         return self._inbox.popleft()
 
     def _handle_unasked(self) -> None:
-        """Messages that came after the last answer. Requests have no numbers, so an answer too many would be
-        taken for that to the next request."""
+        """Process messages that arrived after the last reply.
+
+        Requests have no numbers, so a surplus reply would be taken for the reply to the next request.
+        """
         while self._inbox:
             payload = self._inbox.popleft()
             if payload.startswith(self._header):
-                self._break("an answer came twice")
+                self._break("a duplicate reply arrived")
                 raise ProtocolError(
-                    "The device sent an answer that nobody asked for; a packet was doubled on its way.",
-                    "Open a new session. If it happens again, check the cable, and what else uses this port.",
+                    "Unexpected reply from the device: a packet was duplicated in transit.",
+                    "Open a new session. If a duplicate arrives again, check the cable, and that no other "
+                    "program uses this serial port.",
                 )
             self._other_message(payload)
 
     def _other_message(self, payload: bytes) -> None:
-        """A message in an established session that is not a normal one of this session."""
+        """Process a message that is not a normal message of this session."""
         if len(payload) < HEADER.size:
             return
         session_id, kind = HEADER.unpack_from(payload)
@@ -287,14 +320,15 @@ class Session:
             self._log(payload[HEADER.size :])
         elif (kind == TERMINATE and known) or kind == START_INIT:
             self._break("the device has restarted")
-            words = f' Its last words: "{self._words}".' if self._words else ""
+            words = f' Last log message of the device: "{self._words}".' if self._words else ""
             raise ProtocolError(
-                f"The device restarted in the middle of the session, and everything it held is gone.{words}",
-                "Open a new session. If it happens again, look for a crash, a watchdog or weak power.",
+                f"The device restarted during the session and lost its modules and tensors.{words}",
+                "Open a new session. If the device restarts again, check for a crash, a watchdog or a weak "
+                "power supply.",
             )
 
     def _new_nonce(self) -> None:
-        # Random, not counted on: two sides that count the same way would stay equal for ever.
+        # Random: two sides that count in the same way would have equal nonces in every attempt.
         nonce = self._nonce
         while nonce in (0, self._nonce):
             nonce = secrets.randbelow(256)
@@ -305,9 +339,9 @@ class Session:
 
     def _check_version(self, body: bytes) -> None:
         if body[:1] != bytes([VERSION]):
-            theirs = f"version {body[0]}" if body else "a version that it did not send"
+            theirs = f"version {body[0]}" if body else "an unknown version"
             raise ProtocolError(
-                f"The device speaks {theirs} of the session protocol, these host tools speak {VERSION}.",
+                f"The device uses {theirs} of the session protocol: expected version {VERSION}.",
                 "Build and flash the project again with this platform.",
             )
 
@@ -317,7 +351,7 @@ class Session:
             self._on_log(self._words)
 
     def _forget(self) -> None:
-        """What is told as evidence begins anew."""
+        """Reset the evidence for diagnosis.explain."""
         self._received = 0
         self._heard = b""
         self._packets = 0

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of a device function with more tensors than fit into a packet.
 
-Their arguments are stored in the device's memory once, as they are on the wire, and the device function
-mtvm.call_stored (runtime/device/src/stored.c) makes the call. A concatenation of 40 tensors is such a call.
+The host copies the arguments to the device's memory once, in their wire format. The device function
+mtvm.call_stored (runtime/device/src/stored.c) then makes the call. A concatenation of 40 tensors is such a
+call.
 """
 
 from __future__ import annotations
@@ -25,10 +26,17 @@ def prepare(
     arguments: Sequence[Value],
     allocate: Callable[[DType, int], RemoteTensor],
 ) -> PreparedCall:
-    """Return the call of a function, ready to be made many times.
+    """Return the call of a function, encoded for repeated use.
 
-    allocate: data type and number of elements -> a new tensor on the device, which lives as long as the call.
-    Raises ProtocolError where the device has no mtvm.call_stored and needs it.
+    Args:
+        rpc: Client of the device's session.
+        function: Function to call.
+        arguments: Arguments of the call.
+        allocate: Returns a new tensor on the device, for a data type and a number of elements. The tensor
+            must stay allocated until the last use of the call.
+
+    Raises:
+        ProtocolError: The call needs mtvm.call_stored, and the device does not have this function.
     """
     tensors = [argument for argument in arguments if isinstance(argument, RemoteTensor)]
     ndims = [len(tensor.shape) for tensor in tensors]
@@ -38,8 +46,8 @@ def prepare(
     if call_stored is None:
         raise ProtocolError(
             f"{function.name} takes {len(tensors)} tensors, which do not fit into a packet of "
-            f"{rpc.max_packet_bytes()} bytes, and TVM's own runtime on the device has no other way.",
-            "Generate the project with crt=bundled.",
+            f"{rpc.max_packet_bytes()} bytes, and the device has no function {FUNCTION}.",
+            "Generate the project with crt=bundled: TVM's own C runtime does not contain this function.",
         )
     data = b"".join(tensor.pack() for tensor in tensors)
     block = allocate(DType.parse("uint8"), len(data))
