@@ -20,11 +20,11 @@ VALUE: Final = "\N{WHITE SQUARE}"  # stands for a value of run time
 # First words of next steps: what a person does.
 IMPERATIVES: Final = frozenset(
     """
-    Add Align Ask Bake Build Cast Change Check Choose Close Connect Convert Copy Create Declare
-    Define Delete Disconnect End Export Fill Find Fix Flash Free Generate Get Give Increase Install
-    Keep Leave List Load Lower Make Move Name Open Pass Place Plug Press Provide Put Read Reduce
+    Add Align Ask Bake Build Cast Change Check Choose Close Compare Connect Convert Copy Create Declare
+    Define Delete Disconnect Do End Export Fill Find Fix Flash Free Generate Get Give Hold Increase Install
+    Keep Leave Link List Load Lower Make Move Name Omit Open Pass Place Plug Press Provide Put Read Reduce
     Register Remove Rename Repeat Replace Report Request Reset Restart Restore Return Run Search
-    Select Send Serve Set Shorten Split Start Stop Try Tune Turn Unlock Unplug Update Upgrade Use
+    Select Send Separate Serve Set Shorten Split Start Stop Try Tune Turn Unlock Unplug Update Upgrade Use
     Wait Work Write
     """.split()  # noqa: SIM905 (a list of words is easier to read)
 )
@@ -148,7 +148,7 @@ class Sources:
         if depth > 8:
             return [VALUE]
         if isinstance(node, ast.Constant):
-            return [str(node.value)]
+            return [node.value] if isinstance(node.value, str) else []
         if isinstance(node, ast.JoinedStr):
             found = [""]
             for part in node.values:
@@ -226,7 +226,7 @@ def problem_of(text: str) -> Optional[str]:
     """Return what is wrong with the sentence of a problem, or None."""
     if not text.rstrip().endswith((".", VALUE, "!", "?")):
         return "does not end in a full stop"
-    if not re.match(rf"[A-Z0-9{VALUE}'\"\-`_]|[a-z_]+[ :(.\[]", text):
+    if not re.match(rf"[A-Z0-9{VALUE}'\"\-`_]|[a-z_]+[ :(.\[=]", text):
         return "does not begin with a capital letter, an identifier or an option"
     return None
 

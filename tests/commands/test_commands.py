@@ -230,9 +230,7 @@ class TestWrongCommandLines:
     def test_a_port_of_a_board_that_has_none(self, platform: Place, project: Place) -> None:
         serve = ("serve", "--tracker", "127.0.0.1:9190", "--key", "lab")
         for said in (project.fail("run", "--port", "9199"), platform.fail(*serve, "--port", "9199")):
-            assert (
-                "runs as a process on this machine and has no serial port. Port '9199' does not apply" in said
-            )
+            assert "Board 'host' runs as a process on this machine: --port does not apply." in said
 
 
 class TestWhere:

@@ -264,8 +264,8 @@ class TestOptions:
             ("serial_number", "17", "--serial-number does not apply"),
             ("baud_rate", "9600", "--baud-rate does not apply"),
             ("baud_rate", "0", "expected at least 1"),
-            ("baud_rate", "fast", "Give it as a whole number"),
-            ("runner", "qemu", "The board host cannot be flashed with 'qemu'."),
+            ("baud_rate", "fast", 'Set "baud_rate" to an integer'),
+            ("runner", "qemu", "Board 'host' cannot be flashed with 'qemu'."),
         ],
     )
     def test_both_spellings_mean_the_same(self, mtvm: CommandLine, name: str, value: str, words: str) -> None:

@@ -18,7 +18,7 @@ from runtime.host.commands.command_options import ATTACH, BOARD, TargetCommand, 
 from runtime.host.commands.console import err, out, show_error
 from runtime.host.commands.target import Target
 from runtime.host.errors import PlatformError
-from runtime.host.execution import connection
+from runtime.host.project.attachment_rules import check_attachment
 from runtime.host.project.platform import BUNDLED_MODEL
 from runtime.host.system.leftovers import SERVE, scratch_directory, temporary_directory
 from runtime.host.transports.address import parse_address
@@ -90,7 +90,7 @@ def serve(
         )
     boards = platform.boards()
     chosen = target.board
-    connection.check_port(chosen, attachment.port)
+    check_attachment(platform, chosen, attachment)
     if count > 1:
         _check_many(chosen, attachment, listen_port)
     trial.preload()

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Optional
+from typing import TYPE_CHECKING, Final
 
 from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import EMULATOR, PROCESS
 from runtime.host.errors import BoardError, TransportError
+from runtime.host.project.attachment_rules import check_attachment
 from runtime.host.project.project import Project
 from runtime.host.transports.address import parse_address
 
@@ -66,6 +67,7 @@ def is_local(project: Project, attachment: Attachment) -> bool:
 def transport_for(project: Project, attachment: Attachment = BY_DEFAULT) -> Transport:
     """Create, but do not open, the transport to the project's device."""
     board = project.board
+    check_attachment(project.platform, board, attachment)
     if is_emulated(project, attachment):
         from runtime.host.runners import qemu
         from runtime.host.transports.emulator import EmulatorTransport
@@ -76,20 +78,9 @@ def transport_for(project: Project, attachment: Attachment = BY_DEFAULT) -> Tran
     if board.transport == PROCESS:
         from runtime.host.transports.process import ProcessTransport
 
-        check_port(board, attachment.port)
         check_built(project)
         return ProcessTransport([str(project.firmware)], cwd=str(project.directory))
     return transport_to(project.platform, board, attachment, board.reset)
-
-
-def check_port(board: Board, port: Optional[str]) -> None:
-    """Raise BoardError if a port is given for a board that has no port."""
-    if port and board.transport == PROCESS:
-        raise BoardError(
-            f"Board {board.name!r} runs as a process on this machine and has no serial port. "
-            f"Port {port!r} does not apply.",
-            "Remove --port (as a project option: port), or select a board that is attached.",
-        )
 
 
 def transport_to(platform: Platform, board: Board, attachment: Attachment, reset: str) -> Transport:

@@ -15,6 +15,7 @@ from runtime import server
 from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import EMULATOR, PROCESS, Board
 from runtime.host.errors import FlashError, ToolMissing, TransportError
+from runtime.host.project.attachment_rules import check_attachment
 from runtime.host.project.platform import API_SERVER, Platform
 from runtime.host.project.project import Project
 from runtime.host.system.locks import BoardLock, port_lock, serial_number_lock
@@ -98,6 +99,7 @@ def flash_commands(project: Project, attachment: Attachment = BY_DEFAULT) -> Lis
 def _plan(project: Project, attachment: Attachment) -> Optional[_Plan]:
     """Return the runner and its job, or None if nothing has to be flashed."""
     board = project.board
+    check_attachment(project.platform, board, attachment)
     chosen = _choose(project, board, attachment)
     if chosen in (None, EMULATOR):
         return None  # before the import of runners, which would slow down every emulated session
@@ -114,6 +116,8 @@ def _plan(project: Project, attachment: Attachment) -> Optional[_Plan]:
         attachment.baud_rate,
     )
     if chosen == OWN_COMMAND:
+        if serial_number:
+            Custom(own_command or ()).check_names_the_board()
         port = port or project.platform.port or ""
         baud_rate = baud_rate or project.platform.baud_rate
     else:

@@ -51,6 +51,15 @@ class Custom(Runner):
         self._fill_in(fields)
         return [objcopy_command(job, kind) for kind in MADE if kind in fields.asked]
 
+    def check_names_the_board(self) -> None:
+        """Raise FlashError for a command without the field that selects one of several boards."""
+        if not any(field in part for part in self._flash_command for field in ("{serial_number}", "{port}")):
+            raise FlashError(
+                f"flash_command in {API_SERVER} ignores the serial number, and could flash another board.",
+                "Add {serial_number} or {port} to flash_command, or remove --serial-number "
+                "(as a project option: serial_number).",
+            )
+
     def _fill_in(self, fields: _Fields) -> List[str]:
         try:
             return [part.format_map(fields) for part in self._flash_command]
