@@ -451,5 +451,5 @@ def test_constants_and_functions_do_what_tvm_expects(command: str, tmp_path: Pat
         "1 1 1 1",
         "1 1 1",
         "-1 0 0, 2 calls",
-        "-1 no use for symbol hook",
+        "-1 cannot register symbol hook",
     ]

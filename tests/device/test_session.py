@@ -84,7 +84,7 @@ def test_an_init_of_nonce_zero_or_of_a_wrong_length_is_dropped(device: MemoryDev
 def test_another_protocol_version_is_told_in_the_log(device: MemoryDevice) -> None:
     device.reset()
     assert device.payloads(init(5, b"\x02")) == []
-    assert device.logs == [(0, "version of the session protocol: want 1, got 2")]
+    assert device.logs == [(0, "session protocol version: expected 1, got 2")]
 
 
 def test_a_new_init_starts_a_new_session(device: MemoryDevice) -> None:
@@ -95,9 +95,9 @@ def test_a_new_init_starts_a_new_session(device: MemoryDevice) -> None:
     assert new != old
     assert device.feed(question(old)) == b""
     assert device.alloc((100,)).data == first.data, "the memory of the old session is free"
-    with pytest.raises(DeviceException, match="no handle of this session"):
+    with pytest.raises(DeviceException, match="not a handle of this session"):
         device.call(function)
-    with pytest.raises(DeviceException, match="no handle of this session"):
+    with pytest.raises(DeviceException, match="not a handle of this session"):
         device.free(function, 10)
 
 
@@ -120,7 +120,7 @@ def test_shutdown_has_no_reply_and_leaves_nothing(device: MemoryDevice) -> None:
     again = device.aot("scale")
     assert device.alloc((8,)).data == address
     assert again != aot
-    with pytest.raises(DeviceException, match="no handle of this session"):
+    with pytest.raises(DeviceException, match="not a handle of this session"):
         device.free(aot, MODULE)
 
 
