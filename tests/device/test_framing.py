@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packets: the device takes them however they are cut, and drops what is not one."""
+"""Packets: the device accepts packets cut anywhere, and drops invalid packets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_packets_cut_into_pieces(device: MemoryDevice, piece: int) -> None:
 
 
 def test_escapes_in_length_payload_and_crc(device: MemoryDevice) -> None:
-    """Data of many FF, and lengths and CRCs that contain one, arrive and come back unharmed."""
+    """Send and receive data with many FF, and lengths and CRCs that contain FF, without changes."""
     tensor = device.alloc((700,), (1, 8, 1))
     generator = random.Random(1)
     escaped_crcs = 0

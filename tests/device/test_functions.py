@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runtime's own functions: the AOT executor, time evaluators, random numbers."""
+"""The functions of the device runtime: AOT executor, time evaluators, random numbers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_wrong_arguments_of_an_executor(
 
 
 def stored(device: MemoryDevice, *tensors: Tensor) -> Tensor:
-    """A block of the device's memory that holds these tensors as the wire does."""
+    """Return a block of the device's memory that contains the tensors in the format of the wire."""
     data = b"".join(tensor.encode() for tensor in tensors)
     block = device.alloc((len(data),), (1, 8, 1))
     device.copy_to(block, data)
@@ -146,7 +146,7 @@ def test_stored_arguments_that_are_none(device: MemoryDevice, count: int, shift:
     block = replace(block, shape=(block.shape[0] - shift,), byte_offset=shift)
     with pytest.raises(DeviceException, match=text):
         device.call(function, (FUNCTION, kernel), (TENSOR, block), (INT, count))
-    assert device.alloc((1,)).data, "the session goes on"
+    assert device.alloc((1,)).data, "the session continues"
 
 
 def test_stored_arguments_lie_in_memory_of_the_host(device: MemoryDevice) -> None:
@@ -191,7 +191,7 @@ def test_executors_are_freed_with_their_last_handle(device: MemoryDevice) -> Non
         again, same = device.tensor(member(device, module, "get_input"), (INT, 0))
         assert (again, same) == (tensor, handle)
         device.free(module, MODULE)
-        assert device.copy_from(tensor, 24), "the host still holds the tensor"
+        assert device.copy_from(tensor, 24), "the host still has a handle of the tensor"
         device.free(handle, NDARRAY)
         device.free(handle, NDARRAY)
         with pytest.raises(DeviceException, match="handle already freed"):
@@ -254,7 +254,14 @@ def test_a_host_that_never_frees_its_tensors_goes_on(device: MemoryDevice) -> No
 
 
 def evaluator(device: MemoryDevice, function: str, *numbers: int, tail: str = "new") -> int:
-    """number, repeat, min_repeat_ms [, limit_zero_time_iterations]"""
+    """Create a time evaluator, and return its handle.
+
+    Args:
+        device: Device with an open session.
+        function: Name of a function in the system library.
+        numbers: number, repeat, min_repeat_ms and, for newer hosts, limit_zero_time_iterations.
+        tail: Version of the remaining arguments: "old", "0.10" or "new".
+    """
     arguments: List[Tuple[int, Any]] = [(MODULE, device.system_lib()), (STR, function), (INT, 1), (INT, 0)]
     arguments += [(INT, number) for number in numbers]
     tails: Dict[str, List[Tuple[int, Any]]] = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real models on the device: every archive that a device executes by itself answers as TVM did."""
+"""Real models on the device: the device runs every archive, and returns the outputs that TVM returned."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_executors_come_and_go_without_a_leak(start: Start) -> None:
     for nonce in (3, 7):
         device.open(nonce)
         run_aot(device, "mlp_f32_aot")
-        assert device.alloc((4,)).data == first, "a new session finds the memory as new"
+        assert device.alloc((4,)).data == first, "a new session must start with all memory free"
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_llvm_objects_run_through_the_system_library(start: Start, name: str) ->
     assert device.module_function(device.system_lib(), "tvmgen_default_run") == 0
     assert device.module_function(device.system_lib(), "tvmgen_default___tvm_main__") != 0
     if name != "aot_llvm":
-        return  # the order of the arguments is for the host to know
+        return  # only the host has the order of the arguments
     (key,) = [key for key in arrays.files if key.startswith("input_")]
     tensors = []
     for array in (arrays[key], arrays["output_0"]):
@@ -139,7 +139,10 @@ def test_an_operator_runs_as_tuning_runs_it(start: Start, name: str) -> None:
 
 
 def run_graph(device: ProcessDevice, name: str) -> None:
-    """The graph on this side, its kernels on the device: storage is shared as the graph says."""
+    """Execute the graph in this process, and its kernels on the device.
+
+    Tensors share storage as in the graph.
+    """
     folder = "models" if (DATA / "models" / f"{name}.tar").exists() else "archives"
     with tarfile.open(DATA / folder / f"{name}.tar") as tar:
         member = next(m for m in tar.getnames() if m.endswith(".graph"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests: what a device answers to right ones, and what it says of wrong ones."""
+"""Requests: the replies of the device to valid and to invalid requests."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sequence(*values: Tuple[int, Any]) -> bytes:
     return encode_values(list(values))
 
 
-# What works
+# Valid requests
 
 
 def test_the_version_of_the_protocol(device: MemoryDevice) -> None:
@@ -108,7 +108,7 @@ def test_memory_is_used_again(device: MemoryDevice) -> None:
     for order in (blocks[::2], blocks[1::2]):
         for address in order:
             device.sequence(FREE_DATA, CPU, (HANDLE, address))
-    assert device.alloc((3000,)).data == blocks[0], "neighbours that are free are one block"
+    assert device.alloc((3000,)).data == blocks[0], "adjacent free blocks must be joined"
 
 
 def test_tensors_are_copied_on_the_device(device: MemoryDevice) -> None:
@@ -150,7 +150,7 @@ def test_unsigned_numbers_and_truth_values_are_ints(device: MemoryDevice) -> Non
         assert device.call(kernel(device, "echo"), (code, 1)) == [(INT, INT), (INT, 1)]
     find = device.function("tvm.rpc.server.ModuleGetFunction")
     kind, _ = device.call(find, (MODULE, device.system_lib()), (STR, "echo"), (BOOL, 0))
-    assert kind == (INT, FUNCTION), "hosts of TVM 0.18 say in a truth value whether to look into imports"
+    assert kind == (INT, FUNCTION), "hosts of TVM 0.18 send query_imports as a boolean"
 
 
 def test_kernels_run(device: MemoryDevice) -> None:
@@ -221,13 +221,13 @@ def test_tables_with_a_count_of_one_and_of_two_bytes(device: MemoryDevice, width
             assert device.call(handle) == VOID
 
 
-# What is wrong
+# Invalid requests
 
 
 def test_a_length_that_is_not_that_of_the_message(device: MemoryDevice) -> None:
     good = message(GET_GLOBAL, sequence((STR, "x")))
     for bad in (good[:-1], good + b"\0", b"\xff" * 8 + good[8:], bytes(8) + good[8:]):
-        assert b"message length: want" in device.raw(bad)
+        assert b"message length: expected" in device.raw(bad)
     for bad in (b"", good[:4], good[:8], good[:11], bytes(8)):
         assert b"message ends before its last operand" in device.raw(bad)
 
@@ -449,7 +449,7 @@ def test_workspaces_of_kernels(device: MemoryDevice) -> None:
         assert device.call(kernel(device, "leaks_workspace")) == VOID
     with pytest.raises(DeviceException, match="not the last workspace"):
         device.call(kernel(device, "frees_in_the_wrong_order"))
-    assert device.call(uses, (INT, 3700)) == VOID, "what a kernel leaves behind is taken back"
+    assert device.call(uses, (INT, 3700)) == VOID, "blocks that a kernel does not free must be freed"
 
 
 def test_a_kernel_that_writes_past_its_tensor_is_found_out(device: MemoryDevice) -> None:
