@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection that tvm.micro.Session asks for: a relay process, and TVM's own RPC to it."""
+"""Connection of tvm.micro.Session to a device: a relay process, and TVM's own RPC to the relay."""
 
 from __future__ import annotations
 
@@ -24,20 +24,24 @@ PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from runtime.host.tvm_session.relay import main; main()"
 )
 GRACE_SEC: Final = 5.0
-"""What a relay gets to end itself. It does so within half a second unless the API server hangs."""
+"""Time in seconds for a relay to exit. It exits within half a second unless the API server hangs."""
 
-_given: List[int] = []  # the descriptor that signals go to, if that is of a relay
-_relays: List[Relay] = []  # that may be running: TVM keeps a connection, and nobody keeps its Session
+_given: List[int] = []  # the descriptor that receives signals, if it belongs to a relay
+_relays: List[Relay] = []  # may be running: TVM can keep a connection without its Session
 
 
 class Relay:
-    """A relay process, from its start to stop()."""
+    """Relay process, from its start to stop()."""
 
     def __init__(self, api_client: Any, timeouts: Sequence[float]) -> None:
-        """Starts it, and waits for its session with the device. Raises an error of TVM's.
+        """Start the relay, and wait until it has a session with the device.
 
-        api_client: TVM's client of the project's API server, whose transport is open. timeouts: the three of
-        the Project API, in their order, in seconds.
+        Args:
+            api_client: TVM's client of the project's API server, with an open transport.
+            timeouts: Retry, start and established timeout of TVM's session, in seconds.
+
+        Raises:
+            Exception: An error class of TVM, when no session was established.
         """
         key = secrets.token_hex(16)
         self._receives_signals = False
@@ -46,7 +50,7 @@ class Relay:
         listener = socket.create_server(("127.0.0.1", 0))
         with theirs, listener:
             passed = {"listener_fd": listener.fileno(), **pipes}
-            # Without the packages of this interpreter, which it does not need, it starts twice as fast.
+            # Without the site packages, which the relay does not need, it starts twice as fast.
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
@@ -59,14 +63,14 @@ class Relay:
             self._control.sendall(json.dumps(task).encode("ascii") + b"\n")
             self._await_session()
             self._pass_signals_on()
-            # With no arguments for the device: those that Connect takes on top are for other servers.
+            # No further arguments: they are for servers other than devices.
             self.rpc = importlib.import_module("tvm.rpc._ffi_api").Connect("127.0.0.1", port, key, False)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """End the relay. TVM may then use its API client again. Safe to call twice."""
+        """End the relay. TVM may then use its API client again. Later calls have no effect."""
         with contextlib.suppress(ValueError):
             _relays.remove(self)
         if self._receives_signals:
@@ -77,16 +81,21 @@ class Relay:
 
     @property
     def has_ended(self) -> bool:
+        """True after the relay process has exited."""
         return self._process.poll() is not None
 
     def _pass_signals_on(self) -> None:
-        """Let Ctrl-C reach the relay, which then answers in place of the device: TVM itself waits on."""
+        """Forward Ctrl-C to the relay.
+
+        The relay then sends a reply in place of the device. TVM itself continues to wait after Ctrl-C.
+        """
         self._control.setblocking(False)
         self._receives_signals = True
         self._receives_signals = _send_signals_to([self])
 
     @property
     def control_fd(self) -> int:
+        """File descriptor of the socket to the relay."""
         return self._control.fileno()
 
     def _await_session(self) -> None:
@@ -95,8 +104,8 @@ class Relay:
         if not line:
             raise session_error(
                 "TransportClosedError",
-                "The process between TVM and the device ended before there was a session.\n"
-                "What it printed says why.",
+                "The relay process exited before a session was established.\n"
+                "See the output of the relay above.",
             )
         report: Dict[str, str] = json.loads(line)
         if report:
@@ -104,9 +113,11 @@ class Relay:
 
 
 def _send_signals_to(relays: List[Relay]) -> bool:
-    """Let the last of these relays, or none, have the signals from now on.
+    """Forward signals to the last of these relays, or to none.
 
-    False where that is not for us to say: in another thread, and where an event loop has them.
+    Returns:
+        Whether the signals are forwarded. They are not forwarded in other threads, nor when an event loop
+        already receives them.
     """
     if threading.current_thread() is not threading.main_thread():
         return False
@@ -120,7 +131,7 @@ def _send_signals_to(relays: List[Relay]) -> bool:
 
 
 class ClosingTransport:
-    """A session's transport, whose end is also the end of the relay."""
+    """Transport of a session that also ends the relay when it is closed."""
 
     def __init__(self, transport: Any, relay: Relay, api_client: Any) -> None:
         self._transport = transport
@@ -135,7 +146,7 @@ class ClosingTransport:
         gone = importlib.import_module("tvm.micro.project_api.client").ConnectionShutdownError
         try:
             return self._transport.__exit__(*error)
-        except (OSError, gone):  # with the API server its transport is closed; that is what `error` says
+        except (OSError, gone):  # the API server is gone, and its transport closed; `error` reports it
             with contextlib.suppress(OSError):
                 self._api_client.shutdown()
             return None
@@ -151,18 +162,27 @@ def connect(
     cleanup: Callable[[], None],
     _enable_logging: bool = False,
 ) -> Any:
-    """What TVM knows as micro._rpc_connect: an RPC session with the device, whose timeouts are microseconds.
+    """Return an RPC session with the device: TVM's function micro._rpc_connect.
 
-    write and read are methods of the tvm.micro.Session as cleanup is. They are not called: the relay writes
-    to the API server and reads from it in TVM's place.
+    TVM's other arguments are methods of tvm.micro.Session, as `cleanup` is. They are not called, because the
+    relay writes to the API server and reads from it in place of TVM.
+
+    Args:
+        retry_usec: Interval between attempts to start a session, in microseconds.
+        start_usec: Timeout for the start of a session, in microseconds.
+        established_usec: Timeout for a reply in an established session, in microseconds.
+        cleanup: Method of the tvm.micro.Session to connect.
+
+    Raises:
+        PlatformError: When the session has no API server of a project.
     """
     session = getattr(cleanup, "__self__", None)
     transport = getattr(session, "transport_context_manager", None)
     api_client = getattr(transport, "_api_client", None)
     if session is None or api_client is None:
         raise PlatformError(
-            "This TVM was built without microTVM, and what stands in for it reaches projects only.",
-            "Give tvm.micro.Session the transport() of a project, or use a TVM built with USE_MICRO.",
+            "This TVM was built without microTVM, and runtime.host.tvm_micro supports only projects.",
+            "Pass the transport() of a project to tvm.micro.Session, or use a TVM built with USE_MICRO.",
         )
     for relay in [relay for relay in _relays if relay.has_ended]:
         relay.stop()

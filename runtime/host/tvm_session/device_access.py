@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The relay's ways to a device that the project's API server has opened: the server lends it, or is asked to
-read and to write."""
+"""Access of the relay to the device behind the project's API server.
+
+The API server either lends its transport, or reads and writes on request.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,18 @@ from runtime.host.wire.messages import (
 from runtime.host.wire.session import HEADER
 
 EMPTY_ANSWER: Final = len(encode_frame(bytes(HEADER.size) + encode_message(RETURN)))
-"""Bytes on the wire of an answer without operands."""
+"""Bytes on the wire of a reply without operands."""
 
 
 class Device(Transport, Protocol):
-    """The device behind an API server whose transport TVM has opened, and will close."""
+    """Device behind an API server. TVM has opened its transport, and will close it."""
 
     def expect(self, code: int, message: bytes) -> None:
-        """TVM has asked this; it is written next, and its answer is read next."""
+        """Prepare for a request of TVM: the next write sends `message`, the next read receives its reply."""
 
 
 class LentDevice(LentTransport):
-    """A device that the API server has lent: the quickest way to it."""
+    """Device whose transport the API server has lent: the fastest access."""
 
     def __init__(self, lent: Lent, api: ApiConnection, control: Control) -> None:
         super().__init__(lent, ask_lender=lambda: api.read_transport(1, 0.0))
@@ -43,20 +45,25 @@ class LentDevice(LentTransport):
         self._control = control
 
     def expect(self, code: int, message: bytes) -> None:
-        """Raises TransportClosed where the API server is gone: the device may not have noticed yet."""
+        """Check that the API server is running: the device may not have noticed its end yet.
+
+        Raises:
+            TransportClosed: When the API server is gone.
+        """
         if self._api.is_gone:
             raise self._gone()
 
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
+        """Read from the lent transport in slices, so that the control socket is checked."""
         read = super().read
         return read_in_slices(lambda seconds: read(want, seconds), timeout_sec, self._control)
 
 
 class RequestedDevice:
-    """A device that is read and written by requests to the API server, as TVM does it."""
+    """Device that is accessed by requests to the API server, as TVM accesses it."""
 
     def __init__(self, api: ApiConnection, control: Control) -> None:
-        self.reads_exactly = True  # see Session
+        self.reads_exactly = True  # a read returns all bytes or none, which Session allows time for
         self._api = api
         self._control = control
         self._expected = 0
@@ -64,20 +71,24 @@ class RequestedDevice:
         self._write_sec: Optional[float] = None
 
     def expect(self, code: int, message: bytes) -> None:
-        """This saves requests to the API server: the write goes out together with the first read, and that
-        reads the whole of a usual answer."""
+        """Save requests to the API server: combine the write with the first read.
+
+        The first read then requests the whole of a usual reply.
+        """
         self._expected = answer_bytes(code, message)
 
     def open(self) -> None:
-        """TVM has done it."""
+        """Do nothing: TVM has opened the transport."""
 
     def close(self) -> None:
-        """TVM will do it."""
+        """Do nothing: TVM will close the transport."""
 
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
+        """Request bytes from the API server, together with a write that was held back."""
+
         def read(seconds: float) -> bytes:
             data, self._held_back = self._held_back, None
-            # A device that restarts sends less than an answer, so this much is asked for once.
+            # Request this many bytes once only: a device that restarts sends less than a reply.
             count, self._expected = max(want, self._expected), 0
             if data is None:
                 return self._api.read_transport(count, seconds)
@@ -86,6 +97,7 @@ class RequestedDevice:
         return read_in_slices(read, timeout_sec, self._control)
 
     def write(self, data: bytes, timeout_sec: Optional[float]) -> None:
+        """Write `data` to the device, or hold `data` back until the next read."""
         if self._expected:
             self._held_back = data
             self._write_sec = timeout_sec
@@ -94,19 +106,23 @@ class RequestedDevice:
 
 
 def reach_device(api: ApiConnection, control: Control) -> Device:
-    """The device of an API server, in the quickest way that this server knows."""
+    """Return the device of an API server, with the fastest access that the server supports."""
     try:
         return LentDevice(receive_descriptors(api.lend_transport), api, control)
-    except (PlatformError, AttributeError):  # AttributeError: a system without such sockets
+    except (PlatformError, AttributeError):  # AttributeError: a system without Unix sockets
         return RequestedDevice(api, control)
 
 
 def answer_bytes(code: int, message: bytes) -> int:
-    """The least that the frame of an answer to this RPC message takes on the wire.
+    """Return the smallest size of the reply to an RPC message, in bytes on the wire.
 
-    An exception is longer than each of these, if it says anything.
+    An exception with a message is longer than each of these sizes.
+
+    Args:
+        code: RPC code of the message.
+        message: The message.
     """
-    if code == COPY_FROM_REMOTE:  # its last operand is how many bytes are asked for
+    if code == COPY_FROM_REMOTE:  # its last operand is the number of bytes to copy
         return EMPTY_ANSWER + int(struct.unpack_from("<Q", message, len(message) - 8)[0])
     if code == CALL_FUNC:
         return EMPTY_ANSWER + len(encode_sequence([NULL, None]))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """microTVM for a TVM that was built without it, such as the wheel hhb-tvm 3.2.3.
 
-After enable() tvm.micro, tvmc and AutoTVM work with projects of a platform, as TVM documents them. A TVM that
-was built with microTVM is left as it is. What such a wheel lacks, and what takes its place:
+After enable(), tvm.micro, tvmc and AutoTVM work with projects of a platform, as in TVM's documentation. A TVM
+that was built with microTVM is not changed. enable() replaces what such a wheel lacks:
 
-* the session with a device, which is C++: a relay process of ours (see relay.py);
-* its C runtime, and the settings for it that the exporter puts into a model archive: two folders with a note;
-* the import of tvm.micro in worker processes: the first thing that each of them does.
+* the session with a device, which is C++ code in TVM: a relay process (relay.py);
+* its C runtime, and the settings for it that the exporter adds to a model archive: two folders with a note;
+* the import of tvm.micro in worker processes: the first action of each worker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from runtime.host.errors import PlatformError, ToolMissing
 WHEEL: Final = "hhb-tvm==3.2.3"
 HOW_TO_INSTALL: Final = (
     f'Run `pip install "{WHEEL}" "numpy>=1.24,<2" tflite tqdm -r requirements.txt` in a virtual environment '
-    "of CPython 3.10 or 3.8, or build TVM 0.8 to 0.18 with USE_MICRO, and start this with that interpreter."
+    "of CPython 3.10 or 3.8, or build TVM 0.8 to 0.18 with USE_MICRO. Start the command with that Python."
 )
 SESSION_FUNCTION: Final = "micro._rpc_connect"
 STDERR: Final = 2
@@ -35,23 +35,27 @@ PARTS: Final = Path(__file__).resolve().parent
 
 
 def enable() -> None:
-    """Put in place what this interpreter's TVM lacks. Safe to call twice.
+    """Complete the TVM of this interpreter with microTVM. Later calls have no effect.
 
-    Imports tvm. Raises ToolMissing where there is none, PlatformError where it has no tvm.micro to complete.
+    This function imports tvm.
+
+    Raises:
+        ToolMissing: When TVM is not installed or cannot be imported.
+        PlatformError: When this TVM has no tvm.micro to complete.
     """
     tvm = _import_tvm()
     if tvm.get_global_func(SESSION_FUNCTION, allow_missing=True) is not None:
         return
     if importlib.util.find_spec("tvm.micro") is None:
         raise PlatformError(
-            f"TVM {tvm.__version__} has no microTVM: it was taken out after 0.18.", HOW_TO_INSTALL
+            f"TVM {tvm.__version__} has no microTVM; 0.18 was the last version with it.", HOW_TO_INSTALL
         )
     from runtime.host.tvm_session import errors, trial_errors
     from runtime.host.tvm_session.connect import connect
 
     _forget_failed_import()
     tvm.register_func(SESSION_FUNCTION, connect)
-    # As functions of TVM the arguments would not tell whose methods they are.
+    # Not through TVM's registry: its wrappers of the arguments hide the object of a method.
     _module("tvm.micro.session")._rpc_connect = connect
     errors.install()
     trial_errors.install()
@@ -65,7 +69,7 @@ def _module(name: str) -> Any:
 
 
 def _import_tvm() -> Any:
-    """tvm, with as much as tvm.micro needs of it."""
+    """Import and return tvm, with the modules that tvm.micro needs."""
     try:
         tvm = _module("tvm")
         _module("tvm.relay")
@@ -77,14 +81,14 @@ def _import_tvm() -> Any:
 
 
 def _forget_failed_import() -> None:
-    """Of a tvm.micro that was imported first, and failed, modules are left that do not work."""
+    """Remove the broken modules that an earlier, failed import of tvm.micro left."""
     if "tvm.micro" not in sys.modules:
         for name in [name for name in sys.modules if name.startswith("tvm.micro.")]:
             del sys.modules[name]
 
 
 def _complete_exporter() -> None:
-    """Folders for what a model archive takes from a build of TVM."""
+    """Provide the folders that the exporter copies from a build of TVM to a model archive."""
     micro = _module("tvm.micro")
     build = _module("tvm.micro.build")
     exporter = _module("tvm.micro.model_library_format")
@@ -108,7 +112,7 @@ def _complete_exporter() -> None:
 
 
 def _complete_workers() -> None:
-    """Workers begin with enable()."""
+    """Call enable() at the start of every worker process."""
     import cloudpickle  # type: ignore[import-not-found]
 
     from runtime.host.tvm_session import worker
@@ -126,10 +130,11 @@ def _complete_workers() -> None:
 
 
 def _wait_through_signals(tvm: Any) -> None:
-    """Keep TVM from looking at signals while it waits for a socket.
+    """Prevent TVM from checking for signals while it waits for a socket.
 
-    This TVM does that without the interpreter lock, and Ctrl-C ends the process with a segmentation fault.
-    The relay ends the wait instead. In place of the look TVM gets a function that does nothing and says 0.
+    This TVM checks without the interpreter lock, so Ctrl-C ends the process with a segmentation fault. The
+    relay ends the wait instead. TVM receives sched_yield() as its check: a function that does nothing
+    relevant and returns 0.
     """
     nothing = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p)
     with _quiet():
@@ -138,7 +143,7 @@ def _wait_through_signals(tvm: Any) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what C++ writes to stderr: here a warning that one function takes the place of another."""
+    """Discard what C++ writes to stderr: here a warning that a function is replaced."""
     sys.stderr.flush()
     stderr = os.dup(STDERR)
     nowhere = os.open(os.devnull, os.O_WRONLY)

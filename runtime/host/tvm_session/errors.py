@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of a session, as TVM's own classes.
+"""Errors of a session with TVM's error classes.
 
-In the middle of a session TVM raises whatever the relay answers as RPCError. Where it was the session that
-failed, and not the device that refused, the error is at the same time what TVM documents for that:
-IoTimeoutError, TransportClosedError, SessionTerminatedError.
+During a session TVM raises every error from the relay as RPCError. If the session failed, the error also has
+the class that TVM documents: IoTimeoutError, TransportClosedError or SessionTerminatedError. If the device
+rejected the request, it does not.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import importlib
 from typing import Any, Dict, Final, Tuple
 
 FROM_DEVICE: Final = "Error caught from RPC call:\n"
-"""What TVM puts before the text of an exception that came over RPC."""
+"""Text that TVM inserts before the message of an exception from RPC."""
 
 
 def install() -> None:
-    """Teach TVM to tell the kinds of control.KINDS apart."""
+    """Make TVM raise the error class of each kind in control.KINDS."""
     base = importlib.import_module("tvm._ffi.base")
     rpc_error = base.ERROR_TYPE["RPCError"]
     classes = _classes()
@@ -24,7 +24,7 @@ def install() -> None:
     def rpc_or_session_error(message: str) -> Exception:
         text = message.rpartition(FROM_DEVICE)[2]
         kind, _, sentences = text.partition(": ")
-        # Without what stands before the text: a trace of TVM's own calls, at which AutoTVM cuts it off.
+        # Drop the trace of TVM's own calls before the text: AutoTVM truncates messages at it.
         error: Exception = classes[kind](sentences) if kind in classes else rpc_error(text)
         return error
 
@@ -36,7 +36,12 @@ def install() -> None:
 
 
 def session_error(kind: str, sentences: str) -> Exception:
-    """The error of this kind."""
+    """Return the error of a kind.
+
+    Args:
+        kind: Name of the error class in control.KINDS.
+        sentences: Message of the error.
+    """
     rpc_error: Exception = importlib.import_module("tvm.error").RPCError(sentences)
     error = _classes().get(kind)
     return rpc_error if error is None else error(sentences)
@@ -57,7 +62,10 @@ def _classes() -> Dict[str, Any]:
 
 
 def _both(name: str, bases: Tuple[type, ...]) -> type:
-    """An error that is of both classes, and says what it is given. Those of TVM's server ask for more."""
+    """Return an error class with both bases that takes one message.
+
+    The error classes of TVM's server need more arguments.
+    """
 
     def __init__(self: Any, message: str) -> None:
         self.args = (message,)

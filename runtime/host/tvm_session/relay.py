@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process between TVM and a device: TVM's RPC over TCP on one side, a session on the other.
+"""Relay process between TVM and a device: TVM's RPC over TCP on one side, a session on the other.
 
-Both carry the same messages (see wire/rpc.py). On the TCP side they follow one another (see
-tvm_rpc/connection.py), on the device's side each is one normal message of the session (see device_access.py).
+Both sides carry the same messages (wire/rpc.py). On the TCP side the messages follow one another
+(tvm_rpc/connection.py). On the device's side each is one normal message of the session (device_access.py).
 
-It is a process of its own because TVM waits for some answers with the interpreter lock held: a thread of
-TVM's process could not give them. It shares TVM's pipes to the API server. TVM must not use them until the
-relay has ended, and the relay ends between two requests: soon after the control socket is closed, or when TVM
-closes its connection. Then the device is told.
+The relay is a separate process because TVM waits for some replies with the interpreter lock held. A thread of
+TVM's process could not send them. The relay shares TVM's pipes to the API server, so TVM must not use the
+pipes until the relay has exited. The relay exits between two requests, soon after the control socket is
+closed, or when TVM closes its connection. It then ends the session with the device.
 
-An error of the session answers the request that met it and each later one, as an exception whose text is a
-kind (see control.py), a colon and two sentences.
+After an error of the session, the reply to the current request and to all later ones is an exception. Its
+text is a kind (tvm_rpc/control.py), a colon and two sentences.
 """
 
 from __future__ import annotations
@@ -31,7 +31,17 @@ from runtime.host.wire.session import Session, Timeouts
 
 
 def relay(caller: Caller, session: Session, device: Device) -> None:
-    """Answer requests until TVM is done with the device (EOFError, too) or the relay is to end (Stopped)."""
+    """Relay requests and replies until TVM sends Shutdown.
+
+    Args:
+        caller: Connection of TVM.
+        session: Open session with the device.
+        device: Device of the session.
+
+    Raises:
+        EOFError: When TVM closes its connection.
+        Stopped: When the relay must exit.
+    """
     failure = b""
     while True:
         code, message = caller.message()
@@ -50,12 +60,21 @@ def relay(caller: Caller, session: Session, device: Device) -> None:
 
 
 def accept(listener: socket.socket, key: str, control: Control) -> Caller:
-    """TVM's connection; whoever else comes by is sent away. Raises Stopped when the relay is to end."""
+    """Return TVM's connection. Other clients are rejected.
+
+    Args:
+        listener: Listening socket.
+        key: Key that TVM sends.
+        control: Control socket of this process.
+
+    Raises:
+        Stopped: When the relay must exit.
+    """
     wait = control.waiter_for(listener)
     while True:
         wait()
         connection, _ = listener.accept()
-        connection.settimeout(SLICE_SEC)  # a stranger is not waited for
+        connection.settimeout(SLICE_SEC)  # a client that sends nothing must not block
         caller = Caller(connection, control)
         with contextlib.suppress(EOFError):
             if caller.greet(key):
@@ -65,7 +84,7 @@ def accept(listener: socket.socket, key: str, control: Control) -> Caller:
 
 
 def serve(control: Control) -> None:
-    """Open a session as asked for, say so, and relay."""
+    """Open the requested session, report the result, and relay."""
     task = control.task()
     api = ApiConnection("the project", task["read_fd"], task["write_fd"])
     device = reach_device(api, control)
@@ -82,10 +101,10 @@ def serve(control: Control) -> None:
             caller = accept(listener, task["key"], control)
         with contextlib.suppress(EOFError):
             relay(caller, session, device)
-        is_open = True  # TVM has dropped the connection, and may never close its transport
+        is_open = True  # TVM has closed its connection, and may never close its transport
     except Stopped:
         is_open = False
-    with contextlib.suppress(PlatformError):  # the device may be in the middle of something, or gone
+    with contextlib.suppress(PlatformError):  # the device may be busy or gone
         session.send(encode_message(SHUTDOWN))
     device.close()
     if is_open:
@@ -94,7 +113,7 @@ def serve(control: Control) -> None:
 
 
 def main() -> None:
-    """The relay process. Its only argument is the descriptor of the control socket."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for TVM's process, which then ends the relay
+    """Run the relay process. Its only argument is the file descriptor of the control socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for TVM's process, which ends the relay
     with contextlib.suppress(Stopped):
         serve(Control(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kind of error a trial of AutoTVM ends with.
+"""Kinds of errors of AutoTVM's trials.
 
-TVM's runner calls every error of a session a failure on the device. Which error it was stands in the
-result's traceback, and AutoTVM has kinds of its own for a build that fails and for time that is up.
+TVM's runner reports every error of a session as a failure on the device. The traceback in the result contains
+the actual error. AutoTVM has own kinds for a failed build and for a timeout.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ import re
 from typing import Any, Final
 
 RAISED: Final = re.compile(r"^(?:[\w.]+\.)?(\w+): (?:(\w+): )?", re.MULTILINE)
-"""A line of a traceback that begins with the class of an error: the class, and the kind that a served board
-puts before its sentences."""
+"""Line of a traceback that starts with an error class, then the kind that a served board adds to its message.
+"""
 
 KINDS: Final = {
     "BuildError": "COMPILE_DEVICE",
     "RPCSessionTimeoutError": "RUN_TIMEOUT",
     "IoTimeoutError": "RUN_TIMEOUT",
 }
-"""The error of a session -> the name in AutoTVM's MeasureErrorNo; all others stay failures on the device."""
+"""Error of a session -> name in AutoTVM's MeasureErrorNo. All other errors remain failures on the device."""
 
 
 def install() -> None:
-    """Let TVM's runner tell these kinds apart, here and in the workers that measure."""
+    """Make TVM's runner report these kinds, in this process and in the workers that measure."""
     methods: Any = importlib.import_module("tvm.autotvm.measure.measure_methods")
     kinds = methods.MeasureErrorNo
     run_through_rpc = methods.run_through_rpc
 
     @functools.wraps(run_through_rpc)
-    def run_and_tell_kind(*arguments: Any, **named: Any) -> Any:
+    def run_and_set_kind(*arguments: Any, **named: Any) -> Any:
         result = run_through_rpc(*arguments, **named)
         if result.error_no != kinds.RUNTIME_DEVICE:
             return result
         return result._replace(error_no=getattr(kinds, kind_of(result.costs[0])))
 
-    # The runner hands it to a worker by its name, under which the worker finds its own.
-    methods.run_through_rpc = run_and_tell_kind
+    # The runner passes the function to a worker by name; the worker has its own replacement of it.
+    methods.run_through_rpc = run_and_set_kind
 
 
 def kind_of(traceback: str) -> str:
-    """The kind of error that ended with this traceback."""
+    """Return the kind of the error at the end of a traceback."""
     raised = [name for line in RAISED.findall(traceback) for name in line]
     return next((KINDS[name] for name in raised if name in KINDS), "RUNTIME_DEVICE")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first thing that a worker process of TVM runs.
+"""Initialisation of TVM's worker processes.
 
-TVM starts workers for building, for measuring and for its RPC server. They are new interpreters that know
-nothing of this package; what is here reaches them by value, so it names nothing of this module.
+TVM starts workers for building, for measuring and for its RPC server. They are new interpreters without this
+package. TVM pickles the function here by value, so it must not use names of this module.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from typing import Any
 
 
 def start(root: str, door: str, initializer: Any, *arguments: Any) -> None:
-    """Put microTVM in place as in the process that started the worker, then do what TVM wants done first.
+    """Import microTVM as in the process that started the worker, then call the initializer of TVM.
 
-    root: the directory of this package. door: the module whose import puts microTVM in place.
+    Args:
+        root: Directory of this package.
+        door: Module whose import enables microTVM.
+        initializer: Function of TVM, or None.
+        arguments: Arguments of `initializer`.
     """
     import importlib
     import sys
