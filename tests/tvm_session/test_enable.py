@@ -78,7 +78,7 @@ class TestWithoutIt:
     def test_a_tvm_of_today_has_nothing_to_complete(self, tmp_path: Path) -> None:
         known = "__version__ = '0.25.0'\ndef get_global_func(name, allow_missing): pass\n"
         ran = run_python("-m", "runtime.host", "tvmc", path=fabricated_tvm(tmp_path, __init__=known))
-        assert ran.stderr.startswith("error: TVM 0.25.0 has no microTVM; 0.18 was the last version with it.\n")
+        assert ran.stderr.startswith("error: TVM 0.25.0 has no microTVM; 0.18 is the last version with it.\n")
 
     def test_a_complete_tvm_is_left_alone(self, tmp_path: Path) -> None:
         known = "def get_global_func(name, allow_missing): return name == 'micro._rpc_connect' or None\n"

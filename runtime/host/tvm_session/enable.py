@@ -48,7 +48,7 @@ def enable() -> None:
         return
     if importlib.util.find_spec("tvm.micro") is None:
         raise PlatformError(
-            f"TVM {tvm.__version__} has no microTVM; 0.18 was the last version with it.", HOW_TO_INSTALL
+            f"TVM {tvm.__version__} has no microTVM; 0.18 is the last version with it.", HOW_TO_INSTALL
         )
     from runtime.host.tvm_session import errors, trial_errors
     from runtime.host.tvm_session.connect import connect
