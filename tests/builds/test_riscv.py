@@ -95,7 +95,7 @@ def test_a_baud_rate_that_the_clock_cannot_make_is_reported_by_the_compiler(
         load_platform(platform.path), DIGITS / "digits_aot.tar", tmp_path / "project", {"board": board}
     )
     assert f"runtime/device/ports/uart/{uart}.c" in project.settings.config.port_sources
-    with pytest.raises(BuildError, match=f"the clock of the UART is too {words}"):
+    with pytest.raises(BuildError, match=f"the UART clock is too {words}"):
         build(project)
 
 
