@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A platform that does nothing and a system library without functions, for measuring the runtime alone. */
+/* Empty platform functions and an empty system library, to measure the size of the device runtime alone. */
 #include <microtvm/app.h>
 #include <microtvm/config.h>
 #include <microtvm/platform.h>
@@ -13,7 +13,7 @@ const uint32_t mtvm_firmware_id = 1;
 const char *const mtvm_input_names[] = {NULL};
 const char *const mtvm_output_names[] = {NULL};
 
-/* Somewhere that the compiler cannot see through. */
+/* Volatile, so that the compiler cannot remove the code that reads and writes them. */
 static volatile uint8_t port;
 static volatile double timer;
 

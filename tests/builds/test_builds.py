@@ -544,7 +544,7 @@ def test_a_workspace_that_is_too_small_is_an_answer_of_the_device(
     with pytest.raises(DeviceError) as caught, running_model(project) as executor:
         executor.set_input(0, np.zeros((1, 1, 8, 8), "int8"))
         executor.run()
-    assert re.search(r"out of workspace memory, bytes: want \d+, got \d+", str(caught.value))
+    assert re.search(r"out of workspace memory, bytes: expected \d+, got \d+", str(caught.value))
 
 
 def test_an_existing_directory_is_never_written_over(default_platform: Platform, tmp_path: Path) -> None:

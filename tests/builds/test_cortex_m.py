@@ -150,24 +150,24 @@ def test_a_baud_rate_that_the_clock_cannot_make_is_told_when_compiling(bake: Bak
     boards = platform.path / "boards.json"
     boards.write_text(boards.read_text().replace("115200", "5000000"))
     project = generate(load_platform(platform.path), DIGITS / "digits_aot.tar", tmp_path / "project", {})
-    with pytest.raises(BuildError, match="the clock of the UART is too slow for its baud rate"):
+    with pytest.raises(BuildError, match="the UART clock is too slow for the baud rate"):
         build(project)
 
 
 FAULTS = [
-    (User.READS, 0xFFFFFFF0, r"no such memory; code, address: 0x\w{8} 0xfffffff0"),
+    (User.READS, 0xFFFFFFF0, r"invalid address; code, address: 0x\w{8} 0xfffffff0"),
     (User.JUMPS, 0xE0000001, r"memory fault; code, caller: 0xe0000000 0x\w{8}"),
-    (User.RUNS_GARBAGE, 0, r"no valid instruction; code, caller: 0x\w{8} 0x\w{8}"),
+    (User.RUNS_GARBAGE, 0, r"invalid instruction; code, caller: 0x\w{8} 0x\w{8}"),
     (User.GIVES_UP, 0x1234, r"the firmware stopped itself; error, caller: 0x00001234 0x\w{8}"),
     (User.ABORTS, 0, r"the firmware stopped itself; signal, caller: 0x00000006 0x\w{8}"),
-    (User.STORES, 0xFFFFFFF0, r"no such memory; code, address: 0x\w{8} 0xfffffff0"),
+    (User.STORES, 0xFFFFFFF0, r"invalid address; code, address: 0x\w{8} 0xfffffff0"),
     (User.CALLS_THE_SYSTEM, 0, r"unexpected interrupt; code, caller: 0x\w{8} 0x\w{8}"),
 ]
 STOPS = 100
 NRF_TIMER_STOP = 0x40008004
 """A write of 1 stops TIMER0 (nRF51 Series Reference Manual 3.0: TIMER)."""
 
-OVERFLOW = (User.RECURSES, 0, r"the stack overflowed; stack, its end: 0x\w{8} 0x\w{8}")
+OVERFLOW = (User.RECURSES, 0, r"the stack overflowed; stack pointer, stack end: 0x\w{8} 0x\w{8}")
 ON_A_CORTEX_M0 = [(User.RUNS_GARBAGE, 0, r"hard fault; code, caller: 0x\w{8} 0x\w{8}"), FAULTS[3]]
 
 
@@ -236,7 +236,7 @@ def test_a_fault_before_the_server_is_there_is_told_as_text(built: Built, tmp_pa
             said += transport.read(1, 10)
     finally:
         transport.close()
-    assert re.match(rb"(fault: no valid instruction; code, caller: 0x\w{8} 0x\w{8}\n){2}", said)
+    assert re.match(rb"(fault: invalid instruction; code, caller: 0x\w{8} 0x\w{8}\n){2}", said)
 
 
 @pytest.mark.parametrize("board", ["mps2_an385", "microbit", "mps2_an505"])

@@ -173,7 +173,7 @@ class Owner:
         boards.write_text(before + entry.rstrip("\n") + after)
 
     def say_how_to_build(self) -> None:
-        step = self.steps["Say how it is built"]
+        step = self.steps["Set the build command"]
         self._set("build_command", step.only("python"))
         for name, code in (("board.ld", step.only("ld")), ("start.c", step.only("c"))):
             assert f"`port/{name}`" in step.text
@@ -189,10 +189,10 @@ class Owner:
             yield number
 
     def say_how_to_flash(self) -> None:
-        self._set("flash_command", self.steps["Say how it is flashed"].only("python"))
+        self._set("flash_command", self.steps["Set the flash command"].only("python"))
 
     def say_where_it_is(self, port: str) -> None:
-        line = self.steps["Say where it is"].only("python")
+        line = self.steps["Set the serial port"].only("python")
         assert PORT_IN_README in line
         self._set("port", line.replace(PORT_IN_README, port))
 

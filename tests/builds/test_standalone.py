@@ -87,7 +87,7 @@ def test_a_firmware_that_fails_says_why(default_platform: Platform, tmp_path: Pa
     build(project)
     with pytest.raises(PlatformError) as caught:
         run_standalone(project)
-    assert "error: the model cannot be made ready" in caught.value.log
+    assert "error: the model cannot be opened" in caught.value.log
     assert "outcome: 1" in caught.value.log
 
 

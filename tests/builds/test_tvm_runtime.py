@@ -151,7 +151,7 @@ class TestOnTvmsOwnRuntime:
         transport = connection.open_transport(project)
         try:
             with pytest.raises(
-                DeviceError, match=r"out of workspace memory, bytes: want \d+, got \d+"
+                DeviceError, match=r"out of workspace memory, bytes: expected \d+, got \d+"
             ), connected_executor(ModelArchive.open(archive), transport) as executor:
                 answers_as_recorded(executor, archive)
                 executor.rpc.allocate(1 << 20, DType.parse("int8"))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Example of an owner's device functions; some of them fault. */
+/* Example of user code in a project: device functions, some of which fail. */
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>
@@ -79,7 +79,7 @@ FUNCTION(prints) {
   RETURN(0);
 }
 
-/* Return 0 or errno. */
+/* Allocate and free args[0] bytes. Return 0, or errno. */
 FUNCTION(allocates) {
   void *block = malloc((size_t)args[0].v_int64);
   const int error = block == NULL ? errno : 0;
@@ -96,8 +96,8 @@ FUNCTION(allocates) {
 #define UNMASK_INTERRUPTS "cpsie i"
 #endif
 
-/* Run for at least args[0] microseconds and return the time taken, or -1 if the clock went back. The clock is
- * read in turns with interrupts masked and enabled. */
+/* Compute for at least args[0] microseconds. Return the measured microseconds, or -1 when the clock went
+ * back. The clock is read alternately with interrupts masked and unmasked. */
 FUNCTION(computes) {
   const uint64_t begun = mtvm_timer_ticks();
   const uint64_t ticks = (uint64_t)args[0].v_int64 * mtvm_timer_hz / 1000000 + 1;
@@ -127,7 +127,8 @@ FUNCTION(adds_up) {
   RETURN(sum);
 }
 
-/* user(which, number): one name for all functions, because the firmware has room for few names. */
+/* Call the function args[0] with the remaining arguments. One registered function is enough for all of them,
+ * because the table of the firmware is small. */
 FUNCTION(user) {
   static int (*const functions[])(TVMValue *, int *, int, TVMValue *, int *, void *) = {
       recurses, reads,   stores, writes_code, jumps,    runs_garbage,     gives_up,

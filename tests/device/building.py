@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the device runtime, with models or with the C of these tests, into scratch directories."""
+"""Compile the device runtime with models, or with the C code of these tests, in temporary directories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEVICE = REPOSITORY / "runtime" / "device"
 DATA = REPOSITORY / "tests" / "data"
 HERE = Path(__file__).resolve().parent
 
-# What the project promises of its C, for every compiler and target.
+# All C code of the project must compile with these flags, with every compiler and for every target.
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 INCLUDES = (f"-I{DEVICE / 'include'}", f"-I{DEVICE / 'src'}")
@@ -41,7 +41,7 @@ def run(argv: Sequence[object]) -> str:
 
 
 def unpack(archive: Path, into: Path) -> Path:
-    """The files of an archive of this repository."""
+    """Extract an archive of this repository to `into`, and return `into`."""
     with tarfile.open(archive) as tar:
         tar.extractall(into)
     return into
@@ -52,7 +52,7 @@ def model_files(model: Path) -> List[Path]:
 
 
 def compile_model(model: Path) -> List[Path]:
-    """Objects of an unpacked archive. Generated C is not held to our warnings."""
+    """Compile the model in an unpacked archive without warnings, and return its objects."""
     objects = []
     for source in model_files(model):
         if source.suffix == ".o":
@@ -66,7 +66,7 @@ def compile_model(model: Path) -> List[Path]:
 
 
 def compile_library(into: Path) -> List[Path]:
-    """Objects of the device runtime."""
+    """Compile the device runtime, and return its objects."""
     into.mkdir(parents=True, exist_ok=True)
     objects = []
     for source in LIBRARY:
@@ -76,7 +76,7 @@ def compile_library(into: Path) -> List[Path]:
 
 
 def archive_of(objects: Sequence[Path], into: Path) -> Path:
-    """A static library, as projects link the runtime: only what is needed of it."""
+    """Return a static library of the objects. A linker takes only the needed ones, as in projects."""
     target = into / "libruntime.a"
     run(["ar", "rcs", target, *objects])
     return target
@@ -91,7 +91,19 @@ def build_firmware(
     workspace: int = 1 << 18,
     extra: Sequence[Path] = (),
 ) -> Path:
-    """A program for this machine: runtime, host port, application and the archive's model."""
+    """Build a program for this machine from device runtime, host port, application and model.
+
+    Args:
+        archive: Model archive.
+        into: Directory of all output.
+        library: Objects of the device runtime.
+        app: Names of C files in runtime/device/apps.
+        workspace: Size of the workspace, in bytes.
+        extra: Further C files.
+
+    Returns:
+        The path of the program.
+    """
     model = unpack(archive, into / "model")
     config = into / "model_config.c"
     config.write_text(MODEL_CONFIG % workspace, encoding="utf-8")

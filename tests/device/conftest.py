@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices for the tests: one in this process that tests look into, and programs with real models."""
+"""Devices for the tests: one inside of the test process, and programs with real models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.device.wire import NORMAL, REPLY, Client, unframe
 
 
 class MemoryDevice(Client):
-    """The runtime as a library of this process, with the functions of lab_model.c as its system library."""
+    """Device runtime as a library of this process. Its system library is lab_model.c."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         super().__init__()
@@ -35,7 +35,13 @@ class MemoryDevice(Client):
         library.mtvm_error_text.restype = ctypes.c_char_p
 
     def reset(self, packet_buffer: int = 2048, workspace: int = 1 << 16, nonce: int = 0x5A) -> bytes:
-        """What the device says after a reset."""
+        """Reset the device, and return the bytes that it sends.
+
+        Args:
+            packet_buffer: Size of the packet buffer, in bytes.
+            workspace: Size of the workspace, in bytes.
+            nonce: Value of the device's random byte.
+        """
         ctypes.c_uint8.in_dll(self.library, "harness_nonce").value = nonce
         self.set_timer(-1.0)
         self.library.lab_set_names(None, 0)
@@ -49,7 +55,7 @@ class MemoryDevice(Client):
         ctypes.c_int.in_dll(self.library, "harness_timer_error").value = error
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes that the device answers with."""
+        """Feed bytes to the device, and return the bytes that it sends."""
         self.library.harness_feed(data, ctypes.c_size_t(len(data)))
         return self.output()
 
@@ -67,7 +73,7 @@ class MemoryDevice(Client):
 
 
 class ProcessDevice(Client):
-    """A firmware that runs as a process."""
+    """Firmware that runs as a process."""
 
     def __init__(self, program: Path) -> None:
         super().__init__()
@@ -81,13 +87,13 @@ class ProcessDevice(Client):
         out: List[bytes] = []
         while sum(payload[2] in (NORMAL, REPLY) for payload in out) < replies:
             part = os.read(self.process.stdout.fileno(), 1 << 16)
-            assert part, f"the device ended with status {self.process.wait()}"
+            assert part, f"the device exited with status {self.process.wait()}"
             payloads, self._rest = unframe(self._rest + part)
             out += payloads
         return out
 
     def close(self) -> int:
-        """Its exit status after the link is closed."""
+        """Close the link, and return the exit status of the process."""
         self.process.communicate()
         return self.process.wait()
 
@@ -102,7 +108,7 @@ def device_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 @pytest.fixture()
 def device(device_library: ctypes.CDLL) -> MemoryDevice:
-    """A device after its reset, in a session."""
+    """Return a device with an open session."""
     device = MemoryDevice(device_library)
     device.reset()
     device.open()
@@ -111,13 +117,13 @@ def device(device_library: ctypes.CDLL) -> MemoryDevice:
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> List[Path]:
-    """Objects of the device runtime for this machine."""
+    """Return the objects of the device runtime for this machine."""
     return compile_library(tmp_path_factory.mktemp("library"))
 
 
 @pytest.fixture(scope="session")
 def firmware(tmp_path_factory: pytest.TempPathFactory, library: List[Path]) -> Callable[[str], Path]:
-    """The program of an archive of tests/data, by name; each is built once."""
+    """Return a function that builds the program of an archive in tests/data. Each program is built once."""
     built: Dict[str, Path] = {}
 
     def build(name: str) -> Path:
@@ -132,7 +138,7 @@ def firmware(tmp_path_factory: pytest.TempPathFactory, library: List[Path]) -> C
 
 @pytest.fixture()
 def start(firmware: Callable[[str], Path]) -> Iterator[Callable[[str], ProcessDevice]]:
-    """Starts the firmware of an archive and opens a session."""
+    """Yield a function that starts the firmware of an archive and opens a session."""
     running: List[ProcessDevice] = []
 
     def started(name: str) -> ProcessDevice:

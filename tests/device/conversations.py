@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorded conversations as a C header for fuzz.c.
+"""Recorded conversations as a C header for fuzz.c.
 
-`python -m tests.device.conversations > conversations.h`. Each request stands there with the places of handles
-and addresses in it, and the places in its reply where this device says what they are here.
+Usage: `python -m tests.device.conversations > conversations.h`. Each request has the offsets of its handles
+and addresses. Each reply has the offsets at which this device sends its own values of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NAMES = ("mlp_f32_aot", "conv_dense_f32_graph")
 
 
 def recorded(name: str) -> List[Tuple[bytes, bytes]]:
-    """Requests and replies of a recorded session."""
+    """Return the (request, reply) pairs of a recorded session."""
     turns: List[Tuple[bytes, bytes]] = []
     for side, payload in trace_packets(DATA / "traces" / f"{name}.jsonl"):
         if side == "mark" or payload[2] != NORMAL:
@@ -35,23 +35,23 @@ def recorded(name: str) -> List[Tuple[bytes, bytes]]:
         if side == ">":
             turns.append((payload[3:], b""))
         else:
-            assert turns[-1][1] == b"", "one reply to a request"
+            assert turns[-1][1] == b"", "more than one reply to a request"
             turns[-1] = (turns[-1][0], payload[3:])
     return turns
 
 
 def given(reply: bytes) -> List[int]:
-    """Handles and addresses that a reply tells."""
+    """Return the handles and addresses in a reply."""
     code, operands = split_message(reply)
     if code in (COPY_ACK, EXCEPTION):
         return []
     values, _ = decode_values(operands)
-    told = [value for kind, value in values if kind == HANDLE]
-    return [value for value in told + [v.data for kind, v in values if kind == TENSOR] if value]
+    handles = [value for kind, value in values if kind == HANDLE]
+    return [value for value in handles + [v.data for kind, v in values if kind == TENSOR] if value]
 
 
 def places(message: bytes, slots: Dict[int, int]) -> List[Tuple[int, int]]:
-    """Where in a message which of the known values stand."""
+    """Return the (offset, slot) of each known value in a message."""
     found = []
     for value, slot in slots.items():
         at = message.find(struct.pack("<Q", value))

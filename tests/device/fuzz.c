@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conversations with a device that go wrong: recorded requests with their handles brought up to date, in
- * order or not, whole or not, with bytes changed, between noise and other messages.
+/* Fuzzer of conversations with a device. It sends recorded requests with current handles, in order or not,
+ * complete or not, with changed bytes, between noise and other messages.
  *
- * As a program: `fuzz <seed> <conversations>`. For libFuzzer: compiled with -DLIBFUZZER, every choice comes
- * from the fuzzer's bytes; see README.md. What is wrong ends the program: a sanitizer's finding, a reply that
- * is not one, no reply or two. */
+ * As a program: `fuzz <seed> <conversations>`. For libFuzzer, compiled with -DLIBFUZZER, the fuzzer's bytes
+ * decide everything; see README.md. The program aborts on a finding of a sanitizer, on an invalid reply, and
+ * when a request does not have exactly one reply. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ enum { SHUTDOWN = 1, RETURN = 4, EXCEPTION = 5, COPY_ACK = 8 };
 #define SLOTS 64
 #define LARGEST 4096
 
-static const uint8_t *choices; /* NULL: choose by the generator's state */
+static const uint8_t *choices; /* NULL: use the random number generator */
 static size_t choices_left;
 static uint64_t state;
 
@@ -48,7 +48,7 @@ static uint64_t slots[SLOTS];
 static uint16_t session;
 static uint8_t reply[1 << 13];
 static size_t reply_length;
-static unsigned long statistics[16]; /* replies by code */
+static unsigned long statistics[16]; /* number of replies by code */
 
 static void fail(const char *what) {
   fprintf(stderr, "fuzz: %s\n", what);
@@ -96,16 +96,16 @@ static size_t frame(uint8_t *to, const uint8_t *payload, size_t n) {
   return used + escape(to + used, end, sizeof end);
 }
 
-/* One byte of a packet with its escape taken off. */
+/* Return one byte of a packet without its escape. */
 static uint8_t unescape(const uint8_t *wire, size_t n, size_t *at) {
   if (*at >= n || (wire[*at] == 0xff && (*at + 1 >= n || wire[*at + 1] != 0xff))) {
-    fail("a packet of the device ends early, or has an escape in it");
+    fail("truncated packet or invalid escape from the device");
   }
   *at += wire[*at] == 0xff ? 1 : 0;
   return wire[(*at)++];
 }
 
-/* The payload of the next packet of the device, in `reply`. Returns the end of the packet. */
+/* Store the payload of the device's next packet in `reply`. Returns the end of the packet. */
 static size_t take_packet(const uint8_t *wire, size_t n, size_t at) {
   size_t begin;
   size_t crc_at;
@@ -114,14 +114,14 @@ static size_t take_packet(const uint8_t *wire, size_t n, size_t at) {
   at += wire[at] == 0xfe ? 1 : 0;
   begin = at;
   if (n - at < 2 || wire[at] != 0xff || wire[at + 1] != 0xfd) {
-    fail("the device sends something between packets");
+    fail("bytes between packets of the device");
   }
   at += 2;
   for (uint32_t i = 0; i < 4; i++) {
     length |= (uint32_t)unescape(wire, n, &at) << (8 * i);
   }
   if (length < 3 || length > 2048) {
-    fail("a packet of the device is too long for a host");
+    fail("invalid packet length from the device");
   }
   for (uint32_t i = 0; i < length; i++) {
     reply[i] = unescape(wire, n, &at);
@@ -131,7 +131,7 @@ static size_t take_packet(const uint8_t *wire, size_t n, size_t at) {
   crc = unescape(wire, n, &at);
   crc |= (uint32_t)unescape(wire, n, &at) << 8;
   if (crc != mtvm_crc16(0xffff, wire + begin, crc_at - begin)) {
-    fail("the device sends a wrong CRC");
+    fail("wrong CRC from the device");
   }
   return at;
 }
@@ -145,18 +145,18 @@ static uint64_t load(const uint8_t *from, size_t bytes) {
 static void check_reply(void) {
   const uint32_t code = (uint32_t)load(reply + 11, 4);
   if (reply_length < 15 || load(reply + 3, 8) != reply_length - 11 || load(reply, 2) != session) {
-    fail("a reply has a wrong length or session");
+    fail("reply with a wrong length or session");
   }
   if (code != RETURN && code != EXCEPTION && code != COPY_ACK) {
-    fail("a reply is none");
+    fail("reply with an unknown code");
   }
   if (code == EXCEPTION && reply_length < 15 + 4 + 4 + 8 + 1) {
-    fail("an exception without a text");
+    fail("exception without a message");
   }
   statistics[code]++;
 }
 
-/* Feed in pieces, or not. Returns the number of replies; the last one is in `reply`. */
+/* Feed bytes, perhaps in pieces. Returns the number of replies; the last one is in `reply`. */
 static size_t feed(const uint8_t *wire, size_t n) {
   size_t replies = 0;
   size_t out_size;
@@ -179,7 +179,7 @@ static size_t feed(const uint8_t *wire, size_t n) {
     } else if (reply[2] == REPLY) {
       session = (uint16_t)load(reply, 2);
     } else if (reply[2] != LOG && reply[2] != TERMINATE) {
-      fail("a message of the device is none");
+      fail("unknown message type from the device");
     }
   }
   return replies;
@@ -201,7 +201,7 @@ static void open_session(void) {
   send(0, TERMINATE, &version, 0);
   send((uint16_t)(1 + draw(255)), INIT, &version, 1);
   if (session == 0) {
-    fail("no session");
+    fail("no reply to the start of a session");
   }
 }
 
@@ -248,7 +248,7 @@ static bool is_shutdown(const uint8_t *body, size_t n) {
   return n >= 12 && load(body, 8) == n - 8 && load(body + 8, 4) == SHUTDOWN;
 }
 
-/* A message of the session, and the one reply to it. */
+/* Send a message of the session and check that it has one reply. */
 static void ask(const uint8_t *body, size_t n) {
   static uint8_t payload[LARGEST + 3];
   static uint8_t wire[2 * sizeof payload + 16];
@@ -261,7 +261,7 @@ static void ask(const uint8_t *body, size_t n) {
   if (is_shutdown(body, n) && replies == 0) {
     open_session();
   } else if (replies != 1) {
-    fail("not one reply");
+    fail("expected one reply to a request");
   }
 }
 
@@ -282,7 +282,7 @@ static size_t fill(uint8_t *body, const step_t *step) {
 }
 
 static void garble(const uint8_t *body, size_t n) {
-  /* An FF that is left over would make a literal of the FF that the next packet starts with. */
+  /* A remaining FF would turn the FF at the start of the next packet into a literal. */
   static const uint8_t end_of_escape = 0;
   static uint8_t wire[2 * LARGEST + 32];
   size_t size = frame(wire, body, n);
@@ -344,7 +344,7 @@ static void converse(void) {
   harness_seconds = draw(4) == 0 ? 0 : 0.0005;
   memset(slots, 0, sizeof slots);
   if (harness_reset(buffers[draw(6)], workspaces[draw(6)]) != 0) {
-    fail("reset");
+    fail("the reset failed");
   }
   open_session();
   for (size_t i = 0; i < conversation->count; i++) {
@@ -372,7 +372,7 @@ int main(int argc, char **argv) {
   const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
   const unsigned long count = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
   for (unsigned long i = 0; i < count; i++) {
-    state = (seed * 1000003 + i + 1) * 0x9e3779b97f4a7c15u; /* each conversation can be had alone */
+    state = (seed * 1000003 + i + 1) * 0x9e3779b97f4a7c15u; /* each conversation can be run alone */
     state = state == 0 ? 1 : state;
     converse();
   }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The system library of the fuzzer: the AOT model, and kernels for the recorded graph.
  *
- * A kernel trusts its arguments; no runtime can know what it was compiled for. So that what breaks is never
- * a kernel, each one here checks its arguments first. The model's own lib0.c is compiled with
- * TVMSystemLibEntryPoint renamed to model_system_lib. */
+ * Kernels trust their arguments, and a runtime cannot check the shapes that a kernel was compiled for. So
+ * each kernel here checks its arguments, and a crash is never the fault of a kernel. The model's lib0.c is
+ * compiled with TVMSystemLibEntryPoint renamed to model_system_lib. */
 #include <stdlib.h>
 #include <string.h>
 #include <tvm/runtime/crt/module.h>
@@ -44,7 +44,7 @@ static int refuse(PACKED) {
   return -1;
 }
 
-/* Reads and writes every byte of every tensor, which the runtime said is there, and uses workspace. */
+/* Read and write every byte of every tensor that the runtime accepted, and use the workspace. */
 static int touch(PACKED) {
   (void)result, (void)result_code, (void)resource;
   for (int i = 0; i < count; i++) {

@@ -23,13 +23,14 @@ static struct timespec started;
 static void collect(void *context, const uint8_t *data, size_t n) {
   (void)context;
   if (n > sizeof output - output_used) {
-    abort(); /* no answer is that long */
+    abort(); /* longer than any reply */
   }
   memcpy(output + output_used, data, n);
   output_used += n;
 }
 
-/* The buffers are exactly as large as said, so that a sanitizer sees the first byte beyond. */
+/* The buffers have exactly the requested sizes, so that a sanitizer detects an access to the first byte after
+ * them. */
 int harness_reset(size_t packet_buffer_size, size_t workspace_size) {
   static const char *const input_names[64] = {"data:0", "factor"};
   mtvm_server_config_t config;

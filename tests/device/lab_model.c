@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A system library whose functions do what real kernels do only when something is wrong. */
+/* A system library whose functions behave as real kernels do only after an error. */
 #include <microtvm/server.h>
 #include <string.h>
 #include <tvm/runtime/crt/module.h>
@@ -38,7 +38,7 @@ KERNEL(fails_and_says_why) {
   return -1;
 }
 
-/* Allocates as many bytes of workspace as it is told, twice, and frees them in turn. */
+/* Allocate args[0] bytes of workspace twice, and free both blocks in reverse order. */
 KERNEL(uses_workspace) {
   void *first = TVMBackendAllocWorkspace(1, 0, (uint64_t)args[0].v_int64, 2, 32);
   void *second = first == NULL ? NULL : TVMBackendAllocWorkspace(1, 0, (uint64_t)args[0].v_int64, 2, 32);
@@ -70,7 +70,7 @@ KERNEL(writes_past_its_tensor) {
   return 0;
 }
 
-/* Its first argument. */
+/* Return the first argument. */
 KERNEL(echo) {
   UNUSED;
   *result = args[0];
@@ -111,7 +111,7 @@ KERNEL(runs_in_parallel) {
   return TVMBackendParallelLaunch(task, result, 0);
 }
 
-/* Calls another kernel by name, as generated code calls packed functions. */
+/* Call another kernel by name, as generated code calls packed functions. */
 KERNEL(calls_by_name) {
   TVMFunctionHandle function;
   UNUSED;
@@ -143,7 +143,7 @@ KERNEL(sum) {
   return 0;
 }
 
-/* An AOT module of two inputs and two outputs, one of them a scalar: scaled = data * factor. */
+/* An AOT module with two inputs and two outputs, one of each a scalar: scaled = data * factor. */
 static const int64_t data_shape[] = {2, 3};
 static const struct TVMTensorInfo inputs[] = {{"data", data_shape, 2, {2, 32, 1}}, {"factor", NULL, 0, {2, 32, 1}}};
 static const struct TVMTensorInfo outputs[] = {{"scaled", data_shape, 2, {2, 32, 1}}, {"count", NULL, 0, {0, 8, 1}}};
@@ -187,7 +187,7 @@ static const TVMFuncRegistry default_registry = {
     "frees_in_the_wrong_order\000writes_past_its_tensor\000number_of_arguments\000" LONG_NAME "\000",
     functions};
 
-/* Tests put other tables here. */
+/* The current table; tests replace it. */
 const TVMFuncRegistry *lab_registry = &default_registry;
 static TVMModule module;
 
@@ -199,7 +199,7 @@ const TVMModule *TVMSystemLibEntryPoint(void) {
 static TVMBackendPackedCFunc many[1000];
 static TVMFuncRegistry lab;
 
-/* A table of `count` functions that do nothing, with these names; NULL for the default one. */
+/* Use a table of `count` functions that do nothing, with these names; NULL selects the default table. */
 void lab_set_names(const char *names, size_t count) {
   for (size_t i = 0; i < count && i < sizeof many / sizeof many[0]; i++) {
     many[i] = does_nothing;

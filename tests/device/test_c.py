@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C of the device runtime: clean for every compiler and target, without what it promises not to use."""
+"""The C code of the device runtime: no warnings with any compiler and target, and no banned functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.device.building import DEVICE, HOST_PORT, INCLUDES, LIBRARY, STRICT, run
 
-# Those that end in _crt are for TVM's own runtime, whose headers are not ours: tests/builds/test_crt.py.
+# Files that end in _crt need the headers of TVM's own runtime: tests/builds/test_crt.py compiles them.
 APPS = [path for path in sorted((DEVICE / "apps").glob("*.c")) if not path.stem.endswith("_crt")]
 SOURCES = [*LIBRARY, *APPS]
 HEADERS = sorted((DEVICE / "include").rglob("*.h")) + sorted((DEVICE / "src").glob("*.h"))
@@ -38,18 +38,18 @@ COMPILERS = {
 
 
 def newlib() -> List[str]:
-    """Where gcc's bare-metal compiler for Arm finds its C library, for clang."""
+    """Return flags for clang that name the C library of gcc's bare-metal compiler for Arm."""
     if shutil.which("arm-none-eabi-gcc") is None:
         return []
     searched = subprocess.run(
         ["arm-none-eabi-gcc", "-E", "-v", "-x", "c", "/dev/null"], capture_output=True, text=True, check=True
     ).stderr.split("> search starts here:\n")[1]
     folders = [Path(line.strip()).resolve() for line in searched.split("End of search list")[0].splitlines()]
-    return [f"-isystem{folder}" for folder in folders if "gcc" not in folder.parts]  # clang has gcc's own
+    return [f"-isystem{folder}" for folder in folders if "gcc" not in folder.parts]  # clang has its own
 
 
 def usable(command: List[str]) -> bool:
-    """Whether the compiler is there with the headers that the sources include."""
+    """Return whether the compiler is installed with the headers that the sources include."""
     if shutil.which(command[0]) is None:
         return False
     if "--target=thumbv7m-none-eabi" in command:

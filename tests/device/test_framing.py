@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packets: the device takes them however they are cut, and drops what is not one."""
+"""Packets: the device accepts packets cut anywhere, and drops invalid packets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_packets_cut_into_pieces(device: MemoryDevice, piece: int) -> None:
 
 
 def test_escapes_in_length_payload_and_crc(device: MemoryDevice) -> None:
-    """Data of many FF, and lengths and CRCs that contain one, arrive and come back unharmed."""
+    """Send and receive data with many FF, and lengths and CRCs that contain FF, without changes."""
     tensor = device.alloc((700,), (1, 8, 1))
     generator = random.Random(1)
     escaped_crcs = 0
@@ -103,9 +103,9 @@ def test_a_packet_of_no_payload_is_dropped(device: MemoryDevice) -> None:
 
 
 def test_a_message_beyond_the_packet_buffer_is_answered(device: MemoryDevice) -> None:
-    with pytest.raises(DeviceException, match=r"bytes of a message: want at most 2045, got 5012"):
+    with pytest.raises(DeviceException, match=r"message bytes: expected at most 2045, got 5012"):
         device.request(CALL, bytes(5000))
-    with pytest.raises(DeviceException, match=r"want at most 2045, got 2046"):
+    with pytest.raises(DeviceException, match=r"expected at most 2045, got 2046"):
         device.request(FREE, bytes(2034))
     with pytest.raises(DeviceException, match=r"type code|arguments|operand"):
         device.request(FREE, bytes(2033))
@@ -149,9 +149,9 @@ def test_packet_buffers_of_other_sizes(device: MemoryDevice, size: int) -> None:
 
 def test_buffers_too_small_are_refused(device: MemoryDevice) -> None:
     assert device.library.harness_reset(100, 4096) == -1
-    assert b"packet buffer: want at least 256, got 100" in device.library.mtvm_error_text()
+    assert b"packet buffer bytes: expected at least 256, got 100" in device.library.mtvm_error_text()
     assert device.library.harness_reset(2048, 64) == -1
-    assert b"bytes of workspace: want at least" in device.library.mtvm_error_text()
+    assert b"workspace bytes: expected at least" in device.library.mtvm_error_text()
 
 
 def test_tensors_of_rank_zero_and_handles_travel(device: MemoryDevice) -> None:

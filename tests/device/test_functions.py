@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runtime's own functions: the AOT executor, time evaluators, random numbers."""
+"""The functions of the device runtime: AOT executor, time evaluators, random numbers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_inputs_are_set_from_tensors_of_the_device(device: MemoryDevice) -> None
     device.call(set_input, (STR, "data"), (TENSOR, tensor))
     data, _ = device.tensor(member(device, module, "get_input"), (INT, 0))
     assert struct.unpack("<6f", device.copy_from(data, 24)) == tuple(range(6))
-    with pytest.raises(DeviceException, match="bytes of the input: want 4, got 24"):
+    with pytest.raises(DeviceException, match="input bytes: expected 4, got 24"):
         device.call(set_input, (INT, 1), (TENSOR, tensor))
 
 
@@ -84,13 +84,13 @@ def test_inputs_are_set_from_tensors_of_the_device(device: MemoryDevice) -> None
         ("get_input", [(INT, 2)], "no tensor 0x2"),
         ("get_input", [(INT, -1)], "no tensor"),
         ("get_input", [(INT, 2**62)], "no tensor"),
-        ("get_input", [(STR, "nobody")], "no unique tensor nobody among: data:0 factor"),
-        ("get_input", [], "arguments: want 1, got 0"),
-        ("get_input", [(NULL, None)], "type code of an argument: want 11, got 4"),
+        ("get_input", [(STR, "absent")], "no unique tensor absent among: data:0 factor"),
+        ("get_input", [], "arguments: expected 1, got 0"),
+        ("get_input", [(NULL, None)], "argument type code: expected 11, got 4"),
         ("get_output", [(INT, 2)], "no tensor 0x2"),
         ("get_input_name", [(INT, 9)], "no tensor 0x9"),
-        ("get_input_index", [(INT, 0)], "type code of an argument: want 11, got 0"),
-        ("set_input", [(INT, 0)], "arguments: want 2, got 1"),
+        ("get_input_index", [(INT, 0)], "argument type code: expected 11, got 0"),
+        ("set_input", [(INT, 0)], "arguments: expected 2, got 1"),
     ],
 )
 def test_wrong_arguments_of_an_executor(
@@ -104,7 +104,7 @@ def test_wrong_arguments_of_an_executor(
 
 
 def stored(device: MemoryDevice, *tensors: Tensor) -> Tensor:
-    """A block of the device's memory that holds these tensors as the wire does."""
+    """Return a block of the device's memory that contains the tensors in the format of the wire."""
     data = b"".join(tensor.encode() for tensor in tensors)
     block = device.alloc((len(data),), (1, 8, 1))
     device.copy_to(block, data)
@@ -130,12 +130,12 @@ def test_a_stored_call_is_the_call(device: MemoryDevice) -> None:
 @pytest.mark.parametrize(
     ("count", "shift", "text"),
     [
-        (-1, 0, "no block of tensors"),
-        (2**62, 0, "no block of tensors"),
-        (5, 0, "no block of tensors"),
+        (-1, 0, "invalid tensor block"),
+        (2**62, 0, "invalid tensor block"),
+        (5, 0, "invalid tensor block"),
         (1, 0, "bytes after the last operand"),
-        (2, 4, "no block of tensors"),
-        (3, 0, "the message ends before its last operand"),
+        (2, 4, "invalid tensor block"),
+        (3, 0, "message ends before its last operand"),
     ],
     ids=["negative", "huge", "too-many", "too-few", "not-aligned", "cut"],
 )
@@ -146,7 +146,7 @@ def test_stored_arguments_that_are_none(device: MemoryDevice, count: int, shift:
     block = replace(block, shape=(block.shape[0] - shift,), byte_offset=shift)
     with pytest.raises(DeviceException, match=text):
         device.call(function, (FUNCTION, kernel), (TENSOR, block), (INT, count))
-    assert device.alloc((1,)).data, "the session goes on"
+    assert device.alloc((1,)).data, "the session continues"
 
 
 def test_stored_arguments_lie_in_memory_of_the_host(device: MemoryDevice) -> None:
@@ -160,7 +160,7 @@ def test_stored_arguments_lie_in_memory_of_the_host(device: MemoryDevice) -> Non
 def test_a_stored_call_does_not_call_itself(device: MemoryDevice) -> None:
     function = device.function("mtvm.call_stored")
     block = stored(device, device.alloc((2, 3)))
-    with pytest.raises(DeviceException, match="arguments: want 3, got 1"):
+    with pytest.raises(DeviceException, match="arguments: expected 3, got 1"):
         device.call(function, (FUNCTION, function), (TENSOR, block), (INT, 1))
 
 
@@ -176,9 +176,9 @@ def test_modules_that_are_not_there(device: MemoryDevice) -> None:
     with pytest.raises(DeviceException, match=r"module llvm has no metadata .*___tvm_main__"):
         device.aot("llvm")
     create = device.function("tvm.aot_executor.create")
-    with pytest.raises(DeviceException, match="type code of an argument: want 9, got 0"):
+    with pytest.raises(DeviceException, match="argument type code: expected 9, got 0"):
         device.call(create, (INT, 1), (STR, "x"), (INT, 1))
-    with pytest.raises(DeviceException, match="arguments: want 3, got 2"):
+    with pytest.raises(DeviceException, match="arguments: expected 3, got 2"):
         device.call(create, (INT, 1), (STR, "x"))
 
 
@@ -191,10 +191,10 @@ def test_executors_are_freed_with_their_last_handle(device: MemoryDevice) -> Non
         again, same = device.tensor(member(device, module, "get_input"), (INT, 0))
         assert (again, same) == (tensor, handle)
         device.free(module, MODULE)
-        assert device.copy_from(tensor, 24), "the host still holds the tensor"
+        assert device.copy_from(tensor, 24), "the host still has a handle of the tensor"
         device.free(handle, NDARRAY)
         device.free(handle, NDARRAY)
-        with pytest.raises(DeviceException, match="a handle that was freed"):
+        with pytest.raises(DeviceException, match="handle already freed"):
             device.free(handle, NDARRAY)
     assert device.alloc((1,)).data == free_address
 
@@ -203,22 +203,22 @@ def test_a_module_is_gone_when_it_was_freed(device: MemoryDevice) -> None:
     module = device.aot("scale")
     run = member(device, module, "run")
     device.free(module, MODULE)
-    with pytest.raises(DeviceException, match="a handle that was freed"):
+    with pytest.raises(DeviceException, match="handle already freed"):
         device.call(run)
-    with pytest.raises(DeviceException, match="a handle that was freed"):
+    with pytest.raises(DeviceException, match="handle already freed"):
         device.module_function(module, "run")
-    with pytest.raises(DeviceException, match="a handle that was freed"):
+    with pytest.raises(DeviceException, match="handle already freed"):
         device.free(module, MODULE)
     device.free(run, FUNCTION)
     other = device.aot("scale")
     assert other != module
-    with pytest.raises(DeviceException, match="a handle that was freed"):
+    with pytest.raises(DeviceException, match="handle already freed"):
         device.call(run)
 
 
 def test_executors_are_limited_by_number_and_by_memory(device: MemoryDevice) -> None:
     modules = [device.aot("scale") for _ in range(8)]
-    with pytest.raises(DeviceException, match="executors and time evaluators: want at most 8, got 9"):
+    with pytest.raises(DeviceException, match="executors and time evaluators: expected at most 8, got 9"):
         device.aot("scale")
     device.free(modules[3], MODULE)
     device.aot("scale")
@@ -254,7 +254,14 @@ def test_a_host_that_never_frees_its_tensors_goes_on(device: MemoryDevice) -> No
 
 
 def evaluator(device: MemoryDevice, function: str, *numbers: int, tail: str = "new") -> int:
-    """number, repeat, min_repeat_ms [, limit_zero_time_iterations]"""
+    """Create a time evaluator, and return its handle.
+
+    Args:
+        device: Device with an open session.
+        function: Name of a function in the system library.
+        numbers: number, repeat, min_repeat_ms and, for newer hosts, limit_zero_time_iterations.
+        tail: Version of the remaining arguments: "old", "0.10" or "new".
+    """
     arguments: List[Tuple[int, Any]] = [(MODULE, device.system_lib()), (STR, function), (INT, 1), (INT, 0)]
     arguments += [(INT, number) for number in numbers]
     tails: Dict[str, List[Tuple[int, Any]]] = {
@@ -282,7 +289,7 @@ def test_all_lengths_of_the_argument_list(device: MemoryDevice, numbers: Tuple[i
     handle = evaluator(device, "number_of_arguments", *numbers, tail=tail)
     assert seconds(device, handle) == [0.25] * 3
     device.free(handle, FUNCTION)
-    with pytest.raises(DeviceException, match="a handle that was freed"):
+    with pytest.raises(DeviceException, match="handle already freed"):
         device.call(handle)
 
 
@@ -309,18 +316,18 @@ def test_a_timer_that_reads_zero_is_given_up(device: MemoryDevice) -> None:
 
 def test_a_timer_that_fails_is_told(device: MemoryDevice) -> None:
     device.set_timer(1.0, error=0x8006)
-    with pytest.raises(DeviceException, match="result of the timer: want 0, got 32774"):
+    with pytest.raises(DeviceException, match="timer result: expected 0, got 32774"):
         device.call(evaluator(device, "number_of_arguments", 1, 1, 0))
 
 
 @pytest.mark.parametrize(
     ("numbers", "text"),
     [
-        ((1, 249, 0), "time evaluator: want at most 248, got 249"),
-        ((1, -1, 0), "time evaluator: want at most 248, got -1"),
-        ((2**31, 1, 0), "time evaluator: want at most 1000000000, got 2147483648"),
-        ((1, 1, -5), "time evaluator: want at most 2147483647, got -5"),
-        ((1, 1, 0, -1), "time evaluator: want at most 2147483647, got -1"),
+        ((1, 249, 0), "time evaluator argument: expected at most 248, got 249"),
+        ((1, -1, 0), "time evaluator argument: expected at most 248, got -1"),
+        ((2**31, 1, 0), "time evaluator argument: expected at most 1000000000, got 2147483648"),
+        ((1, 1, -5), "time evaluator argument: expected at most 2147483647, got -5"),
+        ((1, 1, 0, -1), "time evaluator argument: expected at most 2147483647, got -1"),
     ],
 )
 def test_numbers_out_of_range(device: MemoryDevice, numbers: Tuple[int, ...], text: str) -> None:
@@ -335,13 +342,13 @@ def test_results_that_do_not_fit_beside_the_arguments(device: MemoryDevice) -> N
     device.set_timer(1.0)
     handle = evaluator(device, "number_of_arguments", 1, 240, 0)
     assert seconds(device, handle) == [1.0] * 240
-    with pytest.raises(DeviceException, match="bytes of packet buffer for the call"):
+    with pytest.raises(DeviceException, match="packet buffer bytes for the call"):
         device.call(handle, (STR, "x" * 1500))
 
 
 def test_a_function_that_is_not_there_is_not_measured(device: MemoryDevice) -> None:
-    with pytest.raises(DeviceException, match="no function nobody to measure"):
-        evaluator(device, "nobody", 1, 1, 0)
+    with pytest.raises(DeviceException, match="no function absent to measure"):
+        evaluator(device, "absent", 1, 1, 0)
 
 
 def test_global_functions_and_executors_are_measured(device: MemoryDevice) -> None:
@@ -353,7 +360,7 @@ def test_global_functions_and_executors_are_measured(device: MemoryDevice) -> No
     _, (_, handle) = device.call(create, (MODULE, module), (STR, "run"), *tail)
     assert len(seconds(device, handle)) == 1
     device.free(module, MODULE)
-    with pytest.raises(DeviceException, match="a handle that was freed"):
+    with pytest.raises(DeviceException, match="handle already freed"):
         device.call(handle)
 
 
@@ -406,5 +413,5 @@ def test_random_numbers_of_no_known_type(device: MemoryDevice) -> None:
     fill = device.function("tvm.contrib.random.random_fill")
     with pytest.raises(DeviceException, match="unknown data type, code and bits 0x208"):
         device.call(fill, (TENSOR, device.alloc((4,), (2, 8, 1))))
-    with pytest.raises(DeviceException, match="type code of an argument: want 7, got 6"):
+    with pytest.raises(DeviceException, match="argument type code: expected 7, got 6"):
         device.call(fill, (DEVICE, (1, 0)))

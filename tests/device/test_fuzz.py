@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mutated conversations with the real MLP model under the address and undefined-behaviour sanitizers."""
+"""Mutated conversations with the real MLP model, with AddressSanitizer and UndefinedBehaviorSanitizer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONVERSATIONS = 100_000
 
 
 def build_fuzzer(compiler: str, into: Path, sanitizers: str, flags: Sequence[str] = ()) -> Path:
-    """fuzz.c, the runtime and the model, all under the sanitizers."""
+    """Compile fuzz.c, the device runtime and the model with the sanitizers, and return the program."""
     (into / "conversations.h").write_text(header(), encoding="utf-8")
     model = unpack(DATA / "models" / "mlp_f32_aot.tar", into / "model")
     common = [
@@ -49,7 +49,7 @@ def test_a_hundred_thousand_mutated_conversations(tmp_path: Path) -> None:
     words = done.stdout.split()
     assert words[:2] == ["conversations", str(CONVERSATIONS)]
     returned, exceptions, copies = (int(words[at]) for at in (3, 5, 7))
-    assert min(returned, exceptions) > 5 * CONVERSATIONS and copies > CONVERSATIONS // 2, "it got somewhere"
+    assert min(returned, exceptions) > 5 * CONVERSATIONS and copies > CONVERSATIONS // 2, "too few replies"
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real models on the device: every archive that a device executes by itself answers as TVM did."""
+"""Real models on the device: the device runs every archive, and returns the outputs that TVM returned."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_executors_come_and_go_without_a_leak(start: Start) -> None:
     for nonce in (3, 7):
         device.open(nonce)
         run_aot(device, "mlp_f32_aot")
-        assert device.alloc((4,)).data == first, "a new session finds the memory as new"
+        assert device.alloc((4,)).data == first, "a new session must start with all memory free"
 
 
 @pytest.mark.slow
@@ -102,12 +102,12 @@ def test_executors_come_and_go_without_a_leak(start: Start) -> None:
 def test_llvm_objects_run_through_the_system_library(start: Start, name: str) -> None:
     device = start(name)
     arrays = expected(name)
-    with pytest.raises(DeviceException, match=r"made by LLVM.*___tvm_main__"):
+    with pytest.raises(DeviceException, match=r"LLVM code.*___tvm_main__"):
         device.aot()
     assert device.module_function(device.system_lib(), "tvmgen_default_run") == 0
     assert device.module_function(device.system_lib(), "tvmgen_default___tvm_main__") != 0
     if name != "aot_llvm":
-        return  # the order of the arguments is for the host to know
+        return  # only the host has the order of the arguments
     (key,) = [key for key in arrays.files if key.startswith("input_")]
     tensors = []
     for array in (arrays[key], arrays["output_0"]):
@@ -139,7 +139,10 @@ def test_an_operator_runs_as_tuning_runs_it(start: Start, name: str) -> None:
 
 
 def run_graph(device: ProcessDevice, name: str) -> None:
-    """The graph on this side, its kernels on the device: storage is shared as the graph says."""
+    """Execute the graph in this process, and its kernels on the device.
+
+    Tensors share storage as in the graph.
+    """
     folder = "models" if (DATA / "models" / f"{name}.tar").exists() else "archives"
     with tarfile.open(DATA / folder / f"{name}.tar") as tar:
         member = next(m for m in tar.getnames() if m.endswith(".graph"))
@@ -259,7 +262,7 @@ def test_the_standalone_firmware_reports(tmp_path: Path, library: List[Path], mo
     lines = done.stdout.splitlines()
     if (module, key) != ("default", "input"):
         assert done.returncode == 1 and lines[0].startswith("error: ") and lines[1] == "outcome: 1"
-        assert ("absent" if module == "absent" else "takes here input") in lines[0]
+        assert ("absent" if module == "absent" else "expected here input") in lines[0]
         return
     assert done.returncode == 0 and lines[-1] == "outcome: 0"
     head, values = lines[0].split(": ")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every name that TVM's generated C takes from a runtime's headers is in ours, with TVM's numbers.
+"""All names that TVM's generated C code uses from the headers of a runtime, with TVM's numbers.
 
-A row of the table is a name, C that compiles only with it, and the file of TVM that writes it. Rows of one
-unit are compiled together, below the #include lines of that file.
+A row of the table is a name, a C statement that compiles only with this name, and the file of TVM that writes
+it. The rows of a unit are compiled together, after the #include lines of that file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SINCE_0_9 = "0.9 to 0.18"
 
 
 class Name(NamedTuple):
-    """A name, a use of it in C, and the file below TVM's root, of these versions, that needs it."""
+    """Name, a use of it in C, and the file in the TVM repository, of the given versions, that needs it."""
 
     name: str
     use: str
@@ -31,7 +31,7 @@ class Name(NamedTuple):
     versions: str = EVERY
 
 
-# The beginning of a translation unit, as the file of TVM writes it.
+# The beginning of a translation unit, as in the file of TVM.
 UNITS: Dict[str, str] = {
     "kernel": """
 #define TVM_EXPORTS
@@ -111,12 +111,12 @@ TENSOR_MEMBERS = ("data", "shape", "strides", "ndim", "byte_offset")
 
 
 def at_file_scope(use: str, number: int) -> str:
-    """C whose statement `use` is in a function of its own."""
+    """Return a C function with the statement `use`."""
     return f"void use_{number}(void *p) {{ (void)p; {use} }}"
 
 
 def names() -> List[Name]:
-    """The table."""
+    """Return the table."""
     return [
         Name("TVM_DLL", 'TVM_DLL int32_t declared(void); (void)"";', "kernel", C_HOST),
         Name("TVMValue", "TVMValue stack[2]; void *code = stack; (void)code;", "kernel", C_HOST),
@@ -329,7 +329,7 @@ TYPE_CODES = {
     "kDLBfloat": 4,
 }
 
-# Names that a file of an owner may use. Neither header with TVM's type names may take one.
+# Names that user code may define. The headers with TVM's types must not define them.
 OF_OWNERS = """
 #include <tvm/runtime/c_runtime_api.h>
 #include <tvm/runtime/c_backend_api.h>
@@ -340,7 +340,7 @@ static int inf = 1, inff = 2, nan = 3, nanf = 4, y0 = 5, gamma = 6;
 int owners(void) { return inf + inff + nan + nanf + y0 + gamma; }
 """
 
-# Variables of a generated file with the names of constants: TVM names them as the owner named an input.
+# Variables of a generated file with the names of constants: TVM names them after the inputs of a model.
 OF_INPUTS = """
 struct tvmgen_default_inputs { void *inf; void *nan; void *inff; void *nanf; };
 float local(void *args) {
@@ -364,7 +364,7 @@ FLAGS = ("-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variab
 
 
 def compiler(name: str) -> List[str]:
-    """The command, or a skip where it is not installed."""
+    """Return the command of a compiler. Skip the test if the compiler is not installed."""
     command = COMPILERS[name]
     if shutil.which(command[0]) is None:
         assert not os.environ.get("CI"), f"CI must have {command[0]}"
@@ -373,7 +373,7 @@ def compiler(name: str) -> List[str]:
 
 
 def unit(name: str) -> str:
-    """A translation unit with a use of every name that TVM's files of that kind use."""
+    """Return a translation unit that uses every name that TVM's files of this kind use."""
     uses = [
         f'#line 1 "{row.name}, for {row.source} of TVM {row.versions}"\n{at_file_scope(row.use, number)}'
         for number, row in enumerate(names())
@@ -451,5 +451,5 @@ def test_constants_and_functions_do_what_tvm_expects(command: str, tmp_path: Pat
         "1 1 1 1",
         "1 1 1",
         "-1 0 0, 2 calls",
-        "-1 no use for symbol hook",
+        "-1 cannot register symbol hook",
     ]

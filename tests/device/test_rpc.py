@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests: what a device answers to right ones, and what it says of wrong ones."""
+"""Requests: the replies of the device to valid and to invalid requests."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sequence(*values: Tuple[int, Any]) -> bytes:
     return encode_values(list(values))
 
 
-# What works
+# Valid requests
 
 
 def test_the_version_of_the_protocol(device: MemoryDevice) -> None:
@@ -68,10 +68,10 @@ def test_the_version_of_the_protocol(device: MemoryDevice) -> None:
     assert device.returned(INIT_SERVER, hello(b"0.8.0")) == [(NULL, None)]
     for other in (b"0.7.0", b"0.8.0.dev", b"", b"0.8.0\0"):
         with pytest.raises(
-            DeviceException, match=r"want RPC protocol 0\.8\.0, got " + other.decode().strip("\0")
+            DeviceException, match=r"RPC protocol: expected 0\.8\.0, got " + other.decode().strip("\0")
         ):
             device.returned(INIT_SERVER, hello(other))
-    with pytest.raises(DeviceException, match="arguments of InitServer: want 0, got 1"):
+    with pytest.raises(DeviceException, match="InitServer arguments: expected 0, got 1"):
         device.returned(INIT_SERVER, hello(b"0.8.0", (STR, "server.CreateSession")))
 
 
@@ -83,7 +83,7 @@ def test_devices_and_streams(device: MemoryDevice) -> None:
     assert device.sequence(CREATE_STREAM, CPU) == [(HANDLE, 0)]
     for code in (SYNC, SET_STREAM, FREE_STREAM):
         assert device.sequence(code, CPU, (HANDLE, 0)) == [(NULL, None)]
-        with pytest.raises(DeviceException, match="device type: want 1, got 2"):
+        with pytest.raises(DeviceException, match="device type: expected 1, got 2"):
             device.sequence(code, (DEVICE, (2, 0)), (HANDLE, 0))
 
 
@@ -97,7 +97,7 @@ def test_memory_by_size_and_by_tensor(device: MemoryDevice) -> None:
     assert all(address % 64 == 0 for address in (one, two, three))
     for address in (two, one, three):
         assert device.sequence(FREE_DATA, CPU, (HANDLE, address)) == [(NULL, None)]
-    with pytest.raises(DeviceException, match="want memory scope global, got texture"):
+    with pytest.raises(DeviceException, match="memory scope: expected global, got texture"):
         device.sequence(ALLOC_SCOPE, (TENSOR, Tensor(0, (3,))), (STR, "texture"))
 
 
@@ -108,7 +108,7 @@ def test_memory_is_used_again(device: MemoryDevice) -> None:
     for order in (blocks[::2], blocks[1::2]):
         for address in order:
             device.sequence(FREE_DATA, CPU, (HANDLE, address))
-    assert device.alloc((3000,)).data == blocks[0], "neighbours that are free are one block"
+    assert device.alloc((3000,)).data == blocks[0], "adjacent free blocks must be joined"
 
 
 def test_tensors_are_copied_on_the_device(device: MemoryDevice) -> None:
@@ -116,7 +116,7 @@ def test_tensors_are_copied_on_the_device(device: MemoryDevice) -> None:
     device.copy_to(one, bytes(range(24)))
     device.sequence(COPY_AMONG, (TENSOR, one), (TENSOR, two), (NULL, None))
     assert device.copy_from(two, 24) == bytes(range(24))
-    with pytest.raises(DeviceException, match="bytes to copy: want 24, got 20"):
+    with pytest.raises(DeviceException, match="bytes to copy: expected 24, got 20"):
         device.sequence(COPY_AMONG, (TENSOR, replace(one, shape=(5,))), (TENSOR, two), (NULL, None))
 
 
@@ -150,7 +150,7 @@ def test_unsigned_numbers_and_truth_values_are_ints(device: MemoryDevice) -> Non
         assert device.call(kernel(device, "echo"), (code, 1)) == [(INT, INT), (INT, 1)]
     find = device.function("tvm.rpc.server.ModuleGetFunction")
     kind, _ = device.call(find, (MODULE, device.system_lib()), (STR, "echo"), (BOOL, 0))
-    assert kind == (INT, FUNCTION), "hosts of TVM 0.18 say in a truth value whether to look into imports"
+    assert kind == (INT, FUNCTION), "hosts of TVM 0.18 send query_imports as a boolean"
 
 
 def test_kernels_run(device: MemoryDevice) -> None:
@@ -160,8 +160,8 @@ def test_kernels_run(device: MemoryDevice) -> None:
     assert struct.unpack("<4f", device.copy_from(two, 16)) == (2, 3, 4, 5)
     assert device.call(kernel(device, "runs_in_parallel"))[1] == (INT, 4950)
     assert device.call(kernel(device, "calls_by_name"), (STR, "number_of_arguments"), (INT, 1))[1] == (INT, 2)
-    with pytest.raises(DeviceException, match="there is no function nobody"):
-        device.call(kernel(device, "calls_by_name"), (STR, "nobody"))
+    with pytest.raises(DeviceException, match="no function absent"):
+        device.call(kernel(device, "calls_by_name"), (STR, "absent"))
 
 
 def test_many_arguments(device: MemoryDevice) -> None:
@@ -169,9 +169,9 @@ def test_many_arguments(device: MemoryDevice) -> None:
     assert device.call(count, *[(INT, i) for i in range(64)])[1] == (INT, 64)
     tensor = device.alloc((1, 1, 1, 1))
     assert device.call(count, *[(TENSOR, tensor)] * 12)[1] == (INT, 12)
-    with pytest.raises(DeviceException, match="arguments: want at most 256, got 257"):
+    with pytest.raises(DeviceException, match="arguments: expected at most 256, got 257"):
         device.call(count, *[(NULL, None)] * 257)
-    with pytest.raises(DeviceException, match="bytes of packet buffer for the call"):
+    with pytest.raises(DeviceException, match="packet buffer bytes for the call"):
         device.call(count, *[(TENSOR, tensor)] * 25)
 
 
@@ -221,20 +221,20 @@ def test_tables_with_a_count_of_one_and_of_two_bytes(device: MemoryDevice, width
             assert device.call(handle) == VOID
 
 
-# What is wrong
+# Invalid requests
 
 
 def test_a_length_that_is_not_that_of_the_message(device: MemoryDevice) -> None:
     good = message(GET_GLOBAL, sequence((STR, "x")))
     for bad in (good[:-1], good + b"\0", b"\xff" * 8 + good[8:], bytes(8) + good[8:]):
-        assert b"length of the message: want" in device.raw(bad)
+        assert b"message length: expected" in device.raw(bad)
     for bad in (b"", good[:4], good[:8], good[:11], bytes(8)):
-        assert b"the message ends before its last operand" in device.raw(bad)
+        assert b"message ends before its last operand" in device.raw(bad)
 
 
 @pytest.mark.parametrize("code", [0, 4, 5, 8, 21, 22, 1000, -1, -(2**31)])
 def test_codes_that_are_no_requests(device: MemoryDevice, code: int) -> None:
-    with pytest.raises(DeviceException, match="no request has code 0x"):
+    with pytest.raises(DeviceException, match="unknown request code 0x"):
         device.request(code)
 
 
@@ -256,20 +256,20 @@ def test_operands_cut_short_or_too_long(device: MemoryDevice) -> None:
         for n in range(len(operands)):
             with pytest.raises(DeviceException):
                 device.request(code, operands[:n])
-        with pytest.raises(DeviceException, match="bytes after the last operand: want 0, got 1"):
+        with pytest.raises(DeviceException, match="bytes after the last operand: expected 0, got 1"):
             device.request(code, operands + b"\0")
 
 
 def test_counts_and_type_codes_that_cannot_be(device: MemoryDevice) -> None:
     for count in (-1, 257, 2**31 - 1, -(2**31)):
-        with pytest.raises(DeviceException, match="arguments: want at most 256, got"):
+        with pytest.raises(DeviceException, match="arguments: expected at most 256, got"):
             device.request(GET_GLOBAL, struct.pack("<i", count))
     for code in (8, 13, 14, 16, 99, -1):
         with pytest.raises(DeviceException, match="unknown type code 0x"):
             device.request(GET_GLOBAL, struct.pack("<iiQ", 1, code, 0))
-    with pytest.raises(DeviceException, match="arguments: want 1, got 0"):
+    with pytest.raises(DeviceException, match="arguments: expected 1, got 0"):
         device.sequence(GET_GLOBAL)
-    with pytest.raises(DeviceException, match="type code of an argument: want 11, got 0"):
+    with pytest.raises(DeviceException, match="argument type code: expected 11, got 0"):
         device.sequence(GET_GLOBAL, (INT, 1))
 
 
@@ -298,7 +298,7 @@ def test_handles_that_were_never_given(device: MemoryDevice) -> None:
             device.call(handle)
     get_function = device.function("tvm.rpc.server.ModuleGetFunction")
     for handle in [function, 5, 2**64 - 1]:
-        with pytest.raises(DeviceException, match="no handle of this session"):
+        with pytest.raises(DeviceException, match="not a handle of this session"):
             device.call(get_function, (MODULE, handle), (STR, "add_one"), (INT, 1))
     mismatched = [(0, FUNCTION), (123, MODULE), (system_lib, FUNCTION), (function, MODULE), (function, 77)]
     for handle, code in [*mismatched, (system_lib | 1, NDARRAY)]:
@@ -307,19 +307,19 @@ def test_handles_that_were_never_given(device: MemoryDevice) -> None:
 
 
 BAD_TENSORS = [
-    ({"shape": (-1,)}, "dimension of a tensor: want at most 2147483647, got -1"),
-    ({"shape": (2**31, 2)}, "dimension of a tensor: want at most 2147483647, got 2147483648"),
-    ({"shape": (2**63 - 1, 2)}, "dimension of a tensor: want at most"),
-    ({"shape": (2**30, 2**30, 2**30)}, "bytes of a tensor: want at most"),
-    ({"shape": (1,) * 9}, "dimensions of a tensor: want at most 8, got 9"),
-    ({"shape": (4,), "ndim": -1}, "dimensions of a tensor: want at most 8, got -1"),
-    ({"shape": (4,), "ndim": 2**31 - 1}, "dimensions of a tensor: want at most"),
+    ({"shape": (-1,)}, "tensor dimension: expected at most 2147483647, got -1"),
+    ({"shape": (2**31, 2)}, "tensor dimension: expected at most 2147483647, got 2147483648"),
+    ({"shape": (2**63 - 1, 2)}, "tensor dimension: expected at most"),
+    ({"shape": (2**30, 2**30, 2**30)}, "tensor bytes: expected at most"),
+    ({"shape": (1,) * 9}, "tensor dimensions: expected at most 8, got 9"),
+    ({"shape": (4,), "ndim": -1}, "tensor dimensions: expected at most 8, got -1"),
+    ({"shape": (4,), "ndim": 2**31 - 1}, "tensor dimensions: expected at most"),
     ({"shape": (4,), "dtype": (2, 0, 1)}, "data type without bits"),
     ({"shape": (4,), "dtype": (2, 32, 0)}, "data type without bits"),
-    ({"byte_offset": 2**64 - 4}, "beyond the memory of the device"),
-    ({"byte_offset": 2**31}, "beyond the memory of the device"),
+    ({"byte_offset": 2**64 - 4}, "beyond the device memory"),
+    ({"byte_offset": 2**31}, "beyond the device memory"),
     ({"byte_offset": 1 << 12}, "no allocation holds the tensor at"),
-    ({"device": (2, 0)}, "device type: want 1, got 2"),
+    ({"device": (2, 0)}, "device type: expected 1, got 2"),
     ({"data": 0}, "no allocation holds the tensor at 0x0"),
     ({"data": 2**64 - 64}, "no allocation holds the tensor at"),
     ({"shape": (17,)}, "no allocation holds the tensor at"),
@@ -344,11 +344,11 @@ def test_tensors_that_cannot_be(device: MemoryDevice, change: Any, text: str) ->
 def test_copies_beyond_the_tensor_or_the_packet(device: MemoryDevice) -> None:
     tensor = device.alloc((1000,))
     for nbytes in (4001, 2**32, 2**63):
-        with pytest.raises(DeviceException, match="bytes to copy: want at most 4000, got"):
+        with pytest.raises(DeviceException, match="bytes to copy: expected at most 4000, got"):
             device.request(COPY_FROM, tensor.encode() + struct.pack("<Q", nbytes))
-    with pytest.raises(DeviceException, match="bytes to copy in a packet: want at most 2033, got 4000"):
+    with pytest.raises(DeviceException, match="bytes to copy in a packet: expected at most 2033, got 4000"):
         device.request(COPY_FROM, tensor.encode() + struct.pack("<Q", 4000))
-    with pytest.raises(DeviceException, match="bytes to copy: want at most 4, got 5"):
+    with pytest.raises(DeviceException, match="bytes to copy: expected at most 4, got 5"):
         device.request(COPY_TO, replace(tensor, shape=(1,)).encode() + struct.pack("<Q", 5) + bytes(5))
 
 
@@ -386,9 +386,9 @@ def test_linked_parameters_may_be_read_by_kernels_only(device: MemoryDevice) -> 
         device.copy_to(parameter, bytes(8))
     with pytest.raises(DeviceException, match="no allocation holds"):
         device.call(kernel(device, "sum"), (TENSOR, replace(parameter, data=address + 8)))
-    with pytest.raises(DeviceException, match="dimension of a tensor: want at most 2147483647, got -5"):
+    with pytest.raises(DeviceException, match="tensor dimension: expected at most 2147483647, got -5"):
         device.call(kernel(device, "sum"), (TENSOR, replace(parameter, shape=(-5,))))
-    with pytest.raises(DeviceException, match="bytes of a tensor: want at most"):
+    with pytest.raises(DeviceException, match="tensor bytes: expected at most"):
         device.call(kernel(device, "sum"), (TENSOR, replace(parameter, shape=(2**30, 2**30))))
 
 
@@ -398,7 +398,7 @@ def test_linked_parameters_may_be_read_by_kernels_only(device: MemoryDevice) -> 
 def test_the_text_of_a_kernel_travels(device: MemoryDevice) -> None:
     with pytest.raises(DeviceException, match=r"^Assert fail: the shape is wrong$"):
         device.call(kernel(device, "fails_and_says_why"))
-    with pytest.raises(DeviceException, match="result of the function: want 0, got -1"):
+    with pytest.raises(DeviceException, match="function result: expected 0, got -1"):
         device.call(kernel(device, "fails_without_a_word"))
 
 
@@ -413,15 +413,15 @@ def test_memory_that_runs_out_is_told(device: MemoryDevice, nbytes: int) -> None
     device.reset(workspace=4096)
     device.open()
     with pytest.raises(
-        DeviceException, match=r"out of workspace memory, bytes: want -?\d+, got \d+"
+        DeviceException, match=r"out of workspace memory, bytes: expected -?\d+, got \d+"
     ) as caught:
         device.sequence(ALLOC, CPU, (INT, nbytes), (INT, 64), (DTYPE, (2, 32, 1)))
-    want, got = str(caught.value).split("want ")[1].split(", got ")
+    want, got = str(caught.value).split("expected ")[1].split(", got ")
     if nbytes < 2**63:
         assert int(want) == nbytes
     assert 3800 < int(got) < 4096
     ((_, address),) = device.sequence(ALLOC, CPU, (INT, int(got)), (INT, 64), (DTYPE, (2, 32, 1)))
-    with pytest.raises(DeviceException, match="want 1, got 0"):
+    with pytest.raises(DeviceException, match="expected 1, got 0"):
         device.sequence(ALLOC, CPU, (INT, 1), (INT, 64), (DTYPE, (2, 32, 1)))
     device.sequence(FREE_DATA, CPU, (HANDLE, address))
     device.alloc((900,))
@@ -441,15 +441,15 @@ def test_workspaces_of_kernels(device: MemoryDevice) -> None:
     uses = kernel(device, "uses_workspace")
     for nbytes in (0, 1, 63, 64, 65, 3000, 3700):
         assert device.call(uses, (INT, nbytes)) == VOID
-    with pytest.raises(DeviceException, match=r"out of workspace memory, bytes: want 4100, got 3\d\d\d"):
+    with pytest.raises(DeviceException, match=r"out of workspace memory, bytes: expected 4100, got 3\d\d\d"):
         device.call(uses, (INT, 4100))
-    with pytest.raises(DeviceException, match="out of workspace memory, bytes: want 2147483647"):
+    with pytest.raises(DeviceException, match="out of workspace memory, bytes: expected 2147483647"):
         device.call(uses, (INT, 2**62))
     for _ in range(100):
         assert device.call(kernel(device, "leaks_workspace")) == VOID
     with pytest.raises(DeviceException, match="not the last workspace"):
         device.call(kernel(device, "frees_in_the_wrong_order"))
-    assert device.call(uses, (INT, 3700)) == VOID, "what a kernel leaves behind is taken back"
+    assert device.call(uses, (INT, 3700)) == VOID, "blocks that a kernel does not free must be freed"
 
 
 def test_a_kernel_that_writes_past_its_tensor_is_found_out(device: MemoryDevice) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which messages are meant for this run of the device, and what is left when a session ends."""
+"""Sessions: the messages that the device accepts, and the state after a session ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_reply_carries_both_nonces(device: MemoryDevice) -> None:
     ((payload,), rest) = unframe(device.feed(init(0x77)))
     session, kind, version = struct.unpack("<HBB", payload)
     assert (session & 0xFF, kind, version, rest) == (0x77, REPLY, 1, b"")
-    assert session >> 8 not in (0, 0x28), "the nonce that follows the one of the reset"
+    assert session >> 8 not in (0, 0x28), "the nonce must be the successor of the nonce of the reset"
 
 
 @pytest.mark.parametrize("nonce", [0, 1, 0x5A, 0xFF])
@@ -78,13 +78,13 @@ def test_an_init_of_nonce_zero_or_of_a_wrong_length_is_dropped(device: MemoryDev
     assert device.feed(init(0x2800)) == b""
     assert device.feed(init(5, b"")) == b""
     assert device.feed(init(5, b"\x01\x01")) == b""
-    assert device.feed(question(device.session)) != b"", "the session goes on"
+    assert device.feed(question(device.session)) != b"", "the session continues"
 
 
 def test_another_protocol_version_is_told_in_the_log(device: MemoryDevice) -> None:
     device.reset()
     assert device.payloads(init(5, b"\x02")) == []
-    assert device.logs == [(0, "version of the session protocol: want 1, got 2")]
+    assert device.logs == [(0, "session protocol version: expected 1, got 2")]
 
 
 def test_a_new_init_starts_a_new_session(device: MemoryDevice) -> None:
@@ -94,10 +94,10 @@ def test_a_new_init_starts_a_new_session(device: MemoryDevice) -> None:
     new = device.open(0x29)
     assert new != old
     assert device.feed(question(old)) == b""
-    assert device.alloc((100,)).data == first.data, "the memory of the old session is free"
-    with pytest.raises(DeviceException, match="no handle of this session"):
+    assert device.alloc((100,)).data == first.data, "the memory of the old session must be free"
+    with pytest.raises(DeviceException, match="not a handle of this session"):
         device.call(function)
-    with pytest.raises(DeviceException, match="no handle of this session"):
+    with pytest.raises(DeviceException, match="not a handle of this session"):
         device.free(function, 10)
 
 
@@ -120,7 +120,7 @@ def test_shutdown_has_no_reply_and_leaves_nothing(device: MemoryDevice) -> None:
     again = device.aot("scale")
     assert device.alloc((8,)).data == address
     assert again != aot
-    with pytest.raises(DeviceException, match="no handle of this session"):
+    with pytest.raises(DeviceException, match="not a handle of this session"):
         device.free(aot, MODULE)
 
 
@@ -129,7 +129,7 @@ def test_logs_carry_the_session(device: MemoryDevice) -> None:
     device.call(device.module_function(device.system_lib(), "says_hello"))
     assert device.logs[-1] == (device.session, "hello from a kernel")
     device.library.mtvm_log(b"x" * 5000)
-    assert len(unframe(device.output())[0][0]) == 2048, "no longer than the buffer of a host"
+    assert len(unframe(device.output())[0][0]) == 2048, "a log message must fit into the buffer of a host"
     device.reset()
     device.library.mtvm_log(b"no session yet")
     assert unframe(device.output())[0] == [struct.pack("<HB", 0, LOG) + b"no session yet"]

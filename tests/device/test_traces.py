@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorded conversations again, with this device in the place of TVM's: the same answers, message for
-message, but for handles, addresses, times and nonces, which are the device's own."""
+"""Replay of recorded conversations, with this device in place of TVM's.
+
+The replies must be equal, message for message, except for handles, addresses, times and nonces.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,11 @@ GRAPH_KERNELS = (
 
 
 class Replay:
-    """Sends what the recorded host sent, in terms of this device."""
+    """Sender of recorded requests, with the handles and addresses of this device."""
 
     def __init__(self, device: Client) -> None:
         self.device = device
-        self.live: Dict[int, int] = {0: 0}  # recorded handle or address -> the one of this device
+        self.live: Dict[int, int] = {0: 0}  # recorded handle or address -> handle or address of this device
 
     def _value(self, code: int, value: Any) -> Tuple[int, Any]:
         if code in (HANDLE, MODULE):
@@ -78,19 +80,19 @@ class Replay:
                 self.live[old.data] = new.data
                 assert replace(new, data=old.data) == old
             elif code == BYTES:
-                assert len(new) == len(old), "as many times were measured"
+                assert len(new) == len(old), "the number of measured times must be equal"
             else:
                 assert new == old
 
     def exchange(self, request: bytes, reply: bytes) -> Tuple[bytes, bytes]:
-        """Send one recorded message; compare the answers; return their operands."""
+        """Send one recorded message, compare the replies, and return their operands."""
         code, operands = split_message(request)
         answer, live = split_message(self.device.raw(message(code, self._operands(code, operands))))
         expected, recorded = split_message(reply)
         assert answer == expected
         if answer == EXCEPTION:
             ((kind, text),), _ = decode_values(live)
-            assert kind == STR and text, "unlike the recorded device, this one says what is wrong"
+            assert kind == STR and text, "an exception must contain a message"
         elif answer != COPY_ACK:
             self._compare(decode_values(recorded)[0], decode_values(live)[0])
         return recorded, live
@@ -111,7 +113,7 @@ def test_the_conversation_with_an_aot_model(start: Callable[[str], ProcessDevice
 
 
 def test_the_conversation_with_a_graph_model(device: MemoryDevice) -> None:
-    """The archive of this recording is not here; kernels of the same names stand in for its own."""
+    """Replay without the archive of the recording: kernels with the same names replace its kernels."""
     names = [f"tvmgen_default_{name}".encode() for name in GRAPH_KERNELS]
     table = len(names).to_bytes(2, "little") + b"".join(name + b"\0" for name in names)
     device.library.lab_set_names(table, len(names))
@@ -121,4 +123,4 @@ def test_the_conversation_with_a_graph_model(device: MemoryDevice) -> None:
         old, live = replay.exchange(request, reply)
         if split_message(reply)[0] == COPY_ACK:
             copies.append((old, live))
-    assert copies[-1][0] == copies[-1][1], "what was copied to the device came back"
+    assert copies[-1][0] == copies[-1][1], "the device must return the copied data"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small client of the wire protocol, for tests of the device alone: it shares no code with the host tools.
+"""Small client of the wire protocol for tests of the device alone. It shares no code with the host tools.
 
 Values of packed sequences are pairs (type code, value); tensors are `Tensor`.
 """
@@ -65,7 +65,7 @@ def frame(payload: bytes) -> bytes:
 
 
 def unframe(data: bytes) -> Tuple[List[bytes], bytes]:
-    """Payloads of the whole packets in `data`, and the rest. Fails on a wrong CRC: a device sends none."""
+    """Return the payloads of the complete packets in `data`, and the remaining bytes. Fail on a wrong CRC."""
     payloads: List[bytes] = []
     while True:
         start = data.find(b"\xff\xfd")
@@ -76,7 +76,7 @@ def unframe(data: bytes) -> Tuple[List[bytes], bytes]:
             if at >= len(data) or (data[at] == 0xFF and at + 1 >= len(data)):
                 return payloads, data[start:]
             if data[at] == 0xFF:
-                assert data[at + 1] == 0xFF, "an escape that no packet of the device contains"
+                assert data[at + 1] == 0xFF, "a packet of the device must not contain this escape"
                 at += 1
             plain, at = plain + data[at : at + 1], at + 1
             if len(plain) >= 4 and crc_from is None:
@@ -142,12 +142,14 @@ def split_message(data: bytes) -> Tuple[int, bytes]:
 
 
 class DeviceException(Exception):
-    """An Exception reply; its argument is the device's text."""
+    """Exception reply; its argument is the device's message."""
 
 
 class Client:
-    """A session with a device: a subclass provides `exchange`, which sends bytes and returns the bytes that
-    the device sent in answer."""
+    """Session with a device.
+
+    A subclass implements `exchange`, which sends bytes and returns the payloads of the replies.
+    """
 
     def __init__(self) -> None:
         self.session = 0
@@ -157,7 +159,7 @@ class Client:
         raise NotImplementedError
 
     def payloads(self, data: bytes, replies: int = 1) -> List[Tuple[int, int, bytes]]:
-        """(session id, type, body) of what the device answers; logs are kept apart."""
+        """Send bytes, and return (session id, type, body) of each reply. Log messages are added to `logs`."""
         out = []
         for payload in self.exchange(data, replies):
             session, kind = struct.unpack_from("<HB", payload)
@@ -176,7 +178,7 @@ class Client:
         return self.session
 
     def raw(self, body: bytes) -> bytes:
-        """One RPC message and its answer."""
+        """Send one RPC message, and return its reply."""
         (reply,) = self.payloads(frame(struct.pack("<HB", self.session, NORMAL) + body))
         assert reply[:2] == (self.session, NORMAL)
         return reply[2]
@@ -228,7 +230,7 @@ class Client:
         return int(value[1])
 
     def tensor(self, handle: int, *args: Tuple[int, Any]) -> Tuple[Tensor, int]:
-        """What get_input and get_output return: the tensor and its handle."""
+        """Call get_input or get_output, and return the tensor and its handle."""
         kind, tensor, value = self.call(handle, *args)
         assert kind == (INT, NDARRAY) and tensor[0] == TENSOR and value[0] == HANDLE
         return tensor[1], int(value[1])
@@ -261,7 +263,10 @@ class Client:
 
 
 def trace_packets(path: Path) -> Iterator[Tuple[str, bytes]]:
-    """('mark', text), ('>', payload of the host) and ('<', payload of the device), in order."""
+    """Yield the entries of a recording in order.
+
+    They are ('mark', text), ('>', payload of the host) and ('<', payload of the device).
+    """
     pending = {"host->device": b"", "device->host": b""}
     for line in path.read_text().splitlines():
         entry = json.loads(line)

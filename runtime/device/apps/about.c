@@ -28,7 +28,7 @@ static int about(TVMValue *args, int *codes, int count, TVMValue *result, int *r
       result->v_int64 = (int64_t)mtvm_workspace_size;
       return 0;
     default:
-      TVMAPISetLastError("mtvm.about knows the numbers 0 to 4");
+      TVMAPISetLastError("mtvm.about: expected index 0 to 4");
       return -1;
   }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Firmware that a host drives: everything it does is asked for over the link. */
+/* Firmware that executes the requests of a host. */
 #include <microtvm/app.h>
 #include <microtvm/error.h>
 #include <microtvm/log.h>
@@ -13,7 +13,7 @@ static mtvm_server_t server;
 
 static void send(void *context, const uint8_t *data, size_t n) {
   (void)context;
-  (void)mtvm_platform_write(data, n); /* a link that is closed shows at the next read */
+  (void)mtvm_platform_write(data, n); /* the next read reports a closed link */
 }
 
 void mtvm_serve_start(void) {

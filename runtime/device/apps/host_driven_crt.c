@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Firmware that a host drives, on TVM's own runtime. */
+/* Firmware that executes the requests of a host, with TVM's own runtime. */
 #include <microtvm/app.h>
 #include <microtvm/memory.h>
 #include <microtvm/platform.h>
@@ -10,7 +10,8 @@
 #include "about.h"
 #include "serve.h"
 
-/* The wire: an escape byte and what may follow it, and a packet's head: length, session id, message type. */
+/* Bytes of the wire: the escape byte and its successors, and the offset of the type in a packet's head. The
+ * head is length, session id and message type. */
 #define ESCAPE 0xffu
 #define PACKET_START 0xfdu
 #define NOP 0xfeu
@@ -21,29 +22,29 @@
 static microtvm_rpc_server_t server;
 static bool mute;
 
-/* Whether the server did something for its session that a new one must not find. */
+/* True when the current session has used the server: the next session then needs a new server. */
 static bool in_use;
 
-/* The head of a packet, held back until its type is known. */
+/* The head of the packet being received. It is held back until its message type has arrived. */
 static struct {
-  uint8_t bytes[2 * (TYPE_AT + 1)]; /* as they came; each may be escaped */
+  uint8_t bytes[2 * (TYPE_AT + 1)]; /* as received; each may be escaped */
   size_t held;
   size_t decoded;
   bool open;
-  bool escaped; /* the byte before was an escape */
+  bool escaped; /* the previous byte was an escape */
 } head;
 
 static ssize_t send(void *context, const uint8_t *data, size_t n) {
   (void)context;
   if (!mute) {
-    (void)mtvm_platform_write(data, n); /* a link that is closed shows at the next read */
+    (void)mtvm_platform_write(data, n); /* the next read reports a closed link */
   }
   return (ssize_t)n;
 }
 
 void mtvm_serve_log(const char *text) { TVMLogf("%s", text); }
 
-/* A server that knows of no session, and all memory free. */
+/* Create a server without a session, with all memory free. */
 void mtvm_serve_start(void) {
   mtvm_serve_frame_text(false);
   if (mtvm_memory_init(mtvm_workspace, mtvm_workspace_size) != 0) {
@@ -56,12 +57,13 @@ void mtvm_serve_start(void) {
   in_use = false;
 }
 
-/* Noise on the link is an error, too: the server drops it and looks for the next packet. */
+/* Feed bytes to the server. It returns an error for noise, too: it drops the noise and searches for the next
+ * packet. */
 static void feed_server(uint8_t *data, size_t n) {
   while (n > 0) {
     const size_t before = n;
     const tvm_crt_error_t error = MicroTVMRpcServerLoop(server, &data, &n);
-    if (error == kTvmErrorPlatformShutdown) { /* the host has closed the session */
+    if (error == kTvmErrorPlatformShutdown) { /* the host closed the session */
       mtvm_serve_start();
     } else if (n == before) {
       return;
@@ -69,8 +71,8 @@ static void feed_server(uint8_t *data, size_t n) {
   }
 }
 
-/* TVM's server keeps what a session has made when the next one starts. So the first packet of a session that
- * follows another finds a server of its own; it says nothing of that to the host, which would begin anew. */
+/* Replace the server when a new session starts: TVM's server keeps the objects of the previous session. The
+ * new server sends nothing about its reset, because the host would then restart its session. */
 static void prepare_server(uint8_t type) {
   if (type == START_SESSION && in_use) {
     uint8_t packet_start[] = {ESCAPE, PACKET_START};
@@ -88,12 +90,12 @@ static void release_head(void) {
   head.open = false;
 }
 
-/* The head of a packet is open: keep a byte of it. */
+/* Store one byte of an open head. */
 static void keep_head_byte(uint8_t byte) {
   const bool escaped = head.escaped;
   head.bytes[head.held++] = byte;
   head.escaped = !escaped && byte == ESCAPE;
-  if (escaped && byte == PACKET_START) { /* the packet before was cut off */
+  if (escaped && byte == PACKET_START) { /* the previous packet was cut off */
     release_head();
     head.open = true;
     head.decoded = 0;
@@ -102,12 +104,13 @@ static void keep_head_byte(uint8_t byte) {
   if (!head.escaped && !(escaped && byte == NOP) && head.decoded++ == TYPE_AT) {
     prepare_server(byte);
     release_head();
-  } else if (head.held == sizeof head.bytes) { /* more no-operations than any host sends */
+  } else if (head.held == sizeof head.bytes) { /* more NOPs than any host sends */
     release_head();
   }
 }
 
-/* Hand on what follows a head, up to the start of the next packet. Returns how many bytes that was. */
+/* Feed the bytes after a head to the server, up to the start of the next packet. Returns the number of bytes
+ * used. */
 static size_t feed_body(uint8_t *data, size_t n) {
   size_t i = 0;
   while (i < n && !head.open) {

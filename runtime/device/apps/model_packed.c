@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The model of a standalone firmware whose archive has the packed interface: the AOT executor runs it. */
+/* The model of standalone firmware whose archive has the packed interface. The AOT executor runs it. */
 #include <microtvm/aot.h>
 #include <microtvm/app.h>
 

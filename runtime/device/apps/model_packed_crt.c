@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The model of a standalone firmware whose archive has the packed interface, on TVM's own runtime. */
+/* The model of standalone firmware whose archive has the packed interface, with TVM's own runtime. */
 #include <microtvm/app.h>
 #include <tvm/runtime/c_runtime_api.h>
 #include <tvm/runtime/crt/aot_executor.h>
@@ -20,7 +20,10 @@ int mtvm_model_open(void) {
   return TVMAotExecutor_Create(library, cpu, &executor, mtvm_model_name) == 0 ? 0 : -1;
 }
 
-/* The executor has its inputs first, then its outputs. */
+/* Describe one argument of the executor. Its arguments are the inputs, then the outputs.
+ *
+ * `count` is the number of inputs or outputs, `first` the position of the first one. Returns whether `index`
+ * < `count`. */
 static bool describe(size_t index, int64_t count, size_t first, mtvm_model_tensor_t *tensor) {
   if (index >= (size_t)count) {
     return false;

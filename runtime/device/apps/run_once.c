@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Firmware without a host runs its model once, on the input it was built with, and reports in text:
+/* Standalone firmware. It runs its model once, on the input that it was built with, and prints:
  *
- *   output <name> <type> <count>: <value> <value> ...     a line for each output
+ *   output <name> <type> <count>: <value> <value> ...     one line for each output
  *   microseconds: <integer>
  *   outcome: 0                                            or "error: <text>" and "outcome: 1"
  *
- * The outcome is what main returns, too. */
+ * main returns the outcome. */
 #include "run_once.h"
 
 #include <microtvm/app.h>
@@ -39,7 +39,7 @@ static void put_signed(int64_t number) {
   put_unsigned(number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
 }
 
-/* Nine digits, which tell any two float32 apart: 1.23456789e-3. */
+/* Print nine significant digits, which distinguish any two float32 values: 1.23456789e-3. */
 static void put_float(double number) {
   if (number != number) {
     put("nan");
@@ -80,7 +80,7 @@ static void put_float(double number) {
   put_signed(exponent);
 }
 
-/* Little-endian, of 1 to 8 bytes, sign extended. */
+/* Return the little-endian integer at `from`, of 1 to 8 bytes, sign-extended if `is_signed`. */
 static int64_t load(const uint8_t *from, size_t bytes, bool is_signed) {
   uint64_t value = is_signed && from[bytes - 1] > 127 ? UINT64_MAX : 0;
   for (size_t i = bytes; i-- > 0;) {
@@ -89,19 +89,19 @@ static int64_t load(const uint8_t *from, size_t bytes, bool is_signed) {
   return (int64_t)value;
 }
 
-/* A float16 as the bits of a float32. */
+/* Return a float16 as the bits of a float32. */
 static uint32_t widen_half(uint32_t half) {
   const uint32_t sign = (half & 0x8000u) << 16;
   uint32_t exponent = half >> 10 & 31u;
   uint32_t fraction = half & 0x3ffu;
-  if (exponent == 31) { /* infinity or not a number */
+  if (exponent == 31) { /* infinity or NaN */
     return sign | 0x7f800000u | fraction << 13;
   }
   if (exponent == 0 && fraction == 0) {
     return sign;
   }
   exponent += 127 - 15;
-  if (exponent == 127 - 15) { /* a subnormal number has no leading one: shift until it has */
+  if (exponent == 127 - 15) { /* shift a subnormal number until it has a leading one */
     exponent++;
     for (; (fraction & 0x400u) == 0; exponent--) {
       fraction <<= 1;
@@ -171,18 +171,18 @@ int mtvm_run_once(void) {
     TVMPlatformAbort(kTvmErrorPlatformCheckFailure);
   }
   if (mtvm_memory_init(mtvm_workspace, mtvm_workspace_size) != 0 || mtvm_model_open() != 0) {
-    return fail("the model cannot be made ready: ", mtvm_error_text());
+    return fail("the model cannot be opened: ", mtvm_error_text());
   }
   mtvm_model_tensor_t tensor;
   for (size_t i = 0; mtvm_model_input(i, &tensor); i++) {
     if (i >= mtvm_sample_count) {
-      return fail("model_input.c has too few inputs", "");
+      return fail("model_input.c has fewer inputs than the model", "");
     }
     if (strcmp(mtvm_samples[i].name, mtvm_input_names[i]) != 0) {
-      return fail("model_input.c has another order of inputs than the model, which takes here ", mtvm_input_names[i]);
+      return fail("model_input.c has its inputs in the wrong order: expected here ", mtvm_input_names[i]);
     }
     if (mtvm_samples[i].nbytes != tensor.nbytes) {
-      return fail("model_input.c has no data of the right size for input ", mtvm_input_names[i]);
+      return fail("model_input.c has data of the wrong size for input ", mtvm_input_names[i]);
     }
     memcpy(tensor.data, mtvm_samples[i].data, tensor.nbytes);
   }

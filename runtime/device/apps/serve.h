@@ -7,16 +7,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Initialise the platform, start the server, and feed it the host's bytes until the link is closed. Returns the value
- * for main to return. */
+/* Initialise the platform, start the server, and feed the bytes of the host to it until the link is closed.
+ *
+ * Returns the value that main returns: 0. */
 int mtvm_serve(void);
 
-/* Whether mtvm_app_say sends its text as a log message. At first it does not: the text goes to the link unframed,
- * because there is no server that frames it. */
+/* Choose how mtvm_app_say sends its text: as a log message, or unframed. Unframed is the default, because the
+ * server that frames log messages does not exist yet. */
 void mtvm_serve_frame_text(bool framed);
 
-/* The firmware's own, called by the above. They are no pointers in RAM: a kernel that overwrites RAM would turn the
- * report of its fault into a jump anywhere. */
+/* Defined by each firmware, called by mtvm_serve and mtvm_app_say. Direct calls instead of pointers in RAM: a
+ * kernel that overwrites RAM would turn the report of its fault into a jump to a random address. */
 void mtvm_serve_start(void);
 void mtvm_serve_feed(uint8_t *data, size_t n);
 void mtvm_serve_log(const char *text);

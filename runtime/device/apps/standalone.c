@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Firmware without a host. */
+/* Standalone firmware. */
 #include "run_once.h"
 
 int main(void) { return mtvm_run_once(); }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Firmware without a host, on TVM's own runtime. */
+/* Standalone firmware, with TVM's own runtime. */
 #include <microtvm/app.h>
 #include <stdarg.h>
 #include <tvm/runtime/crt/logging.h>
@@ -9,7 +9,8 @@
 
 #define MESSAGE_BYTES 128
 
-/* Takes the place of the RPC server's, which is then not linked: this object is, because it has main. */
+/* Format a log message and print it. Replaces the TVMLogf of TVM's RPC server: the linker takes this object
+ * first, because it defines main. */
 void TVMLogf(const char *format, ...) {
   char text[MESSAGE_BYTES];
   va_list arguments;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every size of TVM's own runtime, for all of its versions from 0.8 to 0.18. Override them with -D, and for
- * all files alike. The packet buffer is the device runtime's, so that the port's receive ring suits both. */
+/* All sizes of TVM's own runtime, for TVM 0.8 to 0.18. Override one with -D in the flags of all files. The
+ * size of the packet buffer is that of the device runtime, because the receive buffer of the device port must
+ * fit both. */
 #ifndef CRT_CONFIG_H
 #define CRT_CONFIG_H
 
@@ -8,7 +9,7 @@
 
 #define TVM_CRT_MAX_PACKET_SIZE_BYTES MTVM_PACKET_BUFFER_BYTES
 
-/* 0 to 3: errors, warnings, information, debugging. */
+/* 0: errors, 1: warnings, 2: information, 3: debugging. */
 #ifndef TVM_CRT_LOG_LEVEL
 #define TVM_CRT_LOG_LEVEL 0
 #endif
@@ -21,13 +22,13 @@
 #define TVM_CRT_MAX_NDIM 6
 #endif
 
-/* Inputs, outputs and workspaces of a model, or arguments of a kernel. Each costs 24 bytes of stack where
- * pointers have 32 bits. */
+/* Maximum of inputs, outputs and workspaces of a model, and of arguments of a kernel. Each costs 24 bytes of
+ * stack on 32-bit machines. */
 #ifndef TVM_CRT_MAX_ARGS
 #define TVM_CRT_MAX_ARGS 30
 #endif
 
-/* Functions of the runtime, of executors and of the firmware, with their names. */
+/* Bytes for the functions of the runtime, of executors and of the firmware, with their names. */
 #ifndef TVM_CRT_GLOBAL_FUNC_REGISTRY_SIZE_BYTES
 #define TVM_CRT_GLOBAL_FUNC_REGISTRY_SIZE_BYTES 512
 #endif

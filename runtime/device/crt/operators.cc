@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What C++ without its library asks for: TVM's RPC server makes two small objects when it starts, and drops
-// them with all of its memory.
+// Operators that C++ code needs when it is linked without a C++ library. TVM's RPC server allocates two small
+// objects when it starts. They are freed with the whole workspace.
 #include <stddef.h>
 #include <tvm/runtime/crt/platform.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What TVM's own runtime asks of a platform beyond what every port provides: memory, which it takes from the
- * workspace, and the formatting of its messages. */
+/* The platform functions that TVM's own runtime needs and device ports do not provide: memory from the
+ * workspace, and formatting of messages. */
 #include <microtvm/block.h>
 #include <microtvm/config.h>
 #include <microtvm/error.h>
@@ -13,16 +13,16 @@
 
 #define MESSAGE_BYTES 80
 
-/* In front of every block; blocks follow each other from the workspace's begin to its end. */
+/* The header of every block. The blocks fill the workspace from its begin to its end. */
 typedef struct {
-  uint32_t size; /* header and data, a multiple of MTVM_ALIGN */
+  uint32_t size; /* of header and data, a multiple of MTVM_ALIGN */
   uint32_t is_free;
 } block_t;
 
 static struct {
   uint8_t *base;
   uint32_t size;
-  uint32_t peak; /* the highest end of a block that was taken */
+  uint32_t peak; /* the highest end of an allocated block */
 } memory;
 
 static block_t *at(uint32_t offset) { return (block_t *)(void *)(memory.base + offset); }
@@ -49,7 +49,7 @@ size_t mtvm_memory_peak(void) { return memory.peak; }
 
 const char *mtvm_error_text(void) { return TVMGetLastError(); }
 
-/* Join a free block with those that follow it. */
+/* Join a free block with the free blocks after it. */
 static void join(uint32_t offset) {
   uint32_t next = offset + at(offset)->size;
   while (next < memory.size && at(next)->is_free) {
@@ -60,7 +60,7 @@ static void join(uint32_t offset) {
 
 static tvm_crt_error_t no_room(size_t want, uint32_t largest) {
   char text[MESSAGE_BYTES];
-  (void)snprintf(text, sizeof text, "out of workspace memory, bytes: want %lu, got %lu", (unsigned long)want,
+  (void)snprintf(text, sizeof text, "out of workspace memory, bytes: expected %lu, got %lu", (unsigned long)want,
                  largest == 0 ? 0ul : (unsigned long)(largest - MTVM_ALIGN));
   TVMAPISetLastError(text);
   return kTvmErrorPlatformNoMemory;
@@ -99,7 +99,7 @@ tvm_crt_error_t TVMPlatformMemoryFree(void *data, DLDevice device) {
       return kTvmErrorNoError;
     }
   }
-  TVMAPISetLastError("not an allocation, or freed already");
+  TVMAPISetLastError("not an allocation, or already freed");
   return kTvmErrorPlatformMemoryManagerInitialized;
 }
 

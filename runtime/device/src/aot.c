@@ -9,8 +9,8 @@
 #include "registry.h"
 #include "tensor.h"
 
-/* Followed in its block by the tensors, the values and the type codes of the call, one each for every input
- * and then for every output. */
+/* Executor. In its block follow the tensors, values and type codes of the call: for every input, then for
+ * every output. */
 struct mtvm_aot {
   const struct TVMMetadata *metadata;
   TVMBackendPackedCFunc run;
@@ -20,13 +20,13 @@ struct mtvm_aot {
   size_t count;
 };
 
-/* What the model says of itself. */
+/* Return the metadata of the AOT module `name`, or NULL with the error set. */
 static const struct TVMMetadata *get_metadata(const char *name) {
   const size_t count = mtvm_registry_count();
   const size_t index = mtvm_registry_find("tvmgen_", name, "_get_c_metadata");
   if (index == count) {
     const bool has_main = mtvm_registry_find("tvmgen_", name, "___tvm_main__") < count;
-    const char *text = "module %s has no metadata (made by LLVM): call its ___tvm_main__";
+    const char *text = "module %s has no metadata (LLVM code): call ___tvm_main__";
     (void)mtvm_error(has_main ? text : "no AOT module %s", name);
     return NULL;
   }
@@ -35,7 +35,7 @@ static const struct TVMMetadata *get_metadata(const char *name) {
   int code;
   if (mtvm_kernel_call(mtvm_registry_function(index), &unused, &code, 0, &value, &code) != 0 ||
       value.v_handle == NULL) {
-    (void)mtvm_error("no metadata of module %s", name);
+    (void)mtvm_error("no metadata in module %s", name);
     return NULL;
   }
   return value.v_handle;
@@ -46,7 +46,7 @@ static const struct TVMTensorInfo *tensor_info(const struct TVMMetadata *metadat
   return index < inputs ? &metadata->inputs[index] : &metadata->outputs[index - inputs];
 }
 
-/* A block for executor, tensors, values and codes, in the order of their alignment. */
+/* Allocate a block for executor, tensors, values and type codes, in the order of their alignment. */
 static mtvm_aot_t *alloc_executor(const struct TVMMetadata *metadata) {
   const size_t count = (size_t)(metadata->num_inputs + metadata->num_outputs);
   const size_t head = (sizeof(mtvm_aot_t) + 7u) & ~(size_t)7u;
@@ -80,7 +80,7 @@ static int alloc_tensor(mtvm_aot_t *aot, size_t index) {
   tensor->device.device_type = kDLCPU;
   tensor->ndim = (int32_t)info->num_shape;
   tensor->dtype = info->dtype;
-  tensor->shape = (int64_t *)(uintptr_t)info->shape; /* const in the model; nobody writes through it */
+  tensor->shape = (int64_t *)(uintptr_t)info->shape; /* const in the model; the device does not write to it */
   aot->values[index].v_handle = tensor;
   aot->codes[index] = kTVMDLTensorHandle;
   return 0;
@@ -91,7 +91,7 @@ mtvm_aot_t *mtvm_aot_create(const char *name) {
   if (metadata == NULL) {
     return NULL;
   }
-  /* Not by metadata->mod_name, which is at another place in the metadata of early archives of TVM 0.9. */
+  /* Not metadata->mod_name: its offset differs in early archives of TVM 0.9. */
   const size_t run = mtvm_registry_find("tvmgen_", name, "_run");
   if (run == mtvm_registry_count()) {
     (void)mtvm_error("no function tvmgen_%s_run", name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What generated code calls beside memory and errors. */
+/* The functions that generated code calls, except those for memory and errors. */
 #include <microtvm/function_handle.h>
 #include <tvm/runtime/c_backend_api.h>
 
@@ -23,15 +23,15 @@ int TVMBackendRunOnce(void **handle, int (*function)(void *), void *data, int nb
     return 0;
   }
   const int result = function(data);
-  /* A failure is reported again by the next call, which runs the function again. */
+  /* After a failure the next call runs the function again and reports again. */
   *handle = result == 0 ? handle : NULL;
   return result;
 }
 
-/* Registers symbols while a C++ program starts; here the system library brings its table along. */
+/* Fail. C++ programs register symbols at start-up; here the system library has a table of its functions. */
 int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol) {
   (void)symbol;
-  return mtvm_error("no use for symbol %s", name);
+  return mtvm_error("cannot register symbol %s", name);
 }
 
 int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args, TVMValue *ret_value,
@@ -48,7 +48,7 @@ int TVMFuncFree(TVMFunctionHandle function) {
 int TVMCFuncSetReturn(TVMRetValueHandle ret, TVMValue *value, int *type_code, int num_ret) {
   (void)type_code;
   if (num_ret != 1) {
-    return mtvm_want("values to return", 1, num_ret);
+    return mtvm_want("return values", 1, num_ret);
   }
   *(TVMValue *)ret = *value;
   return 0;

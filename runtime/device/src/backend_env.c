@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions that generated code looks up by name. In a file of its own, because firmware without a system
+/* Look-up of functions by name for generated code. In a separate file, because firmware without a system
  * library (the C interface) must link without registry.c. */
 #include <microtvm/function_handle.h>
 

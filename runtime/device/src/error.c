@@ -35,7 +35,7 @@ int mtvm_fail(const char *text) {
 }
 
 static void add_number(uintptr_t number, unsigned base) {
-  char digits[sizeof number * 3]; /* enough in base 10 and in base 16 */
+  char digits[sizeof number * 3]; /* enough for base 10 and base 16 */
   size_t first = sizeof digits;
   do {
     digits[--first] = "0123456789abcdef"[number % base];
@@ -75,7 +75,7 @@ int mtvm_error_hex(const char *text, uintptr_t value) {
 
 static int compare(const char *what, const char *relation, intptr_t want, intptr_t got) {
   (void)mtvm_fail(what);
-  mtvm_error_add(": want ");
+  mtvm_error_add(": expected ");
   mtvm_error_add(relation);
   add_signed(want);
   mtvm_error_add(", got ");

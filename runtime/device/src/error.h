@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text of the last error, which travels to the host in an exception. All return -1, so that a function
+/* The last error message. An exception transmits it to the host. The functions return -1, so that a caller
  * can end with `return mtvm_want(...)`. */
 #ifndef MTVM_SRC_ERROR_H
 #define MTVM_SRC_ERROR_H
@@ -7,28 +7,29 @@
 #include <microtvm/error.h>
 #include <stdint.h>
 
-/* The text as it is. */
+/* Set the message to `text`. */
 int mtvm_fail(const char *text);
 
-/* The text, with `name` in the place of every "%s" in it. No other letter after a % means anything. */
+/* Set the message to `text` with every "%s" replaced by `name`. Other uses of % are copied. */
 int mtvm_error(const char *text, const char *name);
 
-/* One more piece of the text that was set last. */
+/* Append `text` to the message. */
 void mtvm_error_add(const char *text);
 
-/* "<text> 0x<value>" */
+/* Set the message to "<text> 0x<value>". */
 int mtvm_error_hex(const char *text, uintptr_t value);
 
-/* "<what>: want <want>, got <got>" */
+/* Set the message to "<what>: expected <want>, got <got>". */
 int mtvm_want(const char *what, intptr_t want, intptr_t got);
 
-/* "<what>: want at most <most>, got <got>", and the same with "at least" */
+/* Set the message to "<what>: expected at most <most>, got <got>", or to that with "at least". */
 int mtvm_at_most(const char *what, intptr_t most, intptr_t got);
 int mtvm_at_least(const char *what, intptr_t least, intptr_t got);
 
+/* Set the message to "". */
 void mtvm_error_clear(void);
 
-/* Nearest to a number of the wire. */
+/* Return the nearest intptr_t to a number from the wire. */
 intptr_t mtvm_clip(int64_t value);
 
 #endif

@@ -10,10 +10,10 @@
 #include "objects.h"
 
 typedef struct {
-  uint64_t function; /* its handle: the module may be freed between two measurements */
+  uint64_t function; /* a handle: the module may be freed between two measurements */
   uint32_t number;
   uint32_t repeat;
-  uint32_t zeros; /* batches that read zero seconds before min_seconds is given up */
+  uint32_t zeros; /* batches with a time of zero before min_seconds is ignored */
   double min_seconds;
 } evaluator_t;
 
@@ -26,15 +26,15 @@ enum { MODULE, NAME, DEVICE_TYPE, DEVICE_ID, NUMBER, REPEAT, MIN_REPEAT_MS, LIMI
 
 static void drop(void *object) { (void)mtvm_memory_free(object, MTVM_BLOCK_OBJECT); }
 
-/* The results travel in one packet; what else is in it takes less than this. */
+/* Bytes that a packet needs in addition to the results. All results must fit into one packet. */
 #define RESULT_OVERHEAD 64u
 #define MAX_REPEAT ((MTVM_PACKET_BUFFER_BYTES - RESULT_OVERHEAD) / sizeof(double))
 
-/* An argument that must be within 0 .. most. */
+/* Read an argument and check that it is in 0 .. `most`. Returns 0, or -1 with the error set. */
 static int read_argument(const mtvm_call_t *call, int index, uint32_t most, uint32_t *value) {
   const int64_t got = call->values[index].v_int64;
   if (got < 0 || got > (int64_t)most) {
-    return mtvm_at_most("argument of the time evaluator", (intptr_t)most, mtvm_clip(got));
+    return mtvm_at_most("time evaluator argument", (intptr_t)most, mtvm_clip(got));
   }
   *value = (uint32_t)got;
   return 0;
@@ -58,7 +58,7 @@ static int fill(evaluator_t *evaluator, const mtvm_call_t *call) {
     evaluator->number = 1;
   }
   evaluator->min_seconds = (double)milliseconds / 1000;
-  evaluator->zeros = 100; /* what newer hosts send, unless told otherwise */
+  evaluator->zeros = 100; /* the default of newer hosts */
   if (call->count > LIMIT_ZERO && call->codes[LIMIT_ZERO] == kTVMArgInt) {
     return read_argument(call, LIMIT_ZERO, MTVM_MAX_BYTES, &evaluator->zeros);
   }
@@ -81,7 +81,7 @@ int mtvm_evaluator_create(mtvm_call_t *call) {
   return mtvm_return_handle(call, kTVMPackedFuncHandle, mtvm_handle(MTVM_FUNCTION, (uint32_t)owner, 0));
 }
 
-/* Nobody takes the result: a handle among the results is given back at once. */
+/* Run the function once. Its result is not used, so a handle in the result is freed immediately. */
 static int run_once(const mtvm_function_t *function, mtvm_call_t *call) {
   if (mtvm_call(function, call) != 0) {
     return -1;
@@ -93,7 +93,7 @@ static int run_once(const mtvm_function_t *function, mtvm_call_t *call) {
   return 0;
 }
 
-/* Seconds that `number` runs take. */
+/* Measure the seconds that `number` runs take. */
 static int time_batch(const mtvm_function_t *function, uint32_t number, mtvm_call_t *call, double *seconds) {
   int failed = 0;
   tvm_crt_error_t code = TVMPlatformBeforeMeasurement();
@@ -104,13 +104,13 @@ static int time_batch(const mtvm_function_t *function, uint32_t number, mtvm_cal
   code = code != kTvmErrorNoError ? code : TVMPlatformTimerStop(seconds);
   code = code != kTvmErrorNoError ? code : TVMPlatformAfterMeasurement();
   if (failed == 0 && code != kTvmErrorNoError) {
-    return mtvm_want("result of the timer", 0, (intptr_t)code);
+    return mtvm_want("timer result", 0, (intptr_t)code);
   }
   return failed;
 }
 
-/* How many runs may reach min_seconds when `number` took `seconds`: what the rate says and one more, and not
- * less than 1.6 times as many as before. */
+/* Return how many runs may take min_seconds when `number` runs took `seconds`: the number that the rate
+ * predicts plus one, and at least 1.6 times `number`. */
 static uint32_t more_runs(double min_seconds, uint32_t number, double seconds) {
   const uint32_t grown = number + number / 2 + number / 8 + 1;
   double wanted = 0;
@@ -150,7 +150,7 @@ int mtvm_evaluator_run(mtvm_call_t *call) {
   if (result == NULL || seconds == NULL || mtvm_function_of(evaluator->function, &function) != 0) {
     return -1;
   }
-  /* Once for caches, and to learn of a function that fails before anything is timed. */
+  /* Run once untimed: to warm the caches, and to detect a function that fails before the measurement. */
   int failed = run_once(&function, call);
   for (uint32_t i = 0; i < evaluator->repeat && failed == 0; i++) {
     failed = measure(evaluator, &function, call, &seconds[i]);

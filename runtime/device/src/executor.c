@@ -30,7 +30,7 @@ int mtvm_executor_create(mtvm_call_t *call) {
 
 enum { INPUT, OUTPUT };
 
-/* What the trained model calls its inputs and outputs; NULL where that is not known. */
+/* The names of inputs and outputs in the trained model; NULL when unknown. */
 static const char *const *true_names[2];
 
 void mtvm_executor_set_names(const char *const *inputs, const char *const *outputs) {
@@ -38,7 +38,7 @@ void mtvm_executor_set_names(const char *const *inputs, const char *const *outpu
   true_names[OUTPUT] = outputs;
 }
 
-/* What the generated code calls a tensor; NULL past the last one. */
+/* Return the name of a tensor in the generated code; NULL when `index` is too large. */
 static const char *c_name(const mtvm_aot_t *aot, int side, size_t index) {
   return side == INPUT ? mtvm_aot_input_name(aot, index) : mtvm_aot_output_name(aot, index);
 }
@@ -55,7 +55,7 @@ static const char *name_of(const mtvm_aot_t *aot, int side, size_t index) {
 
 typedef const char *(*name_fn)(const mtvm_aot_t *aot, int side, size_t index);
 
-/* The number of tensors so called, and the index of one. */
+/* Count the tensors called `name`, and set `index` to the last of them. */
 static size_t find(const mtvm_aot_t *aot, int side, name_fn called, const char *name, size_t *index) {
   size_t found = 0;
   for (size_t i = 0; c_name(aot, side, i) != NULL; i++) {
@@ -67,8 +67,10 @@ static size_t find(const mtvm_aot_t *aot, int side, name_fn called, const char *
   return found;
 }
 
-/* 0 with the index of the tensor of that name: as the trained model has it, else as the generated code does. -1 for
- * none and for several, with an error that lists them. */
+/* Find a tensor by its name in the trained model, or else by its name in the generated code.
+ *
+ * Returns 0 with `index` set. Returns -1 for no tensor and for several, with an error that lists all
+ * names. */
 static int index_of(const mtvm_aot_t *aot, int side, const char *name, size_t *index) {
   const size_t found = find(aot, side, name_of, name, index);
   if (found == 1 || (found == 0 && find(aot, side, c_name, name, index) == 1)) {
@@ -82,7 +84,7 @@ static int index_of(const mtvm_aot_t *aot, int side, const char *name, size_t *i
   return -1;
 }
 
-/* The input or output that the first argument numbers or names. */
+/* Find the input or output whose index or name is the first argument. */
 static int pick(const mtvm_call_t *call, int side, size_t *index) {
   if (mtvm_want_arguments(call, "k") != 0) {
     return -1;
@@ -131,13 +133,13 @@ static int set_input(mtvm_call_t *call) {
     return -1;
   }
   if (want != got) {
-    return mtvm_want("bytes of the input", (intptr_t)want, (intptr_t)got);
+    return mtvm_want("input bytes", (intptr_t)want, (intptr_t)got);
   }
   memmove(to->data, elements, want);
   return 0;
 }
 
-/* -1 when there is no such input. */
+/* Return the index of an input to the host; -1 when the input does not exist. */
 static int get_input_index(mtvm_call_t *call) {
   size_t index;
   if (mtvm_want_arguments(call, "s") != 0) {

@@ -5,15 +5,15 @@
 
 #include "functions.h"
 
-/* Its functions. */
+/* The functions of an executor. */
 extern const mtvm_named_fn_t mtvm_executor_functions[];
 extern const size_t mtvm_executor_function_count;
 
-/* What the host may call inputs and outputs: lists that end with NULL and live as long as the program. A tensor past
- * the end has the name that the generated code gives it. */
+/* Set the names that the host may use for inputs and outputs. The lists end with NULL and live as long as the
+ * program. A tensor beyond the end of its list has its name in the generated code. */
 void mtvm_executor_set_names(const char *const *inputs, const char *const *outputs);
 
-/* tvm.aot_executor.create(module, device, name) */
+/* Create an executor: tvm.aot_executor.create(module, device, name). Returns 0, or -1 with the error set. */
 int mtvm_executor_create(mtvm_call_t *call);
 
 #endif

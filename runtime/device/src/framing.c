@@ -8,10 +8,10 @@ enum { SEEK, LENGTH, PAYLOAD, CRC };
 
 #define LENGTH_BYTES 4u
 #define CRC_BYTES 2u
-#define START_CRC 0x2042u /* of FF FD, with which every packet starts */
+#define START_CRC 0x2042u /* of FF FD, the start of every packet */
 
-/* A byte at a time without a table: the polynomial x^16 + x^12 + x^5 + 1 has so few terms that what eight
- * steps of the shift register do to the top byte is a handful of shifts of it. */
+/* Computed bytewise without a table: the polynomial x^16 + x^12 + x^5 + 1 has four terms, so eight steps of
+ * the shift register equal a few shifts of the top byte. */
 uint16_t mtvm_crc16(uint16_t crc, const uint8_t *data, size_t n) {
   uint32_t state = crc;
   for (size_t i = 0; i < n; i++) {
@@ -33,7 +33,7 @@ static void enter(mtvm_unframer_t *unframer, uint8_t state) {
   unframer->received = 0;
 }
 
-/* A byte with its escape taken off. True when it completes a packet whose CRC is right. */
+/* Process a byte without its escape. Returns whether it completes a packet with a valid CRC. */
 static bool receive_plain(mtvm_unframer_t *unframer, uint8_t byte) {
   const uint32_t index = unframer->received++;
   switch (unframer->state) {
@@ -70,7 +70,7 @@ static bool receive_escaped(mtvm_unframer_t *unframer, uint8_t byte) {
     unframer->wire_crc = 0;
     unframer->crc = START_CRC;
   } else if (byte == ESCAPE && unframer->state == SEEK) {
-    unframer->escape = true; /* noise that ends in FF must not hide the FF FD that follows it */
+    unframer->escape = true; /* noise that ends in FF must not hide the FF FD after it */
   } else if (byte == ESCAPE) {
     return receive_plain(unframer, byte);
   } else if (byte != NOP) {
@@ -91,7 +91,7 @@ static bool receive(mtvm_unframer_t *unframer, uint8_t byte) {
   return escaped ? receive_escaped(unframer, byte) : receive_plain(unframer, byte);
 }
 
-/* The bytes of the payload up to the next escape, all at once. Returns how many. */
+/* Process the bytes of the payload before the next escape together. Returns their number. */
 static size_t receive_run(mtvm_unframer_t *unframer, const uint8_t *data, size_t n) {
   const uint32_t missing = unframer->length - unframer->received;
   n = n < missing ? n : missing;
@@ -155,7 +155,7 @@ static void put_raw(mtvm_framer_t *framer, const uint8_t *data, size_t n) {
 }
 
 void mtvm_framer_nop(mtvm_framer_t *framer) {
-  static const uint8_t nop = NOP; /* alone: a host reads it as the end of boot noise */
+  static const uint8_t nop = NOP; /* without FF: a host reads it as the end of boot noise */
   put_raw(framer, &nop, 1);
 }
 

@@ -27,7 +27,8 @@ static int module_get_function(mtvm_call_t *call) {
   return handle == 0 ? 0 : mtvm_return_handle(call, kTVMPackedFuncHandle, handle);
 }
 
-/* Hosts cut large copies accordingly. They count a message without its own length, a u64. */
+/* Return the largest message to the host, which cuts copies accordingly. The host does not count the length
+ * field, a u64. */
 static int max_packet_size(mtvm_call_t *call) {
   return mtvm_return_int(call, (int64_t)(mtvm_max_message() - sizeof(uint64_t)));
 }
@@ -51,7 +52,7 @@ static size_t find_native(const mtvm_named_fn_t *functions, size_t count, const 
   return index;
 }
 
-/* Members of the global owner: the runtime's own functions, then the firmware's. */
+/* Members of the global owner: the runtime's functions, then the firmware's. */
 uint64_t mtvm_find_global(const char *name) {
   size_t index = find_native(natives, NATIVES, name);
   if (index == NATIVES) {
@@ -137,7 +138,7 @@ int mtvm_function_of(uint64_t handle, mtvm_function_t *function) {
   } else {
     failed = object_function(owner, member, function);
   }
-  return failed == 0 ? 0 : mtvm_error_hex("not the handle of a function:", (uintptr_t)handle);
+  return failed == 0 ? 0 : mtvm_error_hex("not a function handle:", (uintptr_t)handle);
 }
 
 int mtvm_call(const mtvm_function_t *function, mtvm_call_t *call) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions that the host can call: the runtime's own, those of the system library and of executors, and
- * those the firmware registers. */
+/* The functions that the host can call: those of the runtime, of the system library and of executors, and
+ * those that the firmware registers. */
 #ifndef MTVM_FUNCTIONS_H
 #define MTVM_FUNCTIONS_H
 
@@ -10,11 +10,11 @@
 
 typedef int (*mtvm_native_fn)(mtvm_call_t *call);
 
-/* One of both is set. */
+/* A function: either `native` or `packed` is set. */
 typedef struct {
   mtvm_native_fn native;
   TVMBackendPackedCFunc packed;
-  void *object;   /* what a native function of an object works on */
+  void *object;   /* the object that a native function works on */
   uint32_t owner; /* the object's number */
 } mtvm_function_t;
 
@@ -23,16 +23,19 @@ typedef struct {
   mtvm_native_fn call;
 } mtvm_named_fn_t;
 
-/* A global function by name; 0 when there is none. */
+/* Find a global function by name. Returns its handle; 0 when it does not exist. */
 uint64_t mtvm_find_global(const char *name);
 
-/* A function of a module, which may be null for a global one; 0 when there is none, -1 with the error set. */
+/* Find a function of a module. A null module means the global functions.
+ *
+ * Returns 0 with `handle` set, to 0 when the function does not exist. Returns -1 with the error set for an
+ * invalid module. */
 int mtvm_find_in_module(uint64_t module, const char *name, uint64_t *handle);
 
-/* What a handle stands for. */
+/* Find the function of a handle. Returns 0, or -1 with the error set. */
 int mtvm_function_of(uint64_t handle, mtvm_function_t *function);
 
-/* Call it. 0, or -1 with the error set. */
+/* Call a function with the arguments in `call`. Returns 0, or -1 with the error set. */
 int mtvm_call(const mtvm_function_t *function, mtvm_call_t *call);
 
 #endif

@@ -28,7 +28,7 @@ TVMBackendPackedCFunc mtvm_global_function(size_t index) { return globals[index]
 int TVMFuncRegisterGlobal(const char *name, TVMFunctionHandle function, int override) {
   const size_t index = mtvm_global_find(name);
   if (index < count && !override) {
-    return mtvm_error("%s is registered already", name);
+    return mtvm_error("%s is already registered", name);
   }
   if (index == MTVM_MAX_GLOBALS) {
     return mtvm_at_most("registered functions", MTVM_MAX_GLOBALS, MTVM_MAX_GLOBALS + 1);
@@ -44,7 +44,7 @@ int TVMFuncRegisterGlobal(const char *name, TVMFunctionHandle function, int over
 int TVMFuncGetGlobal(const char *name, TVMFunctionHandle *function) {
   const size_t index = mtvm_global_find(name);
   if (index == count) {
-    return mtvm_error("there is no function %s", name);
+    return mtvm_error("no function %s", name);
   }
   *function = mtvm_to_handle(globals[index].function);
   return 0;

@@ -6,29 +6,29 @@
 
 #include "error.h"
 
-/* In front of every block. The tag is derived from size and kind, so that a kernel that writes past its
- * tensor is found out instead of being followed into the weeds. */
+/* The header of every block. The tag depends on size and kind, so that a header that a kernel has overwritten
+ * is detected. */
 typedef struct {
-  uint32_t size; /* header and data, a multiple of MTVM_ALIGN */
+  uint32_t size; /* of header and data, a multiple of MTVM_ALIGN */
   uint32_t tag;
 } header_t;
 
 #define TAG 0x5aa5c33cu
-#define NOWHERE 0x80000000u /* beyond every workspace, as an offset and as a size */
+#define NOWHERE 0x80000000u /* larger than any offset or size in a workspace */
 
 static struct {
   uint8_t *base;
   uint32_t size;
   uint32_t top;   /* end of the blocks at the bottom */
-  uint32_t stack; /* begin of the stack; the end is size */
-  uint32_t least; /* that was ever free between the two */
+  uint32_t stack; /* begin of the stack; its end is size */
+  uint32_t least; /* smallest free space between top and stack so far */
 } memory;
 
 int mtvm_memory_init(uint8_t *data, size_t size) {
   const size_t skip = MTVM_BLOCK_SKIP(data);
   size = size < MTVM_MAX_BYTES ? size : MTVM_MAX_BYTES;
   if (size < skip + MTVM_BLOCK_LEAST) {
-    return mtvm_at_least("bytes of workspace", 3 * MTVM_ALIGN, (intptr_t)size);
+    return mtvm_at_least("workspace bytes", 3 * MTVM_ALIGN, (intptr_t)size);
   }
   memory.base = data + skip;
   memory.size = MTVM_BLOCK_WHOLE(size - skip);
@@ -49,12 +49,12 @@ static void note_free(void) {
   memory.least = free_now < memory.least ? free_now : memory.least;
 }
 
-/* Header and data of a block of nbytes; more than the workspace when there is no such block. */
+/* Return the size of a block with `nbytes` of data; a size larger than the workspace when it cannot exist. */
 static uint32_t block_size(size_t nbytes) {
   if (nbytes > memory.size) {
     return NOWHERE;
   }
-  if (nbytes == 0) { /* tensors without elements have an address of their own, too */
+  if (nbytes == 0) { /* tensors without elements have unique addresses, too */
     nbytes = 1;
   }
   return MTVM_BLOCK_BYTES(nbytes);
@@ -67,7 +67,8 @@ static void set_block(uint32_t offset, uint32_t size, mtvm_block_kind_t kind) {
   at(offset)->tag = (TAG + (uint32_t)kind) ^ size;
 }
 
-/* Kind of the block, which ends at `end` or before; -1 when its header was overwritten. */
+/* Return the kind of a block that ends at `end` or before; -1 with the error set when its header was
+ * overwritten. */
 static int block_kind(uint32_t offset, uint32_t end) {
   const header_t *header = at(offset);
   const uint32_t kind = (header->tag ^ header->size) - TAG;
@@ -77,7 +78,7 @@ static int block_kind(uint32_t offset, uint32_t end) {
   return (int)kind;
 }
 
-/* Join the free blocks that follow a free block. */
+/* Join a free block with the free blocks after it. Returns 0, or -1 with the error set. */
 static int join(uint32_t offset) {
   for (;;) {
     const uint32_t next = offset + at(offset)->size;
@@ -97,7 +98,9 @@ static int no_room(size_t nbytes, uint32_t largest) {
                    largest < MTVM_ALIGN ? 0 : (intptr_t)(largest - MTVM_ALIGN));
 }
 
-/* Offset of a free block of `size` or more; memory.top when there is none; beyond it for broken memory. */
+/* Find a free block of `size` bytes or more. Sets `largest` to the largest free block.
+ *
+ * Returns its offset, memory.top when no block is large enough, or NOWHERE when a header was overwritten. */
 static uint32_t find_free(uint32_t size, uint32_t *largest) {
   uint32_t offset = 0;
   while (offset < memory.top) {
@@ -139,8 +142,10 @@ void *mtvm_memory_alloc(size_t nbytes, mtvm_block_kind_t kind) {
   return memory.base + offset + MTVM_ALIGN;
 }
 
-/* Kind and offset of the block that holds data; "free" when none of those at the bottom does, -1 when they
- * are broken. */
+/* Find the block at the bottom that holds `data`.
+ *
+ * Returns its kind with `found` set to its offset. Returns MTVM_BLOCK_FREE for no block, -1 when a header was
+ * overwritten. */
 static int find_block(const void *data, uint32_t *found) {
   const uintptr_t distance = (uintptr_t)data - (uintptr_t)memory.base;
   uint32_t offset = 0;
@@ -158,7 +163,7 @@ static int find_block(const void *data, uint32_t *found) {
   return MTVM_BLOCK_FREE;
 }
 
-/* Give free blocks at the top back. */
+/* Lower memory.top below the free blocks at the top. Returns 0, or -1 with the error set. */
 static int trim(void) {
   uint32_t offset = 0;
   while (offset < memory.top) {
@@ -212,7 +217,7 @@ int mtvm_kernel_call(TVMBackendPackedCFunc kernel, TVMValue *args, int *codes, i
   if (failed == 0) {
     return 0;
   }
-  return mtvm_error_text()[0] != '\0' ? -1 : mtvm_want("result of the function", 0, failed);
+  return mtvm_error_text()[0] != '\0' ? -1 : mtvm_want("function result", 0, failed);
 }
 
 void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t nbytes, int dtype_code_hint,

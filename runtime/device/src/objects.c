@@ -7,17 +7,17 @@
 #include "error.h"
 #include "framing.h"
 
-/* session << 48 | (generation ^ check) << 32 | kind << 24 | owner << 16 | member
+/* A handle is session << 48 | (generation ^ check) << 32 | kind << 24 | owner << 16 | member.
  *
- * The check is the CRC of the low word: a handle that is one bit off, or guessed, is not that of another
- * function. A kernel that is called with the arguments of another one would crash. */
+ * The check is the CRC of the low word. It detects guessed handles and handles with a wrong bit: a kernel
+ * that received the arguments of another kernel would crash. */
 typedef struct {
   void *object; /* NULL: the slot is free */
   mtvm_drop_fn drop;
-  uint16_t generation; /* counts the objects of this slot, so that old handles are told from new ones */
-  uint16_t tensors;    /* handles of its tensors that are out */
-  uint8_t kind;        /* of the handle that the object itself has: module, or function */
-  bool named;          /* that handle is out */
+  uint16_t generation; /* number of objects so far in this slot, to detect old handles */
+  uint16_t tensors;    /* the host's handles of tensors of the object */
+  uint8_t kind;        /* of the handle of the object: module or function */
+  bool named;          /* the host has that handle */
 } slot_t;
 
 static slot_t slots[MTVM_MAX_OBJECTS];
@@ -47,7 +47,7 @@ int mtvm_objects_add(void *object, mtvm_handle_kind_t kind, mtvm_drop_fn drop) {
 
 static uint32_t check_of(uint32_t low) { return mtvm_crc16(session, (const uint8_t *)&low, sizeof low); }
 
-/* As the handle says, right or wrong. */
+/* Return the generation in a handle, without checking it. */
 static uint32_t generation_of(uint64_t handle) {
   return ((uint32_t)(handle >> 32) & 0xffffu) ^ check_of((uint32_t)handle);
 }
@@ -59,8 +59,8 @@ uint64_t mtvm_handle(mtvm_handle_kind_t kind, uint32_t owner, uint32_t member) {
   return (uint64_t)high << 32 | low;
 }
 
-/* A host that never frees its tensors reaches the largest count, which then stays: they are freed with the
- * session. */
+/* Add `step` to the number of tensor handles. A host that frees none reaches the maximum, which then stays:
+ * the tensors are freed with the session. */
 static void count_tensor(slot_t *of, int step) {
   if (of->tensors != UINT16_MAX) {
     of->tensors = (uint16_t)(of->tensors + step);
@@ -69,9 +69,11 @@ static void count_tensor(slot_t *of, int step) {
 
 void mtvm_objects_hold(uint32_t owner) { count_tensor(slot(owner), 1); }
 
-static int not_a_handle(uint64_t handle) { return mtvm_error_hex("no handle of this session:", (uintptr_t)handle); }
+static int not_a_handle(uint64_t handle) {
+  return mtvm_error_hex("not a handle of this session:", (uintptr_t)handle);
+}
 
-/* Take a handle apart, whether or not its object still exists. */
+/* Decode a handle. Its object may already be freed. Returns 0, or -1 with the error set. */
 static int split(uint64_t handle, uint32_t *kind, uint32_t *owner, uint32_t *member) {
   const uint32_t generation = generation_of(handle);
   *kind = (uint32_t)handle >> 24;
@@ -100,7 +102,7 @@ int mtvm_handle_find(uint64_t handle, mtvm_handle_kind_t kind, uint32_t *owner, 
     return not_a_handle(handle);
   }
   if (!is_alive(handle, *owner)) {
-    return mtvm_error_hex("a handle that was freed:", (uintptr_t)handle);
+    return mtvm_error_hex("handle already freed:", (uintptr_t)handle);
   }
   return 0;
 }
@@ -137,7 +139,7 @@ int mtvm_handle_free(uint64_t handle, int64_t type_code) {
     return -1;
   }
   if (kind != kind_of_code(type_code)) {
-    return mtvm_error_hex("another type code than that of handle", (uintptr_t)handle);
+    return mtvm_error_hex("wrong type code for handle", (uintptr_t)handle);
   }
   if (owner < MTVM_OWNER_FIRST_OBJECT) {
     return 0;
@@ -147,7 +149,7 @@ int mtvm_handle_free(uint64_t handle, int64_t type_code) {
     return 0; /* hosts free the functions of a module after the module */
   }
   if (!is_alive(handle, owner) || (kind == MTVM_TENSOR ? of->tensors == 0 : !of->named)) {
-    return mtvm_error_hex("a handle that was freed:", (uintptr_t)handle);
+    return mtvm_error_hex("handle already freed:", (uintptr_t)handle);
   }
   if (kind == MTVM_TENSOR) {
     count_tensor(of, -1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Handles: what the host holds of modules, functions and tensors.
+/* Handles: the references of the host to modules, functions and tensors.
  *
- * A handle says of itself which session, object and member it means, so that there is no table of handles to
- * run full and every other number is refused. Objects are AOT executors and time evaluators. */
+ * A handle contains its session, object and member. So no table of handles can run full, and every invalid
+ * number is rejected. Objects are AOT executors and time evaluators. */
 #ifndef MTVM_OBJECTS_H
 #define MTVM_OBJECTS_H
 
@@ -21,28 +21,34 @@ typedef enum {
 #define MTVM_OWNER_SYSTEM_LIB 1u
 #define MTVM_OWNER_FIRST_OBJECT 2u
 
-/* What is done to an object when nobody refers to it any more. */
+/* Free an object that has no more references. */
 typedef void (*mtvm_drop_fn)(void *object);
 
-/* A new session: forget all objects (their memory is forgotten with the whole workspace). */
+/* Start a new session and discard all objects. Their memory is discarded with the whole workspace. */
 void mtvm_objects_reset(uint16_t session_id);
 
-/* Keep an object, which one handle refers to. Returns its owner number; -1 with the error set. */
+/* Add an object with one handle, of kind `kind`. Returns its owner number, or -1 with the error set. */
 int mtvm_objects_add(void *object, mtvm_handle_kind_t kind, mtvm_drop_fn drop);
 
+/* Return the handle of a member of an owner. */
 uint64_t mtvm_handle(mtvm_handle_kind_t kind, uint32_t owner, uint32_t member);
 
-/* One more handle of a tensor of the object is out. */
+/* Count one more tensor handle of an object. */
 void mtvm_objects_hold(uint32_t owner);
 
-/* Owner and member of a handle. -1 with the error set for a handle of another kind or session, or whose
- * object is gone. */
+/* Decode a handle of kind `kind` to owner and member.
+ *
+ * Returns 0. Returns -1 with the error set for a handle of another kind or session, and when its object is
+ * freed. */
 int mtvm_handle_find(uint64_t handle, mtvm_handle_kind_t kind, uint32_t *owner, uint32_t *member);
 
+/* Return the object of an owner; NULL for an owner that is not an object. */
 void *mtvm_object(uint32_t owner);
+
+/* Return the kind of the handle of an object. */
 mtvm_handle_kind_t mtvm_object_kind(uint32_t owner);
 
-/* The host gives a handle back. */
+/* Free a handle of the host. `type_code` is its type code in TVM. Returns 0, or -1 with the error set. */
 int mtvm_handle_free(uint64_t handle, int64_t type_code);
 
 #endif

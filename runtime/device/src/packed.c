@@ -45,7 +45,7 @@ uint32_t mtvm_read_u32(mtvm_reader_t *reader) {
 
 int mtvm_read_end(const mtvm_reader_t *reader) {
   if (reader->overrun) {
-    return mtvm_fail("the message ends before its last operand");
+    return mtvm_fail("message ends before its last operand");
   }
   if (reader->at != reader->end) {
     return mtvm_want("bytes after the last operand", 0, reader->end - reader->at);
@@ -53,7 +53,7 @@ int mtvm_read_end(const mtvm_reader_t *reader) {
   return 0;
 }
 
-/* The dimensions, moved down over the tensor's head, which has been read, to where they are aligned. */
+/* Align the dimensions by moving them over the tensor's head, which has already been read. */
 static int64_t *align_shape(uint8_t *shape, size_t n) {
   uint8_t *aligned = shape - ((uintptr_t)shape & 7u);
   memmove(aligned, shape, n);
@@ -67,7 +67,7 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
   read_into(reader, &tensor->ndim, sizeof tensor->ndim);
   read_into(reader, &tensor->dtype, sizeof tensor->dtype);
   if (tensor->ndim < 0 || tensor->ndim > MTVM_MAX_NDIM) {
-    return mtvm_at_most("dimensions of a tensor", MTVM_MAX_NDIM, tensor->ndim);
+    return mtvm_at_most("tensor dimensions", MTVM_MAX_NDIM, tensor->ndim);
   }
   const size_t shape_bytes = (size_t)tensor->ndim * sizeof(int64_t);
   uint8_t *shape = mtvm_read_bytes(reader, shape_bytes);
@@ -76,7 +76,7 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
     return mtvm_read_end(reader);
   }
   if (data > UINTPTR_MAX || tensor->byte_offset > MTVM_MAX_BYTES) {
-    return mtvm_fail("a tensor beyond the memory of the device");
+    return mtvm_fail("tensor beyond the device memory");
   }
   if (tensor->device.device_type != kDLCPU) {
     return mtvm_want("device type", kDLCPU, tensor->device.device_type);
@@ -89,14 +89,14 @@ int mtvm_read_tensor(mtvm_reader_t *reader, DLTensor *tensor) {
 void *mtvm_scratch_alloc(mtvm_scratch_t *scratch, size_t n) {
   uint8_t *aligned = scratch->at + ((size_t)(0 - (uintptr_t)scratch->at) & 7u);
   if (aligned > scratch->end || n > (size_t)(scratch->end - aligned)) {
-    (void)mtvm_want("bytes of packet buffer for the call", (intptr_t)n, scratch->end - scratch->at);
+    (void)mtvm_want("packet buffer bytes for the call", (intptr_t)n, scratch->end - scratch->at);
     return NULL;
   }
   scratch->at = aligned + n;
   return aligned;
 }
 
-/* Length and bytes; the bytes are moved over the length, so that a NUL fits behind them. */
+/* Read a length and bytes. The bytes are moved over the length, to append a NUL. */
 static int read_text(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMValue *value) {
   char *to = (char *)reader->at;
   const size_t n = mtvm_read_size(reader);
@@ -127,7 +127,7 @@ static int read_value(mtvm_reader_t *reader, mtvm_call_t *call, int code, TVMVal
       return 0;
     case kTVMArgInt:
     case kDLUInt:
-    case kTVMArgBool: /* hosts of TVM 0.18 send their truth values so */
+    case kTVMArgBool: /* the type of booleans from hosts of TVM 0.18 */
     case kTVMArgFloat:
     case kTVMOpaqueHandle:
     case kTVMDataType:
@@ -164,13 +164,13 @@ int mtvm_read_arguments(mtvm_reader_t *reader, mtvm_call_t *call) {
       return -1;
     }
     if (call->codes[i] == kDLUInt || call->codes[i] == kTVMArgBool) {
-      call->codes[i] = kTVMArgInt; /* for those who are called, all of them are ints */
+      call->codes[i] = kTVMArgInt; /* functions receive all integer types as ints */
     }
   }
   return mtvm_read_end(reader);
 }
 
-/* No argument has this code, so a letter that stands for no kind refuses every call. */
+/* No argument has this code, so an unknown letter rejects every call. */
 #define NO_CODE (-1)
 
 static int code_of(char kind) {
@@ -211,7 +211,7 @@ int mtvm_want_arguments(const mtvm_call_t *call, const char *kinds) {
   }
   for (size_t i = 0; i < want; i++) {
     if (!is_kind(call->codes[i], kinds[i])) {
-      return mtvm_want("type code of an argument", code_of(kinds[i]), call->codes[i]);
+      return mtvm_want("argument type code", code_of(kinds[i]), call->codes[i]);
     }
   }
   return 0;

@@ -6,8 +6,8 @@
 #include "error.h"
 #include "tensor.h"
 
-/* Types by what their two topmost bytes may be: fixed bits, and bits that are left to chance. For floating
- * point numbers the fixed bits are the exponent of 1.0. */
+/* Floating point types: the fixed and the random bits of their two upper bytes. The fixed bits are the
+ * exponent of 1.0. */
 static const struct {
   uint8_t code;
   uint8_t bytes;
@@ -21,7 +21,7 @@ static const struct {
 };
 #define TYPES (sizeof types / sizeof types[0])
 
-/* Marsaglia's xorshift: small, and good enough to keep a multiplier busy. */
+/* Marsaglia's xorshift: small, and random enough for measurements of multiplications. */
 static uint32_t next(uint32_t state) {
   state ^= state << 13;
   state ^= state >> 17;

@@ -4,8 +4,10 @@
 
 #include "packed.h"
 
-/* tvm.contrib.random.random_fill(tensor): numbers of no meaning, for measuring. Floating point elements are
- * in [1, 2), integers in 0..127, so that no kernel meets an infinity or an index far out of range. */
+/* Fill a tensor with random numbers for measurements: tvm.contrib.random.random_fill(tensor).
+ *
+ * Floating point elements are in [1, 2), integers in 0 .. 127, so that no kernel receives an infinity or an
+ * index far out of range. Returns 0, or -1 with the error set. */
 int mtvm_random_fill(mtvm_call_t *call);
 
 #endif

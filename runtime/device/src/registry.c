@@ -7,8 +7,8 @@
 
 static const TVMFuncRegistry *registry(void) { return TVMSystemLibEntryPoint()->registry; }
 
-/* The count has one byte (TVM 0.8) or two. The byte after a count of one byte is the first of a C name, a
- * letter or an underscore; as the high byte of a count it would say 16,640 functions or more. */
+/* Return the first name, and set `count`, which has one byte (TVM 0.8) or two. The byte after a count of one
+ * byte begins a C name: a letter or an underscore. As a high byte it would mean at least 16,640 functions. */
 static const char *first_name(size_t *count) {
   const uint8_t *names = (const uint8_t *)registry()->names;
   *count = names[0];
@@ -16,7 +16,7 @@ static const char *first_name(size_t *count) {
     return (const char *)names + 1;
   }
   *count += (size_t)names[1] << 8;
-  /* No functions and a count of one byte: there is nothing behind the terminator of the string. */
+  /* No functions and a count of one byte: the string ends after its terminator. */
   return *count == 0 ? (const char *)names : (const char *)names + 2;
 }
 
@@ -26,7 +26,7 @@ size_t mtvm_registry_count(void) {
   return count;
 }
 
-/* What follows `part` at the beginning of text; NULL when text does not begin with it. */
+/* Return the part of `text` after the prefix `part`; NULL when `text` does not begin with it. */
 static const char *after(const char *text, const char *part) {
   const size_t n = strlen(part);
   return strncmp(text, part, n) == 0 ? text + n : NULL;

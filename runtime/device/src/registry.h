@@ -6,13 +6,14 @@
 #include <stddef.h>
 #include <tvm/runtime/c_backend_api.h>
 
-/* Number of functions. */
+/* Return the number of functions. */
 size_t mtvm_registry_count(void);
 
-/* Index of the function whose name is the three texts one after the other; the count when there is none. */
+/* Find the function whose name is the concatenation of three strings. Returns its index;
+ * mtvm_registry_count() when it does not exist. */
 size_t mtvm_registry_find(const char *prefix, const char *middle, const char *suffix);
 
-/* index < count. */
+/* Return the function with this index. `index` < mtvm_registry_count(). */
 TVMBackendPackedCFunc mtvm_registry_function(size_t index);
 
 #endif

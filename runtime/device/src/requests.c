@@ -10,7 +10,7 @@
 #include "rpc_codes.h"
 #include "tensor.h"
 
-#define DEVICE_EXISTS 0 /* the one attribute every device has */
+#define DEVICE_EXISTS 0 /* the only attribute that every device has */
 
 static int on_device(mtvm_call_t *call) {
   const int32_t type = call->values[0].v_device.device_type;
@@ -37,7 +37,8 @@ static int return_block(mtvm_call_t *call, size_t nbytes) {
   return data == NULL ? -1 : mtvm_return_handle(call, kTVMOpaqueHandle, (uintptr_t)data);
 }
 
-/* The alignment that the host asks for is that of its own vectors: MTVM_ALIGN serves those of this device. */
+/* Allocate memory. The alignment in the request is that of the host's vectors. MTVM_ALIGN is enough for this
+ * device. */
 static int alloc_data(mtvm_call_t *call) {
   return on_device(call) != 0 ? -1 : return_block(call, (size_t)mtvm_clip(call->values[1].v_int64));
 }
@@ -46,7 +47,7 @@ static int alloc_data_with_scope(mtvm_call_t *call) {
   const DLTensor *tensor = call->values[0].v_handle;
   size_t nbytes;
   if (call->count > 1 && call->codes[1] == kTVMStr && strcmp(call->values[1].v_str, "global") != 0) {
-    return mtvm_error("want memory scope global, got %s", call->values[1].v_str);
+    return mtvm_error("memory scope: expected global, got %s", call->values[1].v_str);
   }
   if (mtvm_tensor_bytes(tensor, &nbytes) != 0) {
     return -1;
@@ -75,13 +76,13 @@ static int copy_among_remote(mtvm_call_t *call) {
   return 0;
 }
 
-/* Streams do not exist: everything is done when it is answered. */
+/* Return the stream 0. There are no streams: each request is complete when the reply is sent. */
 static int create_stream(mtvm_call_t *call) {
   return on_device(call) != 0 ? -1 : mtvm_return_handle(call, kTVMOpaqueHandle, 0);
 }
 
 static const struct {
-  const char *arguments; /* see mtvm_want_arguments */
+  const char *arguments; /* kinds for mtvm_want_arguments */
   mtvm_native_fn carry_out;
 } requests[] = {
     [MTVM_RPC_GET_GLOBAL_FUNC - MTVM_RPC_FIRST_SEQUENCE] = {"s", get_global},
@@ -102,7 +103,7 @@ static const struct {
 int mtvm_request(int32_t code, mtvm_reader_t *reader, mtvm_call_t *call) {
   const uint32_t index = (uint32_t)code - MTVM_RPC_FIRST_SEQUENCE;
   if (index >= REQUESTS) {
-    return mtvm_error_hex("no request has code", (uint32_t)code);
+    return mtvm_error_hex("unknown request code", (uint32_t)code);
   }
   call->result_code = kTVMNullptr;
   if (mtvm_read_arguments(reader, call) != 0 || mtvm_want_arguments(call, requests[index].arguments) != 0) {

@@ -19,12 +19,12 @@
 #define HEAD_BYTES (LENGTH_BYTES + CODE_BYTES)
 #define PROTOCOL "0.8.0"
 
-/* A value of an answer, and how it is written. Only the members that its code asks for are set. */
+/* A value of a reply. Only the members that its code needs are set. */
 typedef struct {
   int32_t code;
   size_t size;       /* of a string or bytes */
   const void *bytes; /* of a string or bytes; the tensor */
-  uint64_t bits;     /* of anything else */
+  uint64_t bits;     /* of all other types */
 } item_t;
 
 void mtvm_rpc_reset(const mtvm_session_t *session) {
@@ -47,7 +47,7 @@ static size_t item_size(const item_t *item) {
 
 static void put_u64(mtvm_framer_t *framer, uint64_t value) { mtvm_framer_put(framer, &value, sizeof value); }
 
-/* Device, number of dimensions and data type are side by side in memory as on the wire. */
+/* Device, number of dimensions and data type are contiguous in memory and on the wire. */
 _Static_assert(offsetof(DLTensor, dtype) == offsetof(DLTensor, device) + 12,
                "a tensor must be laid out in memory as on the wire");
 
@@ -75,14 +75,15 @@ static void begin(mtvm_session_t *session, int32_t code, size_t operand_bytes) {
   mtvm_framer_put(&session->framer, &code, sizeof code);
 }
 
-/* Send a sequence of items, unless it is larger than the host's buffer may be. */
+/* Send a sequence of items. Returns 0, or -1 with the error set when it may not fit into the host's
+ * buffer. */
 static int answer(mtvm_session_t *session, int32_t code, const item_t *items, int32_t count) {
   size_t size = sizeof count;
   for (int32_t i = 0; i < count; i++) {
     size += sizeof items[i].code + item_size(&items[i]);
   }
   if (HEAD_BYTES + size > mtvm_max_message()) {
-    return mtvm_at_most("bytes of a result", (intptr_t)mtvm_max_message(), (intptr_t)(HEAD_BYTES + size));
+    return mtvm_at_most("result bytes", (intptr_t)mtvm_max_message(), (intptr_t)(HEAD_BYTES + size));
   }
   begin(session, code, size);
   mtvm_framer_put(&session->framer, &count, sizeof count);
@@ -113,7 +114,7 @@ void mtvm_rpc_fail(mtvm_session_t *session) {
   (void)answer(session, MTVM_RPC_EXCEPTION, &item, 1); /* fits: the text is shorter than any packet buffer */
 }
 
-/* Fill in a result that is neither handle nor tensor. */
+/* Convert a result that is neither a handle nor a tensor. Returns 0, or -1 with the error set. */
 static int fill_value(item_t *item, const mtvm_call_t *call) {
   item->code = call->result_code;
   item->bits = (uint64_t)call->result.v_int64;
@@ -140,7 +141,7 @@ static int fill_value(item_t *item, const mtvm_call_t *call) {
   }
 }
 
-/* A call's result: its type code as an int, the value, and for a tensor its handle. */
+/* Send the result of a call: its type code as an int, its value, and for a tensor its handle. */
 static int answer_call(mtvm_session_t *session, const mtvm_call_t *call) {
   item_t items[3];
   const bool tensor = call->result_code == kTVMNDArrayHandle;
@@ -177,7 +178,8 @@ static int call_function(mtvm_session_t *session, mtvm_reader_t *reader, mtvm_ca
   return answer_call(session, call);
 }
 
-/* The number of arguments follows the version, so that there is a byte for its terminator. */
+/* Check the version of the protocol. The number of arguments follows, so there is a byte for the
+ * terminator. */
 static int check_version(mtvm_reader_t *reader) {
   const size_t length = mtvm_read_size(reader);
   char *version = (char *)mtvm_read_bytes(reader, length);
@@ -186,7 +188,7 @@ static int check_version(mtvm_reader_t *reader) {
   }
   if (length != strlen(PROTOCOL) || memcmp(version, PROTOCOL, strlen(PROTOCOL)) != 0) {
     version[length] = '\0';
-    return mtvm_error("want RPC protocol " PROTOCOL ", got %s", version);
+    return mtvm_error("RPC protocol: expected " PROTOCOL ", got %s", version);
   }
   return 0;
 }
@@ -195,10 +197,10 @@ static int init_server(mtvm_session_t *session, mtvm_reader_t *reader, mtvm_call
   if (check_version(reader) != 0 || mtvm_read_arguments(reader, call) != 0) {
     return -1;
   }
-  return call->count == 0 ? answer_null(session) : mtvm_want("arguments of InitServer", 0, call->count);
+  return call->count == 0 ? answer_null(session) : mtvm_want("InitServer arguments", 0, call->count);
 }
 
-/* The tensor and how many bytes of it. */
+/* Read a tensor and the number of bytes to copy. Returns 0, or -1 with the error set. */
 static int read_window(mtvm_reader_t *reader, DLTensor *tensor, size_t *nbytes) {
   if (mtvm_read_tensor(reader, tensor) != 0) {
     return -1;
@@ -270,7 +272,7 @@ bool mtvm_rpc_handle(mtvm_session_t *session, uint8_t *message, size_t length, u
   if (reader.overrun) {
     failed = mtvm_read_end(&reader);
   } else if (got != length - LENGTH_BYTES) {
-    failed = mtvm_want("length of the message", (intptr_t)length - (intptr_t)LENGTH_BYTES, (intptr_t)got);
+    failed = mtvm_want("message length", (intptr_t)length - (intptr_t)LENGTH_BYTES, (intptr_t)got);
   } else if (code == MTVM_RPC_SHUTDOWN) {
     return false;
   } else {

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests of the host and their answers.
+/* Requests of the host and the replies to them.
  *
- * A message is its length (u64, of what follows), a code (i32) and operands. Every request but Shutdown is
- * answered: with Return, with CopyAck, or with an Exception that says what is wrong. */
+ * A message is its length (u64, of the remaining bytes), a code (i32) and operands. Every request except
+ * Shutdown has a reply: Return, CopyAck, or an Exception that describes the error. */
 #ifndef MTVM_RPC_H
 #define MTVM_RPC_H
 
 #include <microtvm/wire.h>
 
-/* A session begins (session->id) or ended (0): nothing of the last one is left. */
+/* Start (session->id != 0) or end (0) a session, and discard the state of the previous one. */
 void mtvm_rpc_reset(const mtvm_session_t *session);
 
-/* Carry out the message of `length` bytes and answer it. What is between it and `end` is used too. False when
- * the host closed the session. */
+/* Execute the message of `length` bytes and send its reply. The bytes between the message and `end` are
+ * overwritten.
+ *
+ * Returns false when the host closed the session. */
 bool mtvm_rpc_handle(mtvm_session_t *session, uint8_t *message, size_t length, uint8_t *end);
 
-/* Answer with an exception; its text is the last error. */
+/* Send an exception with the last error as its text. */
 void mtvm_rpc_fail(mtvm_session_t *session);
 
 #endif

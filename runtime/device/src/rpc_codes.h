@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Codes of messages, as TVM's RPC protocol 0.8.0 numbers them. */
+/* Codes of messages in TVM's RPC protocol 0.8.0. */
 #ifndef MTVM_RPC_CODES_H
 #define MTVM_RPC_CODES_H
 
@@ -24,7 +24,7 @@ enum {
   MTVM_RPC_DEV_CREATE_STREAM = 18,
   MTVM_RPC_DEV_FREE_STREAM = 19,
   MTVM_RPC_DEV_SET_STREAM = 20,
-  MTVM_RPC_FIRST_SEQUENCE = MTVM_RPC_GET_GLOBAL_FUNC, /* from here on, the operands are a sequence */
+  MTVM_RPC_FIRST_SEQUENCE = MTVM_RPC_GET_GLOBAL_FUNC, /* first request whose operands are a sequence */
 };
 
 #endif

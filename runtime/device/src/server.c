@@ -12,7 +12,7 @@
 int mtvm_server_init(mtvm_server_t *server, const mtvm_server_config_t *config) {
   size_t size = config->packet_buffer_size;
   if (size < MTVM_SMALLEST_PACKET) {
-    return mtvm_at_least("bytes of packet buffer", MTVM_SMALLEST_PACKET, (intptr_t)size);
+    return mtvm_at_least("packet buffer bytes", MTVM_SMALLEST_PACKET, (intptr_t)size);
   }
   size = size > MTVM_LARGEST_PACKET ? MTVM_LARGEST_PACKET : size;
   memset(server, 0, sizeof *server);
@@ -31,7 +31,7 @@ static void handle_message(mtvm_server_t *server) {
   const mtvm_unframer_t *packet = &server->unframer;
   const size_t length = packet->length - MTVM_SESSION_HEADER;
   if (length > mtvm_max_message()) {
-    (void)mtvm_at_most("bytes of a message", (intptr_t)mtvm_max_message(), (intptr_t)length);
+    (void)mtvm_at_most("message bytes", (intptr_t)mtvm_max_message(), (intptr_t)length);
     mtvm_rpc_fail(&server->session);
   } else if (!mtvm_rpc_handle(&server->session, packet->buffer + MTVM_SESSION_HEADER, length,
                               packet->buffer + packet->capacity)) {

@@ -17,8 +17,8 @@ enum { START_INIT = 0x00, START_REPLY = 0x01, TERMINATE = 0x02, LOG = 0x03, NORM
 static mtvm_session_t *speaker;
 static size_t packet_size;
 
-/* Nonces of one run of the device follow from the first, which is random: each comes once before any comes
- * again. */
+/* Return the next nonce. The first nonce after a reset is random. The sequence visits each nonce before it
+ * repeats one. */
 static uint8_t next_nonce(uint8_t nonce) {
   nonce = (uint8_t)(nonce * 5 + 1);
   return nonce != 0 ? nonce : 1;
@@ -29,7 +29,7 @@ size_t mtvm_max_message(void) { return packet_size - MTVM_SESSION_HEADER; }
 int mtvm_session_init(mtvm_session_t *session, size_t size, mtvm_write_fn write, void *context) {
   const tvm_crt_error_t code = TVMPlatformGenerateRandom(&session->nonce, 1);
   if (code != kTvmErrorNoError) {
-    return mtvm_want("result of the random numbers", 0, (intptr_t)code);
+    return mtvm_want("TVMPlatformGenerateRandom result", 0, (intptr_t)code);
   }
   if (session->nonce == 0) {
     session->nonce = 1;
@@ -78,8 +78,8 @@ static mtvm_session_event_t start(mtvm_session_t *session, uint16_t id, const ui
     return MTVM_SESSION_NOTHING;
   }
   if (body[0] != VERSION) {
-    (void)mtvm_want("version of the session protocol", VERSION, body[0]);
-    mtvm_log(mtvm_error_text()); /* there is no session in which to answer */
+    (void)mtvm_want("session protocol version", VERSION, body[0]);
+    mtvm_log(mtvm_error_text()); /* a reply would need a session */
     return MTVM_SESSION_NOTHING;
   }
   session->nonce = next_nonce(session->nonce);

@@ -8,10 +8,10 @@
 #include "memory.h"
 #include "tensor.h"
 
-/* On the wire a tensor takes this, and 8 for each dimension. */
+/* The size of a tensor on the wire without its dimensions, which have 8 bytes each. */
 #define LEAST_TENSOR_BYTES 32u
 
-/* A block for tensors, values and type codes, in the order of their alignment. */
+/* Allocate a block for tensors, values and type codes, in the order of their alignment. */
 static uint8_t *alloc_arguments(size_t count, mtvm_call_t *inner, DLTensor **tensors) {
   uint8_t *block = mtvm_memory_alloc(count * (sizeof(DLTensor) + sizeof(TVMValue) + sizeof(int)), MTVM_BLOCK_OBJECT);
   if (block != NULL) {
@@ -62,9 +62,9 @@ int mtvm_stored_call(mtvm_call_t *call) {
     return -1;
   }
   mtvm_reader_t reader = {.at = block, .end = block + nbytes, .overrun = false};
-  const size_t count = (size_t)mtvm_clip(call->values[2].v_int64); /* of a negative number: too large */
-  if (count > nbytes / LEAST_TENSOR_BYTES || ((uintptr_t)block & 7u) != 0) { /* shapes are used where they lie */
-    return mtvm_fail("no block of tensors");
+  const size_t count = (size_t)mtvm_clip(call->values[2].v_int64); /* a negative number becomes too large */
+  if (count > nbytes / LEAST_TENSOR_BYTES || ((uintptr_t)block & 7u) != 0) { /* shapes are used in place */
+    return mtvm_fail("invalid tensor block");
   }
   return call_on(call, &function, &reader, count);
 }

@@ -11,16 +11,16 @@
 int mtvm_shape_bytes(const int64_t *shape, int32_t ndim, DLDataType dtype, size_t *nbytes) {
   uint64_t product = ((uint32_t)dtype.bits * dtype.lanes + 7u) / 8u;
   if (product == 0) {
-    return mtvm_fail("a tensor of a data type without bits");
+    return mtvm_fail("tensor data type without bits");
   }
   for (int32_t i = 0; i < ndim; i++) {
     if (shape[i] < 0 || shape[i] > MTVM_MAX_BYTES) {
-      return mtvm_at_most("dimension of a tensor", MTVM_MAX_BYTES, mtvm_clip(shape[i]));
+      return mtvm_at_most("tensor dimension", MTVM_MAX_BYTES, mtvm_clip(shape[i]));
     }
-    /* Both factors are below 2^31: the product cannot overflow before it is looked at. */
+    /* Both factors are below 2^31, so the product cannot overflow before the check. */
     product *= (uint64_t)shape[i];
     if (product > MTVM_MAX_BYTES) {
-      return mtvm_at_most("bytes of a tensor", MTVM_MAX_BYTES, mtvm_clip((int64_t)product));
+      return mtvm_at_most("tensor bytes", MTVM_MAX_BYTES, mtvm_clip((int64_t)product));
     }
   }
   *nbytes = (size_t)product;
@@ -32,7 +32,7 @@ int mtvm_tensor_bytes(const DLTensor *tensor, size_t *nbytes) {
 }
 
 static uint8_t *at_offset(const DLTensor *tensor, size_t nbytes) {
-  const size_t offset = (size_t)tensor->byte_offset; /* at most MTVM_MAX_BYTES, as nbytes is */
+  const size_t offset = (size_t)tensor->byte_offset; /* at most MTVM_MAX_BYTES, like nbytes */
   return mtvm_memory_check(tensor->data, offset + nbytes) != 0 ? NULL : (uint8_t *)tensor->data + offset;
 }
 
@@ -52,7 +52,8 @@ uint8_t *mtvm_tensor_window(const DLTensor *tensor, size_t nbytes) {
   return at_offset(tensor, nbytes);
 }
 
-/* Archives of TVM 0.8 and 0.9 link parameters of graphs and tell their addresses by storage id. */
+/* Return whether `data` is a parameter of a graph. Archives of TVM 0.8 and 0.9 link the parameters and return
+ * their addresses by storage id. */
 static bool is_linked_parameter(const void *data) {
   const size_t index = mtvm_registry_find("_lookup_linked_param", "", "");
   if (index == mtvm_registry_count()) {

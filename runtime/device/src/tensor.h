@@ -1,26 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known of a tensor that came from the host. */
+/* Checks of tensors from the host. */
 #ifndef MTVM_TENSOR_H
 #define MTVM_TENSOR_H
 
 #include <dlpack/dlpack.h>
 
-/* Bytes of the elements; -1 with the error set for a shape or data type that no tensor can have. */
+/* Compute the size of the elements in bytes. Returns 0, or -1 with the error set for an invalid shape or data
+ * type. */
 int mtvm_tensor_bytes(const DLTensor *tensor, size_t *nbytes);
 
-/* The same for a shape that is not in a DLTensor. */
+/* Compute the size of the elements of a shape in bytes. Returns 0, or -1 with the error set. */
 int mtvm_shape_bytes(const int64_t *shape, int32_t ndim, DLDataType dtype, size_t *nbytes);
 
-/* The elements and how many bytes they are; NULL with the error set unless all of the tensor, from its data
- * to the last element, lies in memory that was handed to the host. */
+/* Return the elements, and set `nbytes` to their size.
+ *
+ * Returns NULL with the error set unless the whole tensor, from its data to the last element, is in memory
+ * that the host may access. */
 uint8_t *mtvm_tensor_elements(const DLTensor *tensor, size_t *nbytes);
 
-/* A part of the elements, nbytes at the tensor's offset: hosts copy large tensors in pieces, the shape that of
- * the tensor, the offset that of the piece. NULL with the error set when the tensor is not so large or the
- * part does not lie in memory that was handed to the host. */
+/* Return `nbytes` of the elements, at the tensor's offset. Hosts copy large tensors in pieces: the shape is
+ * that of the tensor, the offset that of the piece.
+ *
+ * Returns NULL with the error set when the tensor is smaller, or the piece is not in memory that the host may
+ * access. */
 uint8_t *mtvm_tensor_window(const DLTensor *tensor, size_t nbytes);
 
-/* 0 when a kernel may work on the tensor: it is in such memory or a constant of the model. */
+/* Check that a kernel may access the tensor: it must be in memory that the host may access, or be a constant
+ * of the model. Returns 0, or -1 with the error set. */
 int mtvm_tensor_check_argument(const DLTensor *tensor);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of the DLPack memory layout that generated code and the device runtime share. */
+/* The part of the DLPack memory layout that generated code and the device runtime use. */
 #ifndef MTVM_DLPACK_H
 #define MTVM_DLPACK_H
 
@@ -10,7 +10,8 @@
 extern "C" {
 #endif
 
-/* Generated code runs on kDLCPU. Devices whose numbers differ from version to version of TVM have no name here. */
+/* Device types. Generated code runs on kDLCPU. Types whose numbers differ between versions of TVM are left
+ * out. */
 typedef enum {
   kDLCPU = 1,
   kDLCUDA = 2,
@@ -36,8 +37,8 @@ typedef enum {
 } DLDataTypeCode;
 
 typedef struct {
-  /* An int32_t, not the enumeration: Arm's bare-metal ABI makes small enumerations one byte wide, and
-   * object files of the LLVM code generator read four. */
+  /* An int32_t, not the enumeration: Arm's bare-metal ABI makes small enumerations one byte wide, and object
+   * files of the LLVM code generator read four bytes. */
   int32_t device_type;
   int32_t device_id;
 } DLDevice;
@@ -54,7 +55,7 @@ typedef struct {
   int32_t ndim;
   DLDataType dtype;
   int64_t *shape;
-  int64_t *strides; /* in elements; NULL is compact row-major */
+  int64_t *strides; /* in elements; NULL: compact row-major */
   uint64_t byte_offset;
 } DLTensor;
 

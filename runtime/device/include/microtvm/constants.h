@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Infinity and not-a-number as TVM's C code generator spells them.
+/* Infinity and NaN with the names that TVM's C code generator writes.
  *
- * The generator of TVM 0.8 to 0.18 writes a constant with a C++ stream and appends `f` to 32-bit ones: inf, inff,
- * nan, nanf, each perhaps after a minus sign. No C library declares the first two, and math.h declares the
- * others as functions. They are objects here, not macros, so that a variable, a parameter or a member of a
- * structure may have the same name. Only generated files may include this header. */
+ * The generator of TVM 0.8 to 0.18 writes a constant with a C++ stream and appends `f` to 32-bit ones. The
+ * results are inf, inff, nan and nanf, perhaps after a minus sign. C libraries do not declare inf and inff;
+ * math.h declares nan and nanf as functions. Here all four are objects, not macros, so that variables,
+ * parameters and members of structures may have these names. Only generated files may include this header. */
 #ifndef MTVM_CONSTANTS_H
 #define MTVM_CONSTANTS_H
 
 #ifdef __cplusplus
 #include <math.h>
 #else
-/* Give the two functions of math.h other names. Generated code calls neither. */
+/* Rename the functions nan and nanf of math.h. Generated code calls neither. */
 #define nan mtvm_unused_nan
 #define nanf mtvm_unused_nanf
 #include <math.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last error of the device runtime, as text. */
+/* The last error message of the device runtime. */
 #ifndef MTVM_ERROR_H
 #define MTVM_ERROR_H
 
@@ -7,7 +7,7 @@
 extern "C" {
 #endif
 
-/* The text of the last error; "" when there was none. */
+/* Return the last error message, or "" when no error occurred. */
 const char *mtvm_error_text(void);
 
 #ifdef __cplusplus

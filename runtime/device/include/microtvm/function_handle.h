@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A packed function as the handle that TVM's API passes it by, and back. ISO C has no conversion between pointers
- * to functions and to objects: this is the one place that makes it, by way of an integer. Inline, because a call
- * would cost more than the conversion, which is none in machine code. */
+/* Conversion between packed functions and the handles of TVM's API. ISO C cannot convert between pointers to
+ * functions and pointers to objects, so only this file converts them, through an integer. Inline: a call
+ * would cost more than the conversion, which generates no machine code. */
 #ifndef MTVM_FUNCTION_HANDLE_H
 #define MTVM_FUNCTION_HANDLE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log messages. */
+/* Log messages to the host. */
 #ifndef MTVM_LOG_H
 #define MTVM_LOG_H
 
@@ -7,8 +7,10 @@
 extern "C" {
 #endif
 
-/* Show a line of text at the host, in a session or before one; what is beyond 2,045 bytes is cut. For user
- * code and kernels; not for interrupts, nor for the write function of the server. */
+/* Send one line of text to the host, during a session or before one.
+ *
+ * Bytes after the first 2,045 are dropped. For user code and kernels; do not call this function from
+ * interrupts or from the write function of the server. */
 void mtvm_log(const char *text);
 
 #ifdef __cplusplus

@@ -10,11 +10,12 @@
 extern "C" {
 #endif
 
-/* Set the memory, and forget all that was allocated before. 0, or -1 when it is too small to hold one block,
- * with mtvm_error_text() set. The RPC server does this by itself. */
+/* Set the workspace and discard all earlier allocations. The RPC server calls this function.
+ *
+ * `size` is in bytes. Returns 0, or -1 with mtvm_error_text() set when the memory cannot hold one block. */
 int mtvm_memory_init(uint8_t *memory, size_t size);
 
-/* The most bytes of it that were ever taken at once, since mtvm_memory_init. */
+/* Return the largest number of bytes in use since mtvm_memory_init. */
 size_t mtvm_memory_peak(void);
 
 #ifdef __cplusplus

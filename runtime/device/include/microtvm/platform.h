@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All that a port provides: TVM's platform functions and a byte pipe to the host. */
+/* All functions that a device port implements: TVM's platform functions, and a byte pipe to the host. */
 #ifndef MTVM_PLATFORM_H
 #define MTVM_PLATFORM_H
 
@@ -12,18 +12,23 @@
 extern "C" {
 #endif
 
-/* The first call of every application. When it returns, bytes from the host are received and kept: the device
- * announces itself next, and a host may send as soon as it has that packet. Declared here, too: TVM's own header
- * has it from 0.12 on only. */
+/* Initialise the device. Applications call this function first.
+ *
+ * When it returns, the device must already receive and store bytes from the host: it sends its first packet
+ * next, and a host may reply immediately. Also declared here because TVM's own header declares it only since
+ * 0.12. */
 tvm_crt_error_t TVMPlatformInitialize(void);
 
-/* Wait for at least one byte, take what is there, at most `capacity`. 0: the link is closed for good. */
+/* Wait for at least one byte from the host, then read the available bytes, up to `capacity`.
+ *
+ * Returns the number of bytes, or 0 when the link is permanently closed. */
 size_t mtvm_platform_read(uint8_t *data, size_t capacity);
 
-/* Send all n bytes, in order. False: the link is closed for good. */
+/* Send `n` bytes to the host, in order. Returns false when the link is permanently closed. */
 bool mtvm_platform_write(const uint8_t *data, size_t n);
 
-/* The stack, and the most that was ever used of it, in bytes. 0 where nobody can tell. */
+/* Return the size of the stack, and its largest use so far, in bytes. Return 0 when the port cannot measure
+ * them. */
 size_t mtvm_platform_stack_size(void);
 size_t mtvm_platform_stack_used(void);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of the wire: packets that are sent, packets that are received, the session. Members are the
- * library's own; the types are public only because the memory of a server is its caller's (server.h). */
+/* The state of the wire: packets sent, packets received, the session. The members are internal; the types are
+ * public only because the caller allocates a server (server.h). */
 #ifndef MTVM_WIRE_H
 #define MTVM_WIRE_H
 
@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* Send all n bytes. There is nobody to tell of a failure: the port ends the program or drops the bytes. */
+/* Send `n` bytes. Failures are not reported: the port ends the program or drops the bytes. */
 typedef void (*mtvm_write_fn)(void *context, const uint8_t *data, size_t n);
 
 typedef struct {
@@ -27,8 +27,8 @@ typedef struct {
 typedef struct {
   uint8_t *buffer;
   uint32_t capacity;
-  uint32_t length;   /* of the payload, as its sender says */
-  uint32_t received; /* bytes of the field being received */
+  uint32_t length;   /* of the payload, as received */
+  uint32_t received; /* bytes of the current field */
   uint16_t crc;
   uint16_t wire_crc;
   uint8_t state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What user code prints, a log message a line. Linked only where something prints. */
+/* Output of user code, sent as one log message per line. Linked only when user code prints. */
 #include <microtvm/app.h>
 
 #include "port.h"

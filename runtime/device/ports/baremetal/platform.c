@@ -7,32 +7,32 @@
 #include "port.h"
 
 #define PAINT 0xa5u
-#define FRAME_BYTES 128 /* what is in use below the frame of a function that calls nothing */
-#define FAULT_BYTES 128 /* of text */
-#define LONGEST_FIFO 32 /* bytes that a UART may hold back */
+#define FRAME_BYTES 128 /* stack in use below the frame of a function that makes no calls */
+#define FAULT_BYTES 128 /* including the NUL */
+#define LONGEST_FIFO 32 /* bytes that the FIFO of a UART may hold */
 #define LAST_TURNS (BOARD_CLOCK_HZ / 16u)
 
-/* Differs between resets: it survives them, and where the power was off the whole stack holds what RAM woke up
- * with. */
+/* The state of the random bytes. A reset keeps it. After a loss of power it also depends on the contents of
+ * RAM, which paint_stack mixes in. */
 static uint32_t entropy __attribute__((section(".noinit")));
 
 static bool ready;
 
 int main(void);
 
-/* Bytes that came, put in by the interrupt and taken out by the main loop. It holds a whole packet: a host
- * sends no more before it has an answer. */
+/* Received bytes: the interrupt writes, the main loop reads. The buffer holds a whole packet, because a host
+ * waits for a reply before it sends the next packet. */
 static struct {
   volatile uint32_t in;
   volatile uint32_t out;
-  volatile uint8_t bytes[BOARD_RING_BYTES]; /* so that no byte is read or written after its index moves */
+  volatile uint8_t bytes[BOARD_RING_BYTES]; /* volatile, so that each byte is accessed before its index changes */
 } ring;
 
 static uint64_t started;
 
 static uint32_t after(uint32_t index) { return index + 1 == BOARD_RING_BYTES ? 0 : index + 1; }
 
-/* What finds no room is lost, and the packet's CRC tells. */
+/* Store a received byte. Bytes that do not fit are lost, and the packet's CRC detects the loss. */
 void mtvm_ring_put(uint8_t byte) {
   const uint32_t in = ring.in;
   const uint32_t next = after(in);
@@ -49,8 +49,8 @@ static void stir(uint32_t word) {
   entropy ^= entropy << 5;
 }
 
-/* The part of the stack that is not in use yet: what it holds is stirred in, then it is painted. Caches are
- * off still, so that what is stirred gets into RAM. */
+/* Mix the contents of the unused stack into the entropy, then paint the unused stack. Caches must be off, so
+ * that the entropy reaches RAM. */
 static void paint_stack(void) {
   volatile uint32_t *const end = (volatile uint32_t *)((uintptr_t)__builtin_frame_address(0) - FRAME_BYTES);
   for (volatile uint32_t *word = (volatile uint32_t *)(void *)mtvm_stack_bottom; word < end; word++) {
@@ -72,7 +72,7 @@ size_t mtvm_platform_stack_used(void) {
 void mtvm_port_start(void) {
   paint_stack();
   (void)main();
-  for (;;) { /* a standalone firmware is done */
+  for (;;) { /* standalone firmware has finished */
     mtvm_core_sleep();
   }
 }
@@ -81,7 +81,7 @@ tvm_crt_error_t TVMPlatformInitialize(void) {
   mtvm_core_init();
   BOARD_SETUP(MTVM_CHANGE)
   mtvm_uart_init();
-  mtvm_timer_init(); /* after the UART: QEMU looks anew for bytes that came early when a timer starts */
+  mtvm_timer_init(); /* after the UART: QEMU delivers earlier bytes when a timer starts */
   mtvm_core_enable_interrupt(BOARD_UART_INTERRUPT);
   ready = true;
   mtvm_core_unmask();
@@ -102,7 +102,8 @@ tvm_crt_error_t TVMPlatformTimerStop(double *elapsed_seconds) {
   return kTvmErrorNoError;
 }
 
-/* The timer at the moment of asking adds what the host's and the chip's clocks do not share. */
+/* Mix in the timer at the time of the request: it varies because the clocks of host and chip are
+ * independent. */
 tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
   for (size_t i = 0; i < n; i++) {
     stir((uint32_t)mtvm_timer_ticks());
@@ -113,7 +114,7 @@ tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
 
 size_t mtvm_platform_read(uint8_t *data, size_t capacity) {
   size_t n = 0;
-  mtvm_core_mask(); /* a byte that comes between the look and the sleep must end the sleep */
+  mtvm_core_mask(); /* a byte that arrives between this check and the sleep must end the sleep */
   while (ring.in == ring.out) {
     mtvm_core_sleep();
     mtvm_core_unmask();
@@ -152,8 +153,9 @@ static char *append_hex(char *to, uintptr_t number) {
   return to;
 }
 
-/* Wait until the last bytes have left. It ends, too, where the program that is at fault has stopped the timer: a restart
- * must follow. A turn takes more than 16 cycles, and LAST_TURNS of them more than a second of most chips. */
+/* Wait until the UART has sent its last bytes. The number of turns is limited, because the faulty program may
+ * have stopped the timer. One turn takes more than 16 cycles, so LAST_TURNS turns take more than a second on
+ * most chips. */
 static void drain_uart(void) {
   const uint32_t ticks = mtvm_timer_hz / (BOARD_UART_BAUD / (LONGEST_FIFO * 10) + 1);
   const uint64_t begun = mtvm_timer_ticks();
@@ -161,8 +163,8 @@ static void drain_uart(void) {
   }
 }
 
-/* What it says costs the rest of the session, which is lost anyway. A fault of the report itself is not
- * reported. */
+/* Send the report. Its bytes may corrupt the current packet, but the session is lost in any case. A fault
+ * inside the report is not reported. */
 void mtvm_port_fault(const char *what, uintptr_t where, uintptr_t more) {
   static bool reporting;
   char text[FAULT_BYTES];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The initialisation of RAM for C. It runs before static variables have their values, so it uses none. A compiler may
- * turn the loops into memcpy and memset, which are in flash and have no static variables either. */
+/* The initialisation of RAM for C. It runs before static variables have their values, so it uses none. A
+ * compiler may replace the loops by memcpy and memset. They are in flash and have no static variables
+ * either. */
 #include "port.h"
 
-/* From link.ld. */
+/* Defined in link.ld. */
 extern uint32_t mtvm_data_load[];
 extern uint32_t mtvm_data_begin[];
 extern uint32_t mtvm_data_end[];

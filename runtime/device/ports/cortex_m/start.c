@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Cortex-M from its reset to main, and what its core does for the port (Armv6-M, Armv7-M and Armv8-M
- * Architecture Reference Manuals). */
+/* Start-up code and core functions of a Cortex-M (Armv6-M, Armv7-M and Armv8-M Architecture Reference
+ * Manuals). */
 #include "../baremetal/port.h"
 
 #define VTOR MTVM_REGISTER(32, 0xe000ed08u)
@@ -24,18 +24,18 @@
 
 #define AIRCR_RESET 0x05fa0004u
 #define FPU_ON 0x00f00000u
-#define FAULTS_ON 0x000f0000u /* memory, bus, usage; where there is such a thing, secure */
+#define FAULTS_ON 0x000f0000u /* memory, bus, usage, and secure if the core has it */
 #define MMFAR_VALID 0x80u
 #define BFAR_VALID 0x8000u
 #define STACK_LIMIT 0x100000u
-#define MPU_ON 0x5u /* what no region covers is as it was */
-#define MPU_READ_ONLY_128 0x1602000du /* 128 bytes, no code, write-through */
+#define MPU_ON 0x5u /* memory outside of all regions keeps its default rights */
+#define MPU_READ_ONLY_128 0x1602000du /* 128 bytes, not executable, write-through */
 #define ICACHE_ON 0x00020000u
 #define DCACHE_ON 0x00010000u
 
-#define GUARD_BYTES 128 /* the end of the stack, which nothing may write to */
+#define GUARD_BYTES 128 /* at the bottom of the stack; writing there faults */
 
-/* Not Cortex-M0, M0+ and M23: faults of several kinds, caches. */
+/* True except for Cortex-M0, M0+ and M23: the core has several kinds of faults, and may have caches. */
 #define MAINLINE (__ARM_ARCH_ISA_THUMB == 2)
 
 static void barrier(void) { __asm volatile("dsb\n\tisb" ::: "memory"); }
@@ -43,7 +43,7 @@ static void barrier(void) { __asm volatile("dsb\n\tisb" ::: "memory"); }
 __attribute__((noreturn)) void mtvm_reset(void);
 __attribute__((noreturn)) void mtvm_core_fault(uint32_t exception, const uint32_t *frame);
 
-/* Reset leaves the stack pointer right; an emulator or a boot loader that jumps here may not. */
+/* Set the stack pointer. A reset sets it, too, but an emulator or a boot loader that jumps here may not. */
 __attribute__((naked, noreturn)) void mtvm_reset(void) {
   __asm volatile(
       "cpsid i\n\t"
@@ -69,7 +69,8 @@ static void start(void) {
   mtvm_port_start();
 }
 
-/* The stack may be what is broken, so its lowest part, which is not in use otherwise, takes over. */
+/* Report the fault on the lowest 1024 bytes of the stack, because the stack pointer may have left the
+ * stack. */
 __attribute__((naked)) static void fault(void) {
   __asm volatile(
       "mrs r0, ipsr\n\t"
@@ -82,7 +83,7 @@ __attribute__((naked)) static void fault(void) {
 void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
   static const char *const whats[] = {
       "hard fault; code, caller:", "memory fault; code, caller:", "bus fault; code, caller:",
-      "no valid instruction; code, caller:", "secure fault; code, caller:"};
+      "invalid instruction; code, caller:", "secure fault; code, caller:"};
   const uintptr_t place = (uintptr_t)frame;
   const uintptr_t end = (uintptr_t)mtvm_stack_bottom + GUARD_BYTES;
   const uint32_t cause = MAINLINE ? CFSR : 0;
@@ -92,12 +93,12 @@ void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
 #endif
   if (place < end || place > (uintptr_t)mtvm_stack_top - 32 || (cause & STACK_LIMIT) != 0 ||
       address - (uintptr_t)mtvm_stack_bottom < GUARD_BYTES) {
-    mtvm_port_fault("the stack overflowed; stack, its end:", place, end);
+    mtvm_port_fault("the stack overflowed; stack pointer, stack end:", place, end);
   }
   if (address != 0) {
-    mtvm_port_fault("no such memory; code, address:", frame[6], address);
+    mtvm_port_fault("invalid address; code, address:", frame[6], address);
   }
-  if (exception == 3 && cause != 0) { /* interrupts were masked, which makes every fault a hard one */
+  if (exception == 3 && cause != 0) { /* masked interrupts turn every fault into a hard fault */
     exception = (cause >> 16) != 0 ? 6 : (cause >> 8) != 0 ? 5 : 4;
   }
   if (exception - 3 >= sizeof whats / sizeof whats[0]) {
@@ -119,12 +120,12 @@ __attribute__((section(".vectors"), used)) static const union {
 };
 /* clang-format on */
 
-/* Weak: a timer without an interrupt brings none. */
+/* Weak: a timer without an interrupt does not define it. */
 __attribute__((weak)) void mtvm_timer_interrupt(void) {}
 
 #if MAINLINE
-/* Armv8-M has a stack limit instead. Below RAM there is nothing on most chips, but not on all, nor in every
- * emulator. */
+/* Make the bottom of the stack read-only. Armv8-M uses its stack limit instead. On most chips no memory is
+ * below RAM, but on some chips and in some emulators there is. */
 static void guard_stack(void) {
 #if __ARM_ARCH == 7
   if ((MPU_TYPE >> 8 & 0xffu) != 0) {
@@ -137,7 +138,8 @@ static void guard_stack(void) {
 #endif
 }
 
-/* Whoever has no cache reads zeros here. One that is on already may hold what RAM does not. */
+/* Invalidate and enable the caches. A core without caches reads zeros here. A cache that is already on may
+ * hold data that RAM does not, so it is left unchanged. */
 static void enable_caches(void) {
   ICIALLU = 0;
   CSSELR = 0;

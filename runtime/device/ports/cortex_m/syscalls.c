@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What newlib asks of a system, for user code that prints or allocates. Nothing of it is linked otherwise. */
+/* The functions that newlib calls in an operating system. Linked only when user code prints or allocates
+ * memory. */
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 #include "../baremetal/port.h"
 
-/* From link.ld: the RAM that nothing else takes. */
+/* Defined in link.ld: the unused RAM. */
 extern char mtvm_heap_begin[];
 extern char mtvm_heap_end[];
 
-/* Newlib calls them without telling what they look like. */
+/* Newlib does not declare these functions. */
 int _write(int file, const char *data, int n);
 int _read(int file, char *data, int n);
 int _close(int file);
@@ -28,7 +29,7 @@ int _write(int file, const char *data, int n) {
   return n;
 }
 
-/* The UART's bytes are the host's: there is nothing to read. */
+/* Return no bytes: all bytes of the UART belong to the protocol. */
 int _read(int file, char *data, int n) {
   (void)file;
   (void)data;
@@ -41,7 +42,7 @@ int _close(int file) {
   return 0;
 }
 
-/* A terminal, which newlib writes to line by line. */
+/* Report a terminal: newlib then writes line by line. */
 int _fstat(int file, struct stat *about) {
   (void)file;
   about->st_mode = S_IFCHR;
@@ -80,5 +81,5 @@ void *_sbrk(ptrdiff_t more) {
 }
 
 void _exit(int status) {
-  mtvm_port_fault("the firmware ended; status, caller:", (uintptr_t)status, (uintptr_t)__builtin_return_address(0));
+  mtvm_port_fault("the firmware exited; status, caller:", (uintptr_t)status, (uintptr_t)__builtin_return_address(0));
 }

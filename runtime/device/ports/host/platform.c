@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The platform functions for a process: the link is its standard input and output. */
+/* The platform functions of a process. The link is its standard input and output. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
@@ -13,13 +13,13 @@
 static int link_out = STDOUT_FILENO;
 static struct timespec started;
 
-/* The protocol owns standard output: whatever else writes there, such as a printf in a kernel, goes to
- * standard error instead. */
+/* Reserve standard output for the protocol. Other output, such as a printf in a kernel, goes to standard
+ * error. */
 tvm_crt_error_t TVMPlatformInitialize(void) {
   int elsewhere = STDERR_FILENO;
-  signal(SIGPIPE, SIG_IGN); /* a host that went away is the end of input, not a crash */
+  signal(SIGPIPE, SIG_IGN); /* report a host that exited as the end of input, without a crash */
   link_out = fcntl(STDOUT_FILENO, F_DUPFD, STDERR_FILENO + 1);
-  if (fcntl(STDERR_FILENO, F_GETFD) < 0) { /* started without one */
+  if (fcntl(STDERR_FILENO, F_GETFD) < 0) { /* the process has no standard error */
     elsewhere = open("/dev/null", O_WRONLY);
   }
   return link_out >= 0 && dup2(elsewhere, STDOUT_FILENO) >= 0 ? kTvmErrorNoError : kTvmErrorPlatformCheckFailure;
@@ -54,7 +54,8 @@ static bool read_random(uint8_t *buffer, size_t n) {
   return got == (ssize_t)n;
 }
 
-/* Where there is no /dev/urandom, as in a bare container, the clock and the process number differ too. */
+/* Without /dev/urandom, as in a minimal container, mix the clock and the process id, which differ between
+ * runs. */
 tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
   if (read_random(buffer, n)) {
     return kTvmErrorNoError;
@@ -71,7 +72,7 @@ tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
   return kTvmErrorNoError;
 }
 
-/* After an error: whether to try again. A pipe may have been made non-blocking by its other owner. */
+/* Return whether to retry after an error. The other process at the pipe may have made it non-blocking. */
 static bool again(int file, short event) {
   struct pollfd ready = {file, event, 0};
   if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -100,7 +101,7 @@ bool mtvm_platform_write(const uint8_t *data, size_t n) {
   return true;
 }
 
-/* The stack of a process grows as it must. */
+/* The stack of a process grows automatically, so its size is not reported. */
 size_t mtvm_platform_stack_size(void) { return 0; }
 
 size_t mtvm_platform_stack_used(void) { return 0; }

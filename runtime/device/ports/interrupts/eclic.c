@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Enhanced Core-Local Interrupt Controller of Nuclei's RISC-V cores (Nuclei ISA Specification), as in the
- * GD32VF103: interrupts without a vector of their own share the entry of all other traps. */
+ * GD32VF103. Interrupts without a vector use the same entry as all other traps. */
 #include "../riscv/core.h"
 
 #define CONFIG MTVM_REGISTER(8, BOARD_INTERRUPTS_ADDRESS)
@@ -18,7 +18,7 @@ void mtvm_core_enable_interrupt(uint32_t interrupt) {
   MTVM_CSR_SET(MTVM_CSR_MTVEC, MTVEC_ECLIC);
   CONFIG = 0;
   THRESHOLD = 0;
-  ATTRIBUTES(interrupt) = 0; /* while its line is high; no vector */
+  ATTRIBUTES(interrupt) = 0; /* level-triggered, without a vector */
   LEVEL(interrupt) = 0xff;
   ENABLE(interrupt) = 1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Platform-Level Interrupt Controller of a RISC-V (RISC-V PLIC Specification). The board's entry says
- * where it is and which of its contexts is machine mode of the first core. */
+/* The Platform-Level Interrupt Controller of RISC-V cores (RISC-V PLIC Specification). The board's entry
+ * gives its address and the context of machine mode of the first core. */
 #include "../riscv/core.h"
 
 #define PRIORITY(interrupt) MTVM_REGISTER(32, BOARD_INTERRUPTS_ADDRESS + (interrupt) * 4u)
@@ -10,13 +10,13 @@
 #define THRESHOLD MTVM_REGISTER(32, CONTEXT)
 #define CLAIM MTVM_REGISTER(32, CONTEXT + 4u)
 
-#define EXTERNAL 11 /* the line of mie and the cause that all of them share */
+#define EXTERNAL 11 /* the bit in mie and the cause, shared by all interrupts of the PLIC */
 
 void mtvm_core_enable_interrupt(uint32_t interrupt) {
   PRIORITY(interrupt) = 1;
   THRESHOLD = 0;
   ENABLE(interrupt) |= 1u << interrupt % 32u;
-  CLAIM = interrupt; /* a restart may have come before the end of an interrupt */
+  CLAIM = interrupt; /* a restart may have happened during an interrupt */
   MTVM_CSR_SET(MTVM_CSR_MIE, 1u << EXTERNAL);
 }
 
@@ -26,5 +26,5 @@ void mtvm_interrupts_handle(uintptr_t cause) {
   if (interrupt == BOARD_UART_INTERRUPT) {
     mtvm_uart_interrupt();
   }
-  CLAIM = interrupt; /* taken */
+  CLAIM = interrupt; /* complete */
 }

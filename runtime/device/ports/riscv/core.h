@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of a RISC-V port ask of each other beside ports/baremetal/port.h: control and status
- * registers (The RISC-V Instruction Set Manual, volume II), and the interrupt controller of the board. */
+/* Control and status registers (The RISC-V Instruction Set Manual, volume II), and the interrupt controller
+ * of the board. The parts of a RISC-V port share them, in addition to ports/baremetal/port.h. */
 #ifndef MTVM_RISCV_CORE_H
 #define MTVM_RISCV_CORE_H
 
 #include "../baremetal/port.h"
 
-/* Registers by their number: assemblers know some names in some versions only. Compilers leave the extension
- * Zicsr out of -march when they choose their library. */
+/* Access registers by their number: some assemblers do not support all names. The extension Zicsr is enabled
+ * here, because compilers select their C library by an -march without it. */
 #define MTVM_CSR(words) ".option push\n\t.option arch, +zicsr\n\t" words "\n\t.option pop\n\t"
 
 #define MTVM_CSR_MSTATUS 0x300
@@ -30,7 +30,7 @@
 #define MTVM_CSR_CLEAR(number, bits) \
   __asm volatile(MTVM_CSR("csrc %0, %1")::"i"(number), "rK"((uintptr_t)(bits)) : "memory")
 
-/* The interrupt controller, one of ports/interrupts. cause: mcause without its highest bit. */
+/* Handle an interrupt. Implemented in ports/interrupts. `cause` is mcause without its highest bit. */
 void mtvm_interrupts_handle(uintptr_t cause);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What picolibc asks of its system. Linked only where something prints, or may end the program. */
+/* The functions that picolibc calls in an operating system. Linked only when user code prints or may exit. */
 #include <stdio.h>
 
 #include "../baremetal/port.h"
@@ -16,10 +16,10 @@ FILE *const stderr = &console;
 
 __attribute__((noreturn)) void _exit(int status);
 void _exit(int status) {
-  mtvm_port_fault("the firmware ended; status, caller:", (uintptr_t)status, (uintptr_t)__builtin_return_address(0));
+  mtvm_port_fault("the firmware exited; status, caller:", (uintptr_t)status, (uintptr_t)__builtin_return_address(0));
 }
 
-/* abort, and so a failed assert, sends the program a signal. */
+/* abort() and a failed assert send a signal to the program. */
 int getpid(void);
 int getpid(void) { return 1; }
 

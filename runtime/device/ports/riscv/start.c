@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A RISC-V from its reset to main, in machine mode, and what its core does for the port (The RISC-V
- * Instruction Set Manual, volume II: Privileged Architecture). */
+/* Start-up code and core functions of a RISC-V in machine mode (The RISC-V Instruction Set Manual, volume II:
+ * Privileged Architecture). */
 #include "core.h"
 
 #define MSTATUS_MIE 0x8
@@ -9,16 +9,16 @@
 
 #define CAUSE_ILLEGAL_INSTRUCTION 2u
 #define CAUSE_CODE 0xfffu
-#define INSTRUCTION_BYTES 4u /* of one that reads or writes a control and status register */
+#define INSTRUCTION_BYTES 4u /* length of an instruction that accesses a control and status register */
 
-/* PMP entries, a byte for each. A range goes from the address of the entry before to its own; a lock binds
- * machine mode, too, until the next reset. */
+/* PMP entries, one byte each. A range extends from the address of the previous entry to its own address. A
+ * lock also applies to machine mode, until the next reset. */
 #define PMP_LOCKED_NOTHING 0x88u
 #define PMP_LOCKED_READ_EXECUTE 0x8du
 #define PMP_ADDRESS(address) ((uintptr_t)(address) >> 2)
-#define GUARD_BYTES 4096 /* what functions have for their variables; emulators are slow below a page */
+#define GUARD_BYTES 4096 /* the largest stack frame that it detects; smaller than a page makes emulators slow */
 
-#define TRAP_STACK_BYTES (64 * sizeof(uintptr_t)) /* a frame, and what an interrupt needs */
+#define TRAP_STACK_BYTES (64 * sizeof(uintptr_t)) /* a trap frame, and the stack of an interrupt handler */
 
 #if __riscv_xlen == 64
 #define STORE "sd "
@@ -30,20 +30,20 @@
 #define REGISTER "4"
 #endif
 
-/* From link.ld. */
+/* Defined in link.ld. */
 extern uint8_t mtvm_flash_begin[];
 extern uint8_t mtvm_flash_end[];
 
 __attribute__((noreturn)) void mtvm_reset(void);
 
-/* Traps have a stack of their own: the program's may be what is broken. */
+/* The stack of traps: the stack of the program may have overflowed. */
 __attribute__((used, aligned(16))) static uint8_t trap_stack[TRAP_STACK_BYTES] __asm("mtvm_trap_stack");
 
-static volatile bool probing; /* an illegal instruction is an answer, and no fault */
+static volatile bool probing; /* an illegal instruction is an expected result, not a fault */
 
-/* What a reset of the chip does is done again: a restart may only jump here. Some chips start at another
- * address than that which the firmware is linked for; both show the same flash. The linker may not shorten
- * addresses to what gp reaches while gp is not there. */
+/* Initialise the registers. A restart jumps here without a reset of the chip, so this code sets everything
+ * that a reset sets. Some chips start at an alias of the flash, so the code jumps to its link address. The
+ * linker must not use gp-relative addresses before gp is set. */
 __attribute__((naked, noreturn, section(".start"))) void mtvm_reset(void) {
   __asm volatile(
       ".option push\n\t"
@@ -80,11 +80,11 @@ static void start(void) {
   mtvm_port_start();
 }
 
-/* Saves what a function may change, but no floating point registers: what interrupts run has no use for
- * them. The alignment is that of an ECLIC. */
+/* Save the registers that a function may change, except floating point registers, which interrupt handlers do
+ * not use. An ECLIC requires this alignment. */
 __attribute__((naked, used, aligned(64))) static void trap(void) __asm("mtvm_trap");
 static void trap(void) {
-  /* One instruction a line. */
+  /* One instruction per line. */
   /* clang-format off */
   __asm volatile(
       MTVM_CSR("csrrw sp, %[mscratch], sp")
@@ -130,7 +130,8 @@ static void trap(void) {
   /* clang-format on */
 }
 
-/* The program is lost, and its stack is free: the report gets all of it. */
+/* Reset both stacks and report the fault. The program does not continue, so the report may use its whole
+ * stack. */
 __attribute__((naked, noreturn)) static void fault(uintptr_t cause, uintptr_t stack) {
   (void)cause;
   (void)stack;
@@ -169,8 +170,9 @@ static void report(uintptr_t cause, uintptr_t stack) {
   mtvm_port_fault(names[cause], where, MTVM_CSR_READ(MTVM_CSR_MTVAL));
 }
 
-/* Below the stack, the lowest of RAM, nothing may be touched, and code nowhere be written: a stack that grows
- * too far faults, and harms nothing. A core without physical memory protection refuses the instructions. */
+/* Deny access to the memory below the stack, and writes to code. The stack is at the bottom of RAM, so an
+ * overflow causes a fault. A core without physical memory protection rejects the instructions; the trap
+ * handler skips them. */
 static void protect_memory(void) {
   probing = true;
   MTVM_CSR_WRITE(CSR_PMPADDR(0), PMP_ADDRESS((uintptr_t)mtvm_stack_bottom - GUARD_BYTES));
@@ -193,7 +195,7 @@ void mtvm_core_restart(void) {
   mtvm_core_mask();
 #if defined(BOARD_RESTART)
   BOARD_RESTART(MTVM_CHANGE)
-  for (;;) { /* a watchdog takes its time */
+  for (;;) { /* wait for the watchdog */
   }
 #else
   mtvm_reset();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mcycle, the counter of a RISC-V's clock cycles. Emulators count something else there. inhibit in the
- * board's entry: the number of mcountinhibit, where the core has it and a boot loader may have stopped the
+/* mcycle, the counter of a RISC-V's clock cycles. Emulators count something else. The field `inhibit` of the
+ * board's timer is the CSR number of mcountinhibit. It is needed when a boot loader may have stopped the
  * counter. */
 #include "../riscv/core.h"
 
@@ -21,7 +21,7 @@ uint64_t mtvm_timer_ticks(void) {
 #else
   uint32_t high;
   uint32_t low;
-  do { /* again when the lower half overflowed in between */
+  do { /* repeat when the lower half has overflowed */
     high = MTVM_CSR_READ(CSR_MCYCLEH);
     low = MTVM_CSR_READ(CSR_MCYCLE);
   } while (high != MTVM_CSR_READ(CSR_MCYCLEH));

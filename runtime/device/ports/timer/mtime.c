@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mtime, the timer that the RISC-V privileged architecture has in memory. The board's entry says where, and
- * how many times a second it counts. */
+/* mtime, the memory-mapped timer of the RISC-V privileged architecture. The board's entry gives its address
+ * and its frequency. */
 #include "../baremetal/port.h"
 
 const uint32_t mtvm_timer_hz = BOARD_TIMER_HZ;
 
-void mtvm_timer_init(void) {} /* it runs from the reset on */
+void mtvm_timer_init(void) {} /* it runs from reset */
 
 uint64_t mtvm_timer_ticks(void) {
 #if __riscv_xlen == 64
@@ -13,7 +13,7 @@ uint64_t mtvm_timer_ticks(void) {
 #else
   uint32_t high;
   uint32_t low;
-  do { /* again when the lower half overflowed in between */
+  do { /* repeat when the lower half has overflowed */
     high = MTVM_REGISTER(32, BOARD_TIMER_ADDRESS + 4);
     low = MTVM_REGISTER(32, BOARD_TIMER_ADDRESS);
   } while (high != MTVM_REGISTER(32, BOARD_TIMER_ADDRESS + 4));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A TIMER of Nordic's nRF51 and nRF52 (nRF51 Series Reference Manual 3.0: TIMER): the Cortex-M0 of an nRF51 has
- * no SysTick. At 8 MHz its 32 bits last 536 s, longer than a host waits for any one answer, so whoever looks
- * next notices a wrap, and no interrupt is needed. */
+/* A TIMER of Nordic's nRF51 and nRF52 (nRF51 Series Reference Manual 3.0: TIMER): the Cortex-M0 of an nRF51
+ * has no SysTick. At 8 MHz its 32 bits last 536 s. That exceeds the timeout of any host for one reply, so the
+ * next reading detects a wrap without an interrupt. */
 #include "../baremetal/port.h"
 
 #define START MTVM_REGISTER(32, BOARD_TIMER_ADDRESS + 0x000)

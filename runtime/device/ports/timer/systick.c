@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SysTick of a Cortex-M, counting cycles of the core: 24 bits, and an interrupt for the rest. DWT's cycle
- * counter would do without one, but Cortex-M0 and emulators do not have it. */
+/* SysTick of a Cortex-M. It counts cycles of the core in 24 bits; an interrupt counts the periods. The cycle
+ * counter of DWT would need no interrupt, but Cortex-M0 and emulators do not have it. */
 #include "../baremetal/port.h"
 
 #define CONTROL MTVM_REGISTER(32, 0xe000e010u)
@@ -25,8 +25,8 @@ void mtvm_timer_init(void) {
 
 void mtvm_timer_interrupt(void) { periods++; }
 
-/* Counts down. 0 lasts one cycle of a chip, and in an emulator until it has seen to the interrupt; for good
- * where user code has stopped the timer. */
+/* Return the cycles left in the period. The counter is 0 for one cycle on a chip, and in an emulator until
+ * its interrupt is handled. It stays 0 when user code has stopped the timer. */
 static uint32_t left(void) {
   uint32_t now;
   do {
@@ -35,7 +35,8 @@ static uint32_t left(void) {
   return now;
 }
 
-/* Interrupts are masked, so that a period that ended is either counted or pending, whoever asks. */
+/* Return the cycles since the start. Interrupts are masked, so that a finished period is either counted or
+ * pending. */
 uint64_t mtvm_timer_ticks(void) {
   uint32_t was_masked;
   __asm volatile("mrs %0, primask\n\tcpsid i" : "=r"(was_masked)::"memory");

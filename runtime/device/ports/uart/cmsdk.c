@@ -17,7 +17,7 @@
 #define CTRL_RX_INTERRUPT 0x8u
 #define INT_RX 0x2u
 
-#define DIVISOR MTVM_DIVISOR(1, 1) /* 20 bits; a bit is sampled 16 times */
+#define DIVISOR MTVM_DIVISOR(1, 1) /* 20 bits; at least 16 samples per bit */
 MTVM_CHECK_DIVISOR(DIVISOR, 16, 0xfffff);
 
 void mtvm_uart_init(void) {
@@ -27,7 +27,7 @@ void mtvm_uart_init(void) {
 
 void mtvm_uart_interrupt(void) {
   INTCLEAR = INT_RX;
-  STATE = STATE_RX_OVERRUN; /* a lost byte shows in the packet's CRC */
+  STATE = STATE_RX_OVERRUN; /* the packet's CRC detects a lost byte */
   while ((STATE & STATE_RX_FULL) != 0) {
     mtvm_ring_put((uint8_t)DATA);
   }

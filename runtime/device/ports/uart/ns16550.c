@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The 16550 of National Semiconductor and what is compatible with it, a byte for each register. */
+/* The 16550 of National Semiconductor and compatible UARTs, with one byte per register. */
 #include "../baremetal/port.h"
 #include "divisor.h"
 
@@ -9,10 +9,10 @@
 #define LINE MTVM_REGISTER(8, BOARD_UART_ADDRESS + 3)
 #define STATE MTVM_REGISTER(8, BOARD_UART_ADDRESS + 5)
 #define DIVISOR_LOW DATA        /* while LINE_DIVISOR is set */
-#define DIVISOR_HIGH INTERRUPTS /* the same */
+#define DIVISOR_HIGH INTERRUPTS /* while LINE_DIVISOR is set */
 
 #define INTERRUPT_RX 0x01u
-#define FIFO_ON_EMPTY 0xc7u /* it interrupts with 14 bytes in it, or when no more come for a while */
+#define FIFO_ON_EMPTY 0xc7u /* interrupt at 14 bytes, or after a pause */
 #define LINE_8_BITS 0x03u
 #define LINE_DIVISOR 0x80u
 #define STATE_RX 0x01u

@@ -17,14 +17,14 @@
 #define LINE_8_BITS_FIFO 0x70u
 #define CONTROL_ON_TX_RX 0x301u
 #define RX_LEVEL 0x10u
-#define RX_TIMEOUT 0x40u /* the FIFO is not full enough, but 32 bits long nothing came */
+#define RX_TIMEOUT 0x40u /* the FIFO is below its level, and no byte has arrived for 32 bits */
 #define RX_OVERRUN 0x400u
 
-/* A whole number of 16 bits and 6 bits of a fraction, of 16 cycles each. */
+/* A 16-bit integer and a 6-bit fraction, in units of 16 cycles. */
 #define DIVISOR MTVM_DIVISOR(64, 16)
 MTVM_CHECK_DIVISOR(DIVISOR, 64, 0x3fffff);
 
-/* The divisor counts from the write to LINE on. */
+/* A new divisor takes effect with the write to LINE. */
 void mtvm_uart_init(void) {
   CONTROL = 0;
   BAUD_WHOLE = (uint32_t)(DIVISOR / 64);
@@ -35,7 +35,7 @@ void mtvm_uart_init(void) {
 }
 
 void mtvm_uart_interrupt(void) {
-  CLEAR = RX_LEVEL | RX_TIMEOUT | RX_OVERRUN; /* a lost byte shows in the packet's CRC */
+  CLEAR = RX_LEVEL | RX_TIMEOUT | RX_OVERRUN; /* the packet's CRC detects a lost byte */
   while ((FLAGS & FLAGS_RX_EMPTY) == 0) {
     mtvm_ring_put((uint8_t)DATA);
   }

@@ -12,10 +12,10 @@
 
 #define TX_FULL 0x80000000u
 #define RX_EMPTY 0x80000000u
-#define ENABLE 0x1u /* watermark 0: the interrupt is for the first byte */
+#define ENABLE 0x1u /* with watermark 0: interrupt at the first byte */
 #define IE_RX 0x2u
 
-#define DIVISOR MTVM_DIVISOR(1, 1) /* DIV is one less, and has 16 bits; a bit is sampled 16 times */
+#define DIVISOR MTVM_DIVISOR(1, 1) /* DIV holds the divisor minus 1 in 16 bits; at least 16 samples per bit */
 MTVM_CHECK_DIVISOR(DIVISOR, 16, 0x10000);
 
 void mtvm_uart_init(void) {
@@ -27,7 +27,7 @@ void mtvm_uart_init(void) {
 
 void mtvm_uart_interrupt(void) {
   uint32_t data;
-  while (((data = RXDATA) & RX_EMPTY) == 0) { /* reading takes the byte */
+  while (((data = RXDATA) & RX_EMPTY) == 0) { /* reading removes the byte */
     mtvm_ring_put((uint8_t)data);
   }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The USART of STM32F1, F2, F4 and L1 (RM0041, RM0033, RM0090): one status and one data register. */
+/* The USART of STM32F1, F2, F4 and L1 (RM0041, RM0033, RM0090): one status register and one data register. */
 #include "../baremetal/port.h"
 #include "divisor.h"
 
@@ -14,7 +14,7 @@
 #define CONTROL_ON_TX_RX 0x200cu
 #define CONTROL_RX_INTERRUPT 0x20u
 
-#define DIVISOR MTVM_DIVISOR(1, 1) /* 16 bits; a bit is sampled 16 times */
+#define DIVISOR MTVM_DIVISOR(1, 1) /* 16 bits; at least 16 samples per bit */
 MTVM_CHECK_DIVISOR(DIVISOR, 16, 0xffff);
 
 void mtvm_uart_init(void) {
@@ -22,7 +22,8 @@ void mtvm_uart_init(void) {
   CONTROL = CONTROL_ON_TX_RX | CONTROL_RX_INTERRUPT;
 }
 
-/* An overrun interrupts too, and is cleared by reading the status, then the data. */
+/* Read all received bytes. An overrun causes an interrupt, too; reading the status and then the data clears
+ * it. */
 void mtvm_uart_interrupt(void) {
   uint32_t status;
   while (((status = STATUS) & (STATUS_RX_FULL | STATUS_OVERRUN)) != 0) {

@@ -4,7 +4,7 @@
 #include "divisor.h"
 #include "parts/stm32_usart.h"
 
-#define DIVISOR MTVM_DIVISOR(1, 1) /* 16 bits; a bit is sampled 16 times */
+#define DIVISOR MTVM_DIVISOR(1, 1) /* 16 bits; at least 16 samples per bit */
 MTVM_CHECK_DIVISOR(DIVISOR, 16, 0xffff);
 
 void mtvm_uart_init(void) { mtvm_stm32_usart_init((uint32_t)DIVISOR); }

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The functions of your board. As it stands this file is standard C and runs on this machine: the link to the
- * host is standard input and output. Five sections say what to write instead for your board. A section goes
- * from its marker, FILL IN, to the next: replace it and delete the marker. `python -m runtime.host check` lists
- * the markers that are left. runtime/device/include/microtvm/platform.h says what each function promises. */
+/* The functions of your board.
+ *
+ * This file is standard C. It first runs on this machine, with standard input and output as the link to the
+ * host. Replace five sections for your board. A section starts at its marker, FILL IN, and ends at the next
+ * one; delete the marker, too. `python -m runtime.host check` lists the remaining markers.
+ * runtime/device/include/microtvm/platform.h specifies the functions. */
 #include <microtvm/platform.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-/* How large the stack is, and the most that was used of it. 0: nobody can tell. Optional. */
+/* Return the size of the stack, and its largest use so far, in bytes. Optional: 0 means unknown. */
 size_t mtvm_platform_stack_size(void) { return 0; }
 
 size_t mtvm_platform_stack_used(void) { return 0; }
 
-/* FILL IN 1 of 5: bytes in. TVMPlatformInitialize is called first: switch on clocks, pins, the UART and the
- * timer, unless your SDK has done so before main; the UART must receive when it returns, because the packet that
- * the device sends next tells the host to begin. mtvm_platform_read waits for at least one byte and takes what
- * is there. Let the UART's interrupt fill a buffer of 4,160 bytes, from which it takes: then no byte is lost
- * while a kernel runs. */
+/* FILL IN 1 of 5: receive bytes. TVMPlatformInitialize is called first. Enable the clocks, the pins, the UART
+ * and the timer, unless your SDK enables them before main. The UART must receive when this function returns,
+ * because a host may send after the next packet of the device. mtvm_platform_read waits for at least one
+ * byte, then returns the available bytes. Store received bytes in a buffer of 4,160 bytes in the interrupt of
+ * the UART. Otherwise bytes are lost while a kernel runs. */
 tvm_crt_error_t TVMPlatformInitialize(void) { return kTvmErrorNoError; }
 
 size_t mtvm_platform_read(uint8_t *data, size_t capacity) {
@@ -29,13 +31,14 @@ size_t mtvm_platform_read(uint8_t *data, size_t capacity) {
   return 1;
 }
 
-/* FILL IN 2 of 5: bytes out. Send all n bytes; wait while the UART is busy. */
+/* FILL IN 2 of 5: send bytes. Send all n bytes; wait while the UART is busy. */
 bool mtvm_platform_write(const uint8_t *data, size_t n) {
   return fwrite(data, 1, n, stdout) == n && fflush(stdout) == 0;
 }
 
-/* FILL IN 3 of 5: a timer. Read a counter of the chip at the start, and give the seconds since then at the stop.
- * It times kernels: the finer it counts the better, and it must not wrap in between. */
+/* FILL IN 3 of 5: a timer. Read a counter of the chip at the start; at the stop set the seconds since the
+ * start. The timer measures kernels: use a high resolution. The counter must not wrap during a
+ * measurement. */
 static clock_t started;
 
 tvm_crt_error_t TVMPlatformTimerStart(void) {
@@ -48,8 +51,8 @@ tvm_crt_error_t TVMPlatformTimerStop(double *elapsed_seconds) {
   return kTvmErrorNoError;
 }
 
-/* FILL IN 4 of 5: random bytes. They need not be good, but must differ from one reset to the next: use a random
- * number generator, or mix the timer with RAM that the start-up code does not clear. */
+/* FILL IN 4 of 5: random bytes. They need not be good, but must differ between resets. Use a random number
+ * generator, or mix the timer with RAM that the start-up code does not clear. */
 tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
   static unsigned int seed;
   seed += (unsigned int)time(NULL) + (unsigned int)clock();
@@ -60,7 +63,8 @@ tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n) {
   return kTvmErrorNoError;
 }
 
-/* FILL IN 5 of 5: stop. Something is wrong that no message can tell: reset the chip. It must not return. */
+/* FILL IN 5 of 5: stop. Reset the chip after an error that cannot be reported. This function must not
+ * return. */
 void TVMPlatformAbort(tvm_crt_error_t code) {
   (void)code;
   abort();

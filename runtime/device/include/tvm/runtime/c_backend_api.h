@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the body of a generated kernel calls. */
+/* The functions that generated kernels call. */
 #ifndef MTVM_C_BACKEND_API_H
 #define MTVM_C_BACKEND_API_H
 
@@ -21,20 +21,26 @@ typedef int (*FTVMParallelLambda)(int task_id, TVMParallelGroupEnv *env, void *d
 
 TVM_DLL int TVMBackendGetFuncFromEnv(void *module, const char *name, TVMFunctionHandle *out);
 
-/* Returns -1 with the last error set: this runtime finds functions in the table of the system library. */
+/* Fail: this runtime finds functions in the table of the system library. Returns -1 with the last error
+ * set. */
 TVM_DLL int TVMBackendRegisterSystemLibSymbol(const char *name, void *symbol);
 
-/* A stack: freed in the reverse order. NULL when memory is short, with the last error set. */
+/* Allocate and free workspace of `nbytes` bytes. Blocks must be freed in the reverse order of their
+ * allocation.
+ *
+ * The allocation returns NULL with the last error set when memory is short. */
 TVM_DLL void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t nbytes, int dtype_code_hint,
                                        int dtype_bits_hint);
 TVM_DLL int TVMBackendFreeWorkspace(int device_type, int device_id, void *data);
 
-/* The device has one core to give: the lambda runs once, as the only task of its group. */
+/* Run `lambda` once, as the only task of its group: the device uses one core. */
 TVM_DLL int TVMBackendParallelLaunch(FTVMParallelLambda lambda, void *data, int num_task);
 TVM_DLL int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *env);
 
-/* Call function(data) unless an earlier call through this handle succeeded. The handle starts as NULL; data is
- * not kept, so nbytes, its size, does not matter. Returns what the function returns, or 0. */
+/* Call function(data) unless an earlier call with this handle succeeded.
+ *
+ * The handle is initially NULL. `data` is not copied, so its size `nbytes` is not used. Returns the result of
+ * the function, or 0 when it is not called. */
 TVM_DLL int TVMBackendRunOnce(void **handle, int (*function)(void *), void *data, int nbytes);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Types and functions of TVM's C ABI that generated code refers to, and no more. */
+/* The types and functions of TVM's C ABI that generated code uses. */
 #ifndef MTVM_C_RUNTIME_API_H
 #define MTVM_C_RUNTIME_API_H
 
-/* The C code generator marks its files with TVM_EXPORTS. They write constants in a way that needs declarations. */
+/* The C code generator defines TVM_EXPORTS in its files. Their infinities and NaNs need declarations. */
 #ifdef TVM_EXPORTS
 #include <microtvm/constants.h>
 #endif
@@ -33,8 +33,8 @@
 #endif
 #endif
 
-/* Files with the constants of a planned memory name these two and do not include math.h. All of math.h would
- * bring names such as y0 and gamma into the code of owners. */
+/* Files with the constants of a planned memory use these two names without including math.h. The whole of
+ * math.h would declare names such as y0 and gamma in user code. */
 #if defined(__GNUC__)
 #ifndef INFINITY
 #define INFINITY (__builtin_inff())
@@ -50,10 +50,10 @@
 extern "C" {
 #endif
 
-/* Shapes and strides. */
+/* The type of shapes and strides. */
 typedef int64_t tvm_index_t;
 
-/* How the eight bytes of a TVMValue are to be read; also the type codes on the wire. */
+/* The type of the eight bytes of a TVMValue. The wire uses the same type codes. */
 typedef enum {
   kTVMArgInt = 0,
   kTVMArgFloat = 2,
@@ -97,12 +97,14 @@ typedef int (*TVMPackedCFunc)(TVMValue *args, int *type_codes, int num_args, TVM
                               void *resource_handle);
 typedef void (*TVMPackedCFuncFinalizer)(void *resource_handle);
 
-/* The text is copied; it travels in the exception that answers the call in progress. */
+/* Set the last error. The text is copied. The exception that replies to the current call contains it. */
 TVM_DLL void TVMAPISetLastError(const char *text);
 TVM_DLL const char *TVMGetLastError(void);
 
-/* A TVMFunctionHandle of this runtime is the address of a TVMBackendPackedCFunc. Both return 0, or -1
- * with the last error set. The name is not copied: it must live as long as the program. */
+/* Register, find, call and free functions. A TVMFunctionHandle is the address of a TVMBackendPackedCFunc.
+ *
+ * The first two return 0, or -1 with the last error set. `name` is not copied: it must live as long as the
+ * program. */
 TVM_DLL int TVMFuncRegisterGlobal(const char *name, TVMFunctionHandle function, int override);
 TVM_DLL int TVMFuncGetGlobal(const char *name, TVMFunctionHandle *function);
 TVM_DLL int TVMFuncCall(TVMFunctionHandle function, TVMValue *args, int *type_codes, int num_args,

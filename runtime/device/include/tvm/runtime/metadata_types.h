@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the get_c_metadata function of an AOT module describes. The order of the members is the ABI. */
+/* The description of an AOT module, which its function get_c_metadata returns. The order of the members is
+ * the ABI. */
 #ifndef MTVM_METADATA_TYPES_H
 #define MTVM_METADATA_TYPES_H
 

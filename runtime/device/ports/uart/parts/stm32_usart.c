@@ -21,7 +21,7 @@ void mtvm_stm32_usart_init(uint32_t divisor) {
   CONTROL = CONTROL_ON_TX_RX | CONTROL_RX_INTERRUPT;
 }
 
-/* An overrun interrupts too. */
+/* Read all received bytes, then clear an overrun, which causes an interrupt, too. */
 void mtvm_uart_interrupt(void) {
   while ((STATUS & STATUS_RX_FULL) != 0) {
     mtvm_ring_put((uint8_t)RX_DATA);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Error codes by the names and numbers of TVM 0.8 to 0.18: the category in the second byte, the error in the
- * first. Kernels return them, ports return them, and the host shows the number. */
+/* Error codes with the names and numbers of TVM 0.8 to 0.18: the category in the second byte, the error in
+ * the first. Kernels and ports return them, and the host prints the number. */
 #ifndef MTVM_CRT_ERROR_CODES_H
 #define MTVM_CRT_ERROR_CODES_H
 
@@ -56,7 +56,7 @@ typedef enum {
   kTvmErrorExecutorModuleAlreadyCreated = 0x700,
   kTvmErrorExecutorModuleBadContext = 0x701,
   kTvmErrorExecutorModuleNoSuchInput = 0x702,
-  kTvmErrorGraphModuleAlreadyCreated = 0x700, /* these three: their names in 0.8 */
+  kTvmErrorGraphModuleAlreadyCreated = 0x700, /* names in TVM 0.8 of the three errors above */
   kTvmErrorGraphModuleBadContext = 0x701,
   kTvmErrorGraphModuleNoSuchInput = 0x702,
 
@@ -67,8 +67,8 @@ typedef enum {
 
   kTvmErrorTimeEvaluatorBadHandle = 0x900,
 
-  /* Errors of an operating system are negative. This member also makes the type four bytes wide on every ABI;
-   * 0.8 has 0x8000 here, which nothing tests for. */
+  /* Errors of an operating system are negative. This member also makes the type four bytes wide on every ABI.
+   * TVM 0.8 has 0x8000 here, which no code tests for. */
   kTvmErrorSystemErrorMask = -0x7fffffff - 1,
 } tvm_crt_error_t;
 

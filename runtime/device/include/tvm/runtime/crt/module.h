@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The system library: the table of functions that a model archive brings along. */
+/* The system library: the table of functions in a model archive. */
 #ifndef MTVM_CRT_MODULE_H
 #define MTVM_CRT_MODULE_H
 
@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 typedef struct TVMFuncRegistry {
-  /* A count (one byte in archives of TVM 0.8, two from 0.9), then that many NUL-terminated names. */
+  /* A count (one byte in archives of TVM 0.8, two since 0.9), then that number of NUL-terminated names. */
   const char *names;
   const TVMBackendPackedCFunc *funcs;
 } TVMFuncRegistry;
@@ -20,7 +20,7 @@ typedef struct TVMModule {
   const TVMFuncRegistry *registry;
 } TVMModule;
 
-/* Defined by the model archive. */
+/* Return the system library. The model archive defines this function. */
 const TVMModule *TVMSystemLibEntryPoint(void);
 
 #ifdef __cplusplus

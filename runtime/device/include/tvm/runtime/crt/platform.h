@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The functions that a port implements, named as TVM names them, so that one port serves both runtimes. */
+/* The platform functions that a device port implements. They have TVM's names, so that one port works with
+ * both runtimes. */
 #ifndef MTVM_CRT_PLATFORM_H
 #define MTVM_CRT_PLATFORM_H
 
@@ -12,24 +13,28 @@
 extern "C" {
 #endif
 
-/* Called once, before anything else: clocks, the link to the host, the timer. */
+/* Initialise clocks, the link to the host and the timer. Called once, before all other functions. */
 tvm_crt_error_t TVMPlatformInitialize(void);
 
-/* Something is wrong that no message can tell the host. Does not return: stop, reset or exit. */
+/* Stop, reset or exit after an error that cannot be reported to the host. Does not return. */
 #if defined(__GNUC__)
 __attribute__((noreturn))
 #endif
 void TVMPlatformAbort(tvm_crt_error_t code);
 
-/* One timer, started and stopped in turns. Stop gives the seconds since start; resolution is the port's. */
+/* Start and stop the only timer, alternately.
+ *
+ * Stopping sets `elapsed_seconds` to the time since the start. The resolution depends on the port. */
 tvm_crt_error_t TVMPlatformTimerStart(void);
 tvm_crt_error_t TVMPlatformTimerStop(double *elapsed_seconds);
 
-/* n bytes that differ from one reset to the next; they need not be good random numbers. */
+/* Write `n` bytes that differ between resets. They need not be good random numbers. */
 tvm_crt_error_t TVMPlatformGenerateRandom(uint8_t *buffer, size_t n);
 
-/* Around every timed batch of runs, outside the timed part. A port that defines none gets empty ones; one that
- * does has them in the file of its timer, which is how a linker comes across them. */
+/* Called before and after every timed batch of runs, outside the timed part. Optional.
+ *
+ * The defaults do nothing. A port must define its own versions in the file of its timer, so that the linker
+ * finds them. */
 tvm_crt_error_t TVMPlatformBeforeMeasurement(void);
 tvm_crt_error_t TVMPlatformAfterMeasurement(void);
 
