@@ -31,6 +31,7 @@ lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.prose
 	find runtime/device tests benchmarks '{{cookiecutter.platform_slug}}' -name '*.[ch]' \
 	    -exec $(BIN)/clang-format --dry-run --Werror {} +
 

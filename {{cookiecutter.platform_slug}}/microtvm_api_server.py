@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API server of this platform: what TVM starts, and where its owner edits.
+"""API server of this platform. TVM starts this file, and the owner of the platform edits it.
 
-Everything else is in runtime/, which an update replaces whole, and in boards.json.
+The rest is in boards.json, and in runtime/, which an update replaces as a whole.
 """
 
 import os
@@ -17,23 +17,23 @@ PLATFORM = Platform(
     directory=HERE,
     name="{{ cookiecutter.platform_slug }}",
     build_system="{{ cookiecutter.build_system }}",
-    # What builds the firmware, as a list of arguments in which {firmware}, {project}, {sources} and {flags} are
-    # filled in; README.md explains them. None: the {{ "Makefile" if cookiecutter.build_system == "make" else "CMakeLists.txt" }} of the project builds it.
+    # Command that builds the firmware: a list of arguments, with the fields {firmware}, {project}, {sources} and
+    # {flags}. None: the {{ "Makefile" if cookiecutter.build_system == "make" else "CMakeLists.txt" }} of the project builds the firmware.
     build_command=None,
-    # What puts the firmware on a real board, as a list of arguments in which {firmware}, {hex}, {bin}, {project},
-    # {port}, {baud_rate} and {serial_number} are filled in; for one board alone: {"its_name": [...]}. None: the
-    # runner of the board's entry in boards.json does; where it has none, nothing is flashed.
+    # Command that flashes a real board: a list of arguments, with the fields {firmware}, {hex}, {bin}, {project},
+    # {port}, {baud_rate} and {serial_number}; for one board only: {"its_name": [...]}. None: the board's runner in
+    # boards.json flashes it. A board without a runner is not flashed.
     flash_command=None,
-    # Where the board is when nobody says: a serial port such as "/dev/ttyUSB0" or "COM3", or "HOST:PORT".
-    # None: the board's entry in boards.json tells, by its usb id or its address.
+    # Default port of the board: a serial port such as "/dev/ttyUSB0" or "COM3", or "HOST:PORT". None: the usb id or
+    # the address of the board's entry in boards.json selects the port.
     port=None,
-    # Bits a second of the serial port. None: the speed in the board's entry, else 115200.
+    # Bits per second of the serial port. None: the baud rate of the board's entry, or 115200.
     baud_rate=None,
 )
 
 
 class Handler(PlatformHandler):
-    """Override a method of the Project API here to do it your own way; see runtime/host/handler.py."""
+    """Handler of the Project API. Override its methods here; runtime/host/handler.py documents them."""
 
 
 if __name__ == "__main__":

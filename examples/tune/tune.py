@@ -75,7 +75,7 @@ def main() -> int:
         print("The answers before and after equal those of numpy.")
         return 0
     print("error: The answers differ from those of numpy.")
-    print("next:  Run `python -m runtime.host check` in the platform, which compares answers without tuning.")
+    print("next:  Run `python mtvm.py check` in the platform, which compares answers without tuning.")
     return 1
 
 

@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 LONGEST_REASON: Final = 500  # characters of an exception's message in a sentence
-WHERE_IT_IS: Final = "to print the traceback, use python -m runtime.host -v COMMAND"
+WHERE_IT_IS: Final = "to print the traceback, use python mtvm.py -v COMMAND"
 
 
 class PlatformError(Exception):

@@ -294,7 +294,7 @@ class TestReport:
         assert commands[0] == f"cd {platform.path}"
         assert commands[-2:] == [
             "python -m pip install -r requirements.txt",
-            "python -m runtime.host check",
+            "python mtvm.py check",
         ]
 
     @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_commands_work_as_written(bake: Baker, family: str, build_system: str) -
     script = commands(platform.text("README.md"))
     assert script.count(INSTALL) == script.count(CREATE_VENV) == 1
     for subcommand in ("check", "run", "boards", "build", "flash", "size", "bench"):
-        assert any(line.startswith(f"python -m runtime.host {subcommand}") for line in script)
+        assert any(line.startswith(f"python mtvm.py {subcommand}") for line in script)
     script[script.index(INSTALL)] = lend_packages(platform.path)
     if (family, build_system) != ("host", "make"):
         script[script.index(CREATE_VENV)] += " --without-pip"

@@ -155,7 +155,7 @@ class _Requirements:
 
     @property
     def can_build(self) -> bool:
-        """Whether the platform can compile for this board, and not for this machine only."""
+        """True if the platform can compile for this board, and not for this machine only."""
         return self.board.device_port != CUSTOM or self._platform.build_command is not None
 
     def tools(self) -> Iterator[Tuple[str, Callable[[], str]]]:

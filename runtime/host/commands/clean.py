@@ -42,8 +42,8 @@ def clean(yes: bool, days: Optional[float], dry_run: bool, edited: bool) -> None
     """Remove projects, cached libraries and leftovers.
 
     The projects are those in projects/. Leftovers are unfinished files of killed processes. The command
-    keeps items that a running process uses, and projects whose files were edited. It lists all items before
-    it asks.
+    keeps items that a running process uses, and projects whose files were edited. The list of all
+    items precedes a confirmation.
     """
     platform = platform_here()
     if platform.is_project:

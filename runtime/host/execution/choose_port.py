@@ -16,7 +16,7 @@ from runtime.host.transports.serial_ports import SerialPort, list_ports
 
 HOW_TO_CHOOSE: Final = (
     "Select one with --port or --serial-number (as project options: port, serial_number). "
-    "List the ports with: python -m runtime.host ports"
+    "List the ports with: python mtvm.py ports"
 )
 
 

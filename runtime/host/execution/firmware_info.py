@@ -53,7 +53,7 @@ def check_firmware(rpc: RpcClient, wanted: int) -> None:
     if numbers is not None and numbers[0] != wanted:
         raise DeviceError(
             f"The board runs another firmware: expected id {wanted:08x}, got {numbers[0]:08x}.",
-            "Flash this project: python -m runtime.host flash, or tvmc micro flash.",
+            "Flash this project: python mtvm.py flash, or tvmc micro flash.",
         )
 
 

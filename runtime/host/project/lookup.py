@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Projects that the command line generates once and finds again, by what they were made of."""
+"""Lookup of generated projects: the command line generates a project once and finds it again by its name."""
 
 from __future__ import annotations
 
@@ -25,19 +25,24 @@ from runtime.host.system.cache import Digest
 from runtime.host.system.leftovers import hold
 
 FILE_OPTIONS: Final = ("extra_files_tar", "standalone_input")
-LONGEST_STEM: Final = 40  # characters of a model's name in that of its project
+LONGEST_STEM: Final = 40  # characters of the model's name in the name of a project
 
 
 def find_or_generate(
     platform: Platform, packed: PackedTar, project_dir: Path, options: Mapping[str, Any]
 ) -> Project:
-    """Return the project in project_dir, generated unless there is one.
+    """Return the project in a directory. Generate it if the directory has no project.
 
-    project_dir: see project_name, whose name stands for this model and these options. Another process may
-    generate it at the same time.
+    Another process may generate the project at the same time.
+
+    Args:
+        platform: Platform to generate the project from.
+        packed: Model archive.
+        project_dir: Directory of the project, with the name that project_name() returns for these arguments.
+        options: Project options with all defaults.
     """
     if not (project_dir / PROJECT_FILE).exists():
-        from runtime.host.project.generate import generate  # only where there is something to generate
+        from runtime.host.project.generate import generate
 
         try:
             project = generate(platform, packed, project_dir, options)
@@ -52,12 +57,12 @@ def find_or_generate(
 
 
 def project_name(platform: Platform, packed: PackedTar, options: Mapping[str, Any]) -> str:
-    """Return a directory name that is the same for the same model, options and platform, and no other."""
+    """Return a directory name that depends only on the model, the options and the platform."""
     digest = Digest()
     digest.add(repr(sorted(options.items())))
     digest.add_content(packed.path.name, packed.data)
     for file in (Path(options[name]) for name in FILE_OPTIONS if options[name]):
-        digest.add_files(file.parent, [file])  # of a bounded size
+        digest.add_files(file.parent, [file])  # reads a bounded size
     crt = chosen_crt(options["crt"], options["standalone_crt_dir"])
     if crt is not None:
         digest.add(crt.key())
@@ -79,12 +84,12 @@ def project_name(platform: Platform, packed: PackedTar, options: Mapping[str, An
 def _stamps(directory: Path) -> Iterator[Tuple[str, int, int]]:
     """Yield name, size and time of each file of runtime/, without byte code.
 
-    An update replaces these 250 files, and their owner edits none: to read them all took 60 ms a command.
+    Owners do not edit these 250 files, and an update replaces them. Reading them took 60 ms per command.
     """
     for folder, folders, files in os.walk(directory):
         folders.sort()
         for name in sorted(files):
             if not name.endswith(".pyc"):
-                path = os.path.join(folder, name)  # noqa: PTH118 (Path takes as long as stat)
+                path = os.path.join(folder, name)  # noqa: PTH118 (pathlib takes as long as the call of stat)
                 status = os.lstat(path)
                 yield path[len(str(directory)) :], status.st_size, status.st_mtime_ns

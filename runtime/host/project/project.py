@@ -90,7 +90,7 @@ def load_project(platform: Platform, packed: Optional[PackedTar] = None) -> Proj
     except FileNotFoundError as error:
         raise PlatformError(
             f"{platform.directory} is a platform, not a generated project.",
-            "Generate a project from a model archive first: python -m runtime.host build MODEL.tar",
+            "Generate a project from a model archive first: python mtvm.py build MODEL.tar",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise PlatformError(f"{path} cannot be read: {error}.", "Generate the project again.") from error

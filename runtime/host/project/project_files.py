@@ -81,7 +81,7 @@ def project_readme(settings: ProjectSettings, build_system: str, has_build_comma
 This directory contains all sources of the firmware. After a move it still builds. Run these commands in it:
 
 ```sh
-python -m runtime.host run      # build, flash and run; build, flash, size, bench and check work here too
+python mtvm.py run      # build, flash and run; build, flash, size, bench and check work here too
 {without_python}```
 
 | file | contents |

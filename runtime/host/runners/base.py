@@ -178,7 +178,7 @@ class Runner:
             raise FlashError(
                 f"{serial_number!r} is not a serial number: expected only letters, digits, '.', '_', ':' and "
                 "'-'.",
-                "List the serial numbers of the connected boards with: python -m runtime.host ports",
+                "List the serial numbers of the connected boards with: python mtvm.py ports",
             )
 
     @staticmethod

@@ -206,7 +206,7 @@ class SerialTransport(PipeTransport):
 def _vanished(path: str, error: Exception) -> TransportError:
     return TransportError(
         f"{path} vanished while it was opened: {error.args[-1]}.",
-        "Check the board's cable and power. List the serial ports with: python -m runtime.host ports",
+        "Check the board's cable and power. List the serial ports with: python mtvm.py ports",
     )
 
 
@@ -252,7 +252,7 @@ def _check_unused(path: str) -> None:
         if os.major(Path(path).stat().st_rdev) == MEMORY_DEVICES:
             raise TransportError(
                 f"{path} is not a serial port.",
-                "List the serial ports with: python -m runtime.host ports",
+                "List the serial ports with: python mtvm.py ports",
             )
     others = holders(path)
     if others:
@@ -277,7 +277,7 @@ def _explained(path: str, error: OSError) -> TransportError:
     if error.errno == errno.ENOENT:
         return TransportError(
             f"Serial port {path} does not exist.",
-            "Plug the board in. List the serial ports with: python -m runtime.host ports",
+            "Plug the board in. List the serial ports with: python mtvm.py ports",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return TransportError(
@@ -293,7 +293,7 @@ def _explained(path: str, error: OSError) -> TransportError:
         )
     return TransportError(
         f"{path} cannot be used as a serial port: {reason_of(error)}.",
-        "Check that this path is a serial port. List the serial ports with: python -m runtime.host ports",
+        "Check that this path is a serial port. List the serial ports with: python mtvm.py ports",
     )
 
 

@@ -60,7 +60,7 @@ def _silent(evidence: Evidence) -> Optional[Tuple[str, str]]:
     return (
         "the device sent nothing",
         "Check that the board has power, that this firmware was flashed, and that the serial port is the "
-        "board's port. Then press the board's reset button while `python -m runtime.host monitor` runs: a "
+        "board's port. Then press the board's reset button while `python mtvm.py monitor` runs: a "
         "firmware of this platform sends a packet when it starts. If the boards.json entry is new, check "
         "uart.kind, uart.address and setup.",
     )

@@ -3,7 +3,7 @@
  *
  * This file is standard C. It first runs on this machine, with standard input and output as the link to the
  * host. Replace five sections for your board. A section starts at its marker, FILL IN, and ends at the next
- * one; delete the marker, too. `python -m runtime.host check` lists the remaining markers.
+ * one; delete the marker, too. `python mtvm.py check` lists the remaining markers.
  * runtime/device/include/microtvm/platform.h specifies the functions. */
 #include <microtvm/platform.h>
 #include <stdio.h>
