@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of the command line, from a click application."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Iterator, List
+
+import click
+
+from runtime import server
+from runtime.host.boards.table import load_boards
+from runtime.host.commands import app
+from runtime.host.project.options import project_options
+from tools.docs.includes import SLUG
+from tools.docs.markdown import code, join, note, plain, sentence, table
+
+PROGRAM = "python mtvm.py"
+HELP = ("--help", "help")
+PROJECT_OPTIONS = "## Project options"
+
+
+def page(root: Path) -> str:
+    """Return docs/command-line.md."""
+    context = click.Context(app.main, info_name=PROGRAM)
+    return join(
+        [
+            note("the click application in runtime/host/commands"),
+            "# Command line",
+            "A platform has a command line: `python mtvm.py COMMAND`. `--help` after a command prints the content of "
+            "its section. The exit status is 0 for success, 1 for a failure, 2 for an invalid command line, and 130 "
+            "after Ctrl-C.",
+            *describe(app.main, context),
+            *_commands(app.main, context, 2),
+            PROJECT_OPTIONS,
+            "A project option is set when a project is generated: `-o NAME=VALUE` on the command line, "
+            "`--project-option NAME=VALUE` in TVM's `tvmc`. The values of `board` and `runner` are those of "
+            "`boards.json`; the table has the boards of all families.",
+            table(("option", "values", "default", "meaning"), _option_rows(root)),
+        ]
+    )
+
+
+def describe(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield the usage, the description and the table of options of a command."""
+    pieces = " ".join(command.collect_usage_pieces(context))
+    yield f"```text\n{context.command_path} {pieces}\n```"
+    yield plain(inspect.cleandoc(command.help or "").replace("\b\n", "").partition("\f")[0])
+    rows = list(_parameter_rows(command, context))
+    if rows:
+        yield table(("option", "meaning"), rows)
+    if isinstance(command, app.ProjectCommand):
+        yield "`-o` takes the [project options](#project-options)."
+
+
+def _commands(group: click.Group, context: click.Context, level: int) -> Iterator[str]:
+    """Yield a section for each command of a group, and for those of groups within it."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
+            continue
+        inner = click.Context(command, info_name=name, parent=context)
+        yield f"{'#' * level} {name}"
+        yield from describe(command, inner)
+        if isinstance(command, click.Group):
+            yield from _commands(command, inner, level + 1)
+
+
+def _parameter_rows(command: click.Command, context: click.Context) -> Iterator[List[str]]:
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None and parameter.name not in HELP:
+            words, meaning = record
+            yield [code(words), plain(meaning)]
+
+
+def _option_rows(root: Path) -> Iterator[List[str]]:
+    boards = {
+        name: board
+        for path in sorted((root / SLUG / "families").glob("*/boards.json"))
+        for name, board in load_boards(path).items()
+    }
+    for option in project_options(boards):
+        methods = (*(option.required or ()), *(option.optional or ()))
+        if option.name in app.OWN_SWITCHES or "generate_project" not in methods:
+            continue
+        of_platform = option.name in ("board", "runner")
+        yield [
+            code(option.name),
+            f"one of those in `{'boards' if option.name == 'board' else 'runners'}`" if of_platform else _values(option),
+            "the platform's" if of_platform else "" if option.default is None else code(option.default),
+            plain(sentence(option.help)),
+        ]
+
+
+def _values(option: server.ProjectOption) -> str:
+    if option.choices:
+        return ", ".join(map(code, option.choices))
+    return {"int": "integer", "str": "string", "bool": "`true` or `false`", "list": "strings with commas between"}[
+        option.type
+    ]
