@@ -17,7 +17,6 @@ from tools.docs.includes import SLUG
 from tools.docs.markdown import code, join, note, plain, sentence, table
 
 PROGRAM = "python mtvm.py"
-HELP = ("--help", "help")
 PROJECT_OPTIONS = "## Project options"
 
 
@@ -70,7 +69,7 @@ def _commands(group: click.Group, context: click.Context, level: int) -> Iterato
 def _parameter_rows(command: click.Command, context: click.Context) -> Iterator[List[str]]:
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None and parameter.name not in HELP:
+        if record is not None and record[1] and "--help" not in parameter.opts:
             words, meaning = record
             yield [code(words), plain(meaning)]
 

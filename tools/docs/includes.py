@@ -23,7 +23,7 @@ BLOCK: Final = re.compile(
     r"(?P<head><!-- copied from (?P<path>\S+?): (?P<fragment>.+?) -->\n)(?:.*?)(?P<end><!-- end of copy -->)",
     re.DOTALL,
 )
-JINJA_INCLUDE: Final = re.compile(r'\{% include "([^"]+)" %\}\n?')
+JINJA_INCLUDE: Final = re.compile(r'\{% include "([^"]+)" %\}')
 SLUG: Final = "{{cookiecutter.platform_slug}}"
 NEXT_PARAGRAPH: Final = re.compile(r"^(?:To add |Attributes:|Args:|Raises:|Returns:)", re.MULTILINE)
 

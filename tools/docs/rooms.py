@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, List
 from xml.sax.saxutils import escape
 
-from tools.docs.markdown import code, join, note, plain
+from tools.docs.markdown import join, note, plain
 
 WIDTH: Final = 980
 BOX_HEIGHT: Final = 74
@@ -32,14 +32,15 @@ def layers_of(root: Path) -> List[List[str]]:
 
 
 def purpose_of(room: str, root: Path) -> str:
-    """Return the docstring of a room up to the line that says which rooms it may import."""
+    """Return the docstring of a room up to the line about its imports."""
     path = root / HOST / room / "__init__.py"
     if not path.is_file():
         path = root / HOST / f"{room}.py"
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     end = END_OF_PURPOSE.search(text)
     text = text[: end.start()] if end else text
-    return text.partition("::\n")[0].partition("\n    ")[0].strip()
+    text = text.partition("::\n")[0].partition("\n    ")[0].strip()
+    return f"{text[:-1]}." if text.endswith(":") else text
 
 
 def page(root: Path) -> str:
@@ -61,14 +62,11 @@ def page(root: Path) -> str:
         "`functions`, `executor`, `aot`, `tensor`, `memory`, `error`. `runtime/device/README.md` describes them.",
         "## Rooms, from the top to the bottom",
     ]
-    for number, rooms in enumerate(layers):
-        below = [room for layer in layers[number + 1 :] for room in layer]
+    for rooms in layers:
         for room in rooms:
             is_package = (root / HOST / room).is_dir()
             parts.append(f"### {room if is_package else f'{room}.py'}".replace("__", "\\_\\_"))
             parts.append(plain(purpose_of(room, root)))
-            may = ", ".join(map(code, below)) if below else "no other room"
-            parts.append(f"May import: {may}.")
     return join(parts)
 
 

@@ -22,7 +22,7 @@ from runtime.host.runners.table import RUNNERS
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 Schema = Dict[str, Any]
 
-# What str.isprintable() refuses, without rare and unassigned characters, in the syntax of ECMA-262 and of Python.
+# Characters that str.isprintable() refuses, without rare and unassigned characters, in the syntax of ECMA-262 and of Python.
 NOT_PRINTABLE: Final = r"\u0000-\u001f\u007f-\u009f\u00ad\u1680\u2000-\u200f\u2028-\u202e\u205f-\u206f\u3000\ufeff"
 # A register access of 4 bytes: the last digit of the address.
 WORD_ADDRESS: Final = "^0x[0-9a-fA-F]{0,15}[048cC]$"
