@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of docs/ work as written: every sh block of a page, in a platform that is baked for the page.
 
-The head of a page names where its commands start. starts_in: a board family, for a platform of it; template, for a
-directory with the template as microtvm-template. entries_of: the file that the JSON entries of the page are added to.
+The head of a page names the place where its commands start:
+
+    starts_in: a board family, for a platform of it; template, for a directory with the template in it.
+    entries_of: the file that the JSON entries of the page are added to.
+
 A console block shows commands that need more: the network, a board, another program.
 """
 

@@ -105,7 +105,8 @@ def test_the_conversation_is_what_the_host_tools_write() -> None:
 
 
 def test_the_host_tools_decode_the_replies() -> None:
-    replies = [split_message(payload[HEADER.size :]) for side, payload in payloads() if side == "device"][2:]
+    normal_ones = [payload for side, payload in payloads() if side == "device"][2:]
+    replies = [split_message(payload[HEADER.size :]) for payload in normal_ones]
     assert [code for code, _ in replies] == [4, 4, 4, 4, 8, 4, 5]
     values = [decode_sequence(operands) for code, operands in replies if code != codes.COPY_ACK]
     assert values == [
@@ -122,7 +123,10 @@ def table_after(heading: str, number: int = 0) -> Dict[str, List[str]]:
     """Return the rows of a table of a section, by their first cell."""
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     tables = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)
-    rows = [[cell.strip(" `") for cell in line.strip("|\n").split("|")] for line in tables[number].splitlines()[2:]]
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|\n").split("|")]
+        for line in tables[number].splitlines()[2:]
+    ]
     return {row[0]: row[1:] for row in rows}
 
 
@@ -140,7 +144,8 @@ def test_messages_of_a_session_have_their_types() -> None:
 def test_messages_of_the_rpc_have_the_codes_of_the_device() -> None:
     header = (TEMPLATE / "runtime/device/src/rpc_codes.h").read_text(encoding="utf-8")
     numbers = {
-        name.replace("_", "").lower(): int(code) for name, code in re.findall(r"MTVM_RPC_(\w+) = (\d+),", header)
+        name.replace("_", "").lower(): int(code)
+        for name, code in re.findall(r"MTVM_RPC_(\w+) = (\d+),", header)
     }
     assert {row[0].lower(): int(code) for code, row in table_after("RPC messages", 1).items()} == numbers
 
@@ -181,7 +186,9 @@ def test_sizes_and_times_are_those_of_the_code() -> None:
     assert re.search(rf"give up\s+after {times.session_start_timeout_sec:g} s", PAGE)
     assert f"{DEFAULT_MAX_PAYLOAD:,}" in PAGE and f"at least {MIN_PAYLOAD} bytes" in PAGE
     config = (TEMPLATE / "runtime/device/include/microtvm/config.h").read_text(encoding="utf-8")
-    numbers = {name: int(value) for name, value in re.findall(r"#define (MTVM_\w+) (\d+)$", config, re.MULTILINE)}
+    numbers = {
+        name: int(value) for name, value in re.findall(r"#define (MTVM_\w+) (\d+)$", config, re.MULTILINE)
+    }
     assert f"up to {numbers['MTVM_MAX_NDIM']} dimensions and {numbers['MTVM_MAX_ARGS']} arguments" in PAGE
     assert f"{numbers['MTVM_LARGEST_PACKET']:,} bytes as a rule" in PAGE
     assert f"and {numbers['MTVM_SMALLEST_PACKET']} at least" in PAGE

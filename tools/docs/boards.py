@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of boards.json, from the tables of fields that read it."""
+"""The tables of the page of boards.json, from the tables of fields that read it."""
 
 from __future__ import annotations
 
@@ -13,90 +13,64 @@ from runtime.host.boards.fields import Field
 from runtime.host.runners.table import RUNNERS
 from runtime.host.system.packages import how_to_install
 from tools.docs import schema
-from tools.docs.markdown import code, join, note, plain, sentence
+from tools.docs.includes import Generator
+from tools.docs.markdown import code, join, plain, sentence
 from tools.docs.markdown import table as rows_of
 
 # Rule of runtime/host/boards/rules.py -> its sentence. A rule without a sentence is an error.
 RULES: Final[Mapping[str, str]] = {
-    "_name": "The name of a board has at most 64 letters, digits, `_`, `.` and `-`, and begins with a letter or a digit.",
+    "_name": (
+        "The name of a board has at most 64 letters, digits, `_`, `.` and `-`, and begins with a letter or a "
+        "digit."
+    ),
     "_aligned": (
         f"`memory.flash.address` is a multiple of {rules.FLASH_ALIGNMENT}, and `memory.ram.address` of "
         f"{rules.RAM_ALIGNMENT}."
     ),
-    "_addressable": "Memory and UART lie within 32 bits of address, or 64 bits for a `cpu` that begins with `rv64`.",
+    "_addressable": (
+        "Memory and UART lie within 32 bits of address, or 64 bits for a `cpu` that begins with `rv64`."
+    ),
     "_apart": "Flash and RAM do not overlap.",
     "_stack_fits": "`stack_bytes` is less than `memory.ram.bytes`.",
     "_uart_aligned": "`uart.address` is a multiple of 4.",
     "_uart_numbers": (
-        f"`uart.interrupt` is at most {rules.MOST_INTERRUPTS:,}, and `uart.baud` at most {rules.FASTEST_BAUD:,}."
+        f"`uart.interrupt` is at most {rules.MOST_INTERRUPTS:,}, "
+        f"and `uart.baud` at most {rules.FASTEST_BAUD:,}."
     ),
     "_clocks": f"`clock_hz` and `uart.clock_hz` are {rules.SLOWEST_HZ:,} to {rules.FASTEST_HZ:,} Hz.",
     "_writes": (
-        "The address of a register write is a multiple of its width. `clear` and `set` fit into the width, and one of "
-        "them is not 0."
+        "The address of a register write is a multiple of its width. `clear` and `set` fit into the width, "
+        "and one of them is not 0."
     ),
 }
 FIRST_COMMENT: Final = re.compile(r"/\*(?! SPDX)(.*?)\*/", re.DOTALL)
 
 
-def page(root: Path) -> str:
-    """Return docs/boards-json.md."""
+def _list(items: Iterator[str]) -> str:
+    return "".join(f"- {item}\n" for item in items)
+
+
+def _rules(_root: Path) -> str:
     known = {rule.__name__ for rule in rules._RULES}
     assert known == set(RULES), f"RULES of tools/docs/boards.py and rules.py differ in {known ^ set(RULES)}"
-    needs = [
-        f"- `{port}`: {', '.join(map(code, fields))}, and the addresses of flash and RAM."
+    return _list(iter(RULES.values()))
+
+
+def _not_expressed(_root: Path) -> str:
+    return _list(iter(schema.NOT_EXPRESSED))
+
+
+def _chips(_root: Path) -> str:
+    return _list(
+        f"`{port}`: {', '.join(map(code, fields))}, and the addresses of flash and RAM."
         for port, fields in table.CHIP.items()
-    ]
-    return join(
-        [
-            note("runtime/host/boards and runtime/host/runners"),
-            "# boards.json",
-            "`boards.json` describes the boards of a platform. A board is one entry of data. "
-            "[Add a board](how-to/add-a-board.md) explains where the values come from.",
-            '```json\n{\n  "$schema": "runtime/boards.schema.json",\n  "schema": 1,\n  "boards": {\n    "NAME": {"label": '
-            '"...", "default": true}\n  }\n}\n```',
-            "Sizes are bytes. Addresses and bit masks are hexadecimal strings, because JSON has no hexadecimal numbers. "
-            "The file is read with a check of each field; an invalid field is refused with its name. "
-            "`python mtvm.py boards` lists the boards that are read.",
-            "An editor that supports JSON Schema completes and checks the fields: `runtime/boards.schema.json` is a "
-            "schema of draft 2020-12, and the key `$schema` names it. These rules are checked when the file is read, "
-            "and not by the schema:",
-            "\n".join(f"- {rule}" for rule in schema.NOT_EXPRESSED),
-            "## Fields of a board",
-            _fields(table.FIELDS),
-            f"An older platform may use `{next(iter(table.OLD_NAMES))}` for `device_port`.",
-            "Boards of these device ports describe the chip, and must have these fields too:",
-            "\n".join(needs),
-            "## memory",
-            _fields(table.MEMORY),
-            "Each of the two:",
-            _fields(table.MEMORY_RANGE),
-            "## uart",
-            _fields(table.UART),
-            "`kind` is one of these drivers:",
-            rows_of(("kind", "hardware"), _drivers("uart", root)),
-            "## A register write",
-            "`setup` is a list of register writes, and `restart` is one. First the bits of `clear` are cleared, then "
-            "those of `set` are set.",
-            _fields(table.REGISTER_WRITE),
-            "## timer and interrupts",
-            "`kind` is a driver. Every other field is a number or a hexadecimal string, and becomes a macro of the "
-            "generated `board.h`: `hz` of a timer is `BOARD_TIMER_HZ`. A driver needs the macros that it uses.",
-            rows_of(("kind of timer", "hardware"), _drivers("timer", root)),
-            rows_of(("kind of interrupts", "hardware"), _drivers("interrupts", root)),
-            "## cpu",
-            "The core decides the compiler, its flags, and the options of TVM's target `llvm` that suit it.",
-            rows_of(
-                ("cpu", "compiler", "flags"),
-                [[code(name), code(f"{cpu.cross}gcc"), code(" ".join(cpu.flags))] for name, cpu in CPUS.items()],
-            ),
-            "## runners",
-            "The key is the name of a flash tool or emulator. The value is an object with the facts that the tool needs "
-            "about the board.",
-            *_runners(),
-            "## Rules between fields",
-            "\n".join(f"- {rule}" for rule in RULES.values()),
-        ]
+    )
+
+
+def _cores(_root: Path) -> str:
+    return rows_of(
+        ("cpu", "compiler", "flags"),
+        [[code(name), code(f"{cpu.cross}gcc"), code(" ".join(cpu.flags))] for name, cpu in CPUS.items()],
     )
 
 
@@ -115,18 +89,40 @@ def _fields(fields: Mapping[str, Field]) -> str:
     )
 
 
-def _drivers(kind: str, root: Path) -> Iterator[List[str]]:
-    """Yield each driver with the first comment of its file."""
-    for name in schema.drivers(kind):
+def _drivers(kind: str, root: Path) -> str:
+    """Return each driver with the first sentence of the first comment of its file."""
+    rows: List[List[str]] = []
+    for name in schema.drivers(kind, root):
         text = (root / "runtime/device/ports" / kind / f"{name}.c").read_text(encoding="utf-8")
         found = FIRST_COMMENT.search(text)
         words = re.sub(r"\n \* ?", " ", found[1]) if found else ""
-        yield [code(name), plain(re.split(r"(?<=\.)\s", words.strip())[0])]
+        rows.append([code(name), plain(re.split(r"(?<=\.)\s", words.strip())[0])])
+    return rows_of(("kind", "hardware"), rows)
 
 
-def _runners() -> Iterator[str]:
+def _runners(_root: Path) -> str:
+    parts: List[str] = []
     for name, runner in RUNNERS.items():
-        yield f"### {name}"
-        install = how_to_install(runner.tool)
-        yield f"Program: `{runner.tool}`. {install or ''}" if install else f"Program: `{runner.tool}`."
-        yield _fields(runner.parameters) if runner.parameters else "No parameters: the object is empty, `{}`."
+        parts.append(f"### {name}")
+        parts.append(f"Program: `{runner.tool}`. {how_to_install(runner.tool) or ''}")
+        parts.append(
+            _fields(runner.parameters) if runner.parameters else "No parameters: the object is empty, `{}`."
+        )
+    return join(parts)
+
+
+GENERATORS: Final[Mapping[str, Generator]] = {
+    "not-in-the-schema": _not_expressed,
+    "board-fields": lambda root: _fields(table.FIELDS),
+    "chips": _chips,
+    "memory-fields": lambda root: _fields(table.MEMORY),
+    "range-fields": lambda root: _fields(table.MEMORY_RANGE),
+    "uart-fields": lambda root: _fields(table.UART),
+    "register-fields": lambda root: _fields(table.REGISTER_WRITE),
+    "uart-drivers": lambda root: _drivers("uart", root),
+    "timer-drivers": lambda root: _drivers("timer", root),
+    "interrupt-drivers": lambda root: _drivers("interrupts", root),
+    "cores": _cores,
+    "runners": _runners,
+    "rules": _rules,
+}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of the command line, from a click application."""
+"""The sections of the command line, from a click application."""
 
 from __future__ import annotations
 
@@ -14,31 +14,20 @@ from runtime.host.boards.table import load_boards
 from runtime.host.commands import app
 from runtime.host.project.options import project_options
 from tools.docs.includes import SLUG
-from tools.docs.markdown import code, join, note, plain, sentence, table
+from tools.docs.markdown import code, join, plain, sentence, table
 
 PROGRAM = "python mtvm.py"
-PROJECT_OPTIONS = "## Project options"
 
 
-def page(root: Path) -> str:
-    """Return docs/command-line.md."""
+def commands(_root: Path) -> str:
+    """Return the description of the application, and a section for each command."""
     context = click.Context(app.main, info_name=PROGRAM)
-    return join(
-        [
-            note("the click application in runtime/host/commands"),
-            "# Command line",
-            "A platform has a command line: `python mtvm.py COMMAND`. `--help` after a command prints the content of "
-            "its section. The exit status is 0 for success, 1 for a failure, 2 for an invalid command line, and 130 "
-            "after Ctrl-C.",
-            *describe(app.main, context),
-            *_commands(app.main, context, 2),
-            PROJECT_OPTIONS,
-            "A project option is set when a project is generated: `-o NAME=VALUE` on the command line, "
-            "`--project-option NAME=VALUE` in TVM's `tvmc`. The values of `board` and `runner` are those of "
-            "`boards.json`; the table has the boards of all families.",
-            table(("option", "values", "default", "meaning"), _option_rows(root)),
-        ]
-    )
+    return join([*describe(app.main, context), *_commands(app.main, context, 2)])
+
+
+def options(root: Path) -> str:
+    """Return the table of project options."""
+    return table(("option", "values", "default", "meaning"), _option_rows(root))
 
 
 def describe(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -87,7 +76,9 @@ def _option_rows(root: Path) -> Iterator[List[str]]:
         of_platform = option.name in ("board", "runner")
         yield [
             code(option.name),
-            f"one of those in `{'boards' if option.name == 'board' else 'runners'}`" if of_platform else _values(option),
+            f"one of those in `{'boards' if option.name == 'board' else 'runners'}`"
+            if of_platform
+            else _values(option),
             "the platform's" if of_platform else "" if option.default is None else code(option.default),
             plain(sentence(option.help)),
         ]
@@ -96,6 +87,9 @@ def _option_rows(root: Path) -> Iterator[List[str]]:
 def _values(option: server.ProjectOption) -> str:
     if option.choices:
         return ", ".join(map(code, option.choices))
-    return {"int": "integer", "str": "string", "bool": "`true` or `false`", "list": "strings with commas between"}[
-        option.type
-    ]
+    return {
+        "int": "integer",
+        "str": "string",
+        "bool": "`true` or `false`",
+        "list": "strings with commas between",
+    }[option.type]

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks of hand-written pages that are copied from the file that owns the fact.
+"""Blocks of hand-written pages that another file owns.
 
-    <!-- copied from PATH: FRAGMENT -->
+    <!-- copied from PATH: FRAGMENT -->    or    <!-- generated: NAME -->
     ...
-    <!-- end of copy -->
+    <!-- end -->
 
-PATH is relative to the repository. Of Markdown, FRAGMENT is a heading, and its section without the heading is
-copied. Of Python, FRAGMENT is the beginning of a paragraph of the module's docstring, and the text up to the next
-paragraph of that kind is copied; PATH:Class names the docstring of a class.
+NAME is a key of GENERATORS in pages.py. PATH is relative to the repository. Of Markdown, FRAGMENT is a
+heading, and its section without the heading is copied. Of Python, FRAGMENT is the beginning of a paragraph of
+the module's docstring, and the text up to the next paragraph of that kind is copied. PATH:Class names the
+docstring of a class.
 """
 
 from __future__ import annotations
@@ -15,31 +16,41 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import Final
+from typing import Callable, Final, Mapping
 
 from tools.docs.markdown import plain
 
 BLOCK: Final = re.compile(
-    r"(?P<head><!-- copied from (?P<path>\S+?): (?P<fragment>.+?) -->\n)(?:.*?)(?P<end><!-- end of copy -->)",
+    r"(?P<head><!-- (?:copied from (?P<path>\S+?): (?P<fragment>.+?)|generated: (?P<name>[\w-]+)) -->\n)"
+    r".*?(?P<end><!-- end -->)",
     re.DOTALL,
 )
 JINJA_INCLUDE: Final = re.compile(r'\{% include "([^"]+)" %\}')
+Generator = Callable[[Path], str]
+
 SLUG: Final = "{{cookiecutter.platform_slug}}"
 NEXT_PARAGRAPH: Final = re.compile(r"^(?:To add |Attributes:|Args:|Raises:|Returns:)", re.MULTILINE)
 
 
-def fill(page: str, root: Path) -> str:
-    """Return a page with the content of its blocks replaced by that of their sources.
+def fill(page: str, root: Path, generators: Mapping[str, Generator]) -> str:
+    """Return a page with the content of its blocks replaced by that of their owners.
+
+    Args:
+        generators: Name of a generated block -> the function that returns its content.
 
     Raises:
         ValueError: A source has no such fragment.
+        KeyError: No generator has the name of a block.
     """
 
-    def copy(found: re.Match[str]) -> str:
-        text = fragment_of(found["path"], found["fragment"], root)
+    def content(found: re.Match[str]) -> str:
+        if found["name"]:
+            text = generators[found["name"]](root)
+        else:
+            text = fragment_of(found["path"], found["fragment"], root)
         return f"{found['head']}\n{text.strip()}\n\n{found['end']}"
 
-    return BLOCK.sub(copy, page)
+    return BLOCK.sub(content, page)
 
 
 def fragment_of(path: str, fragment: str, root: Path) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pieces of Markdown: tables, headings, the note of a generated page."""
+"""Pieces of Markdown: tables, cells, code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from typing import Iterable, List, Sequence
 CODE_OR_ANGLE = re.compile(r"`[^`]*`|[<>*]")
 
 
-def note(source: str) -> str:
-    """Return the comment at the top of a generated page."""
-    return f"<!-- Generated from {source} by python -m tools.docs. Change the source, not this page. -->\n"
-
-
 def plain(text: str) -> str:
-    """Return text of a docstring or of a help message with the characters escaped that Markdown interprets."""
+    """Return text of a docstring or of a help message, escaped for Markdown."""
     return CODE_OR_ANGLE.sub(lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", text)
 
 

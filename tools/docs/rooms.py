@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rooms of the host tools: a drawing and a page, from the layers in pyproject.toml and the docstrings."""
+"""A drawing and a section of each room, from the layers in pyproject.toml and the docstrings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, List
 from xml.sax.saxutils import escape
 
-from tools.docs.markdown import join, note, plain
+from tools.docs.markdown import join, plain
 
 WIDTH: Final = 980
 BOX_HEIGHT: Final = 74
@@ -43,30 +43,13 @@ def purpose_of(room: str, root: Path) -> str:
     return f"{text[:-1]}." if text.endswith(":") else text
 
 
-def page(root: Path) -> str:
-    """Return docs/architecture.md."""
-    layers = layers_of(root)
-    parts = [
-        note("pyproject.toml and the docstrings of runtime/host"),
-        "# Architecture",
-        "The template copies `runtime/` into every platform. `runtime/server.py` is the API server of TVM's microTVM "
-        "Project API: one file that imports the standard library only. `runtime/host/` is the host tools in Python. "
-        "`runtime/device/` is the device runtime in C. The C does not depend on the Python.",
-        "The host tools consist of packages and modules, called rooms here. A room imports rooms of lower layers only, "
-        "and no room of its own layer. import-linter verifies these rules in `make lint`. This page and the drawing are "
-        "generated from the rules.",
-        "![The rooms of the host tools in layers. Imports go from the top to the bottom.](images/rooms.svg)",
-        "Code from outside imports three rooms only: `__main__` (the command line), `handler` (the Project API) and "
-        "`tvm_micro` (a program with TVM).",
-        "The [device runtime](how-to/add-a-device-port.md) has layers of its own: `server`, `rpc`, `requests`, "
-        "`functions`, `executor`, `aot`, `tensor`, `memory`, `error`. `runtime/device/README.md` describes them.",
-        "## Rooms, from the top to the bottom",
-    ]
-    for rooms in layers:
-        for room in rooms:
-            is_package = (root / HOST / room).is_dir()
-            parts.append(f"### {room if is_package else f'{room}.py'}".replace("__", "\\_\\_"))
-            parts.append(plain(purpose_of(room, root)))
+def sections(root: Path) -> str:
+    """Return a section for each room, from the top to the bottom."""
+    parts = []
+    for room in (room for layer in layers_of(root) for room in layer):
+        is_package = (root / HOST / room).is_dir()
+        parts.append(f"### {room if is_package else f'{room}.py'}".replace("__", "\\_\\_"))
+        parts.append(plain(purpose_of(room, root)))
     return join(parts)
 
 
@@ -112,6 +95,7 @@ def _box(left: int, top: int, width: int, room: str, purpose: str) -> List[str]:
     )
     for row, line in enumerate(words):
         lines.append(
-            f'<text x="{middle}" y="{top + 36 + 14 * row}" text-anchor="middle" fill="#263238">{escape(line)}</text>'
+            f'<text x="{middle}" y="{top + 36 + 14 * row}" text-anchor="middle" fill="#263238">'
+            f"{escape(line)}</text>"
         )
     return lines

@@ -10,6 +10,7 @@ A schema cannot express all that the readers check. NOT_EXPRESSED lists the rest
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, Callable, Dict, Final, List, Mapping, NamedTuple, Tuple
 
 from runtime.host.boards import fields, rules, table
@@ -22,8 +23,10 @@ from runtime.host.runners.table import RUNNERS
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 Schema = Dict[str, Any]
 
-# Characters that str.isprintable() refuses, without rare and unassigned characters, in the syntax of ECMA-262 and of Python.
-NOT_PRINTABLE: Final = r"\u0000-\u001f\u007f-\u009f\u00ad\u1680\u2000-\u200f\u2028-\u202e\u205f-\u206f\u3000\ufeff"
+# Characters that str.isprintable() refuses, without rare and unassigned ones; ECMA-262 and Python read this.
+NOT_PRINTABLE: Final = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u1680\u2000-\u200f\u2028-\u202e\u205f-\u206f\u3000\ufeff"
+)
 # A register access of 4 bytes: the last digit of the address.
 WORD_ADDRESS: Final = "^0x[0-9a-fA-F]{0,15}[048cC]$"
 
@@ -57,7 +60,7 @@ TEXT: Final = Value(
 )
 NUMBER: Final = Value("integer, 0 or more", {"type": "integer", "minimum": 0, "maximum": fields.LARGEST})
 ADDRESS: Final = Value('hexadecimal string, such as `"0x40004400"`', _string(fields.ADDRESS.pattern))
-USB_ID: Final = Value("string `vendor:product`, lower case", _string(usb.USB_ID.pattern))
+USB_ID: Final = Value("string `vendor:product`, lower case", _string(table.USB_ID.pattern))
 REGISTER_WRITE: Final = "register_write"
 
 READERS: Final[Mapping[Callable[[Any], Any], Value]] = {
@@ -79,12 +82,20 @@ READERS: Final[Mapping[Callable[[Any], Any], Value]] = {
         "list of [register writes](#a-register-write)",
         {"type": "array", "items": {"$ref": f"#/$defs/{REGISTER_WRITE}"}},
     ),
-    table._register_write: Value("[register write](#a-register-write)", {"$ref": f"#/$defs/{REGISTER_WRITE}"}),
-    table._memory: Value("[object](#memory) or `null`", {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/memory"}]}),
+    table._register_write: Value(
+        "[register write](#a-register-write)", {"$ref": f"#/$defs/{REGISTER_WRITE}"}
+    ),
+    table._memory: Value(
+        "[object](#memory) or `null`", {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/memory"}]}
+    ),
     table._uart: Value("[object](#uart)", {"$ref": "#/$defs/uart"}),
-    table._kind_and_more: Value("[object with a `kind`](#timer-and-interrupts)", {"$ref": "#/$defs/kind_and_more"}),
+    table._kind_and_more: Value(
+        "[object with a `kind`](#timer-and-interrupts)", {"$ref": "#/$defs/kind_and_more"}
+    ),
     table._runners: Value("[object](#runners)", {"$ref": "#/$defs/runners"}),
-    nordic._family: Value("one of " + ", ".join(f"`{name}`" for name in nordic.FAMILIES), {"enum": [*nordic.FAMILIES]}),
+    nordic._family: Value(
+        "one of " + ", ".join(f"`{name}`" for name in nordic.FAMILIES), {"enum": [*nordic.FAMILIES]}
+    ),
     usb._usb_id: USB_ID,
 }
 
@@ -127,14 +138,12 @@ def object_of(table_of_fields: Mapping[str, Field]) -> Schema:
     return schema
 
 
-def drivers(kind: str) -> List[str]:
+def drivers(kind: str, root: Path) -> List[str]:
     """Return the drivers of a kind: uart, timer or interrupts."""
-    from tools.docs.pages import ROOT
-
-    return sorted(path.stem for path in (ROOT / "runtime/device/ports" / kind).glob("*.c"))
+    return sorted(path.stem for path in (root / "runtime/device/ports" / kind).glob("*.c"))
 
 
-def boards_schema() -> Schema:
+def boards_schema(root: Path) -> Schema:
     """Return the JSON Schema of boards.json."""
     return {
         "$schema": DRAFT,
@@ -153,10 +162,13 @@ def boards_schema() -> Schema:
         },
         "required": ["schema", "boards"],
         "$defs": {
-            "board": _board(),
+            "board": _board(root),
             "memory": _memory(),
-            "uart": _uart(),
-            REGISTER_WRITE: {**object_of(table.REGISTER_WRITE), "anyOf": [{"required": [n]} for n in ("clear", "set")]},
+            "uart": _uart(root),
+            REGISTER_WRITE: {
+                **object_of(table.REGISTER_WRITE),
+                "anyOf": [{"required": [n]} for n in ("clear", "set")],
+            },
             "kind_and_more": {
                 "type": "object",
                 "properties": {"kind": TEXT.schema},
@@ -171,7 +183,7 @@ def boards_schema() -> Schema:
     }
 
 
-def _board() -> Schema:
+def _board(root: Path) -> Schema:
     board = object_of(table.FIELDS)
     properties = board["properties"]
     for name, words in {
@@ -181,7 +193,7 @@ def _board() -> Schema:
     }.items():
         properties[name]["examples"] = words
     for name in ("timer", "interrupts"):
-        properties[name]["examples"] = [{"kind": kind} for kind in drivers(name)]
+        properties[name]["examples"] = [{"kind": kind} for kind in drivers(name, root)]
     properties["clock_hz"].update(minimum=rules.SLOWEST_HZ, maximum=rules.FASTEST_HZ)
     either = []
     for old, new in table.OLD_NAMES.items():
@@ -198,7 +210,8 @@ def _chip(port: str, needed: Tuple[str, ...]) -> Schema:
     return {
         "if": {
             "anyOf": [
-                {"properties": {name: names}, "required": [name]} for name in ("device_port", *table.OLD_NAMES)
+                {"properties": {name: names}, "required": [name]}
+                for name in ("device_port", *table.OLD_NAMES)
             ]
         },
         "then": {
@@ -220,10 +233,10 @@ def _memory() -> Schema:
     return memory
 
 
-def _uart() -> Schema:
+def _uart(root: Path) -> Schema:
     uart = object_of(table.UART)
     properties = uart["properties"]
-    properties["kind"]["examples"] = drivers("uart")
+    properties["kind"]["examples"] = drivers("uart", root)
     properties["address"]["pattern"] = WORD_ADDRESS
     properties["interrupt"]["maximum"] = rules.MOST_INTERRUPTS
     properties["baud"]["maximum"] = rules.FASTEST_BAUD
