@@ -13,7 +13,8 @@ from xml.sax.saxutils import escape
 from tools.docs.markdown import join, plain
 
 WIDTH: Final = 980
-BOX_HEIGHT: Final = 74
+HEAD_HEIGHT: Final = 32  # of a box, for the name and the margins
+LINE_HEIGHT: Final = 14
 GAP: Final = 12
 LEFT: Final = 40  # of the boxes; the arrow is to the left of them
 PIXELS_A_LETTER: Final = 5.9  # of 11 pixels, measured on "n" of common sans-serif fonts
@@ -55,47 +56,55 @@ def sections(root: Path) -> str:
 
 def drawing(root: Path) -> str:
     """Return docs/images/rooms.svg."""
-    layers = layers_of(root)
-    height = len(layers) * (BOX_HEIGHT + GAP) + GAP
+    boxes: List[str] = []
+    top = GAP
+    for rooms in layers_of(root):
+        width = (WIDTH - LEFT - GAP * len(rooms)) // len(rooms)
+        words = [_wrapped(purpose_of(room, root), width) for room in rooms]
+        height = HEAD_HEIGHT + LINE_HEIGHT * max(map(len, words))
+        for column, room in enumerate(rooms):
+            boxes += _box(LEFT + column * (width + GAP), top, width, height, room, words[column])
+        top += height + GAP
+    arrow = (
+        f'<line x1="24" y1="{GAP}" x2="24" y2="{top - GAP - 6}" stroke="#37474f" stroke-width="2" '
+        'marker-end="url(#head)"/>'
+    )
+    word = (
+        f'<text x="16" y="{top // 2}" fill="#37474f" text-anchor="middle" '
+        f'transform="rotate(-90 16 {top // 2})">imports</text>'
+    )
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         "<!-- Generated from pyproject.toml and the docstrings of runtime/host by python -m tools.docs. -->",
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" role="img" '
         'font-family="sans-serif" font-size="11">',
         "<title>Rooms of the host tools in layers; imports go from the top to the bottom</title>",
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+        f'<rect width="{WIDTH}" height="{top}" fill="#ffffff"/>',
         '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="4" refY="4" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z" fill="#37474f"/></marker></defs>',
-        f'<line x1="20" y1="{GAP}" x2="20" y2="{height - GAP - 6}" stroke="#37474f" stroke-width="2" '
-        'marker-end="url(#head)"/>',
-        f'<text x="14" y="{height // 2}" fill="#37474f" text-anchor="middle" '
-        f'transform="rotate(-90 14 {height // 2})">imports</text>',
+        *(arrow, word),
+        *boxes,
+        "</svg>",
     ]
-    for number, rooms in enumerate(layers):
-        top = GAP + number * (BOX_HEIGHT + GAP)
-        width = (WIDTH - LEFT - GAP * len(rooms)) // len(rooms)
-        for column, room in enumerate(rooms):
-            lines += _box(LEFT + column * (width + GAP), top, width, room, purpose_of(room, root))
-    return "\n".join([*lines, "</svg>"]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
-def _box(left: int, top: int, width: int, room: str, purpose: str) -> List[str]:
-    words = textwrap.wrap(
-        re.split(r"(?<=[.!?])\s", purpose)[0].replace("`", ""),
-        width=int((width - 20) / PIXELS_A_LETTER),
-        max_lines=MOST_LINES,
-        placeholder=" ...",
-    )
-    box = f'x="{left}" y="{top}" width="{width}" height="{BOX_HEIGHT}" rx="6"'
-    lines = [f'<rect {box} fill="#e8eaf6" stroke="#3f51b5"/>']
+def _wrapped(purpose: str, width: int) -> List[str]:
+    """Return the first sentence of a purpose as lines that fit into a box."""
+    first = re.split(r"(?<=[.!?])\s", purpose)[0].replace("`", "")
+    letters = int((width - 20) / PIXELS_A_LETTER)
+    return textwrap.wrap(first, width=letters, max_lines=MOST_LINES, placeholder=" ...")
+
+
+def _box(left: int, top: int, width: int, height: int, room: str, words: List[str]) -> List[str]:
     middle = left + width // 2
-    lines.append(
+    place = f'x="{left}" y="{top}" width="{width}" height="{height}" rx="6"'
+    lines = [
+        f'<rect {place} fill="#e8eaf6" stroke="#3f51b5"/>',
         f'<text x="{middle}" y="{top + 20}" text-anchor="middle" font-size="14" font-weight="bold" '
-        f'fill="#1a237e">{escape(room)}</text>'
-    )
+        f'fill="#1a237e">{escape(room)}</text>',
+    ]
     for row, line in enumerate(words):
-        lines.append(
-            f'<text x="{middle}" y="{top + 36 + 14 * row}" text-anchor="middle" fill="#263238">'
-            f"{escape(line)}</text>"
-        )
+        y = top + HEAD_HEIGHT + LINE_HEIGHT * row + 6
+        lines.append(f'<text x="{middle}" y="{y}" text-anchor="middle" fill="#263238">{escape(line)}</text>')
     return lines
