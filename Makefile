@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo    bake the default platform and classify the held-out digits on its device
 # make tune    tune a convolution of the digits model with AutoTVM on that device
-# make test    every check and every test; make test-fast: the ring that takes less than two minutes
-# make bench   the figures of the README
-# make docs    the pages of docs/ as a site, in build/docs
-# make coverage   which lines of the host tools the fast ring runs, in its own process; a report only
+# make test    run every check and every test; make test-fast: the tests that take less than two minutes
+# make bench   measure the figures of the README
+# make docs    build the pages of docs/ as a site in build/docs
+# make coverage   report the lines of the host tools that the fast tests run in their own process
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# TVM's own client and server of the Project API, which tests and benchmarks run beside ours.
+# TVM's own client and server of the Project API, which tests and benchmarks run with this repository's.
 TVM    := .cache/tvm-project-api
 export MICROTVM_TVM_PROJECT_API := $(CURDIR)/$(TVM)
-# A whole TVM, which tests drive platforms with.
+# A whole TVM, with which tests use platforms.
 TVM_VENV := .cache/tvm-venv
 export MICROTVM_TVM_PYTHON := $(CURDIR)/$(TVM_VENV)/bin/python
 
@@ -46,7 +46,7 @@ docs: $(VENV)/packages
 coverage: $(VENV)/ready-test $(TVM)/client.py
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered
 
-# One virtual environment for all, and a stamp for what the system must have.
+# One virtual environment for all targets, and a stamp file for the system packages of each.
 $(VENV)/ready-demo $(VENV)/ready-test: $(VENV)/ready-%: tools/system-packages.sh $(VENV)/packages
 	tools/system-packages.sh $*
 	@touch $@

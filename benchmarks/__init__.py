@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the README's figures come from: make bench runs them all and prints one table each."""
+"""Measurements of the README's figures. `make bench` runs all of them and prints one table each."""

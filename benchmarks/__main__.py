@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""make bench: every figure of the README, a table each. `python -m benchmarks NAME ...` runs only some.
+"""All figures of the README, one table each: make bench. `python -m benchmarks NAME ...` runs some.
 
-Exit status 1 says that a figure missed what it must reach.
+Exit status 1 means that at least one figure missed its target.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from benchmarks.figures import Figure, print_figures
 TABLES: Dict[str, str] = {
     "bake": "Baking a platform",
     "start": "API server",
-    "requests": "Requests a second through the API server",
+    "requests": "Requests per second through the API server",
     "device": "Device runtime on a Cortex-M3, no model, -Os",
-    "inference": "Inference from this process, less the device's own compute time",
+    "inference": "Inference from this process, minus the device's compute time",
     "chain": "From a model archive to its first result",
-    "soak": "Digits on an emulated Cortex-M3, for as long as is to spare",
-    "session": "Inference through TVM's own session, less the device's own compute time",
+    "soak": "Digits on an emulated Cortex-M3 over many sessions",
+    "session": "Inference through TVM's own session, minus the device's compute time",
     "tune": "Tuning with AutoTVM",
-    "faults": "Sessions on a bad serial line",
+    "faults": "Sessions on a faulty serial line",
 }
 
 
 def main(names: List[str]) -> int:
-    """Run the named tables, or all; the exit status."""
+    """Run the named tables, or all, and return the exit status."""
     unknown = [name for name in names if name not in TABLES]
     if unknown:
-        print(f"error: there is no table {unknown[0]!r}; tables: {', '.join(TABLES)}", file=sys.stderr)
+        print(
+            f"error: Unknown table {unknown[0]!r}.\nnext:  Choose from: {', '.join(TABLES)}.", file=sys.stderr
+        )
         return 2
-    # As on a user's machine: an interpreter keeps its byte code, and the second start is the usual one.
+    # As on a user's machine: the interpreter keeps compiled files, and the second start is the usual one.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     console = Console(width=150)
     missed: List[Figure] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long baking a platform takes, with Cookiecutter in this process: questions, hooks, copying runtime/."""
+"""Seconds to bake a platform, with Cookiecutter in this process: questions, hooks, copies of runtime/."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMIT_SECONDS = 0.3
 
 
 def measure(runs: int = 15) -> List[Figure]:
-    """Seconds for the platform of all defaults; the first run, which also imports, is left out."""
+    """Measure the platform with all defaults, without the first run, which also imports modules."""
     samples = []
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name, _hooks_are_quiet():
         scratch = Path(name)
@@ -36,7 +36,7 @@ def measure(runs: int = 15) -> List[Figure]:
 
 @contextmanager
 def _hooks_are_quiet() -> Iterator[None]:
-    """Send what the hooks print to nowhere: they are processes and write to file descriptor 1."""
+    """Discard the hooks' output. Hooks are processes and write to file descriptor 1."""
     kept = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chain from a model archive to its first result, as TVM goes it: through two API servers.
+"""Seconds from a model archive to its first result, in TVM's way through two API servers.
 
-Timed: start of the platform's API server, generate_project, start of the project's API server, build, flash,
-open_transport, session, one inference. The compiler's own time for the model's C files is measured apart
-(the same commands, as many at once as there are processors) and shown beside.
+Timed steps: start of the platform's API server, generate_project, start of the project's API server, build,
+flash, open_transport, session, one inference. The compiler's time for the model's C files is measured
+separately with the same commands, one per processor in parallel, and shown in the remark.
 
-empty cache: nothing was built before. warm cache: another model was. again: this very model was.
+States of the cache: "empty cache" before any build, "warm cache" after a build of another model, "again"
+after a build of this model.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from runtime.host.wire.api_client import ApiTransport, ProjectApiClient
 
 MODELS = {name: ROOT / f"tests/data/models/{name}.tar" for name in ("mlp_f32_aot", "kws_i8_graph")}
 OTHER_MODEL = ROOT / "examples/digits/digits_aot.tar"
-# Board family -> build system and state of the cache -> seconds, less the compiler's time for the model;
-# "again" is in all.
+# Board family -> build system and state of the cache -> limit in seconds, without the compiler's time for the
+# model. The limit of "again" includes that time.
 LIMITS: Dict[str, Dict[Tuple[str, str], float]] = {
     "host": {
         ("make", "warm cache"): 0.35,
@@ -39,7 +40,7 @@ LIMITS: Dict[str, Dict[Tuple[str, str], float]] = {
         ("make", "again"): 0.4,
         ("cmake", "again"): 0.4,
     },
-    "cortex_m": {  # its default board is emulated: an MPS2 with a Cortex-M3
+    "cortex_m": {  # the default board is emulated: an MPS2 with a Cortex-M3
         ("make", "warm cache"): 0.6,
         ("cmake", "warm cache"): 1.0,
         ("make", "empty cache"): 1.8,
@@ -51,7 +52,7 @@ RUNS = 5
 
 
 def measure(runs: int = RUNS) -> List[Figure]:
-    """Every model, build system and state of the cache."""
+    """Measure every model, build system and state of the cache."""
     return list(_measure(runs))
 
 
@@ -86,15 +87,27 @@ def _chains(
     limit: float,
     with_compiler: bool,
 ) -> Figure:
-    """One row: the chain, with the compiler's own time for the model taken off unless with_compiler."""
+    """Measure one row.
+
+    Args:
+        what: Label of the row.
+        runs: Number of runs.
+        platform: Directory of the platform.
+        model: Key of MODELS.
+        compiler: Compiler command for the model's C files.
+        scratch: Directory for the project and the caches.
+        cache: Cache directory to start from.
+        limit: Largest accepted median, in seconds.
+        with_compiler: Include the compiler's time for the model.
+    """
     own, whole = [], []
     for _ in range(runs):
-        # The compiler is timed beside each run: a shared machine changes its speed by the minute.
+        # Time the compiler before each run, because a shared machine changes its speed within minutes.
         own.append(0.0 if with_compiler else _compile_seconds(MODELS[model], compiler, scratch / "compile"))
         whole.append(_chain(platform, MODELS[model], scratch / "project", scratch / "cache", cache))
-    beside = f"in all {_median(whole):.2f} s"
+    beside = f"{_median(whole):.2f} s in total"
     if not with_compiler:
-        beside += f", the compiler's own {_median(own):.2f} s taken off"
+        beside += f", of which {_median(own):.2f} s of the compiler were subtracted"
     return figure(what, "s", [seconds - less for seconds, less in zip(whole, own)], limit, beside=beside)
 
 
@@ -103,7 +116,7 @@ def _median(seconds: List[float]) -> float:
 
 
 def _prepare_caches(platform: Path, directory: Path) -> Dict[Tuple[str, str], Path]:
-    """Cache directories in each state, to be copied before each run."""
+    """Prepare a cache directory for each state and model. Each run works on a copy."""
     empty = directory / "empty"
     empty.mkdir(parents=True)
     warm = directory / "warm"
@@ -119,7 +132,7 @@ def _prepare_caches(platform: Path, directory: Path) -> Dict[Tuple[str, str], Pa
 
 
 def _chain(platform: Path, archive: Path, project: Path, cache: Path, cache_before: Path) -> float:
-    """Seconds from the archive to its first result, starting with a copy of cache_before."""
+    """Measure the seconds from the archive to its first result, starting with a copy of cache_before."""
     for directory in (project, cache):
         shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(cache_before, cache)
@@ -142,7 +155,7 @@ def _chain(platform: Path, archive: Path, project: Path, cache: Path, cache_befo
 
 
 def _compile_seconds(archive: Path, compiler: List[str], directory: Path) -> float:
-    """Wall time of the compiler for the model's C files, as many at once as there are processors."""
+    """Measure the compiler's wall time for the model's C files, one file per processor in parallel."""
     shutil.rmtree(directory, ignore_errors=True)
     ModelArchive.open(archive).unpack(directory)
     include = ROOT / "runtime/device/include"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the device runtime takes on a Cortex-M3: RPC server and AOT executor, no model, -Os.
+"""Memory use of the device runtime on a Cortex-M3: RPC server and AOT executor, no model, -Os.
 
-Two ways: the sum of its objects, and what a linker with --gc-sections keeps of them in a firmware without a
-model, beside which the compiler's and the C library's own parts are counted.
+Measured in two ways: the sum of its object files, and the part that a linker with --gc-sections keeps in a
+firmware without a model. The parts of the compiler and the C library are counted separately.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ RAM_LIMIT = 1536
 
 
 def measure() -> List[Figure]:
-    """Bytes of code and RAM; the compiler's own helpers stand beside."""
+    """Measure bytes of code and RAM. The remark has the bytes of the compiler and the C library."""
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as scratch:
         size = runtime_size(Path(scratch))
-    beside = f"the compiler's and the C library's own: {size.compiler_text:,} B"
+    beside = f"compiler and C library: {size.compiler_text:,} B"
     return [
         figure("code and constants", "B", [size.linked_text], TEXT_LIMIT, beside=beside),
-        figure("RAM beside packet buffer and workspace", "B", [size.ram], RAM_LIMIT),
+        figure("RAM without packet buffer and workspace", "B", [size.ram], RAM_LIMIT),
         figure("largest stack frame", "B", [size.largest_frame]),
     ]
 
 
 class Size(NamedTuple):
-    """Bytes. RAM is that of the runtime with its server, beside packet buffer and workspace."""
+    """Sizes in bytes. RAM is that of the runtime with its server, without packet buffer and workspace."""
 
     objects_text: int
     linked_text: int
@@ -53,6 +53,7 @@ class Size(NamedTuple):
 
 
 def available() -> bool:
+    """Return whether the compiler is installed."""
     return shutil.which(f"{TOOLCHAIN}gcc") is not None
 
 
@@ -66,7 +67,7 @@ def _object_text(objects: List[Path]) -> int:
 
 
 def _kept(map_file: Path) -> Dict[str, Tuple[int, int]]:
-    """(text, RAM) that the linker kept of each object file, by its path."""
+    """Return (text, RAM) in bytes that the linker kept of each object file, by path."""
     kept: Dict[str, Tuple[int, int]] = {}
     text = map_file.read_text(encoding="utf-8").split("Linker script and memory map")[1]
     pattern = r"^ (\.[^\s]+|COMMON)\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+(\S+)$"
@@ -81,7 +82,7 @@ def _kept(map_file: Path) -> Dict[str, Tuple[int, int]]:
 
 
 def runtime_size(into: Path) -> Size:
-    """Compile the runtime for a Cortex-M3 and link it with a platform that does nothing."""
+    """Compile the runtime for a Cortex-M3 and link it with an empty platform."""
     objects = []
     apps = [DEVICE / "apps" / f"{name}.c" for name in APPS]
     for source in [*LIBRARY, *apps, PLATFORM]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions on a pseudo-terminal with faults of each kind: how many end in a wrong result or a hang."""
+"""Sessions on a pseudo-terminal with faults of each kind: number of wrong results and hangs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARCHIVE = ROOT / "tests" / "data" / "archives" / "aot_c.tar"
 
 
 def measure(sessions: int = 1000) -> List[Figure]:
-    """Wrong results, hangs, errors without a sentence and failed sessions afterwards, for each kind."""
+    """Count wrong results, hangs, unexpected errors and failed next sessions, for each kind of fault."""
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
         directory = Path(name)
         firmware = build_firmware(ARCHIVE, compile_runtime(directory / "runtime"), directory)
@@ -32,6 +32,6 @@ def _row(tally: Tally) -> Figure:
         "wrong or hung",
         [len(tally.failures)],
         0,
-        beside=f"{sum(tally.named.values()):,} named, {tally.right:,} right all the same; next session right "
+        beside=f"{sum(tally.named.values()):,} errors named, {tally.right:,} right results; next session "
         f"in {1e3 * median(tally.recovery):.0f} ms, at most {1e3 * max(tally.recovery):.0f}",
     )

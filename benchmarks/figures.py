@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A measured figure beside what it must reach, and how figures are printed."""
+"""Measured figures with their limits, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ from rich.table import Table
 
 
 class Figure(NamedTuple):
-    """median, least and most of the runs, in unit; limit: the most (with at_least the least) it may be.
+    """Measured figure.
 
-    beside: a remark that belongs to the figure, such as what was subtracted.
+    Attributes:
+        what: Label.
+        unit: Unit of the numbers.
+        median: Median of the runs.
+        least: Smallest value of the runs.
+        most: Largest value of the runs.
+        limit: Largest accepted median, or smallest with at_least. None: no limit.
+        at_least: The limit is a lower bound.
+
+    The last field is a remark, such as a subtracted time.
     """
 
     what: str
@@ -26,7 +35,7 @@ class Figure(NamedTuple):
 
     @property
     def reached(self) -> Optional[bool]:
-        """Whether the median is inside the limit; None without a limit."""
+        """Result of the comparison of the median with the limit, or None without a limit."""
         if self.limit is None:
             return None
         return self.median >= self.limit if self.at_least else self.median <= self.limit
@@ -41,16 +50,14 @@ def figure(
     at_least: bool = False,
     beside: str = "",
 ) -> Figure:
-    """A figure of some runs; the median is the upper one of an even number."""
+    """Return a figure of several runs. The median of an even number of runs is the upper one."""
     ordered = sorted(samples)
     return Figure(what, unit, ordered[len(ordered) // 2], ordered[0], ordered[-1], limit, at_least, beside)
 
 
 def print_figures(console: Console, title: str, figures: List[Figure]) -> None:
-    """One table of figures."""
-    table = Table(
-        "what", "median", "least to most", "wanted", "", "beside", title=title, title_justify="left"
-    )
+    """Print one table of figures."""
+    table = Table("figure", "median", "min to max", "target", "", "remark", title=title, title_justify="left")
     for item in figures:
         wanted = ""
         if item.limit is not None:

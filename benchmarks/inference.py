@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an inference costs beside the device's own compute time, with the wire client in this process.
+"""Overhead of an inference over the device's compute time, with the wire client in this process.
 
-An inference is set_input of every input, run, get_output of every output. The device's own time is what its
-clock says of the kernels (time_evaluator). Rounds of both alternate, so that a busy machine slows both.
+An inference is set_input of every input, run, and get_output of every output. The device's clock measures the
+compute time of the kernels (time_evaluator). Rounds of both alternate, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from runtime.host.wire.session import Session
 
 MODELS = ROOT / "tests" / "data" / "models"
 
-# Archive -> milliseconds that its inference may take beside the device's own time.
+# Archive -> milliseconds that its inference may take in addition to the device's compute time.
 LIMITS_MS: Dict[str, float] = {"kws_i8_graph": 3.0, "mlp_f32_aot": 0.5}
 
 
 def measure(rounds: int = 20, inferences: int = 20) -> List[Figure]:
-    """Milliseconds of an inference, of the device's own time and between them, for each archive; a round
-    trip."""
+    """Measure for each archive: an inference, the device's compute time, their difference, a round trip.
+
+    Times are in milliseconds, those of round trips in microseconds.
+    """
     figures: List[Figure] = []
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
         platform = bake(Path(name) / "platform")
@@ -61,7 +63,7 @@ def _measure_model(
         executor = create_executor(rpc, ModelArchive.open(archive))
         round_trip = rpc.get_function("tvm.rpc.server.GetCRTMaxPacketSize").prepare()
         wall, compute, trips = [], [], []
-        for _ in range(rounds + 1):  # the first one warms up
+        for _ in range(rounds + 1):  # the first round warms up
             wall.append(1e3 * _typical_seconds(lambda: executor.infer(inputs), inferences))
             compute.append(1e3 * median(executor.time_evaluator(1, inferences)))
             trips.append(1e6 * _typical_seconds(round_trip, 10 * inferences))
@@ -70,14 +72,14 @@ def _measure_model(
     beside = [seconds - own for seconds, own in zip(wall, compute)]
     return [
         figure(f"{model}: inference", "ms", wall[1:]),
-        figure(f"{model}: on the device alone", "ms", compute[1:]),
-        figure(f"{model}: beside the device's time", "ms", beside[1:], limit, beside=_messages(executor)),
+        figure(f"{model}: compute time of the device", "ms", compute[1:]),
+        figure(f"{model}: overhead", "ms", beside[1:], limit, beside=_messages(executor)),
         figure(f"{model}: one round trip", "us", trips[1:]),
     ]
 
 
 def _typical_seconds(action: Callable[[], object], times: int) -> float:
-    """Median wall time of the action."""
+    """Return the median wall time of the action, in seconds."""
     seconds = []
     for _ in range(times):
         started = time.perf_counter()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From open_transport to a session, on the host board and on every emulated board.
+"""Seconds from open_transport to a session, on the host board and on every emulated board.
 
-The client sends its first packet when open_transport returns, as TVM's does.
+The client sends its first packet when open_transport returns, as TVM's client does.
 
 Time counts from the request open_transport to the device's reply that establishes the session. A device that
 is not ready loses the first packet, and the client sends it again after session_start_retry_timeout_sec.
@@ -35,18 +35,18 @@ FAMILIES: Final = ("host", "cortex_m", "riscv")
 ARCHIVE: Final = ROOT / "examples/digits/digits_aot.tar"
 LIMIT_SEC: Final = 0.25
 SHARE: Final = 0.95
-"""The share of openings that must stay below LIMIT_SEC."""
+"""Share of openings that must stay below LIMIT_SEC."""
 
 
 class Opening(NamedTuple):
-    """Seconds from the request open_transport to the session, and how often the first packet was sent."""
+    """Seconds from the request open_transport to the session, and number of first packets sent."""
 
     seconds: float
     attempts: int
 
 
 def measure(openings: int) -> List[Figure]:
-    """The time that SHARE of the openings of each board stays below."""
+    """Measure the time below which SHARE of the openings of each board stay."""
     figures = []
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
         for board, project in projects(Path(name)):
@@ -61,14 +61,19 @@ def measure(openings: int) -> List[Figure]:
                     seconds[0],
                     seconds[-1],
                     LIMIT_SEC,
-                    beside=f"{repeated} sent the first packet again" if repeated else "",
+                    beside=f"{repeated} openings needed a second first packet" if repeated else "",
                 )
             )
     return figures
 
 
 def projects(scratch: Path, *names: str) -> Iterator[Tuple[str, Project]]:
-    """Each board that needs no hardware, or only those with these names, with a built project."""
+    """Yield (name, built project) of each board that needs no hardware.
+
+    Args:
+        scratch: Directory for platforms and projects.
+        names: Names of boards. Default: all.
+    """
     for family in FAMILIES:
         platform = load_platform(bake(scratch / family, board_family=family))
         for board in platform.boards().values():
@@ -84,7 +89,7 @@ def _needs_no_hardware(board: Board) -> bool:
 
 
 def open_often(project: Project, openings: int) -> List[Opening]:
-    """So many openings of the project's device, one after another, by one API server."""
+    """Open the project's device `openings` times, one after another, through one API server."""
     samples = []
     with ProjectApiClient(project.directory) as server:
         transport = ApiTransport(server)
@@ -102,8 +107,13 @@ def open_often(project: Project, openings: int) -> List[Opening]:
 def establish(transport: ApiTransport) -> int:
     """Send the first packet, and again after each retry timeout, until the device replies.
 
-    As TVM's client, this ignores the packet that a device sends after its reset. Returns how often the first
-    packet was sent. Raises TransportTimeout.
+    As TVM's client, this ignores the packet that a device sends after its reset.
+
+    Returns:
+        Number of first packets sent.
+
+    Raises:
+        TransportTimeout: The device sent no reply within session_start_timeout_sec.
     """
     unframer = Unframer(1 << 10)
     retry_sec = transport.timeouts.session_start_retry_timeout_sec
@@ -127,7 +137,7 @@ def establish(transport: ApiTransport) -> int:
 
 
 def _is_answered(transport: Transport, unframer: Unframer, nonce: int, deadline: float) -> bool:
-    """Whether the device replies to this nonce in time."""
+    """Return whether the device replies to this nonce before the deadline."""
     while True:
         try:
             data = transport.read(unframer.needed(), remaining(deadline))

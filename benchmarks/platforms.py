@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Platforms for the benchmarks to work on."""
+"""Platforms for the benchmarks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def bake(directory: Path, **answers: str) -> Path:
-    """Bake a platform below directory, its report kept out of the tables; the platform's path."""
+    """Bake a platform into a subdirectory, without the hooks' output, and return its path."""
     command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input", "--output-dir", str(directory)]
     command += [f"{question}={answer}" for question, answer in answers.items()]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

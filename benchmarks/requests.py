@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests a second through the Project API: TVM's server and client beside ours, on one processor, in turns.
+"""Requests per second through the Project API, compared with TVM's own server and client.
 
     MICROTVM_TVM_PROJECT_API=.../tvm/micro/project_api python -m benchmarks.requests
 
-The folder holds TVM's client.py and server.py; they are loaded by themselves, without tvm. Without it only
-our own server and client are measured. Every server runs the same handler, which answers at once.
+The folder has TVM's client.py and server.py, which are loaded without tvm. Without this folder, only this
+repository's server and client are measured. Every server runs the same handler, which returns immediately.
+All run on one processor, in turns.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ TVM_BOTH = "TVM server, TVM client"
 OUR_SERVER = "our server, TVM client"
 OUR_BOTH = "our server, our client"
 
-# How many times the rate of TVM_BOTH each column must reach.
+# Required ratio of each column's rate to that of TVM_BOTH.
 WANTED = {
     OUR_SERVER: {
         ("read", 1): 1.0,
@@ -60,19 +61,25 @@ WANTED = {
 
 
 class Row(NamedTuple):
-    """Requests a second of one operation and size: for each column, one rate a round."""
+    """Requests per second of one operation and size.
+
+    Attributes:
+        operation: "read" or "write".
+        size: Bytes of each request.
+        rates: Column -> one rate per round.
+    """
 
     operation: str
     size: int
     rates: Dict[str, List[float]]
 
     def ratios(self, column: str) -> List[float]:
-        """How many times faster than TVM's pair the column was, round by round."""
+        """Return the ratio of the column's rate to that of TVM's pair, for each round."""
         return [rate / peer for rate, peer in zip(self.rates[column], self.rates[TVM_BOTH])]
 
 
 def make_handler(api: Any) -> Any:
-    """A handler for the server module `api`, ours or TVM's, behind which there is no device."""
+    """Return a handler without a device for the server module `api`, this repository's or TVM's."""
 
     class Handler(api.ProjectAPIHandler):  # type: ignore[misc]  # of a module that is chosen at run time
         def server_info_query(self, tvm_version: str) -> Any:
@@ -99,7 +106,7 @@ def make_handler(api: Any) -> Any:
 
 
 def load_tvm(folder: Path) -> types.ModuleType:
-    """TVM's client module, its server module beside it, from a folder that holds the two files."""
+    """Load TVM's client module from a folder that has client.py and server.py."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "tvm_project_api"]:
         del sys.modules[name]  # of another folder
     package = types.ModuleType("tvm_project_api")
@@ -109,13 +116,22 @@ def load_tvm(folder: Path) -> types.ModuleType:
 
 
 def serve(whose: str) -> None:
-    """What the measured processes run; whose: "ours" or the folder of TVM's files."""
+    """Run the server of a measured process.
+
+    Args:
+        whose: "ours", or the folder of TVM's files.
+    """
     api = our_server if whose == "ours" else load_tvm(Path(whose)).server
     api.main(make_handler(api))
 
 
 def measure_rows(tvm_folder: Optional[Path] = None, rounds: int = 15) -> List[Row]:
-    """A row for every operation and size; without TVM's files the column of our pair alone."""
+    """Measure every operation and size.
+
+    Args:
+        tvm_folder: Folder of TVM's files. None: measure only this repository's pair.
+        rounds: Number of rounds.
+    """
     with ExitStack() as stack:
         stack.enter_context(_one_processor())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="microtvm-bench-")))
@@ -155,7 +171,7 @@ def _measure_row(operation: str, size: int, clients: Dict[str, Any], rounds: int
 
 
 def _rate(call: Callable[[], Any]) -> float:
-    """Calls a second, for about TURN_SEC."""
+    """Return the calls per second, measured for about TURN_SEC."""
     calls = 0
     started = time.perf_counter()
     until = started + TURN_SEC
@@ -167,7 +183,7 @@ def _rate(call: Callable[[], Any]) -> float:
 
 @contextmanager
 def _one_processor() -> Iterator[None]:
-    """Keep this process and those it starts on one processor, so that both ends of a pair share it."""
+    """Keep this process and its children on one processor, so that both ends of a pair share it."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(allowed)})
     try:
@@ -187,20 +203,20 @@ def _server_directory(directory: Path, whose: str) -> Path:
 
 
 def tvm_folder_from(value: Optional[str]) -> Optional[Path]:
-    """The folder of TVM's two files, or None when `value` names none."""
+    """Return the folder of TVM's two files, or None for an empty value. Exit if a file is missing."""
     if not value:
         return None
     folder = Path(value).resolve()
     for name in ("client.py", "server.py"):
         if not (folder / name).is_file():
             raise SystemExit(
-                f"{folder}: no {name} here.\nName the folder tvm/micro/project_api of a TVM wheel."
+                f"{folder}: {name} not found.\nName the folder tvm/micro/project_api of a TVM wheel."
             )
     return folder
 
 
 def measure(rounds: int = 15) -> List[Figure]:
-    """The rate of our pair; where TVM_FOLDER names TVM's files, how many times TVM's pair each column is."""
+    """Measure this repository's pair, and its ratio to TVM's pair if TVM_FOLDER names TVM's files."""
     figures = []
     for row in measure_rows(tvm_folder_from(os.environ.get(TVM_FOLDER)), rounds):
         what = f"{row.operation} {row.size} B"
@@ -209,7 +225,7 @@ def measure(rounds: int = 15) -> List[Figure]:
                 continue
             wanted = WANTED[column].get((row.operation, row.size))
             ours, theirs = _median(row.rates[column]), _median(row.rates[TVM_BOTH])
-            beside = f"{ours:,.0f} against {theirs:,.0f} requests/s"
+            beside = f"{ours:,.0f} compared with {theirs:,.0f} requests/s"
             figures.append(
                 figure(f"{what}: {column}", "times", row.ratios(column), wanted, at_least=True, beside=beside)
             )
@@ -226,9 +242,9 @@ def _with_spread(rates: Sequence[float]) -> str:
 
 
 def print_rows(console: Console, rows: Sequence[Row]) -> None:
-    """One line a row: the median rate of each column with its spread, and the median ratios."""
+    """Print one line per row: the median rate of each column with its spread, and the median ratios."""
     columns = [column for column in (TVM_BOTH, OUR_SERVER, OUR_BOTH) if column in rows[0].rates]
-    table = Table("requests a second", *columns, title="Project API (median, least to most)")
+    table = Table("requests per second", *columns, title="Project API (median, min to max)")
     if TVM_BOTH in columns:
         table.add_column("our server / TVM")
         table.add_column("our pair / TVM")

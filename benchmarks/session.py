@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an inference through TVM's own session costs beside the device's own compute time.
+"""Overhead of an inference over the device's compute time, through TVM's own session.
 
-TVM runs the graph, and the device its kernels: each is a call, and so are the copies of input and output.
+TVM runs the graph on the host and calls a kernel on the device for each node. Copies of inputs and outputs
+are calls too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ROUNDS = 20
 
 
 def measure() -> List[Figure]:
-    """Milliseconds of an inference, of the device's own time and between them."""
+    """Measure an inference, the device's compute time, and their difference, in milliseconds."""
     python = tvm_python()
     if python is None:
         return []
@@ -31,6 +32,6 @@ def measure() -> List[Figure]:
     beside = [one - other for one, other in zip(wall, device)]
     return [
         figure("kws_i8_graph: inference", "ms", wall),
-        figure("kws_i8_graph: on the device alone", "ms", device),
-        figure("kws_i8_graph: beside the device's time", "ms", beside, LIMIT_MS),
+        figure("kws_i8_graph: compute time of the device", "ms", device),
+        figure("kws_i8_graph: overhead", "ms", beside, LIMIT_MS),
     ]

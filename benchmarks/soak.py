@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Digits at full speed on the emulated board of the cortex_m family, for as long as is to spare, extrapolated
-to a day by count.
+"""Digits at full speed on the emulated board of the cortex_m family, extrapolated to a day.
 
-One device and many sessions: each takes SESSION inferences and every answer is compared with the host's. A
-lost byte would be a packet that does not come, which ends the session with an error. A leak would show as
-memory of the host tools that grows, or as a mark of the device's workspace or stack that moves; a drift as
-inferences that take longer at the end than at the beginning.
+One device serves many sessions of SESSION inferences each, and every answer is compared with the host's. A
+lost byte loses a packet, which ends the session with an error. A leak increases the memory of the host tools,
+or moves the peak of the device's workspace or stack. A drift makes the last inferences slower than the first.
 """
 
 from __future__ import annotations
@@ -33,14 +31,21 @@ SECONDS = 120.0
 DAY_SEC = 86400.0
 SESSION = 200
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-GROWTH_LIMIT = 64.0  # KiB: a few pages that the interpreter takes now and then, and no byte an inference
-STACK_LIMIT = 128  # an interrupt at the deepest place, sooner or later
-DRIFT_LIMIT = 1.5  # the machine's own speed drifts by this much
+GROWTH_LIMIT = 64.0  # KiB: some pages of the interpreter, but no byte per inference
+STACK_LIMIT = 128  # an interrupt at the deepest call
+DRIFT_LIMIT = 1.5  # spread of the machine's own speed
 
 
 class Soak(NamedTuple):
-    """What a run saw, a list item for each session. latencies: median seconds of its inferences. resident:
-    bytes of this process after it. usages: what the device told after it."""
+    """Result of a run; lists have one item per session.
+
+    Attributes:
+        seconds: Duration of the run.
+        wrong: Number of wrong answers.
+        latencies: Median seconds of an inference in the session.
+        resident: Bytes of this process after the session.
+        usages: Memory use that the device reported after the session.
+    """
 
     seconds: float
     wrong: int
@@ -50,7 +55,7 @@ class Soak(NamedTuple):
 
 
 def measure(seconds: float = SECONDS) -> List[Figure]:
-    """The figures of a run of that many seconds."""
+    """Measure a run of that many seconds."""
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
         soak = run(Path(name), seconds)
     count = len(soak.latencies) * SESSION
@@ -62,13 +67,13 @@ def measure(seconds: float = SECONDS) -> List[Figure]:
     stacks = [usage.stack.most for usage in soak.usages if usage and usage.stack]
     return [
         figure("inferences", "", [count], beside=f"in {soak.seconds:.0f} s, {len(soak.usages)} sessions"),
-        figure("in a day, at this pace", "", [count / soak.seconds * DAY_SEC]),
+        figure("extrapolated to a day", "", [count / soak.seconds * DAY_SEC]),
         figure("wrong answers", "", [soak.wrong], 0),
         figure("growth of the host tools", "KiB", [grown], GROWTH_LIMIT),
-        figure("different marks of the workspace", "", [len(peaks)], 1, beside=_words(soak.usages[-1])),
-        figure("growth of the stack's mark", "B", [stacks[-1] - stacks[0]], STACK_LIMIT),
+        figure("different peaks of the workspace", "", [len(peaks)], 1, beside=_words(soak.usages[-1])),
+        figure("growth of the stack's peak", "B", [stacks[-1] - stacks[0]], STACK_LIMIT),
         figure(
-            "time of the last tenth, of the first",
+            "time of the last tenth / of the first tenth",
             "times",
             [median(soak.latencies[-tenth:]) / median(soak.latencies[:tenth])],
             DRIFT_LIMIT,
@@ -77,7 +82,7 @@ def measure(seconds: float = SECONDS) -> List[Figure]:
 
 
 def run(scratch: Path, seconds: float) -> Soak:
-    """Bake, build and classify digits for so many seconds."""
+    """Bake, build and classify digits for `seconds`."""
     platform = load_platform(bake(scratch / "platform", board_family="cortex_m"))
     archive = ROOT / "examples/digits/digits_aot.tar"
     project = generate(platform, archive, scratch / "project", {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long an API server takes from its start to its first reply."""
+"""Milliseconds from the start of an API server to its first reply."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT_MS = 70.0
 
 
 def measure(runs: int = 30) -> List[Figure]:
-    """Milliseconds from starting the process to the reply of server_info_query."""
+    """Measure from the start of the process to the reply to server_info_query."""
     samples = []
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as name:
         platform = bake(Path(name))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AutoTVM's trials on served boards: TVM's own tracker and runner in TVM's own interpreter, which
-MICROTVM_TVM_PYTHON names.
+"""AutoTVM's trials on served boards, with TVM's tracker and runner in TVM's interpreter.
 
-A trial is timed as tuning sees it: from the model archive of a candidate to its costs, with what TVM needs to
-build the candidate beside it. Two at a time and more are sent where there is more than one board.
+MICROTVM_TVM_PYTHON names the interpreter. The time of a trial is the tuner's: from the model archive of a
+candidate to its costs, with TVM's build of the candidate. With several boards, as many trials run at the same
+time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.platforms import ROOT, bake
 from benchmarks.tvm_programs import PROGRAMS, report_of, tvm_python
 
 TRIALS = 8
-LIMITS = {"host": 0.6, "mps2_an385": 1.2}  # seconds a trial
+LIMITS = {"host": 0.6, "mps2_an385": 1.2}  # seconds per trial
 RACKS = (1, 2, 4)
 MANY = 24
 FAULTS = ("crashes", "overruns", "ends", "does not compile")
@@ -29,7 +29,7 @@ TIMEOUT_SEC = 10
 
 
 def measure() -> List[Figure]:
-    """Seconds a trial on each board, and trials a minute with more host boards."""
+    """Measure seconds per trial on each board, and trials per minute with more host boards."""
     return list(_measure())
 
 
@@ -46,18 +46,20 @@ def _measure() -> Iterator[Figure]:
             for board, platform in platforms.items():
                 with _serving(platform, tracker, "--board", board):
                     seconds = _tuned(python, platform, tracker, 1, TRIALS)["seconds"]  # of batches of one
-                yield figure(f"a trial on {board}", "s", seconds, LIMITS[board])
+                yield figure(f"trial on {board}", "s", seconds, LIMITS[board])
             for boards in RACKS:
                 with _serving(platforms["host"], tracker, "--boards", str(boards)):
                     found = _tuned(python, platforms["host"], tracker, boards, MANY)
                 minute = 60 * MANY / found["wall"]
                 beside = f"on {os.cpu_count()} processors"
-                yield figure(f"trials with {boards} host boards", "a minute", [minute], beside=beside)
+                yield figure(f"trials with {boards} host boards", "per minute", [minute], beside=beside)
 
 
 def soak(trials: int) -> int:
-    """So many trials on a host board, of which one in ten fails in one of the ways that need no waiting, and
-    one in a hundred hangs; how many were answered as they should be."""
+    """Run trials on a host board, some of which must fail, and return the number of expected results.
+
+    One in ten fails in one of the ways of FAULTS, which need no waiting. One in a hundred hangs.
+    """
     python = os.environ["MICROTVM_TVM_PYTHON"]
     names = ["good"] * trials
     for index in range(9, trials, 10):
@@ -107,5 +109,5 @@ def _start(argv: List[str], cwd: Path) -> subprocess.Popen[str]:
 if __name__ == "__main__":  # python -m benchmarks.tune TRIALS
     wanted = int(sys.argv[1])
     answered = soak(wanted)
-    print(f"{answered} of {wanted} trials were answered as they should be")
+    print(f"{answered} of {wanted} trials had the expected result.")
     sys.exit(answered != wanted)

@@ -15,16 +15,16 @@ PROGRAMS = ROOT / "tests/tvm/programs"
 
 
 def tvm_python() -> Optional[str]:
-    """The interpreter that MICROTVM_TVM_PYTHON names; None, and a note, where there is none."""
+    """Return the interpreter that MICROTVM_TVM_PYTHON names, or print a note and return None."""
     python = os.environ.get("MICROTVM_TVM_PYTHON", "")
     if Path(python).is_file():
         return python
-    print("note: MICROTVM_TVM_PYTHON names no Python that has TVM, so what needs one is left out")
+    print("note: MICROTVM_TVM_PYTHON does not name a Python with TVM; benchmarks with TVM are skipped.")
     return None
 
 
 def report_of(python: str, platform: Path, program: str, *arguments: object) -> Dict[str, Any]:
-    """What a program reports in its last line, with the host tools of this platform."""
+    """Run a program with the host tools of this platform, and return the report in its last line."""
     ran = subprocess.run(
         [python, str(PROGRAMS / program), *map(str, arguments)],
         cwd=platform,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finishes a platform: lifts the chosen board family, copies what is never rendered, says what is next.
+"""Post-generation hook: completes a platform and prints the next commands.
 
-Runs in the platform's directory; safe to run twice; no network, no shell. Answers reach this file only as
-JSON inside one string literal, so none of them can become code.
+The hook moves the files of the chosen board family to the platform's root and copies files that are never
+rendered. It runs in the platform's directory, may run twice, and uses neither network nor shell. Answers
+reach this file only as JSON inside one string literal, so that none of them can become code.
 """
 
 import io
@@ -15,24 +16,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-# The build file of each build system; the platform gets the one of the chosen.
+# Build file of each build system. A platform keeps only that of the chosen build system.
 BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
-# Stands in the first lines of each, and tells it from an owner's; pre_gen_project.py has it too.
+# Marks a build file of this template; it is in the first five lines. pre_gen_project.py has a copy.
 OURS = "# Builds the firmware of a project of the platform "
-# Files of a family that serve the bake and not the platform: includes of README.md, and the table of tools.
+# Files of a family that only the bake needs: includes of README.md, and the table of tools.
 FAMILY_ONLY = ("first_minutes.md", "new_board.md", "tools.json")
-# A family may begin it, as `custom` does, and its owner writes it; pre_gen_project.py has it too.
+# Directory for C of the owner; some families, such as `custom`, create it. pre_gen_project.py has a copy.
 OWN_PORT = "port"
-# What every family gets, unless it brings a file of that name.
+# Files of every family, unless the family has a file of that name.
 COMMON = "common"
-# From the template -> into the platform. A directory is replaced whole, a file is overwritten.
+# From the template -> into the platform. A directory is replaced as a whole, a file is overwritten.
 COPIES = (
     ("runtime", "runtime"),
     ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
     ("examples/digits/digits_test.npz", "models/digits_test.npz"),
 )
-# Where another Python than TVM's is to run the API server: scripts that TVM looks for first. Each version of
-# TVM hands over other words; the server takes them all. Both scripts go into every project.
+# Launch scripts for another interpreter than TVM's, which TVM looks for before the API server. TVM's versions
+# pass different arguments; the server accepts all. Every project gets both scripts.
 LAUNCHED_BY = "This platform was baked with another Python for its API server."
 LAUNCHERS = {
     "launch_microtvm_api_server.sh": (
@@ -43,21 +44,28 @@ LAUNCHERS = {
     ),
 }
 HEAD_BYTES = 4096
-# Tool -> how to install it.
+# Tool -> instructions to install it.
 PACKAGES = "runtime/host/system/packages.json"
-# What a package is imported as, where that is not its name.
+# Package -> import name, if the two differ.
 MODULES = {"pyserial": "serial"}
-# What working in a checkout of the template leaves in runtime/.
+# Files in runtime/ of a checkout that must not be copied.
 NOT_COPIED = ("__pycache__", ".*", "*.o", "*.a", "build", "tests")
 
-# A tool or a package: kind, label, where it is or None, how to install it.
+# A tool or a package: kind, label, path or None, installation lines.
 Row = Tuple[str, str, Optional[str], List[str]]
 
 
 def lift_family(platform: Path, template: Path, family: str, build_system: str) -> List[str]:
-    """Move what the chosen family rendered to the platform's root, and drop what the others rendered.
+    """Move the files of the chosen family to the platform's root, and delete those of the others.
 
-    The names of what the platform keeps of its owner's instead.
+    Args:
+        platform: Directory of the platform.
+        template: Directory of the template.
+        family: Chosen board family.
+        build_system: "make" or "cmake".
+
+    Returns:
+        Names of the owner's files that were kept in place of rendered ones.
     """
     kept = []
     families = platform / "families"
@@ -72,40 +80,45 @@ def lift_family(platform: Path, template: Path, family: str, build_system: str) 
                 path.replace(platform / path.name)
     for name in known_families(template):
         shutil.rmtree(families / name)
-    if not any(families.iterdir()):  # else the owner keeps something of that name
+    if not any(families.iterdir()):  # it contains files of the owner otherwise
         families.rmdir()
     for file in not_chosen:
-        if is_ours(platform / file):  # an earlier bake chose it
+        if is_ours(platform / file):  # left by an earlier bake
             (platform / file).unlink()
     return kept
 
 
 def is_owners(path: Path) -> bool:
-    """Whether it is the C that an earlier bake began: its owner's from then on."""
+    """Return whether the path is the owner's C directory, which is not empty since an earlier bake."""
     return path.name == OWN_PORT and path.is_dir() and any(path.iterdir())
 
 
 def is_ours(build_file: Path) -> bool:
-    """Whether this template wrote that build file."""
+    """Return whether this template wrote that build file."""
     return build_file.is_file() and any(
         line.startswith(OURS) for line in head_of(build_file).splitlines()[:5]
     )
 
 
 def head_of(path: Path) -> str:
-    """The beginning of a file: it may be of any size."""
+    """Return the first HEAD_BYTES of a file, which may be of any size."""
     with path.open("rb") as file:
         return file.read(HEAD_BYTES).decode("utf-8", "replace")
 
 
 def known_families(template: Path) -> List[str]:
-    """The names of the template's board families."""
+    """Return the names of the template's board families."""
     (rendered,) = template.glob("*cookiecutter.platform_slug*")
     return [path.name for path in sorted((rendered / "families").iterdir()) if path.is_dir()]
 
 
 def write_launchers(platform: Path, python: str) -> None:
-    """Write the launch scripts for an interpreter; for none, remove those of an earlier bake."""
+    """Write the launch scripts for an interpreter, or remove those of an earlier bake.
+
+    Args:
+        platform: Directory of the platform.
+        python: Absolute path of the interpreter; empty for TVM's own.
+    """
     for name, text in LAUNCHERS.items():
         path = platform / name
         if python:
@@ -129,10 +142,15 @@ def copy_parts(platform: Path, template: Path) -> None:
 
 
 def find_tools(tools: List[Dict[str, Any]], packages: Dict[str, Any], build_system: str) -> List[Row]:
-    """Return rows (kind, label, path or None, lines that say how to install it), one for each tool.
+    """Look for tools and return a row for each. Skip tools that only another build system needs.
 
-    tools: of the board family; without "install" the first of "any_of" is the one to install. packages: how
-    to install each. Left out are tools that only another build system needs.
+    Args:
+        tools: Tools of the board family. Without "install", the first of "any_of" is the tool to install.
+        packages: Instructions to install each tool.
+        build_system: "make" or "cmake".
+
+    Returns:
+        Rows of kind, label, path or None, and installation lines.
     """
     return [
         (
@@ -147,7 +165,7 @@ def find_tools(tools: List[Dict[str, Any]], packages: Dict[str, Any], build_syst
 
 
 def install_lines(hints: List[Dict[str, str]]) -> List[str]:
-    """Return the lines that say how to install tools. macOS: where its command is known for all of them."""
+    """Return instructions to install tools. Those for macOS need a known command for every tool."""
     lines = []
     from_apt = [hint for hint in hints if "apt" in hint]
     if from_apt:
@@ -158,7 +176,7 @@ def install_lines(hints: List[Dict[str, str]]) -> List[str]:
 
 
 def find_packages(requirements: str) -> List[Row]:
-    """Rows as of find_tools for the Python packages named in requirements.txt, looked up in this Python."""
+    """Look up the packages of requirements.txt in this Python; return rows as find_tools does."""
     lines = [line.split("#")[0].strip() for line in requirements.splitlines()]
     names = dict.fromkeys(line.split(">")[0].strip() for line in lines if line)
     install = ["python -m pip install -r requirements.txt"]
@@ -174,10 +192,10 @@ def find_packages(requirements: str) -> List[Row]:
 
 
 def report(where: str, kept: List[str], rows: List[Row]) -> None:
-    """Print which tools are there, how to install the others, and the first commands to type."""
-    print("\nThe platform is written.")
+    """Print the tools found, instructions to install the others, and the next commands."""
+    print("\nThe platform has been written.")
     for name in kept:
-        print(f"Kept as it is: {name}/, which is yours.")
+        print(f"Kept unchanged: {name}/, which contains your files.")
     kinds = list(dict.fromkeys(kind for kind, *_ in rows))
     for kind in kinds:
         print(f"\nTools, {kind}:")
@@ -192,22 +210,22 @@ def report(where: str, kept: List[str], rows: List[Row]) -> None:
         "python3 -m venv .venv",
         ". .venv/bin/activate",
         "python -m pip install -r requirements.txt",
-        "python -m runtime.host check",
+        "python mtvm.py check",
     ):
         print(f"  {command}")
-    print("\nREADME.md there goes on from this point.")
+    print("\nREADME.md of the platform describes the next steps.")
 
 
 def explained(hook: Callable[[], int]) -> int:
-    """The exit status of a hook. What the system or an odd file refuses it becomes a sentence."""
+    """Run a hook and return its exit status. Print an error message for errors of the system."""
     try:
         return hook()
     except (OSError, ValueError, RecursionError, MemoryError) as error:
         place = getattr(error, "filename", None)
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         print(
-            f"The platform is not whole: {ascii(str(place)) + ': ' if place else ''}{reason!a}. "
-            "Check that the directory may be written and that its disk is not full, then bake it again with "
+            f"The platform is incomplete: {ascii(str(place)) + ': ' if place else ''}{reason!a}. "
+            "Make sure that the directory is writable and its disk is not full, then bake again with "
             "--overwrite-if-exists.",
             file=sys.stderr,
         )
@@ -215,8 +233,8 @@ def explained(hook: Callable[[], int]) -> int:
 
 
 def main() -> int:
-    """The exit status: 0, or 1 when the template is not whole."""
-    # A path may hold what the console cannot show.
+    """Run the hook; return 0, or 1 if the template is incomplete."""
+    # A path may contain characters that the console cannot show.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     bake = json.loads(r"""{{ {"answers": cookiecutter, "template": template_directory()} | tojson }}""")
@@ -224,7 +242,7 @@ def main() -> int:
     missing = [source for source, _ in COPIES if not (template / source).exists()]
     if missing:
         print(
-            f"The template at {template} is not whole, it lacks: {', '.join(missing)}. "
+            f"The template at {template} is incomplete, missing: {', '.join(missing)}. "
             "Clone or download the template again.",
             file=sys.stderr,
         )
@@ -234,7 +252,8 @@ def main() -> int:
     kept = lift_family(platform, template, family, answers["build_system"])
     copy_parts(platform, template)
     write_launchers(platform, answers["server_python"])
-    # cruft gives no _output_dir, and bakes an update into a directory that is soon gone.
+    (platform / "mtvm.py").chmod(0o755)  # a zip of the template has no run bit
+    # cruft gives no _output_dir, and bakes an update into a temporary directory.
     where = os.fspath(platform) if "_output_dir" in answers else platform.name
     requirements = (platform / "requirements.txt").read_text(encoding="utf-8")
     packages = json.loads((platform / PACKAGES).read_text(encoding="utf-8"))

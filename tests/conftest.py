@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test may say: `platform = bake(build_system="cmake")`, or `default_platform` to read only."""
+"""Fixtures of all tests: `bake(build_system="cmake")` writes a platform, `default_platform` is shared."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from pytest_cookies.plugin import Cookies
 TEMPLATE = Path(__file__).resolve().parents[1]
 
 
-# What skips may say in CI, where another test demands three of the four versions. Everything else runs there.
+# CI may skip tests for one of the four CPython versions; another test requires three of the four versions.
+# All other tests must run in CI.
 OPTIONAL_IN_CI = "CPython 3."
 
 
 class NoSkipsInCI:
-    """Fails a run in CI that skipped a test, and names it."""
+    """Plugin that fails a run in CI if a test was skipped, and prints the names of skipped tests."""
 
     def __init__(self) -> None:
         self.skipped: List[str] = []
@@ -41,11 +42,12 @@ class NoSkipsInCI:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in self.skipped:
-            terminalreporter.write_line(f"CI may not skip {line}", red=True)
+            terminalreporter.write_line(f"Test skipped in CI: {line}", red=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # In the background of a shell these are ignored, and programs inherit that: no test of Ctrl-C would end.
+    # A shell starts background jobs with these signals ignored, and children inherit that. Tests of Ctrl-C
+    # would then hang.
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL if number == signal.SIGHUP else signal.default_int_handler)
@@ -55,12 +57,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True)
 class Platform:
-    """A baked platform."""
+    """Directory of a baked platform."""
 
     path: Path
 
     def files(self) -> Set[str]:
-        """Every file, relative and with forward slashes. Byte code that a run left behind does not count."""
+        """Return the relative paths of all files, with forward slashes and without compiled Python files."""
         return {
             path.relative_to(self.path).as_posix()
             for path in self.path.rglob("*")
@@ -68,7 +70,7 @@ class Platform:
         }
 
     def rendered_files(self) -> Set[str]:
-        """The files that were rendered, and not copied as they are."""
+        """Return the files that Cookiecutter rendered, without those that it copied unchanged."""
         return {name for name in self.files() if not name.startswith(("runtime/", "models/"))}
 
     def text(self, name: str) -> str:
@@ -76,11 +78,13 @@ class Platform:
 
 
 class Baker:
-    """Bakes platforms in this process, each into a directory of its own unless told where.
+    """Callable that bakes platforms in this process, each in a new directory unless `into` is given.
 
-    cookies: the fixture of pytest-cookies that bakes where only answers are given. Its bake() has no word for
-    what else is asked here: it says itself where it bakes (into), nobody sits at its keyboard (typed), and it
-    never bakes over what is there (overwrite). Cookiecutter does these, and all where there are no fixtures.
+    Args:
+        scratch: Directory for the Cookiecutter configuration and the platforms.
+        cookies: Fixture of pytest-cookies; used if only answers are given. Its bake() has no parameters for
+            the output directory, for typed answers and for overwriting. Cookiecutter is called directly for
+            these, and for all calls if cookies is None.
     """
 
     def __init__(self, scratch: Path, cookies: Optional[Cookies] = None) -> None:
@@ -102,10 +106,17 @@ class Baker:
         template: Path = TEMPLATE,
         **answers: str,
     ) -> Platform:
-        """Bake with these answers; those not given have their defaults.
+        """Bake a platform.
 
-        typed: instead, what a user types at each question in turn. Raises what Cookiecutter raises; a hook's
-        own sentence goes to stderr (capfd).
+        Args:
+            into: Parent directory of the platform. Default: a new directory.
+            typed: Lines that a user types, one for each question. Used instead of `answers`.
+            overwrite: Write over an existing platform.
+            template: Directory of the template.
+            answers: Answers by question. Questions without an answer get their default.
+
+        Raises:
+            Exception: Whatever Cookiecutter raises. The message of a failed hook goes to stderr (capfd).
         """
         if self.cookies is not None and into is None and typed is None and not overwrite:
             result = self.cookies.bake(extra_context=answers, template=str(template))
@@ -130,26 +141,26 @@ class Baker:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Builds of the tests share a cache of libraries that is theirs, and not the user's."""
+    """Give the builds of all tests one library cache that is not the user's cache."""
     with mock.patch.dict(os.environ, MICROTVM_CACHE_DIR=str(tmp_path_factory.mktemp("cache"))):
         yield
 
 
 @pytest.fixture
 def bake(tmp_path: Path, cookies: Cookies) -> Baker:
-    """Bakes into this test's own directory. --keep-baked-projects: what it baked outlives the test."""
+    """Return a Baker for this test's directory. With --keep-baked-projects the platforms are kept."""
     return Baker(tmp_path, cookies)
 
 
 @pytest.fixture(scope="session")
 def bake_shared(tmp_path_factory: pytest.TempPathFactory, cookies_session: Cookies) -> Baker:
-    """Bakes what several tests share, for fixtures of a wider scope than one test."""
+    """Return a Baker for platforms that several tests share, for fixtures of a wider scope than one test."""
     return Baker(tmp_path_factory.mktemp("shared"), cookies_session)
 
 
 @pytest.fixture(scope="session")
 def default_platforms(bake_shared: Baker) -> Dict[str, Platform]:
-    """One platform for each build system, all else default. To read, build and run; not to be changed."""
+    """Return one platform per build system, otherwise with defaults. Tests must not change them."""
     return {
         name: bake_shared(build_system=name, platform_name=f"{name} platform") for name in ("make", "cmake")
     }
@@ -157,5 +168,5 @@ def default_platforms(bake_shared: Baker) -> Dict[str, Platform]:
 
 @pytest.fixture(scope="session")
 def default_platform(default_platforms: Dict[str, Platform]) -> Platform:
-    """The platform of all defaults. For reading, building and running; not to be changed."""
+    """Return the platform with all defaults, to read, build and run. Tests must not change it."""
     return default_platforms["make"]

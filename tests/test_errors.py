@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of the operating system get a reason that a sentence can end with."""
+"""Errors of the operating system, converted to a reason that ends a sentence."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CPython interpreters of this machine, by version."""
+"""CPython interpreters of this machine, by version."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Optional
 
 SUPPORTED = ("3.8", "3.10", "3.12", "3.13")
-"""What the API server is tested with."""
+"""Versions that the API server is tested with."""
 
 
 def find_python(version: str) -> Optional[str]:
-    """An interpreter of that version, from pyenv's folder or PATH; None when there is none."""
+    """Return an interpreter of that version from pyenv's directory or PATH, or None."""
     installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
     candidates = [*map(str, installed), shutil.which(f"python{version}"), sys.executable]
     for candidate in filter(None, candidates):
         with contextlib.suppress(OSError):
-            # A name on PATH may be a stand-in that only works in some directories, so ask it.
+            # A program on PATH may be a wrapper that works only in some directories, so run it.
             asked = subprocess.run(
                 [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
                 capture_output=True,

@@ -2,40 +2,40 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: tools/system-packages.sh demo|test
 #
-# Installs with apt-get what the system lacks for `make demo` or `make test`. Where it may not install,
-# it prints the line that does and fails.
+# Installs missing packages for `make demo` or `make test` with apt-get. Without permission to install,
+# the script prints the command and exits with status 1.
 set -eu
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# need PACKAGES COMMAND...: adds the packages to $missing unless the command works. What counts is what works:
-# a compiler may be there without its C library, or without the run time of its sanitizers.
+# need PACKAGES COMMAND...: adds the packages to $missing unless the command succeeds. Commands are run because
+# a compiler may be installed without its C library or the runtime of its sanitizers.
 need() {
     packages=$1
     shift
     "$@" >"$scratch/said" 2>&1 || missing="$missing $packages"
 }
 
-# links COMPILER [FLAG...]: whether a small program compiles and links.
+# links COMPILER [FLAG...]: compiles and links a small program.
 links() {
     printf '#include <string.h>\nint main(int c, char **v) { return (int)strlen(v[c - 1]); }\n' |
         "$@" -x c - -o "$scratch/program"
 }
 
-# fuzzes COMPILER [FLAG...]: the same of a fuzz target, whose main the library has.
+# fuzzes COMPILER [FLAG...]: compiles and links a fuzz target, whose main is in the library.
 fuzzes() {
     printf 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n > 9; }\n' |
         "$@" -x c - -o "$scratch/program"
 }
 
-# has COMMAND
+# has COMMAND: succeeds if the command is installed.
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# look_for demo|test: sets $missing to the names of packages.
+# look_for demo|test: sets $missing to the names of missing packages.
 look_for() {
     missing=""
-    if [ "$1" = demo ]; then compiler=cc; else compiler=gcc; fi # the tests call it by name
+    if [ "$1" = demo ]; then compiler=cc; else compiler=gcc; fi # the tests run gcc by name
     need "gcc libc6-dev" links $compiler
     need make has make
     need git has git
@@ -54,19 +54,21 @@ look_for() {
     need openocd has openocd
     need stlink-tools has st-flash
     need dfu-util has dfu-util
+    need zsh has zsh
+    need fish has fish
     need clang links clang
     if has clang; then
-        # Debian has the run time apart from 12 on, under a name with the version.
+        # Since version 12, Debian has the runtime in a separate package whose name contains the version.
         major=$(clang -dumpversion | cut -d. -f1)
         need "libclang-rt-$major-dev" fuzzes clang -fsanitize=fuzzer,address,undefined
     fi
 }
 
-# install: what is in $missing.
+# install: installs the packages in $missing.
 install() {
     if ! has apt-get; then
         echo "error: missing:$missing (names of Debian packages)" >&2
-        echo "next:  install them with this system's package manager, then run make again" >&2
+        echo "next:  Install them with this system's package manager, then run make again." >&2
         exit 1
     fi
     if [ "$(id -u)" = 0 ]; then
@@ -76,7 +78,7 @@ install() {
     else
         echo "error: missing:$missing" >&2
         echo "next:  sudo apt-get update && sudo apt-get install -y --no-install-recommends$missing" >&2
-        echo "       then run make again" >&2
+        echo "       Then run make again." >&2
         exit 1
     fi
     echo "installing:$missing"
@@ -85,7 +87,7 @@ install() {
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
 }
 
-# Twice: only a compiler that is there tells the version of its libraries.
+# Twice: only an installed compiler reports the version of its libraries.
 for _ in first second; do
     look_for "$1"
     [ -n "$missing" ] || exit 0
@@ -93,7 +95,7 @@ for _ in first second; do
 done
 look_for "$1"
 if [ -n "$missing" ]; then
-    echo "error: still missing after an installation:$missing" >&2
-    echo "next:  see whether another compiler than the installed one comes first in PATH, or reinstall them" >&2
+    echo "error: still missing after the installation:$missing" >&2
+    echo "next:  Make sure that no other compiler comes first in PATH, or reinstall the packages." >&2
     exit 1
 fi

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: python -m tools.tvm_venv FOLDER
+"""Creation of a virtual environment with a whole TVM, for the tests of tests/tvm.
 
-Makes a virtual environment with a whole TVM, which the tests of tests/tvm run in: the wheel of
-requirements-tvm.txt, on the first of CPython 3.10 and 3.8 that this machine has. Where it has neither, there
-is nothing to be done; those tests then say so.
+Usage: python -m tools.tvm_venv FOLDER
+
+It has the wheel of requirements-tvm.txt, on the first of CPython 3.10 and 3.8 that is installed. With neither
+version no environment is created, and those tests are skipped with that reason.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ VERSIONS = ("3.10", "3.8")
 
 
 def main(folder: Path) -> int:
-    """Make it anew; the exit status."""
+    """Create or recreate the environment; return the exit status."""
     python = next(filter(None, map(find_python, VERSIONS)), None)
     if python is None:
-        print(f"note: no CPython {' or '.join(VERSIONS)} here, so the tests with a whole TVM are left out")
+        print(f"note: CPython {' or '.join(VERSIONS)} not found; tests with a whole TVM are skipped.")
         return 0
     install = [
         str(folder / "bin" / "python"),
@@ -34,11 +35,11 @@ def main(folder: Path) -> int:
     ]
     try:
         subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
-        # --no-deps: the file names all that is needed, at versions that go together.
+        # --no-deps: the file names all packages, at versions that are compatible.
         subprocess.run([*install, "--no-deps", "-r", str(ROOT / "requirements-tvm.txt")], check=True)
     except subprocess.CalledProcessError as error:
-        print(f"error: {' '.join(map(str, error.cmd))} failed", file=sys.stderr)
-        print("next:  check the network or pip's index, then run make again", file=sys.stderr)
+        print(f"error: {' '.join(map(str, error.cmd))} failed.", file=sys.stderr)
+        print("next:  Check the network or pip's index, then run make again.", file=sys.stderr)
         return 1
     (folder / "ready").touch()
     return 0

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""make demo: bake the default platform, build the digits model with it, and classify the held-out digits.
+"""Demo of the digits model on the default platform: make demo.
 
-Everything goes the way in which TVM goes it: the platform's API server generates the project, the project's
-API server builds it, starts it and carries the bytes of a session. Exit status 0 says that device and host
-gave the same answer, to the last bit, for every digit.
+The demo bakes the platform, builds the digits model and classifies the held-out digits on the device. It uses
+TVM's steps: the platform's API server generates the project. The project's API server builds it, starts it
+and transfers the bytes of a session. Exit status 0 means that device and host gave the same answer, to the
+last bit, for every digit.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 
 def main() -> int:
-    """Run the demo; the exit status."""
+    """Run the demo and return the exit status."""
     with np.load(ROOT / "examples/digits/digits_test.npz") as data:
         images, labels = data["images"], data["labels"]
     with np.load(ROOT / "examples/digits/weights.npz") as weights:
@@ -85,7 +86,7 @@ def main() -> int:
 
 
 def bake() -> Path:
-    """Bake the default platform, as `cookiecutter --no-input` does; its path."""
+    """Bake the default platform, as `cookiecutter --no-input` does, and return its path."""
     command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input", "--output-dir", str(PLACE)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (platform,) = PLACE.iterdir()
@@ -94,14 +95,14 @@ def bake() -> Path:
 
 @contextmanager
 def stage(stages: Dict[str, float], name: str) -> Iterator[None]:
-    """Time what is done inside, under a name."""
+    """Store the seconds that the block takes in `stages`."""
     started = time.perf_counter()
     yield
     stages[name] = time.perf_counter() - started
 
 
 def build_stages(project: Path) -> Dict[str, float]:
-    """Seconds of each stage of a build, as it reported them; nothing for what the cache had."""
+    """Return the seconds of each stage from the build's report; 0 for stages from the cache."""
     report = json.loads((project / BUILD_DIRECTORY / REPORT_FILE).read_text(encoding="utf-8"))
     return {
         f"  {row['name']}{' (from the cache)' if row['cached'] else ''}": row["seconds"]
@@ -110,7 +111,16 @@ def build_stages(project: Path) -> Dict[str, float]:
 
 
 def classify(server: ProjectApiClient, images: Any, stages: Dict[str, float]) -> Any:
-    """Answer every image on the device: (latency of an inference, logits (n, 10), device's own seconds)."""
+    """Classify every image on the device.
+
+    Args:
+        server: API server of the project.
+        images: int8 (n, 1, 8, 8).
+        stages: Seconds by stage, to extend.
+
+    Returns:
+        Latency of an inference, logits (n, 10), latency on the device alone.
+    """
     transport = ApiTransport(server, {})
     archive = ModelArchive.open(ARCHIVE)
     seconds: List[float] = []
@@ -126,7 +136,7 @@ def classify(server: ProjectApiClient, images: Any, stages: Dict[str, float]) ->
                 (logits,) = executor.infer({0: image[np.newaxis]})
                 answers.append(logits.ravel())
                 seconds.append(time.perf_counter() - started)
-        compute = summarize("on the device alone", executor.time_evaluator(10, 10))
+        compute = summarize("compute time of the device", executor.time_evaluator(10, 10))
     finally:
         session.__exit__(None, None, None)
         transport.close()
@@ -134,7 +144,7 @@ def classify(server: ProjectApiClient, images: Any, stages: Dict[str, float]) ->
 
 
 def report(images: Any, labels: Any, on_host: Any, on_device: Any) -> None:
-    """Print some digits with their answers, then accuracy on the device beside accuracy on the host."""
+    """Print some digits with their answers, then the accuracy on the device and on the host."""
     guesses = on_device.argmax(axis=1)
     wrong = np.flatnonzero(guesses != labels)[:2]
     right = np.flatnonzero(guesses == labels)[: DRAWN - len(wrong)]
@@ -147,17 +157,17 @@ def report(images: Any, labels: Any, on_host: Any, on_device: Any) -> None:
 
 
 def drawing(image: Any, guess: int, label: int) -> Panel:
-    """A digit in characters, with the device's answer below, red where it is wrong."""
+    """Draw a digit in characters, with the device's answer below it, in red if it is wrong."""
     ink = np.asarray(image).reshape(8, 8).clip(0, 16)
     rows = ["".join(SHADES[value * (len(SHADES) - 1) // 16] * 2 for value in row) for row in ink.astype(int)]
-    answer = f"answer {guess}" if guess == label else f"answer {guess}, is {label}"
+    answer = f"answer {guess}" if guess == label else f"answer {guess}, not {label}"
     return Panel(
         Text("\n".join(rows)), subtitle=Text(answer, style="green" if guess == label else "red"), width=20
     )
 
 
 def timing_table(stages: Dict[str, float], latency: Latency, compute: Latency) -> Table:
-    """Seconds of each stage, then milliseconds of one inference."""
+    """Return a table of the seconds of each stage and the milliseconds of one inference."""
     table = Table("time", "", "")
     for name, seconds in stages.items():
         table.add_row(name, f"{seconds:.3f} s", "")
@@ -168,7 +178,7 @@ def timing_table(stages: Dict[str, float], latency: Latency, compute: Latency) -
 
 
 def size_table(project: Path) -> Table:
-    """Flash and RAM of the firmware by part, in bytes."""
+    """Return a table of the firmware's flash and RAM by part, in bytes."""
     table = Table("firmware", "flash", "RAM")
     for row in size_rows(project / "build/firmware.map"):
         table.add_row(*row)

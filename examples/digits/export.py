@@ -9,16 +9,16 @@ repository:
     /tmp/digits/bin/python -m examples.digits.train      # optional: weights.npz is committed
     PYTHONHASHSEED=0 setarch -R /tmp/digits/bin/python -m examples.digits.export
 
-tvm_wheel.py says why the last line begins as it does.
+tvm_wheel.py explains the start of the last line.
 
-The archives hold C by TVM's C code generator for `c -keys=cpu -model=host`, with a system library:
+The archives hold C from TVM's C code generator for `c -keys=cpu -model=host`, with a system library:
 
 * digits_aot.tar: AOT executor, packed interface, unified static memory planner.
 * digits_graph.tar: graph executor, parameters linked into the code.
 
-`expected` in digits_test.npz is TVM's own answer on this machine (LLVM code, graph executor): a computation
-that shares nothing with the device but the weights. This script stops if it differs anywhere from the numpy
-one in network.py.
+`expected` in digits_test.npz is TVM's own answer on this machine (LLVM code, graph executor). This
+computation shares only the weights with the device. The script stops if any answer differs from that of
+network.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HERE = Path(__file__).parent
 
 
 def convolution(images: Any, name: str, weights: Weights) -> Any:
-    """Return convolution, ReLU and the shift back to int8, as relay."""
+    """Return convolution, ReLU and the shift back to int8 as a Relay expression."""
     weight = weights[f"{name}_weight"]
     shape = {"channels": len(weight), "kernel_size": (3, 3), "padding": (1, 1)}
     sums = relay.nn.conv2d(images, relay.const(weight), out_dtype="int32", **shape)
@@ -47,7 +47,7 @@ def convolution(images: Any, name: str, weights: Weights) -> Any:
 
 
 def network(weights: Weights) -> Any:
-    """Return the relay module: `image` int8 (1, 1, 8, 8) to int32 (1, 10)."""
+    """Return the Relay module: `image` int8 (1, 1, 8, 8) to int32 (1, 10)."""
     image = relay.var("image", shape=(1, 1, 8, 8), dtype="int8")
     first = relay.nn.max_pool2d(convolution(image, "conv1", weights), pool_size=(2, 2), strides=(2, 2))
     flat = relay.nn.batch_flatten(convolution(first, "conv2", weights))
@@ -57,6 +57,7 @@ def network(weights: Weights) -> Any:
 
 
 def main() -> None:
+    """Write the archives and digits_test.npz. Exit if TVM and numpy differ."""
     weights = dict(np.load(HERE / "weights.npz"))
     _, _, images, labels = load_split()
     mod = network(weights)
@@ -64,9 +65,10 @@ def main() -> None:
     run = tvm_wheel.host_run(mod)
     expected = np.concatenate([run({"image": image[np.newaxis]})[0] for image in images])
     if not np.array_equal(expected, infer(images, weights)):
-        raise SystemExit("TVM and network.py disagree: the relay model is not the network that was trained")
+        raise SystemExit("Answers of TVM and network.py differ: the Relay model is not the trained network.")
     np.savez_compressed(HERE / "digits_test.npz", images=images, labels=labels, expected=expected)
-    print(f"held-out accuracy of TVM on this host: {accuracy(expected, labels):.4f} of {len(labels)} images")
+    share = accuracy(expected, labels)
+    print(f"accuracy on held-out images, TVM on this host: {share:.4f} of {len(labels)} images")
 
     aot = tvm_wheel.build(mod, tvm_wheel.C_TARGET, "aot", {"interface-api": "packed"}, plan_memory=True)
     graph = tvm_wheel.build(mod, tvm_wheel.C_TARGET, "graph", {"link-params": True})

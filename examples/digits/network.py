@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The digits network: what it computes, in integers, and which images it must answer.
+"""Digits network in integers, and the split of its images.
 
-    image    int8  (n, 1, 8, 8)    ink of 0 to 16, as scikit-learn gives it
+    image    int8  (n, 1, 8, 8)    ink of 0 to 16, as in scikit-learn's data set
     conv 3x3, 1 -> 8, same size    int8 weights, int32 sums, ReLU, shift right, at most 127
     max pool 2x2                   (n, 8, 4, 4) int8
-    conv 3x3, 8 -> 16, same size   as above: (n, 16, 4, 4) int8
+    conv 3x3, 8 -> 16, same size   int8 weights, int32 sums, ReLU, shift right, at most 127
     dense 256 -> 10                int8 weights, int32 sums
     logits   int32 (n, 10)
 
-Every scale is a power of two, so that going back to int8 is one shift and no 64-bit multiplication: cheap on
-a core as small as a Cortex-M0, and exact everywhere. The device, TVM on the host and this file must agree to
-the last bit.
+Every scale is a power of two, so that the conversion to int8 is one shift without a 64-bit multiplication. A
+shift is cheap on a core as small as a Cortex-M0, and exact everywhere. The device, TVM on the host and this
+file must agree to the last bit.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Weights = Dict[str, np.ndarray]
 def load_split() -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return (training images, training labels, held-out images, held-out labels).
 
-    Images are int8 (n, 1, 8, 8), labels uint8 (n,). Of each digit 36 images are held out, 360 in all, drawn
-    with a fixed seed; they come in the data set's own order, so that neighbours are different digits.
+    Images are int8 (n, 1, 8, 8), labels uint8 (n,). A fixed seed chooses 36 held-out images of each digit,
+    360 in total. They keep the data set's order, in which neighbours are different digits.
     """
-    from sklearn.datasets import load_digits  # here: the committed files are read without scikit-learn
+    from sklearn.datasets import load_digits  # users of the committed files need no scikit-learn
 
     digits = load_digits()
     images = digits.images.astype(np.int8)[:, np.newaxis]
@@ -62,7 +62,7 @@ def pool(images: np.ndarray) -> np.ndarray:
 
 
 def requantise(sums: np.ndarray, shift: int) -> np.ndarray:
-    """Return int32 sums as int8: ReLU, shift right, at most 127. The bias holds the half that rounds."""
+    """Convert int32 sums to int8: ReLU, shift right, at most 127. The bias contains the rounding half."""
     numbers: np.ndarray = np.minimum(np.maximum(sums, 0) >> shift, 127).astype(np.int8)
     return numbers
 

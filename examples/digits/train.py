@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the digits network with plain numpy, turn it into integers, and write weights.npz.
+"""Train the digits network with plain numpy, convert it to integers, and write weights.npz.
 
     python -m examples.digits.train            # from the root of the repository; 15 seconds on one core
 
-Needs examples/digits/requirements.txt. The seeds are fixed: the same numpy build gives the same file. The
-accuracy on the 360 held-out images is printed before and after the weights become integers; neither step sees
-a held-out image.
+Needs examples/digits/requirements.txt. The seeds are fixed, so that a numpy build always gives the same file.
+The accuracy on the 360 held-out images is printed before and after the conversion to integers. Neither step
+uses a held-out image.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from examples.digits.network import (
 )
 
 EPOCHS, BATCH, RATE, DECAY = 60, 64, 4e-3, 1e-4
-INPUT_SCALE = 16.0  # ink 16 is 1.0 while training; a power of two, so integers need no other scale
+INPUT_SCALE = 16.0  # ink 16 is 1.0 in training; a power of two, so that integers need no other scale
 WEIGHTS_FILE = Path(__file__).with_name("weights.npz")
 
 Floats = Dict[str, np.ndarray]
 
 
 def initial(rng: np.random.Generator) -> Floats:
-    """Return random weights whose layers keep the variance of what they are given (He's rule)."""
+    """Return random weights whose layers keep the variance of their input (He's rule)."""
 
     def normal(shape: Tuple[int, ...], fan_in: int) -> np.ndarray:
         return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape).astype(np.float32)
@@ -60,14 +60,14 @@ def layer(images: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> Tuple[np.
 
 
 def forward(images: np.ndarray, w: Floats) -> Tuple[np.ndarray, Tuple[np.ndarray, ...]]:
-    """Return (logits, what the backward pass needs) for real images (n, 1, 8, 8)."""
+    """Return (logits, values for the backward pass) for real images (n, 1, 8, 8)."""
     near1, act1 = layer(images, w["conv1_weight"], w["conv1_bias"])
     near2, act2 = layer(pool(act1), w["conv2_weight"], w["conv2_bias"])
     return act2.reshape(len(act2), -1) @ w["dense_weight"].T + w["dense_bias"], (near1, act1, near2, act2)
 
 
 def scatter(near: np.ndarray, channels: int) -> np.ndarray:
-    """Add neighbourhoods (n, h, w, c * 9) back onto the images (n, c, h, w) they were taken from."""
+    """Add neighbourhoods (n, h, w, c * 9) to the images (n, c, h, w) from which they came."""
     n, h, w, _ = near.shape
     blocks = near.reshape(n, h, w, channels, 3, 3).transpose(0, 3, 4, 5, 1, 2)
     padded = np.zeros((n, channels, h + 2, w + 2), near.dtype)
@@ -101,7 +101,7 @@ def gradients(images: np.ndarray, labels: np.ndarray, w: Floats) -> Floats:
 
 
 def shifted_by_a_pixel(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a copy in which half of the images moved by one pixel, as digits are never centred exactly."""
+    """Return a copy in which half of the images moved by one pixel, since digits are rarely centred."""
     moved: np.ndarray = images.copy()
     for index in np.flatnonzero(rng.random(len(images)) < 0.5):
         down, right = rng.integers(-1, 2, 2)
@@ -133,22 +133,23 @@ def train(images: np.ndarray, labels: np.ndarray) -> Floats:
 
 
 def as_int8(weight: np.ndarray) -> Tuple[np.ndarray, int]:
-    """Return (weight times 2**bits as int8, bits): the most bits that keep every entry within -127 to 127."""
+    """Return (weight times 2**bits as int8, bits) with the most bits that keep all entries in -127 to 127."""
     bits = int(np.floor(np.log2(127.0 / np.abs(weight).max())))
     return np.round(weight * 2.0**bits).astype(np.int8), bits
 
 
 def as_int32(bias: np.ndarray, bits: int) -> np.ndarray:
+    """Return bias times 2**bits as int32."""
     return np.round(bias * 2.0**bits).astype(np.int32)
 
 
 def shift_for(sums: np.ndarray) -> int:
-    """Return the least shift right that brings all but one in ten thousand of the sums to at most 127."""
+    """Return the smallest right shift that brings all but one in ten thousand sums to at most 127."""
     return max(1, int(np.ceil(np.log2(np.quantile(np.maximum(sums, 0), 0.9999) / 127.0))))
 
 
 def quantise(w: Floats, images: np.ndarray) -> Weights:
-    """Return the integer weights; the shifts come from what the int8 training images make of each layer."""
+    """Return integer weights. The shifts come from the sums of the int8 training images in each layer."""
     weights: Weights = {}
     scale = int(np.log2(INPUT_SCALE))
     given = images
@@ -156,7 +157,7 @@ def quantise(w: Floats, images: np.ndarray) -> Weights:
         weights[f"{name}_weight"], bits = as_int8(w[f"{name}_weight"])
         bias = as_int32(w[f"{name}_bias"], bits + scale)
         shift = shift_for(convolve(given, weights[f"{name}_weight"], bias))
-        weights[f"{name}_bias"] = bias + (1 << (shift - 1))  # half a unit, so that shifting right rounds
+        weights[f"{name}_bias"] = bias + (1 << (shift - 1))  # plus half a unit, so that the shift rounds
         weights[f"{name}_shift"] = np.int32(shift)
         given = pool(requantise(convolve(given, weights[f"{name}_weight"], weights[f"{name}_bias"]), shift))
         scale += bits - shift
@@ -166,13 +167,16 @@ def quantise(w: Floats, images: np.ndarray) -> Weights:
 
 
 def main() -> None:
+    """Train, print the accuracies and write weights.npz."""
     images, labels, held_out, answers = load_split()
     w = train(images.astype(np.float32) / INPUT_SCALE, labels)
     logits, _ = forward(held_out.astype(np.float32) / INPUT_SCALE, w)
-    print(f"held-out accuracy, real numbers: {accuracy(logits, answers):.4f} of {len(answers)} images")
+    print(
+        f"accuracy on held-out images, real numbers: {accuracy(logits, answers):.4f} of {len(answers)} images"
+    )
     weights = quantise(w, images)
-    print(f"held-out accuracy, integers:     {accuracy(infer(held_out, weights), answers):.4f}")
-    print(f"training accuracy, integers:     {accuracy(infer(images, weights), labels):.4f}")
+    print(f"accuracy on held-out images, integers:     {accuracy(infer(held_out, weights), answers):.4f}")
+    print(f"accuracy on training images, integers:     {accuracy(infer(images, weights), labels):.4f}")
     print({name: value.shape or int(value) for name, value in weights.items()})
     arrays: Dict[str, Any] = {**weights}
     np.savez_compressed(WEIGHTS_FILE, **arrays)

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How model archives come out of the hhb-tvm wheel, and come out the same again.
+"""Reproducible model archives from the hhb-tvm wheel.
 
-The wheel is TVM 0.16.dev0 with relay and the c and llvm code generators, for CPython 3.10. Three things stand
-between it and a model archive:
+The wheel is TVM 0.16.dev0 with Relay and the C and LLVM code generators, for CPython 3.10. It cannot export a
+model archive without three changes:
 
-* `import tvm.micro` wants the C++ function `micro._rpc_connect`, which the wheel was built without. Nothing
-  here talks to a device, so a function that refuses is registered under that name first.
-* An AOT archive wants a copy of TVM's own C runtime and two files of its project templates. Empty stand-ins
-  are given, and taken out of the archive again: a platform brings its own device runtime.
-* Times, owners and the order of entries differ from run to run. They are made fixed. What is left is TVM's
-  own doing: it walks some tables by hash or address. `PYTHONHASHSEED=0 setarch -R` before python pins most of
-  that; now and then two lines of generated C, or two functions in the list of an object file, still swap.
+* `import tvm.micro` needs the C++ function `micro._rpc_connect`, which this wheel lacks. No program here uses
+  a device, so that a function which raises is registered under that name first.
+* The export of an AOT archive copies TVM's own C runtime and two files of its project templates. Empty files
+  are used for the export and removed from the archive: a platform has its own device runtime.
+* Times, owners and the order of entries differ between runs. They are set to fixed values. Other differences
+  come from TVM, which visits some tables by hash or address. `PYTHONHASHSEED=0 setarch -R` before python
+  fixes most of this order. Rarely, two lines of generated C, or two functions in the list of an object file,
+  still swap.
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ from tvm.contrib import graph_executor
 from tvm.relay.backend import Executor, Runtime
 
 EXPORT_DATETIME = "2024-01-01 00:00:00Z"
-MTIME = 1704067200  # the same instant, in the tar headers
+MTIME = 1704067200  # EXPORT_DATETIME in seconds, for the tar headers
 C_TARGET = "c -keys=cpu -model=host"
-LLVM_TARGET = "llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64"  # the wheel's own default is RISC-V
+LLVM_TARGET = "llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64"  # the wheel's default is RISC-V
 STAND_INS = ("runtime", "templates")
 
 Entries = Dict[str, bytes]
 
 
 def no_device(*_: object) -> None:
-    raise RuntimeError("this wheel builds archives but has no micro session to run them on a device")
+    """Raise: the stand-in for `micro._rpc_connect`."""
+    raise RuntimeError("This wheel has no micro session, and cannot run archives on a device.")
 
 
 def build(
@@ -52,11 +54,20 @@ def build(
     plan_memory: bool = False,
     opt_level: int = 3,
 ) -> Any:
-    """Return relay's build of `mod` for the C runtime as the module `name`.
+    """Return the build of `mod` for the C runtime.
 
-    `executor` is "aot" or "graph" with its `attributes`; `plan_memory` turns on the unified static memory
-    planner. Vector types are off for C, which has none, and for the planner, which counts a vector as one
+    Vector types are disabled for C, which has none, and for the memory planner, which counts a vector as one
     number and then plans too little memory.
+
+    Args:
+        mod: Relay module.
+        target: TVM target, such as C_TARGET.
+        executor: "aot" or "graph".
+        attributes: Attributes of the executor.
+        name: Name of the module in the archive.
+        system_library: Generate a system library.
+        plan_memory: Use the unified static memory planner.
+        opt_level: Optimization level of the build.
     """
     scalar = plan_memory or target.startswith("c ")
     config = {"tir.disable_vectorize": scalar, "tir.usmp.enable": plan_memory}
@@ -71,9 +82,9 @@ def build(
 
 
 def exported(built: Any) -> Entries:
-    """Return the files of the model archive of something built, by path, without the stand-ins."""
+    """Return the files of a build's model archive by path, without the copies of TVM's runtime."""
     tvm.register_func("micro._rpc_connect", no_device, override=True)
-    from tvm.micro import build as micro_build  # works from here on, not before the line above
+    from tvm.micro import build as micro_build  # works only after the line above
     from tvm.micro import model_library_format as mlf
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -103,11 +114,12 @@ def exported(built: Any) -> Entries:
 
 
 def as_json(value: Any) -> bytes:
+    """Return JSON with sorted keys, for reproducible archives."""
     return json.dumps(value, indent=2, sort_keys=True).encode()
 
 
 def tarred(entries: Entries) -> bytes:
-    """Return a plain tar of the entries and their folders, sorted, owned by root, all of one time."""
+    """Return a plain tar of the entries and their folders, sorted, owned by root, all with time MTIME."""
     folders = {str(parent) for name in entries for parent in Path(name).parents}
     names = sorted([*folders, *entries])
     written = io.BytesIO()
@@ -125,10 +137,10 @@ def tarred(entries: Entries) -> bytes:
 
 
 def host_run(mod: Any) -> Callable[[Dict[str, np.ndarray]], List[np.ndarray]]:
-    """Return a function from inputs by name to outputs: what TVM itself makes of the module on this machine.
+    """Build a module for this machine and return a function from inputs by name to outputs.
 
-    LLVM code for any x86-64 CPU, run by TVM's own graph executor: neither code generator nor executor nor
-    runtime is shared with a device.
+    TVM's graph executor runs LLVM code for any x86-64 CPU. Neither code generator nor executor nor runtime is
+    shared with a device.
     """
     with tvm.transform.PassContext(opt_level=3):
         library = relay.build(mod, tvm.target.Target(LLVM_TARGET))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The curve of a tuning: the time of each trial, and the best so far; in the terminal and as a PNG."""
+"""Curve of a tuning: the time of each trial and the best so far, in the terminal and as a PNG."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import List, Optional, Sequence, Tuple
 import matplotlib.figure
 import plotext
 
-Times = Sequence[Optional[float]]  # of the trials, in microseconds; None for one that failed, but not for all
+Times = Sequence[Optional[float]]  # microseconds; None for a failed trial, but not for all
 
-COLUMNS, ROWS = 78, 16  # of the curve in the terminal
-TRIAL, BEST, FAILED = "a trial", "the best so far", "a trial that failed"
+COLUMNS, ROWS = 78, 16  # characters of the curve in the terminal
+TRIAL, BEST, FAILED = "trial", "the best so far", "failed trial"
 AXES = ("trial", "microseconds")
 
 
 def best_so_far(times: Times) -> List[Optional[float]]:
-    """The least time up to each trial; None before the first that worked."""
+    """Return the smallest time up to each trial; None before the first successful trial."""
     best: List[Optional[float]] = []
     for time in times:
         known = [value for value in (time, best[-1] if best else None) if value is not None]
@@ -26,7 +26,7 @@ def best_so_far(times: Times) -> List[Optional[float]]:
 
 
 def in_terminal(times: Times) -> str:
-    """The curve as lines of text."""
+    """Return the curve as lines of text."""
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plot_size(COLUMNS, ROWS)
@@ -41,7 +41,7 @@ def in_terminal(times: Times) -> str:
 
 
 def as_png(times: Times, path: Path) -> None:
-    """The curve as a picture."""
+    """Write the curve as a picture."""
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.step(*_known(best_so_far(times)), where="post", label=BEST)
@@ -54,12 +54,12 @@ def as_png(times: Times, path: Path) -> None:
 
 
 def _known(times: Times) -> Tuple[List[int], List[float]]:
-    """Numbers and times of those trials that have a time."""
+    """Return the numbers and times of the trials that have a time."""
     pairs = [(number, time) for number, time in enumerate(times, 1) if time is not None]
     return [number for number, _ in pairs], [time for _, time in pairs]
 
 
 def _failed(times: Times) -> Tuple[List[int], List[float]]:
-    """Numbers of the trials that failed, and 0 for each, where they are marked."""
+    """Return the numbers of the failed trials, and 0 for each, the position of their marks."""
     numbers = [number for number, time in enumerate(times, 1) if time is None]
     return numbers, [0.0] * len(numbers)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tune a convolution of the digits model on a board, and run the model before and after.
 
-usage: tune.py PLATFORM [--board NAME] [--trials N] [--tracker HOST:PORT --key KEY] [--out FOLDER]
+Usage: tune.py PLATFORM [--board NAME] [--trials N] [--tracker HOST:PORT --key KEY] [--out FOLDER]
 
-PLATFORM is a baked platform. Without --tracker a tracker is started here, and PLATFORM serves its board to
-it. Run it in a Python that has TVM; README.md says how. Tuner, runner and module loader are TVM's own.
+PLATFORM is a baked platform. Without --tracker this program starts a tracker, and PLATFORM serves its board
+to it. The program needs a Python with TVM; README.md describes how to get one. Tuner, runner and module
+loader are TVM's own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Iterator, List, Optional, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-os.environ["TOPHUB_LOCATION"] = "NONE"  # TVM would look for schedules of other boards on the network
+os.environ["TOPHUB_LOCATION"] = "NONE"  # otherwise TVM looks for schedules of other boards on the network
 
 from runtime.host import tvm_micro  # noqa: E402
 
@@ -36,7 +37,7 @@ from examples.digits.export import network  # noqa: E402
 from examples.digits.network import infer  # noqa: E402
 from examples.tune import curve  # noqa: E402
 
-# The schedules for x86 split and reorder loops, which is of use to any core; in C they know no vectors.
+# The schedules for x86 split and reorder loops, which helps any core. C has no vector types.
 TARGET = "c -keys=x86,cpu -model=host"
 SCALAR = {"tir.disable_vectorize": True}
 KEY = "digits"
@@ -44,6 +45,7 @@ SEED = 1
 
 
 def main() -> int:
+    """Tune, draw the curve, compare the model before and after, and return the exit status."""
     arguments = parse()
     arguments.out.mkdir(parents=True, exist_ok=True)
     log = arguments.out / "digits.log"
@@ -58,29 +60,36 @@ def main() -> int:
             address = stack.enter_context(rack_of_one(arguments.platform, arguments.board, key))
         times = tune(task, address, key, arguments.trials, log)
     if all(time is None for time in times):
-        print(f"error: no candidate ran\nnext:  read in {log} why, and what the board's server printed")
+        print(
+            f"error: No candidate ran.\nnext:  Read the errors in {log} and the output of the board's server."
+        )
         return 1
     print(curve.in_terminal(times))
     curve.as_png(times, arguments.out / "digits.png")
     before, right_before = run(model, weights, arguments.platform, arguments.board)
     with autotvm.apply_history_best(str(log)):
         after, right_after = run(model, weights, arguments.platform, arguments.board)
-    print(f"the model before: {before:.1f} us, after: {after:.1f} us, {before / after:.2f} times as fast")
+    print(f"the model before: {before:.1f} us, after: {after:.1f} us, speed-up: {before / after:.2f}")
     print(f"curve: {arguments.out / 'digits.png'}, log: {log}")
     if right_before and right_after:
-        print("Both give the answers of numpy.")
+        print("The answers before and after equal those of numpy.")
         return 0
-    print("error: the answers are not those of numpy")
+    print("error: The answers differ from those of numpy.")
+    print("next:  Run `python -m runtime.host check` in the platform, which compares answers without tuning.")
     return 1
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Tune a convolution of the digits model on a board.")
-    parser.add_argument("platform", type=baked_platform, help="a baked platform")
-    parser.add_argument("--board", help="the board of the platform; its default when not given")
+    parser.add_argument("platform", type=baked_platform, help="directory of a baked platform")
+    parser.add_argument("--board", help="board of the platform (default: the platform's default board)")
     parser.add_argument("--trials", type=positive, default=24)
     parser.add_argument(
-        "--tracker", type=tracker_address, metavar="HOST:PORT", help="where boards are served already"
+        "--tracker",
+        type=tracker_address,
+        metavar="HOST:PORT",
+        help="tracker of boards that are already served (default: start one)",
     )
     parser.add_argument("--key", default=KEY)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "tune")
@@ -88,27 +97,30 @@ def parse() -> argparse.Namespace:
 
 
 def baked_platform(text: str) -> Path:
-    path = Path(text).resolve()  # TVM wants whole paths
+    """Return the absolute path of a platform."""
+    path = Path(text).resolve()  # TVM needs absolute paths
     if not (path / "microtvm_api_server.py").is_file():
-        raise argparse.ArgumentTypeError(f"{text} is no platform; `cookiecutter {ROOT}` writes one")
+        raise argparse.ArgumentTypeError(f"{text}: not a platform. Create one: cookiecutter {ROOT}")
     return path
 
 
 def tracker_address(text: str) -> Tuple[str, int]:
+    """Return host and port of HOST:PORT."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit():
-        raise argparse.ArgumentTypeError(f"{text} is no address; write HOST:PORT")
+        raise argparse.ArgumentTypeError(f"{text}: expected HOST:PORT.")
     return host, int(port)
 
 
 def positive(text: str) -> int:
+    """Return an integer above 0."""
     if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"want a whole number above 0, got {text}")
+        raise argparse.ArgumentTypeError(f"expected an integer above 0, got {text}.")
     return int(text)
 
 
 def largest_convolution(model: Any) -> Any:
-    """The tuning task of the convolution with the most to compute."""
+    """Return the tuning task of the convolution with the most operations."""
     with tvm.transform.PassContext(opt_level=3, config=SCALAR):
         tasks = autotvm.task.extract_from_program(model["main"], {}, target=tvm.target.Target(TARGET))
     return max((task for task in tasks if "conv2d" in task.name), key=lambda task: task.flop)
@@ -116,7 +128,7 @@ def largest_convolution(model: Any) -> Any:
 
 @contextlib.contextmanager
 def rack_of_one(platform: Path, board: Optional[str], key: str) -> Iterator[Tuple[str, int]]:
-    """A tracker and one board in its queue; the tracker's address."""
+    """Start a tracker with one board in its queue, and yield the tracker's address."""
     tracker = Tracker("127.0.0.1", port=9190, port_end=9290, silent=True)
     here = f"127.0.0.1:{tracker.port}"
     command = [sys.executable, "-m", "runtime.host", "serve", "--tracker", here, "--key", key]
@@ -124,8 +136,8 @@ def rack_of_one(platform: Path, board: Optional[str], key: str) -> Iterator[Tupl
     server = subprocess.Popen(command, cwd=platform, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        if not server.stdout.readline():  # it says that it serves, or on stderr why it does not
-            sys.exit("error: the board cannot be served")
+        if not server.stdout.readline():  # prints a line when it serves; errors go to stderr
+            sys.exit("error: The board cannot be served.\nnext:  Fix the error that the server printed.")
         yield "127.0.0.1", tracker.port
     finally:
         server.terminate()
@@ -134,7 +146,7 @@ def rack_of_one(platform: Path, board: Optional[str], key: str) -> Iterator[Tupl
 
 
 def tune(task: Any, address: Tuple[str, int], key: str, trials: int, log: Path) -> List[Optional[float]]:
-    """Microseconds of each trial, None for those that failed. The log keeps what the best one was."""
+    """Run the trials and return the microseconds of each; None for failed ones. The log has the results."""
     times: List[Optional[float]] = []
 
     def show(_tuner: Any, _inputs: Any, results: Any) -> None:
@@ -169,7 +181,7 @@ def tune(task: Any, address: Tuple[str, int], key: str, trials: int, log: Path) 
 
 
 def run(model: Any, weights: Any, platform: Path, board: Optional[str]) -> Tuple[float, bool]:
-    """Microseconds of an inference on the board, and whether its answers are numpy's."""
+    """Return the microseconds of an inference on the board, and whether its answers equal numpy's."""
     attributes = {"interface-api": "packed", "unpacked-api": False}
     built = tvm_wheel.build(model, TARGET, "aot", attributes)
     images = np.load(ROOT / "examples/digits/digits_test.npz")["images"][:10]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python -m runtime.host: the command line, or what to install when a package that it needs is missing."""
+"""Entry of the command line, for mtvm.py of a platform or project and for python -m runtime.host."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from runtime.host.system.packages import how_to_install_requirements
 from runtime.host.system.processes import child_processes, end_children
 
 SIZE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+COMPLETE_VARIABLE: Final = "_MTVM_COMPLETE"  # set by the scripts of commands/completion.py
 
 
-def run() -> None:
-    """Start the command line of the current directory's platform or project.
+def run(directory: Optional[str] = None, program: str = "python -m runtime.host") -> None:
+    """Run the command line, and end every child process at the end, also after Ctrl-C.
 
-    Whatever ends it, also Ctrl-C just when a tool or a device is being started, no child of it is left.
+    Args:
+        directory: Platform or project to work on. Default: the current directory.
+        program: Name of the program in usage lines.
     """
-    for name in ("COLUMNS", "LINES"):  # a terminal of no width would show nothing, and no error either
+    for name in ("COLUMNS", "LINES"):  # with a width of 0, rich prints nothing
         if not SIZE.fullmatch(os.environ.get(name, "80")):
             del os.environ[name]
     for stream in (sys.stdout, sys.stderr):
@@ -35,20 +38,20 @@ def run() -> None:
     try:
         from runtime.host.commands.app import main
 
-        main(prog_name="python -m runtime.host")
+        main(prog_name=program, obj=directory or ".", complete_var=COMPLETE_VARIABLE)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("runtime"):
-            raise  # a fault of ours
+            raise  # a fault of the host tools
         sys.exit(
             f"error: The Python package {error.name} is not installed; the command line needs it.\n"
             f"next:  {how_to_install_requirements()}"
         )
-    except KeyboardInterrupt:  # while what the command line needs was being imported
+    except KeyboardInterrupt:  # during the imports of the command line
         print("Stopped.", file=sys.stderr)
         sys.exit(130)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # what is left to do is not to be broken off
+            signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the clean-up
         end_children(spared)
 
 

@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of the host tools. Each says what happened and what to do next; a long log rides along apart."""
+"""Errors of the host tools.
+
+Each error has one sentence for the problem and one for the next step. A long log is kept separately.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import Final
 
-LONGEST_REASON: Final = 500  # characters of an exception's own text in a sentence
-WHERE_IT_IS: Final = "python -m runtime.host -v COMMAND shows where it happened"
+LONGEST_REASON: Final = 500  # characters of an exception's message in a sentence
+WHERE_IT_IS: Final = "to print the traceback, use python -m runtime.host -v COMMAND"
 
 
 class PlatformError(Exception):
-    """A failure that a person can act on.
+    """A failure that the user can fix.
 
-    what: one sentence that says what happened. next_step: one sentence that says what to try.
-    log: the tail of a tool's output, shown below the two sentences and never mixed into them.
+    Attributes:
+        what: One sentence that states the problem.
+        next_step: One imperative sentence that states what to try next.
+        log: Tail of a tool's output, printed below the two sentences.
     """
 
     def __init__(self, what: str, next_step: str, log: str = "") -> None:
@@ -28,69 +33,72 @@ class PlatformError(Exception):
 
 
 class ArchiveError(PlatformError):
-    """A model archive that is damaged, unsafe or of an unknown kind."""
+    """Damaged, unsafe or unsupported model archive or tar."""
 
 
 class BoardError(PlatformError):
-    """boards.json is wrong, or a board that it does not know was asked for."""
+    """Invalid boards.json, or a requested board that is not in boards.json."""
 
 
 class BuildError(PlatformError):
-    """A compiler, linker or build system failed."""
+    """Failure of a compiler, linker or build system."""
 
 
 class FlashError(PlatformError):
-    """The firmware could not be put on the board."""
+    """Failure to write the firmware to the board."""
 
 
 class ToolMissing(PlatformError):
-    """A program that is needed is not installed."""
+    """Missing program or Python package."""
 
 
 class TransportError(PlatformError):
-    """The byte pipe to a device failed."""
+    """Failure of the byte pipe to a device."""
 
 
 class TransportTimeout(TransportError):
-    """No byte could be read or written within the time allowed."""
+    """Timeout of a read or a write on the byte pipe to a device."""
 
 
 class TransportClosed(TransportError):
-    """The other end of the byte pipe is gone."""
+    """Byte pipe whose other end was closed."""
 
 
 class ProtocolError(PlatformError):
-    """The device said something that the wire protocol does not allow."""
+    """Data from the device that violates the wire protocol."""
 
 
 class DeviceError(PlatformError):
-    """The device answered a request with an exception."""
+    """Exception in the device's reply to a request."""
 
 
 class HostToolsFault(PlatformError):
-    """A fault of the host tools: an exception that no input should be able to cause."""
+    """Fault of the host tools: an exception that no input should cause."""
 
 
 INPUT_ERRORS: Final = (OSError, ValueError, OverflowError, RecursionError, MemoryError, EOFError)
-"""What input of a user, an archive, a device or a peer can cause in library functions: a path with a NUL, a
-lone surrogate, a number beyond the range of C. UnicodeError and JSONDecodeError are kinds of ValueError."""
+"""Exceptions of library functions that input from a user, an archive, a device or a peer can cause.
+
+Examples: a path with a NUL, an unpaired surrogate, a number outside of the range of C. UnicodeError and
+JSONDecodeError are subclasses of ValueError.
+"""
 
 _MODULES_OF_INPUT_ERRORS: Final = ("struct", "termios", "zlib", "zipfile")
-"""Modules whose own exceptions are of the same kind; they are not imported for it."""
+"""Modules whose exceptions input can cause. They are compared by name, so that they need no import."""
 
 
 def is_input_error(error: BaseException) -> bool:
-    """Return whether input can cause an exception of this kind, and not only a fault of the host tools."""
+    """Return whether invalid input can cause an exception of this kind."""
     return isinstance(error, INPUT_ERRORS) or type(error).__module__ in _MODULES_OF_INPUT_ERRORS
 
 
 def explained(error: BaseException) -> PlatformError:
-    """Return the two sentences for any exception.
+    """Return the problem and the next step for any exception.
 
-    This is the one place where an exception that is no PlatformError gets its sentences. Every public entry
-    calls it: the API server's methods, the command line, serve and its sessions. Kinds of exceptions that
-    input can cause are told as such; any other one is a HostToolsFault, which names the line. The traceback
-    stays in __cause__ or is logged by the caller, which shows it where the user asks for more (-v, --debug).
+    Every public entry point calls this function: the API server's methods, the command line, `serve` and its
+    sessions. A PlatformError is returned unchanged. Other exceptions that input can cause become a
+    PlatformError. All remaining ones become a HostToolsFault that names file and line. The caller keeps the
+    traceback in __cause__, or logs it and prints it for -v or --debug.
     """
     if isinstance(error, PlatformError):
         return error
@@ -106,30 +114,30 @@ def explained(error: BaseException) -> PlatformError:
         return PlatformError("The input is nested too deeply.", "Check the JSON files and the model archive.")
     if isinstance(error, UnicodeError):
         return PlatformError(
-            f"A name or a text holds characters that cannot be used: {text}.",
-            "Use plain characters in paths, options and boards.json.",
+            f"A name or a string contains invalid characters: {text}.",
+            "Use plain ASCII characters in paths, options and boards.json.",
         )
     if is_input_error(error):
         return PlatformError(
-            f"The input cannot be used: {text or kind}.",
+            f"Invalid input: {text or kind}.",
             f"Check paths, options, boards.json and the model archive; {WHERE_IT_IS}.",
         )
     return HostToolsFault(
-        f"The host tools failed: {kind}: {text} ({_place_of(error)}).",
-        f"This is a fault of the host tools; {WHERE_IT_IS}.",
+        f"Internal error in the host tools: {kind}: {text} ({_place_of(error)}).",
+        f"Report this fault of the host tools with its traceback; {WHERE_IT_IS}.",
     )
 
 
 def reason_of(error: OSError) -> str:
-    """Return the reason without its number and file name, such as "Permission denied".
+    """Return the reason of an error without number and file name, such as "Permission denied".
 
-    Timeouts, and errors that Python itself raises, have no strerror.
+    Timeouts and errors that Python raises itself have no strerror: the result is their message or type name.
     """
     return error.strerror or str(error) or type(error).__name__
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of an exception as text; empty for one that explains itself."""
+    """Return the traceback of an exception as a string; an empty string for a PlatformError."""
     import traceback  # the API server starts without it
 
     if isinstance(error, PlatformError):
@@ -138,7 +146,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _place_of(error: BaseException) -> str:
-    """Return file and line of where an exception was raised."""
+    """Return the file and line that raised an exception."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -148,16 +156,16 @@ def _place_of(error: BaseException) -> str:
 
 
 def _of_the_system(error: OSError) -> PlatformError:
-    """Return what the operating system refused, with what to look at."""
+    """Return the problem and the next step for an error of the operating system."""
     inner = error.args[0] if error.args else ""
-    if isinstance(inner, list) and inner:  # of shutil: one item for each file that could not be copied
+    if isinstance(inner, list) and inner:  # shutil.Error: one item per file that was not copied
         _, target, why = inner[0]
         return PlatformError(
-            f"{len(inner)} files could not be copied, the first to {target}: {why}.",
-            "Check that you may write there, and that its disk is not full.",
+            f"Copying failed for {len(inner)} of the files, first for {target}: {why}.",
+            "Check that the target directory is writable and that its disk is not full.",
         )
-    where = f"{error.filename}: " if error.filename else ""
+    where = f"{error.filename}: " if error.filename else "System error: "
     return PlatformError(
         f"{where}{reason_of(error)}.",
-        "Check that the path is right, that you may read and write there, and that its disk is not full.",
+        "Check the path and its read and write permissions, and that its disk is not full.",
     )

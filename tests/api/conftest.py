@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of API servers share."""
+"""Fixtures shared by the tests of API servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.interpreters import SUPPORTED, find_python
 
 @pytest.fixture(params=SUPPORTED)
 def python(request: pytest.FixtureRequest) -> str:
-    """Each interpreter that TVM's users have; skips those that this machine has not."""
+    """Return each interpreter that TVM's users may have; skip interpreters that are not installed."""
     found = find_python(request.param)
     if found is None:
         pytest.skip(f"CPython {request.param} is not installed")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No process outlives its API server, however the server ends."""
+"""Child processes of an API server: none outlives the server, however the server ends."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ Started = Tuple[ApiServer, int]
 
 @contextmanager
 def start(directory: Path, hangups: signal.Handlers) -> Iterator[Started]:
-    """A server, and a descriptor that is at its end when the server and all its children are gone.
+    """Start a server and yield it with a descriptor that ends after the last process of the platform exits.
 
-    hangups: whether it finds SIGINT and SIGHUP ignored, which is inherited, or not.
+    Args:
+        directory: Empty directory for the platform.
+        hangups: Handling of SIGINT and SIGHUP at the start of the server; children inherit SIG_IGN.
     """
     alive, held = os.pipe()
     make_platform(directory, "children.py")

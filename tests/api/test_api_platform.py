@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A baked platform's own API server, driven as TVM drives it, from the archive to a session with the device.
+"""API server of a baked platform, driven as TVM drives it, from the archive to a session with a device.
 
-On this side of the pipes there is JSON, and the bytes of the wire put together by the tests; on the other
-side an interpreter that has no packages.
+The tests send JSON and bytes of the wire that they encode themselves. The server runs in an interpreter
+without packages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support.api_server import ROOT, SCRIPT, ApiServer
 
 DIGITS = ROOT / "examples" / "digits" / "digits_aot.tar"
 FIELDS = {"name", "choices", "default", "type", "required", "optional", "help"}
-# What tvmc sends: every value is text.
+# tvmc sends every value as a string.
 STRINGS = {
     "verbose": "False",
     "project_type": "host_driven",
@@ -39,7 +39,7 @@ STRINGS = {
     "optimization": "O2",
     "serial_number": "1234",
 }
-# (option, value, words of the answer)
+# (option, value, part of the error message)
 BAD_OPTIONS = (
     ("optimization", "O9", "want one of O0, O1, O2, O3, Os"),
     ("warning_as_error", "perhaps", "want bool"),
@@ -56,13 +56,13 @@ __attribute__((constructor)) static void crash(void) { abort(); }
 
 @pytest.fixture
 def own_platform(default_platform: Platform, tmp_path: Path) -> Path:
-    """A platform that a test may change."""
+    """Return a platform that a test may change."""
     return shutil.copytree(default_platform.path, tmp_path / "platform")
 
 
 @pytest.fixture
 def project(default_platform: Platform, tmp_path: Path) -> Path:
-    """The digits model, generated and not built."""
+    """Return a generated project of the digits model that is not built."""
     return generated(default_platform.path, tmp_path / "project")
 
 
@@ -88,7 +88,7 @@ def generated(platform: Path, project: Path, **options: Any) -> Path:
 
 
 def bare_python(directory: Path) -> Path:
-    """This interpreter without its packages."""
+    """Return this interpreter without its packages."""
     launcher = directory / "bare_python"
     launcher.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     launcher.chmod(0o755)
@@ -96,7 +96,7 @@ def bare_python(directory: Path) -> Path:
 
 
 class Link:
-    """The device behind an API server, written and read in the pieces in which TVM's session does it."""
+    """Device behind an API server, written and read in pieces of the sizes that TVM's session uses."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
@@ -107,7 +107,7 @@ class Link:
             assert self._server.ask("write_transport", data=text, timeout_sec=5.0) is None
 
     def read(self, count: int) -> bytes:
-        """So many bytes behind the escapes."""
+        """Return `count` bytes after removal of the escapes."""
         plain, raw = b"", b""
         while len(plain) < count:
             raw += self._raw(count - len(plain))
@@ -117,7 +117,7 @@ class Link:
         return plain
 
     def receive(self) -> Tuple[int, int, bytes]:
-        """Session id, type and body of the next message."""
+        """Return session id, type and body of the next message."""
         before = b""
         while not before.endswith(b"\xff\xfd"):
             before += self._raw(1)
@@ -128,17 +128,17 @@ class Link:
         return session, kind, body
 
     def shake_hands(self) -> int:
-        """Start a session; its id."""
+        """Start a session and return its id."""
         self.write(b"\xfe" + frame(struct.pack("<HB", 0, TERMINATE)))
         self.write(frame(struct.pack("<HBB", HOST_NONCE, INIT, 1)))
-        assert self.receive() == (0, TERMINATE, b"")  # a device says so after its reset
+        assert self.receive() == (0, TERMINATE, b"")  # a device sends this after its reset
         session, kind, version = self.receive()
         assert (kind, version, session & 0xFF) == (REPLY, b"\x01", HOST_NONCE)
         assert session >> 8
         return session
 
     def call_init_server(self, session: int) -> None:
-        """The first request of an RPC session."""
+        """Send the first request of an RPC session and check its reply."""
         request = struct.pack("<iQ5si", INIT_SERVER, 5, b"0.8.0", 0)
         self.write(frame(struct.pack("<HBQ", session, NORMAL, len(request)) + request))
         answered, kind, body = self.receive()
@@ -210,7 +210,7 @@ class TestOnEveryInterpreter:
 
 
 class TestLending:
-    """The device's descriptors, for a client on this machine that reads and writes by itself."""
+    """Descriptors of the device, for a client on this machine that reads and writes them directly."""
 
     @staticmethod
     def borrow(server: ApiServer) -> Lent:
@@ -236,7 +236,7 @@ class TestLending:
             server.ask("build", options={})
             server.ask("open_transport", options={})
             assert "Nobody takes the device" in server.error("lend_transport", socket="none")["message"]
-            timed_out = server.error("read_transport", n=1000, timeout_sec=0.5)  # the bytes of a reset came
+            timed_out = server.error("read_transport", n=1000, timeout_sec=0.5)  # the reset sent bytes
             assert timed_out["message"] == "IoTimeoutError"
             early = server.error("lend_transport", socket="none")["message"]
             assert "want it before the first read" in early
@@ -264,7 +264,7 @@ class TestFailures:
 
     def test_a_platform_is_not_built(self, default_platform: Platform) -> None:
         with serve(default_platform.path) as server:
-            assert "is a platform, not a project" in server.error("build", options={})["message"]
+            assert "is a platform, not a generated project" in server.error("build", options={})["message"]
 
     def test_a_missing_archive_and_an_existing_project_are_named(
         self, default_platform: Platform, project: Path, tmp_path: Path
@@ -280,7 +280,7 @@ class TestFailures:
         with serve(default_platform.path) as server:
             error = server.error("generate_project", **generate_params(Path("/dev/null/project")))
             assert error["message"].startswith("/dev/null: ")
-            assert "\nCheck that the path is right" in error["message"]
+            assert "\nCheck the path and its read and write permissions" in error["message"]
             assert error["data"] is None
 
     def test_a_broken_boards_json_is_an_answer(self, own_platform: Path) -> None:
@@ -320,9 +320,9 @@ class TestFailures:
 class TestFlashCommand:
     @pytest.fixture
     def flashing(self, own_platform: Path, tmp_path: Path) -> Iterator[Tuple[ApiServer, Path]]:
-        """The server of a built project whose owner flashes with a command, and where that command writes.
+        """Yield the server of a built project with a flash command, and the file that this command writes.
 
-        It fails where the serial number is "broken".
+        The flash command fails if the serial number is "broken".
         """
         note = tmp_path / "flashed"
         command = ["sh", "-c", f'echo "$0 $1" > {note}; echo no answer; test "$1" != broken || exit 3']

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole conversation with the API server as a process, on every interpreter that TVM's users have."""
+"""Whole conversations with the API server as a process, on every interpreter that TVM's users may have."""
 
 from __future__ import annotations
 
@@ -47,8 +47,10 @@ def server(platform: Path) -> Iterator[ApiServer]:
 def test_continuous_integration_has_the_interpreters() -> None:
     found = [version for version in SUPPORTED if find_python(version)]
     if "CI" not in os.environ:
-        pytest.skip("asked for only where CI is set in the environment")
-    assert len(found) >= 3, f"want three of CPython {', '.join(SUPPORTED)}, got {', '.join(found) or 'none'}"
+        pytest.skip("required only if CI is set in the environment")
+    assert len(found) >= 3, (
+        f"Expected three of CPython {', '.join(SUPPORTED)}, got {', '.join(found) or 'none'}"
+    )
 
 
 class TestOnEveryInterpreter:
@@ -69,7 +71,7 @@ class TestOnEveryInterpreter:
                 "session_start_timeout_sec": 2.0,
                 "session_established_timeout_sec": 3.0,
             }
-            # cat holds two pipes full at most, so write and read in turns.
+            # cat blocks when both pipes are full, so that the test alternates writes and reads.
             for at in range(0, len(text), 40_000):
                 piece = text[at : at + 40_000]
                 server.ask("write_transport", data=piece, timeout_sec=5.0)
@@ -168,7 +170,7 @@ class TestStarting:
         assert "this program is started by TVM or by the host tools" in ended.stderr
 
     def test_what_a_start_imports(self, platform: Path) -> None:
-        """Everything below is needed only by some requests, and would slow down every start."""
+        """Check that a start does not import modules that only some requests need; imports take time."""
         program = "import sys; from runtime import server; print(*sys.modules)"
         ended = subprocess.run(
             [

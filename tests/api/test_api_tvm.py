@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beside TVM: a handler written for its module on our server, and its client talking to our server.
+"""API server and TVM: a handler for TVM's module on this server, and TVM's client with this server.
 
-MICROTVM_TVM_PROJECT_API names the folder of TVM's client.py and server.py; they are loaded without tvm.
+MICROTVM_TVM_PROJECT_API names the folder of TVM's client.py and server.py, which are loaded without tvm.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def tvm_folder() -> Path:
 
 @pytest.fixture(params=["ours", "TVM's"])
 def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A platform written for TVM's module, on which either module stands where it imports TVM's.
+    """Return a platform written for TVM's module, with either server module in the place of TVM's.
 
-    That it works on TVM's shows that the handler is what it says it is.
+    The handler also runs on TVM's module, which shows that it is a valid handler for TVM.
     """
     module = OUR_MODULE if request.param == "ours" else tvm_folder() / "server.py"
     package = tmp_path / "tvm" / "micro" / "project_api"
@@ -97,7 +97,7 @@ class TestHandlerForTvm:
 
 @pytest.fixture(params=["beside its own server module", "beside ours"])
 def tvm_client(request: pytest.FixtureRequest, tmp_path: Path) -> ModuleType:
-    """TVM's client module. It takes the error classes from the server module beside it: that may be ours."""
+    """Return TVM's client module. It imports error classes from the server module in its folder."""
     folder = tvm_folder()
     if request.param == "beside ours":
         shutil.copy(folder / "client.py", tmp_path / "client.py")

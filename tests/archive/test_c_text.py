@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What C text tells of the files that belong together."""
+"""C text that names the files that belong together."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Following generated C: which tensors a model writes before it reads them."""
+"""Data flow of generated C: tensors that a model writes before it reads them."""
 
 from __future__ import annotations
 

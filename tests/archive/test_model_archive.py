@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading model archives: every version, style and kind of code, and plain words for what is missing."""
+"""Reader of model archives: every version, style and kind of code, and clear errors for missing parts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ kTvmgenMetadata_outputs_1_shape,
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[..., ModelArchive]:
-    """opened(files): the archive made of these files."""
+    """Return a function that opens an archive made of the given files."""
 
     def open_files(files: Dict[str, Any]) -> ModelArchive:
         return ModelArchive.open(write_archive(tmp_path / "model.tar", files))
@@ -103,7 +103,7 @@ def opened(tmp_path: Path) -> Callable[..., ModelArchive]:
 
 
 def with_main(**tensors: Any) -> Dict[str, Any]:
-    """A field "memory" whose main function has these inputs and outputs."""
+    """Return a field "memory" whose main function has these inputs and outputs."""
     return {"memory": {"functions": {"main": [{"device": 1, **tensors}]}}}
 
 
@@ -131,7 +131,7 @@ def test_real_graph_archive() -> None:
     assert archive.inputs == [TensorSpec("input", "int8", (1, 1, 49, 10), 490, "input")]
     assert archive.outputs == [TensorSpec("output", "int8", (1, 12), 12, "output")]
     assert archive.operator_workspace_size_bytes == 24272
-    # Its metadata.json tells 16000 of a piece that two tensors share, one of them with 32000.
+    # metadata.json has 16000 for storage that two tensors share; one of them needs 32000.
     assert archive.storage_sizes_bytes == [490, 980, 32000, 16000, 128, 12]
     assert archive.allocated_bytes == [1392, 24192, 24192, 24192, 24192]
     assert archive.graph is not None and len(archive.graph.calls) == 13
@@ -203,7 +203,7 @@ def test_operator_style(opened: Callable[..., ModelArchive]) -> None:
 
 
 def test_c_interface_header(opened: Callable[..., ModelArchive]) -> None:
-    """TVM lowers the module's case in this header; comments in it are not code."""
+    """Check that TVM's lower-case module name in this header is accepted and that comments are not code."""
     files = {
         "metadata.json": json.dumps({"version": 7, "modules": {"MyNet": module_metadata()}}),
         "codegen/host/src/MyNet_lib0.c": SOURCE,
@@ -256,7 +256,7 @@ def test_more_than_ten_outputs_are_in_order(opened: Callable[..., ModelArchive])
 
 
 def test_shapes_from_relay_alone(opened: Callable[..., ModelArchive]) -> None:
-    """AOT from the LLVM code generator has no C metadata."""
+    """Check shapes of an AOT archive of the LLVM code generator, which has no C metadata."""
     files = full_model(
         **with_main(
             inputs={"image": {"dtype": "float32", "size": 16}, "scale:0": {"dtype": "float32", "size": 4}},
@@ -290,13 +290,13 @@ def test_annotated_relay(opened: Callable[..., ModelArchive]) -> None:
 
 
 def test_an_archive_of_several_modules_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ArchiveError, match="holds 2 modules: first, second") as caught:
+    with pytest.raises(ArchiveError, match="contains 2 modules, expected 1: first, second") as caught:
         ModelArchive.open(ARCHIVES / "two_modules.tar")
-    assert caught.value.next_step.startswith("Export each to an archive of its own")
+    assert caught.value.next_step.startswith("Export each module to a separate archive")
 
 
 def named(module: str) -> Dict[str, Any]:
-    """A model whose module has this name, as TVM would write it."""
+    """Return the files of a model whose module has this name, as TVM would write them."""
     return {
         "metadata.json": json.dumps({"version": 7, "modules": {module: module_metadata()}}),
         "codegen/host/src/lib0.c": SOURCE,
@@ -328,7 +328,7 @@ def test_plain_module_names(opened: Callable[..., ModelArchive], name: str) -> N
 def test_module_names_that_could_break_out_of_c_or_a_path(
     opened: Callable[..., ModelArchive], name: str
 ) -> None:
-    with pytest.raises(ArchiveError, match="holds a module called") as caught:
+    with pytest.raises(ArchiveError, match="invalid module name") as caught:
         opened(named(name))
     assert "mod_name of letters, digits and underscores" in caught.value.next_step
 
@@ -358,23 +358,23 @@ WRONG = [
     ("no-graph", without("executor-config/graph/default.graph"), ["graph executor", "has no graph"]),
     ("no-code", no_code, ["no generated code", "codegen/"]),
     ("cplusplus", lambda: {**full_model(), "codegen/host/src/x.cc": ""}, ["C++", "codegen/host/src/x.cc"]),
-    ("not-json", with_metadata("{"), ["metadata.json that is not JSON"]),
-    ("not-utf8", with_metadata(b"\xff{}"), ["metadata.json that is not JSON"]),
-    ("deep", with_metadata("[" * 100_000), ["metadata.json that is not JSON", "nested too deep"]),
+    ("not-json", with_metadata("{"), ["metadata.json that is not valid JSON"]),
+    ("not-utf8", with_metadata(b"\xff{}"), ["metadata.json that is not valid JSON"]),
+    ("deep", with_metadata("[" * 100_000), ["metadata.json that is not valid JSON", "nested too deeply"]),
     ("long-number", with_metadata('{"version": ' + "7" * 5000 + "}"), ["more than 20 digits"]),
-    ("a-list", with_metadata([1]), ["metadata.json that is not a JSON object"]),
+    ("a-list", with_metadata([1]), ["metadata.json: expected a JSON object"]),
     ("no-version", with_metadata({"modules": {}}), ["without a version", "5, 6, 7"]),
-    ("version-4", with_metadata({"version": 4}), ["version 4, which is unknown", "5, 6, 7"]),
-    ("version-8", with_metadata({"version": 8}), ["version 8, which is unknown", "5, 6, 7"]),
-    ("version-text", with_metadata({"version": "7"}), ['version "7", which is unknown']),
-    ("version-true", with_metadata({"version": True}), ["version true, which is unknown"]),
-    ("style", with_metadata({"version": 7, "style": "sketch"}), ["unknown style 'sketch'"]),
+    ("version-4", with_metadata({"version": 4}), ["unsupported", "expected one of 5, 6, 7, got 4"]),
+    ("version-8", with_metadata({"version": 8}), ["unsupported", "expected one of 5, 6, 7, got 8"]),
+    ("version-text", with_metadata({"version": "7"}), ['5, 6, 7, got "7"']),
+    ("version-true", with_metadata({"version": True}), ["5, 6, 7, got true"]),
+    ("style", with_metadata({"version": 7, "style": "sketch"}), ["unknown style", "got 'sketch'"]),
     ("modules-list", with_metadata({"version": 7, "modules": []}), ["'modules' is not an object"]),
-    ("no-modules", with_metadata({"version": 7, "modules": {}}), ["names no module"]),
+    ("no-modules", with_metadata({"version": 7, "modules": {}}), ["metadata.json without a module"]),
     ("module-text", with_metadata({"version": 7, "modules": {"a": "b"}}), ["'modules.a' is not an object"]),
-    ("no-executor", lambda: full_model(executors=[]), ["which executor runs module 'default'"]),
-    ("executor-vm", lambda: full_model(executors=["vm"]), ["executor 'vm', which is unknown", "aot, graph"]),
-    ("executor-odd", lambda: full_model(executors=[["aot"]]), ["which is unknown"]),
+    ("no-executor", lambda: full_model(executors=[]), ["without an executor for module 'default'"]),
+    ("executor-vm", lambda: full_model(executors=["vm"]), ["unsupported executor", "aot or graph, got 'vm'"]),
+    ("executor-odd", lambda: full_model(executors=[["aot"]]), ["unsupported executor"]),
     ("memory-list", lambda: full_model(memory=[]), ["'memory' is not an object"]),
 ]
 
@@ -396,7 +396,7 @@ WRONG_LATER = [
     ("text", with_main(workspace_size_bytes="9"), "'workspace_size_bytes' is not a number of bytes"),
     ("inputs", with_main(inputs=[1]), "'inputs' is not an object"),
     ("size", with_main(inputs={"x": {"dtype": "int8", "size": None}}), "'size' is not a number of bytes"),
-    ("dtype", with_main(inputs={"x": {"dtype": 'int8"', "size": 1}}), "tensor 'x' has no type"),
+    ("dtype", with_main(inputs={"x": {"dtype": 'int8"', "size": 1}}), "tensor 'x' has no valid dtype"),
     ("sids", {"memory": {"sids": 3}}, "'sids' is not a list"),
 ]
 
@@ -447,7 +447,10 @@ def test_the_parameters_of_a_graph(opened: Callable[..., ModelArchive]) -> None:
     "path", sorted({*ARCHIVES.glob("*.tar*")} - {ARCHIVES / "two_modules.tar"}), ids=lambda path: path.name
 )
 def test_exported_archives_agree_with_the_arrays_beside_them(path: Path) -> None:
-    """TVM wrote these. The .npz holds inputs by name in the order of the model, and outputs by number."""
+    """Check archives that TVM wrote.
+
+    The .npz holds inputs by name in the order of the model, and outputs by number.
+    """
     archive = ModelArchive.open(path)
     arrays = dict(numpy.load(ARCHIVES / (path.name.split(".", maxsplit=1)[0] + ".npz")))
     if archive.style == "operator":

@@ -28,7 +28,7 @@ PARAMS = {
 
 
 def written(params: Dict[str, Param]) -> bytes:
-    """The file as TVM writes it."""
+    """Return a parameter file in TVM's format."""
     names = b"".join(
         struct.pack("<Q", len(text)) + text for text in (name.encode("utf-8") for name in params)
     )
@@ -76,9 +76,9 @@ def test_a_damaged_file_is_read_or_refused(position: int, value: int) -> None:
 @pytest.mark.parametrize(
     ("position", "value", "message"),
     [
-        (0, b"\0", "does not start like a parameter file"),
-        (16, b"\xff" * 8, "claims to hold"),
-        (16 + 8, b"\xff" * 8, "ends .* bytes too early"),
+        (0, b"\0", "expected magic number 0xf7e58d4f05049cb7"),
+        (16, b"\xff" * 8, "too short for"),
+        (16 + 8, b"\xff" * 8, "is .* bytes too short"),
     ],
 )
 def test_says_what_is_wrong(position: int, value: bytes, message: str) -> None:
@@ -90,8 +90,8 @@ def test_says_what_is_wrong(position: int, value: bytes, message: str) -> None:
 
 def test_a_size_that_does_not_fit_the_shape_is_refused() -> None:
     wrong = {"p": Param(DType.parse("float32"), (2, 3), bytes(20))}
-    with pytest.raises(ArchiveError, match=r"shape \[2, 3\] and type float32 claims 20 bytes"):
+    with pytest.raises(ArchiveError, match=r"shape \[2, 3\] and type float32 declares 20 bytes"):
         parse_params(written(wrong))
     negative = {"p": Param(DType.parse("float32"), (-1, -3), bytes(12))}
-    with pytest.raises(ArchiveError, match="claims 12 bytes"):
+    with pytest.raises(ArchiveError, match="declares 12 bytes"):
         parse_params(written(negative))

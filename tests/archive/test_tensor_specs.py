@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which input is which: every text narrows the order down, and what stays uncertain is refused."""
+"""Order of inputs: every source in the archive narrows it down, and an uncertain order is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def texts(
     relay: Optional[str] = None,
     kinds: Optional[Dict[str, Declared]] = None,
 ) -> Texts:
-    """What an archive says whose inputs are four floats each unless `kinds` says otherwise."""
+    """Return the texts of an archive whose inputs are four floats each unless `kinds` differs."""
     declared = {name: (kinds or {}).get(name, FLOATS) for name in sorted(names)}
     return Texts(
         inputs=declared,
@@ -99,12 +99,12 @@ def test_an_order_that_is_not_certain_is_no_order(found: Texts) -> None:
 
 
 def test_two_inputs_of_one_name_are_a_contradiction() -> None:
-    with pytest.raises(Contradiction, match=r"1 inputs in its metadata\.json, and 2 in its code"):
+    with pytest.raises(Contradiction, match=r"1 inputs in its metadata\.json, but 2 in its code"):
         inputs_of(texts(["x"], code=["x", "x"]))
 
 
 def named(*names: str) -> RelayFacts:
-    """A Relay text whose model gives its outputs these names, or none."""
+    """Return the facts of a Relay text with these output names, or with none."""
     return RelayFacts([], list(names) or None, [], [], frozenset())
 
 

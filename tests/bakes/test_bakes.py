@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every platform that the questions can ask for, file by file."""
+"""Baked platforms: every combination of answers, file by file."""
 
 from __future__ import annotations
 
@@ -27,17 +27,21 @@ QUESTIONS = {name: value for name, value in TABLE.items() if not name.startswith
 CHOICES: Dict[str, List[str]] = {name: value for name, value in QUESTIONS.items() if isinstance(value, list)}
 RENDERED = TEMPLATE / "{{cookiecutter.platform_slug}}"
 
-# Answers that do not go together, with the words that say so. None yet.
+# Combinations of answers that are refused, and their message. None yet.
 FORBIDDEN: List[Dict[str, str]] = []
 
-# Texts by question. Any, because bake() takes them among arguments of other types.
+# Strings by question. Any, because bake() also has arguments of other types.
 Answers = Dict[str, Any]
 
 COMMON_FILES = {
+    ".editorconfig",
+    ".gitattributes",
     ".gitignore",
     "README.md",
     "boards.json",
     "microtvm_api_server.py",
+    "mtvm.py",
+    "mtvm.toml",
     "requirements.txt",
     "models/digits_aot.tar",
     "models/digits_test.npz",
@@ -97,7 +101,7 @@ class TestQuestions:
             assert set(prompt) == {"__prompt__", *CHOICES[question]}
         for text in texts:
             assert len(text.split()) >= 3
-            assert not set(text) & set("[]"), "square brackets vanish when Cookiecutter prints them"
+            assert not set(text) & set("[]"), "Cookiecutter does not print square brackets."
 
     def test_every_family_is_a_choice_and_a_folder(self) -> None:
         folders = {path.name for path in (RENDERED / "families").iterdir()}
@@ -119,7 +123,7 @@ class TestEveryCombination:
 
     def test_leaves_no_jinja_behind(self, bake: Baker, answers: Answers) -> None:
         platform = bake(**answers)
-        json_block = re.compile(r"^```json\n.*?^```$", re.MULTILINE | re.DOTALL)  # two braces may end there
+        json_block = re.compile(r"^```json\n.*?^```$", re.MULTILINE | re.DOTALL)
         left = [
             (name, mark)
             for name in platform.rendered_files()
@@ -191,7 +195,7 @@ class TestTwice:
             bake(into=tmp_path / "out", board_family=family, overwrite=True)
             assert [path.name for path in port.iterdir()] == ["acme.c"]
             assert "mine" in (port / "acme.c").read_text()
-            assert ("Kept as it is: port/" in capfd.readouterr().out) == (family == "custom")
+            assert ("Kept unchanged: port/" in capfd.readouterr().out) == (family == "custom")
 
     @pytest.mark.parametrize("theirs", [None, "empty"])
     def test_brings_the_c_to_begin_with_where_there_is_none(
@@ -205,7 +209,7 @@ class TestTwice:
 
     @pytest.mark.parametrize(
         ("path", "sentence"),
-        [("port", "port is a link or a file"), ("port/main.c", "port is not a platform's")],
+        [("port", "port is a link or a file"), ("port/main.c", "port does not belong to a platform")],
     )
     def test_refuses_to_mix_its_c_with_what_is_not_a_platforms(
         self, bake: Baker, path: str, sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -223,11 +227,11 @@ class TestTwice:
         ("path", "sentence"),
         [
             ("runtime", "runtime is a link or a file"),
-            ("runtime/main.c", "runtime is not a platform's"),
+            ("runtime/main.c", "runtime does not belong to a platform"),
             ("families", "families is a link or a file"),
             ("models", "models is not a directory"),
-            ("Makefile", "Makefile is not a platform's"),
-            ("Makefile/notes.txt", "Makefile is not a platform's"),
+            ("Makefile", "Makefile does not belong to a platform"),
+            ("Makefile/notes.txt", "Makefile does not belong to a platform"),
         ],
     )
     def test_refuses_to_replace_what_is_not_a_platforms(
@@ -275,10 +279,10 @@ class TestTwice:
         assert (tmp_path / "models" / "digits_aot.tar").is_file()
 
     def refusals(self, capfd: pytest.CaptureFixture[str]) -> List[str]:
-        """What stood in the way, in the words of its sentence."""
+        """Return the obstacles that the refused bake named."""
         start = "platform_slug 'my_microtvm_platform' names a directory whose "
         said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("platform_")]
-        ends = [line[len(start) :].split(": choose another, or move that ") for line in said]
+        ends = [line[len(start) :].split(". Choose another directory, or move ") for line in said]
         return [what for what, _ in ends]
 
 
@@ -317,7 +321,7 @@ class TestReport:
 def test_a_bake_that_fails_is_raised_with_its_sentence(
     bake: Baker, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The fixtures of pytest-cookies keep an exception in their result, where a test could pass over it."""
+    """Check that a failed bake raises: pytest-cookies alone would store the exception in its result."""
     with pytest.raises(FailedHookException, match="Hook script failed"):
         bake(server_python="python3")
     assert "server_python 'python3' is not an absolute path" in capfd.readouterr().err
@@ -335,18 +339,18 @@ def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
         shutil.copy(TEMPLATE / name, broken / name)
     with pytest.raises(FailedHookException):
         bake(template=broken, into=tmp_path / "out")
-    assert "it lacks: runtime, examples/digits/digits_aot.tar" in capfd.readouterr().err
+    assert "missing: runtime, examples/digits/digits_aot.tar" in capfd.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_no_input_needs_no_network(bake: Baker, tmp_path: Path) -> None:
-    """Any attempt to connect or to look a name up, in Cookiecutter or in a hook, fails the bake."""
+    """Fail the bake on any connection or name lookup of Cookiecutter or a hook."""
     (tmp_path / "offline").mkdir()
     (tmp_path / "offline" / "sitecustomize.py").write_text(
         "import sys\n"
         "def refuse(event, args):\n"
         "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
-        "        raise RuntimeError(f'the network was asked for: {event} {args}')\n"
+        "        raise RuntimeError(f'Network access: {event} {args}')\n"
         "sys.addaudithook(refuse)\n"
     )
     (tmp_path / "out").mkdir()
@@ -366,7 +370,7 @@ def test_no_input_needs_no_network(bake: Baker, tmp_path: Path) -> None:
 
 
 class TestAnotherPython:
-    """server_python: launch scripts, which TVM looks for before the API server."""
+    """Launch scripts for server_python. TVM looks for them before the API server script."""
 
     NAMES = ("launch_microtvm_api_server.sh", "launch_microtvm_api_server.bat")
 

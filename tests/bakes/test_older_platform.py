@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A platform that was baked before is brought over by an update, and what its owner has edited is kept."""
+"""Updates of platforms baked from an older template keep the owner's changes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ OVERRIDE = """
 
 
 class Veteran:
-    """A platform that `cruft create` made of the older template, and a repository with that template."""
+    """Platform that `cruft create` made from the older template, and a repository with that template."""
 
     def __init__(self, place: Path, config: Path, family: str) -> None:
         self.template = place / "template"
         self.template.mkdir()
-        # The filter is missing from CPython before 3.10.12 and 3.11.4, such as that of Debian 12.
+        # CPython before 3.10.12 and 3.11.4 lacks the filter. Debian 12 has such a version.
         filtered: Dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         with tarfile.open(OLDER) as packed:
             packed.extractall(self.template, **filtered)
@@ -52,19 +52,19 @@ class Veteran:
         git("init", "--quiet", cwd=self.path)
 
     def edit(self, name: str, old: str, new: str) -> None:
-        """Change text of a file."""
+        """Replace a string in a file."""
         path = self.path / name
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
 
     @property
     def boards(self) -> Dict[str, Any]:
-        """The entries of boards.json."""
+        """Entries of boards.json."""
         entries: Dict[str, Any] = json.loads((self.path / "boards.json").read_text())["boards"]
         return entries
 
     def update(self) -> Set[str]:
-        """Update to the template of now. Return the files with what could not be merged."""
+        """Update to the current template. Return the files that could not be merged."""
         commit(self.path, "The platform and its owner's work")
         for part in self.template.iterdir():
             if part.name != ".git":
@@ -75,7 +75,7 @@ class Veteran:
         return {path.relative_to(self.path).as_posix() for path in self.path.rglob("*.rej")}
 
     def command(self, *arguments: str) -> str:
-        """Return what a command of the platform prints."""
+        """Return the output of a command of the platform."""
         ran = subprocess.run(
             [sys.executable, "-m", "runtime.host", *arguments],
             cwd=self.path,
@@ -89,14 +89,14 @@ class Veteran:
 
 
 def files_below(directory: Path) -> Set[str]:
-    """Return the names of the files that are no byte code."""
+    """Return the relative names of all files except compiled Python files."""
     files = (path for path in directory.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return {path.relative_to(directory).as_posix() for path in files}
 
 
 @pytest.mark.slow
 def test_an_update_keeps_the_owners_work(tmp_path: Path, config: Path) -> None:
-    """The board has the older name of a field; the server script imports from where Platform used to be."""
+    """Check a board with the old name of a field and a server script with an old import of Platform."""
     veteran = Veteran(tmp_path, config, "cortex_m")
     entry = {**veteran.boards["mps2_an385"], "label": "The owner's board", "default": False}
     assert entry["port"] == "cortex_m"
@@ -119,7 +119,7 @@ def test_an_update_keeps_the_owners_work(tmp_path: Path, config: Path) -> None:
 
 @pytest.mark.slow
 def test_an_update_keeps_a_board_of_the_owner_s_own_kind(tmp_path: Path, config: Path) -> None:
-    """The entry stays as its owner wrote it; cruft leaves the changed name of its field beside it."""
+    """Check that the owner's board entry is kept and that cruft writes its change to a .rej file."""
     veteran = Veteran(tmp_path, config, "custom")
     veteran.edit("boards.json", '"label": "', '"label": "Mine. ')
     veteran.edit("port/board.c", "#include", "/* Mine. */\n#include")
@@ -132,7 +132,7 @@ def test_an_update_keeps_a_board_of_the_owner_s_own_kind(tmp_path: Path, config:
 
 @pytest.mark.slow
 def test_runtime_may_be_replaced_alone(tmp_path: Path, config: Path) -> None:
-    """As a firmware repository that has vendored a platform does it: nothing but runtime/ changes."""
+    """Replace only runtime/, as a firmware repository with a vendored platform does."""
     veteran = Veteran(tmp_path, config, "host")
     server = (veteran.path / "microtvm_api_server.py").read_text()
     assert "from runtime.host.platform import Platform" in server

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README.md of a platform: its commands work as written."""
+"""README.md of a platform: its commands work as written."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from runtime.host.runners.table import RUNNERS
 from runtime.host.system.cache import default_directory
 from tests.conftest import TEMPLATE, Baker, Platform
 
-# Needs the network. Its place is taken by the packages of this interpreter, which
-# test_requirements_are_those_of_the_tests holds against the same file.
+# Needs the network. The tests use this interpreter's packages; test_requirements_are_those_of_the_tests
+# compares them with the file.
 INSTALL = "python -m pip install -r requirements.txt"
-# Runs once as it is written. To put pip into it takes longer than any other line, and nothing uses that pip.
+# Runs once as written. Installing pip takes longer than any other line, and no test uses that pip.
 CREATE_VENV = "python3 -m venv .venv"
 FAMILIES = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["board_family"]
 FIRMWARE = ("firmware", "firmware.elf")
@@ -33,7 +33,7 @@ PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
 def commands(markdown: str) -> List[str]:
-    """The lines of every fenced sh block; console blocks show what needs more than the platform."""
+    """Return the lines of all fenced sh blocks; console blocks need more than the platform."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", markdown, flags=re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
@@ -44,7 +44,7 @@ def requirements(platform: Platform) -> List[Requirement]:
 
 
 def lend_packages(platform: Path) -> str:
-    """A line of shell that gives the platform's new virtual environment the packages of this interpreter."""
+    """Return a shell line that adds this interpreter's packages to the platform's virtual environment."""
     here = sysconfig.get_paths()["purelib"]
     return f"for site in {platform}/.venv/lib/python*/site-packages; do echo {here} > $site/lent.pth; done"
 
@@ -56,7 +56,7 @@ def lend_packages(platform: Path) -> str:
         (family, build_system)
         for index, family in enumerate(FAMILIES)
         for build_system in ("make", "cmake")
-        # What the commands do differs with the family; the build systems take turns.
+        # The commands differ by family, so that every family runs with one of the build systems.
         if family == "host" or build_system == ("make", "cmake")[index % 2]
     ],
 )
@@ -116,7 +116,7 @@ def test_the_cache_lies_where_it_says(default_platform: Platform, monkeypatch: p
 
 
 def words_of(*kinds: str) -> List[str]:
-    """The drivers of these kinds that a board can name."""
+    """Return the names of the drivers of these kinds that a board can name."""
     ports = TEMPLATE / "runtime" / "device" / "ports"
     return [path.stem for kind in kinds for path in sorted((ports / kind).glob("*.c"))]
 
@@ -167,7 +167,7 @@ def test_commands_are_those_that_the_bake_ends_with(bake: Baker, capfd: pytest.C
 
 def test_requirements_are_those_of_the_tests(default_platform: Platform) -> None:
     wanted = [each for each in requirements(default_platform) if not each.marker or each.marker.evaluate()]
-    assert {each.name for each in wanted} == {"click", "rich", "numpy", "pyserial"}
+    assert {each.name for each in wanted} - {"tomli"} == {"click", "rich", "numpy", "pyserial"}
     for each in wanted:
         assert metadata.version(each.name) in each.specifier, each
 
@@ -202,4 +202,5 @@ def test_requirements_name_each_package_once_for_every_python(
         for each in requirements(default_platform)
         if not each.marker or each.marker.evaluate(environment)
     ]
-    assert sorted(names) == ["click", "numpy", "pyserial", "rich"]
+    has_toml = tuple(map(int, python.split("."))) >= (3, 11)
+    assert sorted(names) == ["click", "numpy", "pyserial", "rich", *([] if has_toml else ["tomli"])]

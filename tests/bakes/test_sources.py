@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A platform is the same from wherever the template comes, and with every Cookiecutter that we support."""
+"""Sources of the template and supported Cookiecutter versions: all produce the same platform."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.conftest import TEMPLATE, Baker
 from tests.support.repositories import commit, content, copy_template, git, run
 
 SUPPORTED = ("2.6.0", "2.7.1")
-# Too old: version, what it imports that newer ones do not, and what it says.
-UPGRADE = 'upgrade it with: python -m pip install --upgrade "cookiecutter>=2.6"'
+# Unsupported versions: version, packages that newer versions do not import, and the error message.
+UPGRADE = 'Upgrade with: python -m pip install --upgrade "cookiecutter>=2.6"'
 TOO_OLD = (
-    ("2.5.0", (), f"this template needs Cookiecutter 2.6 or newer and this is 2.5.0; {UPGRADE}"),
+    ("2.5.0", (), f"This template needs Cookiecutter 2.6 or newer, got 2.5.0. {UPGRADE}"),
     ("1.7.3", ("poyo", "jinja2-time", "six"), "No module named 'needs_cookiecutter_2_6'"),
 )
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template as it is now, committed to a git repository of its own. Not to be changed."""
+    """Return a git repository with the current template. Tests must not change it."""
     path = tmp_path_factory.mktemp("repository") / "template"
     copy_template(path)
     git("init", "--quiet", "--initial-branch", "main", cwd=path)
@@ -38,9 +38,16 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bake_from(
     template: str, config: Path, *, cwd: Path, version: Optional[Path] = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Bake with the command line into cwd. version: where another version of Cookiecutter is installed.
+    """Bake into cwd with the command line.
 
-    Not through pytest-cookies: it takes only a directory, and only the Cookiecutter of this process.
+    pytest-cookies supports neither other sources than a directory nor another Cookiecutter.
+
+    Args:
+        template: Source of the template, in any form that Cookiecutter accepts.
+        config: Cookiecutter configuration file.
+        cwd: Parent directory of the platform.
+        version: Directory with another version of Cookiecutter. Default: the installed version.
+        check: Assert exit status 0.
     """
     return run(
         *(sys.executable, "-m", "cookiecutter", template, "--no-input"),
@@ -53,7 +60,7 @@ def bake_from(
 
 @pytest.fixture(scope="module")
 def expected(repository: Path, bake_shared: Baker) -> Dict[str, bytes]:
-    """The platform baked in this process, from an absolute path."""
+    """Return the files of a platform baked in this process from an absolute path."""
     return content(bake_shared(template=repository, build_system="cmake").path)
 
 
@@ -63,7 +70,7 @@ def test_local_relative_path(repository: Path, config: Path, out: Path, expected
 
 
 def test_git_clone(repository: Path, config: Path, out: Path, expected: Dict[str, bytes]) -> None:
-    """Cookiecutter clones a file:// URL as it does any other; only what is committed is there."""
+    """Bake from a file:// URL, which Cookiecutter clones as any other URL, with only committed files."""
     bake_from(f"git+file://{repository}", config, cwd=out)
     assert content(out / "my_microtvm_platform") == expected
 
@@ -81,7 +88,7 @@ def test_zip(repository: Path, config: Path, out: Path, expected: Dict[str, byte
 def test_cruft_create_and_update(
     repository: Path, config: Path, out: Path, expected: Dict[str, bytes]
 ) -> None:
-    """An update brings the new runtime/ and keeps what the owner edited."""
+    """Check that an update replaces runtime/ and keeps the owner's edits."""
     template = config.parent / "template"
     git("clone", "--quiet", str(repository), str(template), cwd=out)
     cruft = (sys.executable, "-m", "cruft")
@@ -119,7 +126,7 @@ def test_cruft_create_and_update(
 
 @pytest.mark.slow
 def test_cruft_update_keeps_the_c_of_the_owner(repository: Path, config: Path, out: Path) -> None:
-    """What the template changes in port/board.c is merged into what the owner has made of it."""
+    """Check that a change of the template in port/board.c is merged with the owner's changes."""
     template = config.parent / "template"
     git("clone", "--quiet", str(repository), str(template), cwd=out)
     cruft = (sys.executable, "-m", "cruft")
@@ -147,7 +154,7 @@ def test_cruft_update_keeps_the_c_of_the_owner(repository: Path, config: Path, o
 
 
 def cookiecutter_version(version: str, *imports: str) -> Path:
-    """A directory with just that Cookiecutter, kept in .cache/; its other imports are this interpreter's."""
+    """Return a directory in .cache/ with only this Cookiecutter; its imports come from this interpreter."""
     place = TEMPLATE / ".cache" / f"cookiecutter-{version}"
     if not place.exists():
         staging = place.with_name(f"{place.name}.{os.getpid()}")
@@ -155,12 +162,12 @@ def cookiecutter_version(version: str, *imports: str) -> Path:
         done = run(*pip, f"cookiecutter=={version}", *imports, cwd=TEMPLATE, check=False)
         if done.returncode != 0:
             pytest.skip(
-                f"needs Cookiecutter {version} in {place.relative_to(TEMPLATE)}/, and pip could not fetch it "
-                f"(is the network there?): {done.stderr.strip()[-300:]}"
+                f"needs Cookiecutter {version} in {place.relative_to(TEMPLATE)}/, and pip failed to get it "
+                f"(check the network): {done.stderr.strip()[-300:]}"
             )
         try:
             staging.rename(place)
-        except OSError:  # another test process was first
+        except OSError:  # another test process created the directory first
             shutil.rmtree(staging)
     return place
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fields of a board that are right by themselves and wrong together are refused when boards.json is read."""
+"""Rules across fields of a board, checked when boards.json is read."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def memory(**places: Any) -> Dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "changed", "words"),
     [
-        ("../x", {}, "its name cannot be one"),
-        ("a b", {}, "its name cannot be one"),
+        ("../x", {}, "the board's name is invalid"),
+        ("a b", {}, "the board's name is invalid"),
         ("x", memory(ram={"address": "0x08000100", "bytes": 16384}), "overlap"),
         ("x", memory(flash={"address": "0x08000002", "bytes": 65536}), "multiple of 256"),
         ("x", memory(ram={"address": "0x20000001", "bytes": 16384}), "multiple of 16"),
-        ("x", memory(ram={"address": "0xfffff000", "bytes": 16384}), "'memory.ram' ends beyond 32 bits"),
-        ("x", {"stack_bytes": 16384}, "'stack_bytes' is 16,384, and its RAM has 16,384"),
-        ("x", {"uart": {**GOOD["uart"], "address": "0x40004001"}}, "'uart.address' is 0x40004001"),
-        ("x", {"clock_hz": 5}, "'clock_hz' is 5 Hz"),
+        ("x", memory(ram={"address": "0xfffff000", "bytes": 16384}), "'memory.ram' ends beyond the 32-bit"),
+        ("x", {"stack_bytes": 16384}, "less than the RAM of 16,384 bytes, got 16,384"),
+        ("x", {"uart": {**GOOD["uart"], "address": "0x40004001"}}, "'uart.address' is not aligned"),
+        ("x", {"clock_hz": 5}, "'clock_hz' is out of range: expected 10,000 to 10,000,000,000 Hz, got 5 Hz"),
         ("x", {"setup": [{"address": "0x40000002", "set": "0x1", "why": "on"}]}, "'setup' step 1"),
         (
             "x",
             {"setup": [{"address": "0x40000000", "set": "0x100", "bits": 8, "why": "on"}]},
             "wider than 8 bits",
         ),
-        ("x", {"setup": [{"address": "0x40000000", "why": "on"}]}, "changes nothing"),
+        ("x", {"setup": [{"address": "0x40000000", "why": "on"}]}, "changes no bit"),
     ],
 )
 def test_a_board_that_cannot_be_is_refused(
@@ -75,7 +75,7 @@ def test_a_core_of_64_bits_reaches_further(tmp_path: Path) -> None:
 
 def test_two_boards_of_one_name_are_told(tmp_path: Path) -> None:
     entry = json.dumps(GOOD)
-    with pytest.raises(BoardError, match="'x' is there twice"):
+    with pytest.raises(BoardError, match="'x' is a duplicate name"):
         load(tmp_path, f'{{"schema": 1, "boards": {{"x": {entry}, "x": {entry}}}}}')
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""boards.json is data that is checked on load; whatever is wrong is named."""
+"""Checks of boards.json on load: every invalid field is named."""
 
 import json
 from pathlib import Path
@@ -72,34 +72,46 @@ def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path: P
     ("document", "words"),
     [
         ("{", "not JSON"),
-        ("[]", "has schema []"),
-        ({"schema": 2, "boards": {"host": HOST}}, "has schema 2; want"),
-        ({"schema": 1, "boards": {}}, "names no boards"),
-        ({"schema": 1, "boards": {"host": 3}}, "board 'host': is not an object"),
+        ("[]", "got schema []"),
+        ({"schema": 2, "boards": {"host": HOST}}, "got schema 2"),
+        ({"schema": 1, "boards": {}}, "has no boards"),
+        ({"schema": 1, "boards": {"host": 3}}, "board 'host': the entry is not an object"),
         ({"schema": 1, "boards": {"host": {**HOST, "lable": "x"}}}, "unknown field 'lable'"),
         ({"schema": 1, "boards": {"host": {**HOST, "lable": "x"}}}, 'Did you mean "label"?'),
         (
             {"schema": 1, "boards": {"host": {k: HOST[k] for k in HOST if k != "device_port"}}},
             "'device_port' is missing",
         ),
-        ({"schema": 1, "boards": {"host": {**HOST, "label": 1}}}, "field 'label' is 1"),
-        ({"schema": 1, "boards": {"host": {**HOST, "default": 1}}}, "field 'default' is 1"),
+        (
+            {"schema": 1, "boards": {"host": {**HOST, "label": 1}}},
+            "field 'label' is invalid: expected a string of 1 to 4,000 characters, got 1.",
+        ),
+        (
+            {"schema": 1, "boards": {"host": {**HOST, "default": 1}}},
+            "field 'default' is invalid: expected true or false, got 1.",
+        ),
         (
             {"schema": 1, "boards": {"host": {**HOST, "transport": "pigeon"}}},
-            "want one of: process, serial, socket",
+            "expected one of process, serial, socket, got 'pigeon'",
         ),
         (
             {"schema": 1, "boards": {"host": {**HOST, "verified": "surely"}}},
-            "want one of: run, emulated, built",
+            "expected one of run, emulated, built, got 'surely'",
         ),
         ({"schema": 1, "boards": {"host": {**HOST, "memory": {}}}}, "'memory.flash' is missing"),
         (
             {"schema": 1, "boards": {"host": {**HOST, "memory": {"flash": {"bytes": -1}}}}},
-            "'memory.flash.bytes' is -1; want a whole number above 0",
+            "'memory.flash.bytes' is invalid: expected an integer above 0, got -1",
         ),
-        ({"schema": 1, "boards": {"host": {**HOST, "usb": ["0483:374B"]}}}, "field 'usb' is ['0483:374B']"),
-        ({"schema": 1, "boards": {"host": {**HOST, "runner": "qemu"}}}, "which 'runners' does not have"),
-        ({"schema": 1, "boards": {"chip": {**CHIP, "clock_hz": None}}}, "field 'clock_hz' is None"),
+        ({"schema": 1, "boards": {"host": {**HOST, "usb": ["0483:374B"]}}}, "field 'usb' is invalid"),
+        (
+            {"schema": 1, "boards": {"host": {**HOST, "runner": "qemu"}}},
+            "expected a key of 'runners' (none), got 'qemu'",
+        ),
+        (
+            {"schema": 1, "boards": {"chip": {**CHIP, "clock_hz": None}}},
+            "field 'clock_hz' is invalid: expected an integer above 0, got None",
+        ),
         (
             {"schema": 1, "boards": {"chip": {key: CHIP[key] for key in CHIP if key != "uart"}}},
             "field 'uart' is missing",
@@ -110,13 +122,13 @@ def test_a_misspelt_board_is_answered_with_the_near_one_and_the_list(tmp_path: P
         ),
         (
             {"schema": 1, "boards": {"chip": {**CHIP, "uart": {**CHIP["uart"], "address": 1073758208}}}},
-            "field 'uart.address' is 1073758208; want a hexadecimal text",
+            "field 'uart.address' is invalid: expected a hexadecimal string",
         ),
         (
             {"schema": 1, "boards": {"chip": {**CHIP, "setup": [{"address": "0x40000000"}]}}},
             "field 'setup.why' is missing",
         ),
-        ({"schema": 1, "boards": {"chip": {**CHIP, "stack_bytes": 1000}}}, "want a multiple of 16, 2048"),
+        ({"schema": 1, "boards": {"chip": {**CHIP, "stack_bytes": 1000}}}, "expected a multiple of 16, 2048"),
         ({"schema": 1, "boards": {"host": {**HOST, "default": False}}}, "exactly one board"),
         ({"schema": 1, "boards": {"a": HOST, "b": HOST}}, "got 2 (a, b)"),
     ],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tests of builds there are on this machine."""
+"""Selection of the build tests that this machine can run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder that has the shape of TVM's own runtime and nothing of its code. Its server answers every byte
-that it is handed with two: which server since the firmware's start it is, and the byte. Its headers are
-those of the device runtime, which has the same names."""
+"""Fabricated folder in the layout of TVM's own runtime, without any of its code.
+
+Its server replies to every byte that it receives with two: the number of servers since the start of the
+firmware, and the byte. Its headers are those of the device runtime, which have the same names.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,12 @@ extern "C" void TVMLogf(const char *, ...) {}
 
 
 def fabricate_crt(directory: Path, aot: bool = True) -> Path:
-    """Write such a folder. aot: as TVM 0.9 and later have it; else as 0.8."""
+    """Write a fabricated runtime.
+
+    Args:
+        directory: Folder to create.
+        aot: Layout of TVM 0.9 and later; otherwise of TVM 0.8.
+    """
     shutil.copytree(INCLUDE / "tvm", directory / "include/tvm")
     shutil.copytree(INCLUDE / "dlpack", directory / "include/dlpack")
     crt_headers = directory / "include/tvm/runtime/crt"
@@ -93,7 +100,7 @@ def fabricate_crt(directory: Path, aot: bool = True) -> Path:
     (crt_headers / "logging.h").write_text(LOGGING_H)
     with (crt_headers / "platform.h").open("a") as header:
         header.write(MORE_OF_PLATFORM_H)
-    # TVM's own header has neither the constants of its code generator nor those of math.h.
+    # TVM's own header lacks the constants of its code generator and those of math.h.
     api = directory / "include/tvm/runtime/c_runtime_api.h"
     text = api.read_text()
     for guard in ("#ifdef TVM_EXPORTS\n", "#if defined(__GNUC__)\n#ifndef INFINITY\n"):

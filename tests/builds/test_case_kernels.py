@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Archives whose C takes names from the headers that other archives do not: they build and answer exactly."""
+"""Archives whose C uses rare names of C headers: they build and answer exactly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASES = Path(__file__).resolve().parents[1] / "data/cases"
 ARM = CASES / "arm_dense_int8_undeclared"
 INFINITY = CASES / "infinity_does_not_compile"
 
-# An archive, its inputs and its answers: of a mask of infinities, and of every way to write a constant.
+# Archive -> its inputs and answers: a mask of infinities, and every spelling of a constant.
 WITH_INFINITY = {
     "model": ("inputs", "expected"),
     "infnan__aotp": ("infnan.ins", "infnan.exp"),
@@ -34,7 +34,7 @@ CORES = ["mps2_an386", "mps2_an500", "mps2_an505"]
 
 
 def answers(project: Project, inputs: Path, outputs: Path) -> None:
-    """The device's answers are those of the file: integers, infinities and not-a-number exactly."""
+    """Assert the answers of the file exactly, including integers, infinities and not-a-number."""
     with np.load(inputs) as given, np.load(outputs) as expected, running_model(project) as executor:
         for name in given.files:
             executor.set_input(name, given[name])
@@ -119,21 +119,21 @@ def test_a_net_of_such_kernels_runs_on_every_core_with_their_instructions(
         (
             "average_of_int8",
             "an nn.avg_pool of 8- or 16-bit integers",
-            "cast the input of the pooling to int32",
+            "Cast the input of the pooling to int32",
         ),
         (
             "average_of_int16_graph",
             "an nn.avg_pool of 8- or 16-bit",
-            "cast the input of the pooling to int32",
+            "Cast the input of the pooling to int32",
         ),
-        ("average_then_relu", "an nn.avg_pool of 8- or 16-bit", "cast the input of the pooling to int32"),
-        ("average_c_interface", "an nn.avg_pool of 8- or 16-bit", "cast the input of the pooling to int32"),
+        ("average_then_relu", "an nn.avg_pool of 8- or 16-bit", "Cast the input of the pooling to int32"),
+        ("average_c_interface", "an nn.avg_pool of 8- or 16-bit", "Cast the input of the pooling to int32"),
     ],
 )
 def test_kernels_that_tvm_gets_wrong_are_refused(
     default_platform: Platform, name: str, words: str, next_step: str, tmp_path: Path
 ) -> None:
-    """Each answered wrongly on a board where another way to build its model answered right."""
+    """Check kernels that gave wrong answers on a board while another build of the model was right."""
     options = {"project_type": "standalone" if name == "average_c_interface" else "host_driven"}
     with pytest.raises(ArchiveError, match=words) as caught:
         generate(load_platform(default_platform.path), WRONG / f"{name}.tar", tmp_path / "project", options)
@@ -147,5 +147,5 @@ def test_a_number_that_would_hide_a_constant_is_refused(
     code = f"int32_t tvmgen_default_run(void) {{\n  {declaration}\n  return -inff < 0;\n}}\n"
     files = {**full_model(), "codegen/host/src/default_lib1.c": code + "/* TVMSystemLibEntryPoint */\n"}
     archive = write_archive(tmp_path / "model.tar", files)
-    with pytest.raises(ArchiveError, match="a variable of the name inf, inff, nan or nanf"):
+    with pytest.raises(ArchiveError, match="a variable with the name inf, inff, nan or nanf"):
         generate(load_platform(default_platform.path), archive, tmp_path / "project", {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Cortex-M family: emulated boards answer, say what went wrong and start again; real boards build."""
+"""Cortex-M family: emulated boards answer, report faults and restart; real boards build."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def family(bake_shared: Baker, tmp_path_factory: pytest.TempPathFactory) -> Fami
 
 @pytest.fixture
 def built(family: Family) -> Built:
-    """built(board, archive) is its project. The boards take turns with the build systems."""
+    """Return a function from board and archive to a built project. Boards alternate the build system."""
 
     def make(board: str, archive: Path, build_system: Optional[str] = None, **options: object) -> Project:
         build_system = build_system or ("make", "cmake")[list(BOARDS).index(board) % 2]
@@ -93,7 +93,7 @@ def test_both_build_systems_make_a_firmware_that_answers(built: Built, build_sys
 @pytest.mark.parametrize(("board", "name"), MODELS)
 def test_a_model_answers_as_tvm_did_on_the_host(built: Built, board: str, name: str) -> None:
     archive = DATA / f"models/{name}.tar"
-    answers_as_expected(built(board, archive, optimization="O1"), archive)  # which compiles the fastest
+    answers_as_expected(built(board, archive, optimization="O1"), archive)  # O1 compiles the fastest
 
 
 def test_a_model_that_the_board_cannot_hold_is_refused(built: Built) -> None:
@@ -111,9 +111,9 @@ def test_objects_for_a_cortex_m4_run_whatever_way_floats_travel(built: Built, bo
 @pytest.mark.parametrize(
     ("board", "name", "reason"),
     [
-        ("mps2_an386", "graph_llvm", "for x86-64; mps2_an386 has an Arm with 32 bits"),
-        ("mps2_an385", "graph_llvm_m4", "for Armv7E-M; mps2_an385 has an older core"),
-        ("microbit", "graph_llvm_m4_hard", "for Armv7E-M; microbit has an older core"),
+        ("mps2_an386", "graph_llvm", "for x86-64, but board mps2_an386 has an Arm core with 32 bits"),
+        ("mps2_an385", "graph_llvm_m4", "for Armv7E-M, but board mps2_an385 has an older core"),
+        ("microbit", "graph_llvm_m4_hard", "for Armv7E-M, but board microbit has an older core"),
     ],
 )
 def test_objects_that_a_board_cannot_run_are_refused(
@@ -132,7 +132,9 @@ def test_a_real_board_is_built_for_its_own_memory(built: Built, board: str) -> N
     assert entry.flash.address <= names["mtvm_reset"] < entry.flash.address + entry.flash.bytes
     assert names["mtvm_stack_bottom"] == entry.ram.address
     assert names["mtvm_heap_end"] == entry.ram.address + entry.ram.bytes
-    assert not names.keys() & {"printf", "malloc", "_write", "_sbrk", "mtvm_console_put"}, "nobody prints"
+    assert not names.keys() & {"printf", "malloc", "_write", "_sbrk", "mtvm_console_put"}, (
+        "Firmware without output must not contain these functions."
+    )
 
 
 @pytest.mark.parametrize("board", REAL)
@@ -186,7 +188,7 @@ def test_a_fault_is_told_in_words_and_the_board_starts_again(
 
 
 def test_every_stop_of_the_firmware_is_told_and_followed_by_a_restart(family: Family) -> None:
-    """Also while bytes are on their way to the board, and for a host that begins again before it does."""
+    """Include stops while bytes are in transit, and a host that reconnects before the restart."""
     project = family.with_user_code("microbit")
     transport = connection.open_transport(project)
     noise = bytes(range(1, 200))
@@ -249,17 +251,17 @@ def test_a_packet_that_comes_while_a_kernel_runs_waits_whole(family: Family, boa
 
 @pytest.mark.parametrize("board", ["mps2_an385", "microbit"])
 def test_the_clock_neither_goes_back_nor_loses_a_period(family: Family, board: str) -> None:
-    """The 24 bits of mps2_an385's SysTick wrap twice meanwhile."""
+    """Measure a time in which the 24-bit SysTick of mps2_an385 wraps twice."""
     with running_model(family.with_user_code(board)) as executor:
         user = executor.rpc.get_function("user")
         started = time.monotonic()
         took = user(User.COMPUTES, 1_500_000)
         assert isinstance(took, int)
         assert 1_500_000 <= took <= (time.monotonic() - started) * 1e6
-        assert time.monotonic() - started < 1.5 + 0.6, "a period of SysTick is 0.67 s"
+        assert time.monotonic() - started < 1.5 + 0.6, "SysTick lost a period of 0.67 s."
 
 
 @pytest.mark.parametrize("board", ["mps2_an385", "microbit"])
 def test_the_nonce_differs_between_resets(family: Family, board: str) -> None:
     found = nonces(family.with_user_code(board), 10)
-    assert len(found) > 5, "of 10 out of 255, seven or more differ in all but one of 50,000 cases"
+    assert len(found) > 5, "Of 10 nonces out of 255, seven or more differ in all but one of 50,000 cases."

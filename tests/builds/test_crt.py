@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""crt=tvm: what is taken of TVM's own runtime and what is refused, shown with a fabricated one.
-test_tvm_runtime.py has what a real one answers."""
+"""Option crt=tvm with a fabricated runtime: the parts that a project copies, and the refused ones.
+
+test_tvm_runtime.py checks answers with a real runtime.
+"""
 
 from __future__ import annotations
 
@@ -58,12 +60,14 @@ class TestRefusals:
         self, platform: Platform, tmp_path: Path, nothing: Optional[str]
     ) -> None:
         words = self.refused(platform, tmp_path, nothing)
-        assert "no folder of it was handed over" in words
-        assert "standalone_crt_dir=DIRECTORY" in words
+        assert "standalone_crt_dir was not given" in words
+        assert "Set standalone_crt_dir to the folder" in words
 
     def test_of_other_folders_say_what_is_wrong_with_them(self, platform: Platform, tmp_path: Path) -> None:
-        assert "There is no folder" in self.refused(platform, tmp_path, str(tmp_path / "nowhere"))
-        assert "it has no src/runtime/crt" in self.refused(platform, tmp_path, str(ROOT / "runtime"))
+        assert "of TVM's own runtime does not exist" in self.refused(
+            platform, tmp_path, str(tmp_path / "nowhere")
+        )
+        assert "src/runtime/crt is missing" in self.refused(platform, tmp_path, str(ROOT / "runtime"))
 
     def test_of_a_runtime_before_0_8_name_the_version(
         self, platform: Platform, tmp_path: Path, fabricated: Path
@@ -85,7 +89,7 @@ class TestRefusals:
     ) -> None:
         crt = fabricate_crt(tmp_path / "crt", aot)
         words = self.refused(platform, tmp_path, str(crt), DATA / f"archives/{archive}.tar")
-        assert "they do not fit" in words
+        assert "is from a TVM" in words
         assert "crt=bundled" in words
 
     def test_of_a_model_whose_constants_the_runtime_does_not_take(
@@ -94,9 +98,9 @@ class TestRefusals:
         header = fabricated / "include/tvm/runtime/crt/platform.h"
         header.write_text(
             header.read_text().replace("TVMPlatformInitialize", "TVMPlatformLater")
-        )  # as up to 0.11
+        )  # as up to TVM 0.11
         words = self.refused(platform, tmp_path, str(fabricated))
-        assert "has its constants apart" in words
+        assert "has separate constants" in words
         generate(
             platform,
             DIGITS / "digits_graph.tar",
@@ -108,7 +112,7 @@ class TestRefusals:
         self, platform: Platform, tmp_path: Path, fabricated: Path
     ) -> None:
         theirs = Platform(platform.directory, "theirs", "make", build_command=["build.sh"])
-        assert "build_command in" in self.refused(theirs, tmp_path, str(fabricated))
+        assert "cannot be used with build_command" in self.refused(theirs, tmp_path, str(fabricated))
 
 
 @pytest.mark.parametrize("build_system", BUILD_SYSTEMS)
@@ -120,7 +124,7 @@ def test_the_libraries_that_are_there_are_built_and_cached(
     options = {"crt": "tvm", "standalone_crt_dir": str(fabricated), "warning_as_error": True}
     cache = Cache(tmp_path / "cache")
     project = generate(platform, DIGITS / "digits_aot.tar", tmp_path / "first", options)
-    shutil.rmtree(fabricated / "include/tvm/runtime/crt")  # a project has all that it needs
+    shutil.rmtree(fabricated / "include/tvm/runtime/crt")  # the project has copies of all files that it needs
     build(project, cache=cache)
     symbols = subprocess.run(
         ["nm", project.directory / "build/libmicrotvm_runtime.a"], capture_output=True, text=True, check=True
@@ -151,19 +155,19 @@ def test_the_libraries_that_are_there_are_built_and_cached(
 
 @pytest.fixture(scope="module")
 def answering(default_platforms: Dict[str, Baked], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A device whose server tells every byte that it was handed, and which server it is."""
+    """Return firmware whose server replies with each received byte and the number of the server."""
     scratch = tmp_path_factory.mktemp("answering")
     options = {
         "crt": "standalone",
         "standalone_crt_dir": str(fabricate_crt(scratch / "crt")),
-    }  # its older name
+    }  # older name of the option
     platform = load_platform(default_platforms["make"].path)
     project = generate(platform, DIGITS / "digits_aot.tar", scratch / "project", options)
     return build(project).firmware
 
 
 def packet(message_type: int, session_id: bytes = b"\x01\x02") -> bytes:
-    """A packet as it is on the wire, with a body that holds an escaped FF before an FD."""
+    """Return a packet as sent on the wire, with a body that holds an escaped FF before an FD."""
     body = b"\x00\xff\xff\xfd"
     return MARK + b"\x06\x00\x00\x00" + session_id + bytes([message_type]) + body
 
@@ -200,7 +204,10 @@ START, TERMINATE, NORMAL = 0x00, 0x02, 0x10
 def test_a_session_after_another_gets_a_server_of_its_own(
     answering: Path, first: bytes, second: bytes, piece: int
 ) -> None:
-    """No byte is lost or added but the mark at which the new server's packet starts: both have that."""
+    """Check that no byte is lost or added except the mark that starts the new server's packet.
+
+    Both servers receive this mark.
+    """
     wire = first + second
     with subprocess.Popen([answering], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as device:
         assert device.stdin is not None and device.stdout is not None
@@ -231,7 +238,7 @@ def test_tvm_hands_its_folder_over_whether_it_is_used_or_not(
     with ProjectApiClient(default_platform.path) as server:
         server.generate_project(archive, tmp_path / "bundled", {}, fabricated)
         server.generate_project(archive, tmp_path / "standalone", {"crt": "tvm"}, fabricated)
-        with pytest.raises(PlatformError, match="no folder of it was handed over"):
+        with pytest.raises(PlatformError, match="standalone_crt_dir was not given"):
             server.generate_project(archive, tmp_path / "none", {"crt": "tvm"}, "")
     assert not (tmp_path / "bundled/crt").exists()
     assert (tmp_path / "standalone/crt/src/runtime/crt/common/common.c").is_file()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An owner brings a board that no table knows, step by step as the platform's README says, with what the
-README tells to write. The board is an emulated one that is always on and runs what was flashed last.
+"""Walkthrough "Bring your board" of the platform's README, done step by step with its code.
+
+The board is unknown to every table. It is emulated, always on, and runs the firmware that was flashed last.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ DIGITS = "models/digits_aot.tar"
 PORT_IN_README = "/dev/ttyUSB0"
 SECTION = re.compile(r"/\* FILL IN (\d) of 5: .*?(?=/\* FILL IN|\Z)", re.DOTALL)
 
-# A flash tool: it takes the command line that the README has, and hands the firmware to the bench.
+# A flash tool. It accepts the command line in the README and passes the firmware to the bench.
 FLASH_TOOL = """#!{python}
 import re, socket, sys
 words = re.fullmatch("program (.+) verify reset exit", sys.argv[-1])
@@ -49,9 +50,11 @@ sys.exit(bench.recv(1000).decode() or None)
 
 
 class Bench:
-    """A board with power, and the probe that flashes it.
+    """Powered board, and the probe that flashes it.
 
-    address: HOST:PORT of its UART. control: the socket on which the probe takes the path of a firmware.
+    Attributes:
+        address: HOST:PORT of the board's UART.
+        control: Socket on which the probe receives the path of a firmware.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -67,7 +70,7 @@ class Bench:
         self._thread.start()
 
     def _serve(self) -> None:
-        """Flash and reset until somebody sends nothing."""
+        """Flash and reset until a client sends nothing."""
         while True:
             connection, _ = self._probe.accept()
             with connection:
@@ -79,7 +82,7 @@ class Bench:
 
     def _reset(self) -> None:
         self._off()
-        # The UART listens before the emulator runs, and a host that connects meanwhile waits.
+        # The UART listens before the emulator runs, so that an early host connects and waits.
         fd = self._uart.fileno()
         self._emulator = subprocess.Popen(
             [
@@ -113,7 +116,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 class Step(NamedTuple):
-    """One numbered step of "Bring your board": the blocks of code to write, as (language, code)."""
+    """One numbered step of "Bring your board": its text, and its blocks as (language, code)."""
 
     text: str
     blocks: List[Tuple[str, str]]
@@ -127,7 +130,7 @@ class Step(NamedTuple):
 
 
 def steps(readme: str) -> Dict[str, Step]:
-    """Heading -> step."""
+    """Return the steps by heading."""
     walk = readme.split("\n## Bring your board\n")[1].split("\n## ", 1)[0]
     parts = re.split(r"^### \d\. (.+)\n", walk, flags=re.MULTILINE)[1:]
     blocks = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -135,7 +138,7 @@ def steps(readme: str) -> Dict[str, Step]:
 
 
 class Owner:
-    """Follows the README of a platform."""
+    """Person who follows the README of a platform."""
 
     def __init__(self, baked: Baked, tools: Path) -> None:
         self.path = baked.path
@@ -156,7 +159,7 @@ class Owner:
         )
 
     def open_places(self) -> List[str]:
-        """The file and line of what is open, as check would list it."""
+        """Return the file and line of each open item, as `check` lists them."""
         platform = load_platform(self.path)
         (board,) = platform.boards().values()
         return [item.where for item in open_items(platform, board)]
@@ -177,7 +180,7 @@ class Owner:
             (self.path / "port" / name).write_text(code)
 
     def write_functions(self) -> Iterator[int]:
-        """Replace one section after another; the number of each."""
+        """Replace one section after another, and yield the number of each."""
         port = self.path / "port" / "board.c"
         for number, code in enumerate(self.steps["Write the functions of the board"].all("c"), 1):
             found = SECTION.search(port.read_text())
@@ -210,7 +213,7 @@ def owner(bake: Baker, bench: Bench, tmp_path: Path) -> Owner:
 
 
 def opened(said: str) -> List[str]:
-    """The places that check lists as open."""
+    """Return the places that `check` lists as open."""
     return re.findall(r"^open +(\S+:\d+): ", said, flags=re.MULTILINE)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Extra files in folders, and the part of CMSIS that a model needs, become part of the firmware.
+"""Extra files in folders, and the part of CMSIS that a model needs, as parts of the firmware.
 
-The case's model calls one function of a small stand-in for CMSIS-NN, which is there in two layouts.
+The model calls one function of a small stand-in for CMSIS-NN, which exists in two layouts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def tar_of(path: Path, files: Dict[str, str]) -> str:
 
 
 def stand_in(folder: Path, layout: str = "extra") -> str:
-    """The stand-in for CMSIS-NN as a folder."""
+    """Unpack the stand-in for CMSIS-NN into a folder."""
     with tarfile.open(CASE / f"{layout}.tar") as tar:
         for info in tar.getmembers():
             file = tar.extractfile(info)
@@ -67,14 +67,16 @@ def write(folder: Path, files: Dict[str, str]) -> None:
 
 
 def copied(project: Project) -> List[str]:
-    """The files of CMSIS that a project has."""
+    """Return the files of CMSIS in a project."""
     files = (project.directory / "cmsis").rglob("*")
     return sorted(path.relative_to(project.directory).as_posix() for path in files if path.is_file())
 
 
 def defines(project: Project, name: str) -> bool:
-    """Whether a firmware, or a library that it was linked from, defines a function: the linker drops what the
-    model's entry does not reach."""
+    """Return whether a firmware, or a library linked into it, defines a function.
+
+    The libraries are included because the linker drops functions that the model's entry does not reach.
+    """
     files = [project.firmware, *project.directory.glob("build/**/*.a")]
     listings = (
         subprocess.run(["nm", "-A", str(file)], capture_output=True, text=True, check=True).stdout
@@ -109,7 +111,7 @@ def test_a_model_that_calls_cmsis_runs(
         value = stand_in(tmp_path / "cmsis", layout)
     platform = load_platform(default_platforms[build_system].path)
     project = generate(platform, MODEL, tmp_path / "here", {option: value})
-    shutil.rmtree(tmp_path / "cmsis", ignore_errors=True)  # a project has all that it needs
+    shutil.rmtree(tmp_path / "cmsis", ignore_errors=True)  # the project has copies of all files that it needs
     project.directory.rename(tmp_path / "there")
     project = load_project(load_platform(tmp_path / "there"))
     build(project, cache=Cache(tmp_path / "cache"))
@@ -301,7 +303,7 @@ class TestRefusals:
         write(tmp_path / "cmsis", {"Include/Internal/arm_nn_types.h": types})
         words = self.refused(platform, tmp_path, cmsis_path=folder)
         assert "includes cmsis_compiler.h" in words
-        core = {"core/cmsis_compiler.h": "#define CORE 1\n"}  # or with the extra files
+        core = {"core/cmsis_compiler.h": "#define CORE 1\n"}  # in the extra files
         tar = tar_of(tmp_path / "core.tar", core)
         build(generate(platform, MODEL, tmp_path / "b", {"cmsis_path": folder, "extra_files_tar": tar}))
 
@@ -311,7 +313,7 @@ class TestRefusals:
         (inner / "arm_fake.c").rename(inner / "a$(touch OWNED).c")
         words = self.refused(platform, tmp_path, cmsis_path=folder)
         assert "cmsis/NN/Source/Deep/a$(touch OWNED).c" in words
-        assert "Rename it." in words
+        assert "Rename the file." in words
 
 
 @pytest.mark.slow
@@ -439,7 +441,7 @@ class TestAName:
         with pytest.raises(PlatformError, match="letters, digits") as caught:
             generate(platform, DIGITS, tmp_path / "project", {"extra_files_tar": tar})
         assert f"folder/{name}" in str(caught.value)
-        assert caught.value.next_step == "Rename it."
+        assert caught.value.next_step == "Rename the file."
         assert not (tmp_path / "project").exists()
 
     def test_of_a_model_archives_code_is_refused(self, name: str, platform: Platform, tmp_path: Path) -> None:

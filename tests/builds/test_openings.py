@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client that sends its first packet when open_transport returns does not have to send it again."""
+"""First packet after open_transport: the client never has to send it again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 OPENINGS = 10
 
 BOARDS: Tuple[str, ...] = ("host", "netduino2", "netduinoplus2", "qemu_virt_rv32", "qemu_virt_rv64")
-"""The host board, and emulated ones whose UART drops what comes before it is initialized."""
+"""The host board, and emulated boards whose UART drops bytes that arrive before its initialization."""
 
 
 def test_the_first_packet_is_never_lost(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The RISC-V family: emulated boards answer, say what went wrong and start again; real boards build."""
+"""RISC-V family: emulated boards answer, report faults and restart; real boards build."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_real_board_is_built_for_its_own_memory(family: Family, board: str, bu
     assert addresses["mtvm_reset"] == entry.flash.address
     assert addresses["mtvm_stack_bottom"] == entry.ram.address
     assert addresses["__heap_end"] == entry.ram.address + entry.ram.bytes
-    assert "printf" not in addresses and "_exit" not in addresses, "nothing of what nobody uses"
+    assert "printf" not in addresses and "_exit" not in addresses, "Firmware contains unused functions."
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A day of digits at full speed, shortened: no leak, no drift, no lost byte (see benchmarks/soak.py)."""
+"""Short version of benchmarks/soak.py, a day of digits at full speed: no leak, drift or lost byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 15.0
 def test_nothing_grows_moves_or_gets_lost(tmp_path: Path) -> None:
     soak = run(tmp_path, SECONDS)
     assert soak.wrong == 0
-    assert len(soak.usages) * SESSION >= 400, "too few to tell anything"
+    assert len(soak.usages) * SESSION >= 400, "Too few inferences for a result."
     first, *others = soak.usages
     assert first is not None and first.stack is not None
     for usage in others:

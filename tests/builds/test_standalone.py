@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Standalone projects: a firmware with its own main answers as TVM did, from both interfaces."""
+"""Standalone projects: a firmware with its own main gives TVM's answers, through both interfaces."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RUNS = {
 
 
 def outputs_of(report: str) -> List[Tuple[str, np.ndarray]]:
-    """The output lines of a report: a list of (dtype, values)."""
+    """Return (dtype, values) for each output line of a report."""
     lines = re.findall(r"^output (\S+) (\S+) (\d+):(.*)$", report, re.MULTILINE)
     for _, _, count, values in lines:
         assert len(values.split()) == int(count)
@@ -111,8 +111,8 @@ def test_its_sources_are_free_of_warnings(default_platform: Platform, tmp_path: 
     ("project_type", "archive", "words"),
     [
         ("standalone", ARCHIVES / "graph_c.tar", "is for the graph executor"),
-        ("standalone", ARCHIVES / "operator_c.tar", "holds single operators"),
-        ("standalone", ARCHIVES / "aot_llvm.tar", "holds object files of the LLVM code generator"),
+        ("standalone", ARCHIVES / "operator_c.tar", "contains single operators"),
+        ("standalone", ARCHIVES / "aot_llvm.tar", "contains object files of the LLVM code generator"),
         ("host_driven", ARCHIVES / "aot_c_interface.tar", "has no system library"),
     ],
 )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""crt=tvm on TVM's own runtime: models answer as recorded.
+"""Option crt=tvm with TVM's own runtime: models give the recorded answers.
 
-These tests exist only where MICROTVM_STANDALONE_CRT_DIR names the folder build/standalone_crt of a TVM, 0.8
-to 0.18, that was built with USE_MICRO: no package has that folder. test_crt.py does without it.
+These tests run only if MICROTVM_STANDALONE_CRT_DIR names the folder build/standalone_crt of a TVM 0.8 to 0.18
+built with USE_MICRO. No package contains that folder. test_crt.py needs no TVM.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OnRealCrt = Callable[..., Project]
 
 @pytest.fixture(scope="module")
 def real_crt() -> StandaloneCrt:
-    """TVM's own runtime, as a build of TVM made it."""
+    """Return TVM's own runtime, as a build of TVM made it."""
     return StandaloneCrt(Path(os.environ["MICROTVM_STANDALONE_CRT_DIR"]))
 
 
@@ -59,7 +59,7 @@ def real_platforms(bake_shared: Baker) -> Dict[Tuple[str, str], Platform]:
 def on_real_crt(
     real_crt: StandaloneCrt, real_platforms: Dict[Tuple[str, str], Platform], tmp_path: Path
 ) -> OnRealCrt:
-    """on_real_crt(archive, family, build_system) is a built project."""
+    """Return a function from archive, family and build system to a built project."""
 
     def make(archive: Path, family: str = "host", build_system: str = "make", **options: object) -> Project:
         options = {"crt": "tvm", "standalone_crt_dir": str(real_crt.directory), **options}
@@ -76,7 +76,7 @@ def on_real_crt(
 
 
 def archives_of(crt: StandaloneCrt) -> List[Path]:
-    """What this version runs."""
+    """Return the archives that this version of the runtime supports."""
     if not crt.has_aot:
         return [DATA / "archives/graph_c_v5.tar"]
     aot = [DATA / "models/mlp_f32_aot.tar"] if crt.supports_constants else []
@@ -128,7 +128,7 @@ class TestOnTvmsOwnRuntime:
         try:
             for index in range(20):
                 if index % 4 == 3:
-                    transport.write(bytes(range(256)) * 3 + b"\xff\xfd\xff", 1.0)  # noise, and half a packet
+                    transport.write(bytes(range(256)) * 3 + b"\xff\xfd\xff", 1.0)  # noise, half a packet
                 session = Session(transport, timeouts=TIMEOUTS)
                 session.open()
                 rpc = RpcClient(session)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an owner may add to a project: device functions, some of which go wrong. */
+/* Example of an owner's device functions; some of them fault. */
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>
@@ -79,7 +79,7 @@ FUNCTION(prints) {
   RETURN(0);
 }
 
-/* 0, or why not. */
+/* Return 0 or errno. */
 FUNCTION(allocates) {
   void *block = malloc((size_t)args[0].v_int64);
   const int error = block == NULL ? errno : 0;
@@ -96,8 +96,8 @@ FUNCTION(allocates) {
 #define UNMASK_INTERRUPTS "cpsie i"
 #endif
 
-/* The time that it took, in microseconds: at least as many as it is told. -1 when the clock went back. It is
- * read with interrupts masked in turn with interrupts on. */
+/* Run for at least args[0] microseconds and return the time taken, or -1 if the clock went back. The clock is
+ * read in turns with interrupts masked and enabled. */
 FUNCTION(computes) {
   const uint64_t begun = mtvm_timer_ticks();
   const uint64_t ticks = (uint64_t)args[0].v_int64 * mtvm_timer_hz / 1000000 + 1;
@@ -127,7 +127,7 @@ FUNCTION(adds_up) {
   RETURN(sum);
 }
 
-/* user(which, number): as the firmware has room for few names. */
+/* user(which, number): one name for all functions, because the firmware has room for few names. */
 FUNCTION(user) {
   static int (*const functions[])(TVMValue *, int *, int, TVMValue *, int *, void *) = {
       recurses, reads,   stores, writes_code, jumps,    runs_garbage,     gives_up,

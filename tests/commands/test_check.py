@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`check` in broken platforms: the step that fails is the right one, and says what to do next."""
+"""Command `check` in broken platforms: the right step fails and has a helpful next step."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ TRIAL = ["project", "build", "flash", "answers"]
 
 @pytest.fixture
 def platform(default_platform: Platform, tmp_path: Path) -> HostPlatform:
-    """A platform that a test may change."""
+    """Return a platform that a test may change."""
     return load_platform(shutil.copytree(default_platform.path, tmp_path / "platform"))
 
 
 @pytest.fixture(autouse=True)
 def temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a check puts its project; it must leave nothing there."""
+    """Set the directory for a check's project. The check must leave it empty."""
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(place))
@@ -48,7 +48,7 @@ def results_of(platform: HostPlatform) -> List[CheckResult]:
 
 
 def failure(platform: HostPlatform, step: str) -> PlatformError:
-    """The error of the only step that fails, which is this one."""
+    """Return the error of `step`, which must be the only step that fails."""
     errors: Dict[str, PlatformError] = {
         result.what: result.error for result in results_of(platform) if result.error is not None
     }
@@ -77,7 +77,7 @@ class TestWholePlatform:
         assert [result.what for result in results] == [*TOOLS, *TRIAL, "reached"]
         assert [result.error for result in results] == [None] * 9
         assert results[-2].found.startswith("32 of 32 bundled images")
-        assert results[-1].found == "host, a process of this machine"
+        assert results[-1].found == "host, a process on this machine"
         assert list(temporary_directory.iterdir()) == []
 
     def test_flashes_where_the_owner_says_how(self, platform: HostPlatform, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ class TestWholePlatform:
     def test_a_process_does_not_vouch_for_the_real_board(
         self, platform: HostPlatform, tmp_path: Path
     ) -> None:
-        """A flash command and a port are there, and the board is none that they belong to."""
+        """Check a flash command and a port for a board that is a process and uses neither."""
         command = ("cp", "{firmware}", str(tmp_path / "flashed"))
         configured = HostPlatform(platform.directory, "p", "make", command, port="/dev/nosuch")
         results = results_of(configured)
@@ -102,7 +102,7 @@ class TestWholePlatform:
 
     def test_a_flash_command_of_a_board_that_is_none(self, platform: HostPlatform) -> None:
         configured = HostPlatform(platform.directory, "p", "make", {"hots": ["true"]})
-        assert "'hots', which is no board of boards.json" in str(failure(configured, "board"))
+        assert "'hots', which is not in boards.json" in str(failure(configured, "board"))
 
 
 class TestMissingTools:
@@ -138,7 +138,7 @@ class TestMissingTools:
 
 
 class TestOtherFamilies:
-    """What is looked for belongs to the board that is checked."""
+    """Requirements of the board that is checked, for other families."""
 
     @pytest.fixture
     def cortex_m(self, bake: Baker) -> HostPlatform:
@@ -146,7 +146,7 @@ class TestOtherFamilies:
 
     @pytest.fixture
     def only(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-        """Leaves no programs but these, each as a script."""
+        """Return a function that installs scripts as the only programs in PATH."""
 
         def install(**scripts: str) -> None:
             place = tmp_path / "bin"
@@ -187,7 +187,7 @@ class TestOtherFamilies:
             cortex_m, options={"board": "nucleo_f446re"}, attachment=Attachment(runner="st-flash")
         )
         assert list(missing) == ["flash tool"]
-        assert "st-flash is not installed; it flashes nucleo_f446re." in str(missing["flash tool"])
+        assert "st-flash is not installed; nucleo_f446re is flashed with it." in str(missing["flash tool"])
 
     @pytest.mark.parametrize("board", ["host", "nucleo_f446"])
     def test_a_board_that_is_not_there(self, cortex_m: HostPlatform, board: str) -> None:
@@ -199,7 +199,7 @@ class TestOtherFamilies:
         results = results_of(cortex_m)
         assert [result.what for result in results] == [*TOOLS, "emulator", *TRIAL, "reached"]
         assert [result.error for result in results] == [None] * 10
-        assert results[-3].found == "not needed, the emulator takes the firmware when it starts"
+        assert results[-3].found == "not needed: the emulator loads the firmware when it starts"
 
 
 class TestOpenItems:
@@ -315,7 +315,7 @@ class TestBadDevices:
         expected[5, 3] += 1
         tamper(platform, expected=expected)
         error = failure(platform, "answers")
-        assert "differently from the host on bundled image 5" in error.what
+        assert "device and host differ on bundled image 5" in error.what
         assert "CC=" in error.next_step
 
     def test_images_of_another_shape(self, platform: HostPlatform) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing is left behind: leftovers of killed processes go with the next run, and clean removes the rest."""
+"""Leftovers: the next run removes those of killed processes, and `clean` removes the rest."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ input()
 
 @contextlib.contextmanager
 def holder_of(parent: Path, prefix: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A process that has a scratch directory."""
+    """Start a process with a scratch directory."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(parent), prefix],
         stdin=subprocess.PIPE,
@@ -123,7 +123,7 @@ def own_platform(bake: Baker) -> Path:
 
 
 def command(platform: Path, *arguments: str, typed: str = "") -> str:
-    """What a command prints that succeeds. Its temporary directory is beside the platform."""
+    """Return the output of a command that succeeds. TMPDIR is in the platform's parent directory."""
     done = subprocess.run(
         [sys.executable, "-m", "runtime.host", *arguments],
         cwd=platform,
@@ -147,10 +147,10 @@ def environment(platform: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 class TestKilled:
-    """SIGKILL in the middle of a command: the next one removes what it left."""
+    """Commands killed by SIGKILL: the next command removes their leftovers."""
 
     def kill_when(self, platform: Path, arguments: List[str], is_time: Callable[[], bool]) -> None:
-        """Start a command, and kill it as soon as that holds."""
+        """Start a command, and kill it as soon as `is_time` returns true."""
         process = subprocess.Popen(
             [sys.executable, "-m", "runtime.host", *arguments],
             cwd=platform,
@@ -186,7 +186,7 @@ class TestKilled:
     def test_while_the_api_server_generates(self, own_platform: Path, tmp_path: Path) -> None:
         place = tmp_path / "place"
         place.mkdir()
-        (place / f"{STAGING}0123456789abcdef").mkdir()  # as a killed server leaves it
+        (place / f"{STAGING}0123456789abcdef").mkdir()  # leftover of a killed server
         generate(HostPlatform(own_platform, "own", "make"), SMALL, place / "p", {})
         assert [path.name for path in place.iterdir()] == ["p"]
 
@@ -194,7 +194,7 @@ class TestKilled:
 class TestClean:
     @pytest.fixture
     def used(self, own_platform: Path) -> Path:
-        """A platform with two projects, a cache, a leftover of each kind, and files of its owner."""
+        """Return a platform with two projects, a cache, a leftover of each kind, and files of its owner."""
         for optimization in ("O1", "O2"):
             command(own_platform, "build", str(SMALL), "-o", f"optimization={optimization}")
         name = "0123456789abcdef"
@@ -207,7 +207,7 @@ class TestClean:
         return own_platform
 
     def left(self, platform: Path) -> List[str]:
-        """What is in the three places, other than the owner's."""
+        """Return the names in the three places, except the owner's."""
         places = (platform / "projects", platform.parent / "tmp", platform.parent / "cache")
         return [
             path.name

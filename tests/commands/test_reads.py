@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One command reads each file of data once: what was checked is what is used."""
+"""Data files are read once per command, so that the checked content is the used content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ finally:
 
 
 def opened(directory: Path, *arguments: str) -> List[str]:
-    """The names of the files of data that a command opens for reading, in their order."""
+    """Return the names of the data files that a command opens for reading, in order."""
     ran = subprocess.run(
         [sys.executable, "-c", AUDITED, *arguments], cwd=directory, capture_output=True, text=True, check=True
     )
@@ -43,7 +43,7 @@ def opened(directory: Path, *arguments: str) -> List[str]:
 def test_a_run_opens_the_boards_and_the_archive_once(bake: Baker, family: str) -> None:
     platform = bake(board_family=family).path
     once = Counter(["boards.json", "digits_aot.tar"])
-    for _ in range(2):  # generated, then found again
+    for _ in range(2):  # first generated, then found
         assert Counter(opened(platform, "run", "models/digits_aot.tar")) == once
     (project,) = (platform / "projects").iterdir()
     assert Counter(opened(project, "run")) == Counter(["boards.json", "model.tar"])

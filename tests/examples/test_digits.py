@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The digits example holds what its README says: balanced images, weights that read them, TVM that agrees."""
+"""Statements of the digits example's README: balanced images, accurate weights, and agreement with TVM."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_archive_carries_the_committed_weights(archive: str, weights: Dict[st
     tables = [sorted(table) for table in constants_of(archive)]
     for name, value in weights.items():
         if value.ndim:
-            # TVM lays weights out anew for its loops, so order is its own affair; the numbers are ours.
+            # TVM reorders weights for its loops, so that the test compares sorted numbers.
             assert sorted(value.ravel().tolist()) in tables, name
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which serial port is a board's: named, found, or a list to choose from, and never a guess."""
+"""Choice of the serial port: the named port, the only match, or an error with a list; never a guess."""
 
 from __future__ import annotations
 

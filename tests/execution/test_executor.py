@@ -45,7 +45,7 @@ SMALL_ARCHIVES = [
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc to build firmware")
 
-# The compiler takes seconds over the generated C of this one.
+# The compiler takes seconds for this model's generated C.
 BIG = pytest.param(KWS, id="kws", marks=pytest.mark.slow)
 
 Build = Callable[..., Path]
@@ -53,7 +53,7 @@ Build = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Builds each archive's firmware once."""
+    """Return a function that builds each archive's firmware once."""
     objects: List[Path] = []
     built: Dict[Any, Path] = {}
 
@@ -104,7 +104,7 @@ def assert_as_expected(outputs: List[Any], example: Dict[str, Any]) -> None:
 
 
 def largest_block(rpc: RpcClient) -> int:
-    """Bytes of the largest allocation that the device can make."""
+    """Return the bytes of the largest allocation that the device can make."""
     for size in range(1 << 14, 0, -16):
         with contextlib.suppress(DeviceError):
             rpc.free(rpc.allocate(size, DType.parse("uint8")))
@@ -146,8 +146,7 @@ class TestModels:
 
     @pytest.mark.parametrize("archive", [BIG, pytest.param(MLP, id="mlp")])
     def test_a_transport_that_waits_for_all_that_is_wanted(self, build: Build, archive: Path) -> None:
-        """The Project API gives exactly as many bytes as are asked for: a read of too many never ends."""
-
+        """Use a transport whose read blocks until all requested bytes arrive, as the Project API's does."""
         reads = 0
 
         class Exact:
@@ -191,7 +190,7 @@ class TestModels:
         process = ProcessTransport([build(MLP, workspace=4096)])
         process.open()
         try:
-            for _ in range(20):  # more than the workspace could hold if anything leaked
+            for _ in range(20):  # more often than the workspace could hold if anything leaked
                 session = Session(process, first_frame_sec=0)
                 session.open()
                 rpc = RpcClient(session)
@@ -203,7 +202,7 @@ class TestModels:
 
 
 def test_answers_that_tvms_own_device_gave() -> None:
-    """The AOT executor over the recorded conversation: each request is answered as TVM's C runtime did."""
+    """Run the AOT executor on the recorded conversation, with the replies of TVM's C runtime."""
     said = [
         (direction, payload) for direction, payloads in traces.turns("mlp_f32_aot") for payload in payloads
     ]
@@ -213,7 +212,7 @@ def test_answers_that_tvms_own_device_gave() -> None:
         for (direction, request), (answerer, reply) in zip(normal, normal[1:])
         if (direction, answerer) == (traces.HOST, traces.DEVICE)
     }
-    # The recording looks get_num_outputs up but never calls it.
+    # The recording looks up get_num_outputs but never calls it.
     get_num_outputs = (0x80018004).to_bytes(8, "little")
     answers[rpc_message(3, get_num_outputs + bytes(4))] = rpc_message(4, encode_sequence([0, 1]))
     session = Session(ScriptedTransport(ScriptedDevice(answers.__getitem__)))
@@ -291,7 +290,10 @@ const TVMModule* TVMSystemLibEntryPoint(void) { return &library; }
 
 
 def test_parameters_that_old_versions_link_into_the_code(build: Build, tmp_path: Path) -> None:
-    """TVM 0.8 and 0.9 leave linked parameters in the graph; the firmware tells their addresses by storage."""
+    """Check parameters of TVM 0.8 and 0.9, whose graph still lists linked parameters.
+
+    The firmware reports their addresses by storage id.
+    """
     graph = json.loads(json.dumps(GRAPH))
     graph["nodes"][2]["attrs"]["func_name"] = "dense"
     files = version_5()
@@ -410,7 +412,7 @@ class TestMistakes:
 
 
 class TestMainFunction:
-    """What an object of the LLVM code generator says about its main function."""
+    """Main function of an archive, as described in an object of the LLVM code generator."""
 
     def test_arguments(self) -> None:
         archive = ModelArchive.open(DATA / "archives" / "aot_llvm_many.tar")
@@ -421,7 +423,7 @@ class TestMainFunction:
         assert not any(is_workspace(name) or is_constants(name) for name in archive.main.names)
 
     def test_a_module_name_stands_in_the_code_as_it_is(self, tmp_path: Path) -> None:
-        """Seen in objects of a model that was built with mod_name="my-net"."""
+        """Check a name found in objects of a model that was built with mod_name="my-net"."""
         main = {"version": 7, "modules": {"my-net": module_metadata()}}
         text = b"x_code == 3 || x_code == 7, tvmgen_my-net___tvm_main__: Expect arg[0] to be pointer\0"
         files: Dict[str, Union[str, bytes]] = {
@@ -461,10 +463,13 @@ class TestMainFunction:
         assert pool >= archive.workspace_size_bytes + 64
 
     def test_weights_that_the_archive_lacks_are_refused(self, build: Build) -> None:
-        """The planner takes the weights out of the code, and the LLVM code generator then drops them."""
+        """Check an AOT archive whose weights are lost.
+
+        The planner moves the weights out of the code, and the LLVM code generator then drops them.
+        """
         archive = DATA / "archives" / "aot_llvm_weightless.tar"
         with connected(build(archive)) as rpc:  # noqa: SIM117 (the device must start)
-            with pytest.raises(ArchiveError, match=r"expects its constants from outside") as caught:
+            with pytest.raises(ArchiveError, match=r"requires its constants as arguments") as caught:
                 create_executor(rpc, ModelArchive.open(archive))
         assert "tir.usmp.enable" in caught.value.next_step
 
@@ -497,7 +502,7 @@ class TestGraph:
         kws["attrs"]["storage_id"][1][13] = kws["attrs"]["storage_id"][1][12]
         assert len(parse_graph(json.dumps(kws)).calls) == 12
         kws["attrs"]["storage_id"][1][13] = 99
-        with pytest.raises(ArchiveError, match="from one storage to another"):
+        with pytest.raises(ArchiveError, match="reshapes into another storage"):
             parse_graph(json.dumps(kws))
 
     @pytest.mark.parametrize(

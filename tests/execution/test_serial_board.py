@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A platform whose board is at a serial port: the command line and TVM's way through the API server."""
+"""Platform whose board is at a serial port: the command line, and the API server as TVM uses it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Attached = Tuple[Path, FaultyBoard]
 
 @pytest.fixture(scope="module")
 def attached(tmp_path_factory: pytest.TempPathFactory, bake_shared: Baker) -> Iterator[Attached]:
-    """A project, and its firmware on a board at a port."""
+    """Yield a project, and its firmware on a board at a serial port."""
     directory = tmp_path_factory.mktemp("serial")
     platform = bake_shared().path
     boards = json.loads((platform / "boards.json").read_text())
@@ -67,7 +67,7 @@ class TestSerialBoard:
             heard = select.poll()
             heard.register(monitor.stdout, select.POLLIN)
             while not heard.poll(100):
-                board.restart()  # says so when it starts; the monitor may not listen yet
+                board.restart()  # the start message shows that the monitor reads
             refused = command(project, "run", "--port", str(board.port))
             monitor.terminate()
         assert refused.returncode == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flash and RAM by part, from link maps that real linkers write, against what `size` says of the ELF file."""
+"""Flash and RAM by part, from link maps of real linkers, compared with `size` of the ELF file."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ CPU = {"arm-none-eabi-gcc": ["-mcpu=cortex-m3", "-mthumb"]}
 
 
 def compile_parts(directory: Path, compiler: str, tools: str) -> None:
-    """libmicrotvm_<part>.a of each of SOURCES, with a section for each function and variable."""
+    """Compile libmicrotvm_<part>.a of each of SOURCES, with a section for each function and variable."""
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     for part, source in SOURCES.items():
@@ -112,7 +112,7 @@ class Section(NamedTuple):
 
 
 def sections(directory: Path, tools: str) -> Dict[str, Section]:
-    """The loaded sections of the firmware: sizes as `size -A` shows them, flags as readelf does."""
+    """Return the loaded sections of the firmware: sizes from `size -A`, flags from readelf."""
     text = run(directory, f"{tools}size", "-A", "firmware")
     sizes = {name: int(size) for name, size in re.findall(r"^(\S+)\s+(\d+)\s+\d+$", text, re.MULTILINE)}
     text = run(directory, f"{tools}readelf", "-SW", "firmware")
@@ -159,7 +159,7 @@ def test_parts_add_up_to_what_size_says(
 
 
 def test_regions_tell_flash_from_ram(tmp_path: Path) -> None:
-    """A function in RAM takes both; its section's name alone would not tell."""
+    """Check a function in RAM, which needs flash and RAM; its section's name does not show this."""
     source = '__attribute__((section(".fast"), used)) int quick(int x) { return x + 1; }\n'
     compile_parts(tmp_path, "arm-none-eabi-gcc", "arm-none-eabi-")
     (tmp_path / "mcu.ld").write_text(MCU_SCRIPT.replace("*(.fast*)", "KEEP(*(.fast*))"))
@@ -178,7 +178,7 @@ def test_model_objects_that_are_linked_directly(tmp_path: Path) -> None:
     for spelling in ("", "./", f"{tmp_path}/"):
         path = link(tmp_path, "gcc", [], [f"{spelling}model/codegen/host/lib/default_lib0.o", *LIBRARIES[:2]])
         model = by_part(part_sizes(path))["model"]
-        assert abs(model.flash - library.flash) < 64, "the same code, but for alignment"
+        assert abs(model.flash - library.flash) < 64, "Only alignment may differ."
         assert model.ram >= 2400
 
 
@@ -256,7 +256,7 @@ Cross Reference Table
 
 
 def test_layout_of_a_map(tmp_path: Path) -> None:
-    """Wrapped lines, padding, linker data, stubs, commons, and three kinds of sections that do not count."""
+    """Check wrapped lines, padding, linker data, stubs, commons, and three kinds of ignored sections."""
     path = tmp_path / "firmware.map"
     path.write_text(MAP)
     assert part_sizes(path) == [

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A campaign of mutated input: requests, model archives, boards.json, connections to serve.
+"""Campaign of mutated input: requests, model archives, boards.json, and connections to `serve`.
 
     python -m tests.hostile.campaign [--count 10000] [--seed 1]
 
-Each input is a good one that was damaged by bytes or by value. It must be taken, or refused with a sentence:
-no traceback, no hang, nothing left behind. test_campaign.py runs a sample.
+Each input is a valid one with damaged bytes or values. It must be accepted, or refused with an error message
+and a next step. A traceback, a hang or a leftover file is a failure. test_campaign.py runs a sample.
 """
 
 from __future__ import annotations
@@ -105,12 +105,17 @@ ODD_VALUES: Tuple[Any, ...] = (
 
 
 class Hang(BaseException):
-    """The time of one input is over."""
+    """Timeout of one input."""
 
 
 @dataclass
 class Tally:
-    """What became of the inputs of one kind. failures: a line or a traceback for each that ended badly."""
+    """Outcomes of the inputs of one kind.
+
+    Attributes:
+        outcomes: Count of each outcome.
+        failures: Line or traceback for each input that failed.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: List[str] = field(default_factory=list)
@@ -138,7 +143,7 @@ def mutate_bytes(draw: random.Random, data: bytes) -> bytes:
 
 
 def places_in(value: Any) -> Iterator[Tuple[Any, Any]]:
-    """Every container inside a JSON value, with each of its keys."""
+    """Yield every container inside a JSON value, with each of its keys."""
     if isinstance(value, (dict, list)):
         for key in list(value) if isinstance(value, dict) else range(len(value)):
             yield value, key
@@ -180,7 +185,7 @@ def mutate_text(draw: random.Random, text: str) -> str:
 
 @contextlib.contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Raise Hang in the block when it takes longer."""
+    """Raise Hang if the block takes longer."""
 
     def stop(_number: int, _frame: Optional[FrameType]) -> None:
         raise Hang
@@ -195,7 +200,7 @@ def limited(seconds: int) -> Iterator[None]:
 
 
 def attempt(tally: Tally, what: str, action: Callable[[], str]) -> None:
-    """Do it in this process, and count how it ends."""
+    """Run an action in this process and count its outcome."""
     try:
         with limited(DEADLINE_SEC):
             tally.outcomes[action()] += 1
@@ -203,7 +208,7 @@ def attempt(tally: Tally, what: str, action: Callable[[], str]) -> None:
         whole = bool(error.what.strip() and error.next_step.strip())
         tally.outcomes["refused"] += 1
         if not whole:
-            tally.failures.append(f"{what}: refused without a sentence")
+            tally.failures.append(f"{what}: refused without an error message and a next step")
     except Hang:
         tally.failures.append(f"{what}: hung\n{traceback.format_exc()[-2000:]}")
     except Exception:
@@ -211,7 +216,7 @@ def attempt(tally: Tally, what: str, action: Callable[[], str]) -> None:
 
 
 def attack_boards(draw: random.Random, count: int, baked: Baked, scratch: Path) -> Tally:
-    """Mutated boards.json, read and written out as C."""
+    """Read mutated boards.json files and write them as C."""
     tally = Tally()
     path = scratch / "boards.json"
     families = Path(__file__).resolve().parents[2] / "{{cookiecutter.platform_slug}}" / "families"
@@ -247,7 +252,7 @@ def attack_boards(draw: random.Random, count: int, baked: Baked, scratch: Path) 
 
 
 def check_board_h(files: Dict[str, str]) -> None:
-    """Outside of comments a header has numbers, macros and nothing else."""
+    """Assert that a header has only numbers and macros outside of comments."""
     for name, text in files.items():
         code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
         assert "/*" not in code and "*/" not in code, text
@@ -255,7 +260,7 @@ def check_board_h(files: Dict[str, str]) -> None:
 
 
 def attack_archives(draw: random.Random, count: int, baked: Baked, scratch: Path) -> Tally:
-    """Mutated model archives, from which a project is generated."""
+    """Generate projects from mutated model archives."""
     tally = Tally()
     lean = trial.lean_copy(HostPlatform(baked.path, "campaign", "make"), scratch / "lean")
     real = [contents(path) for path in sorted(ARCHIVES.glob("*.tar")) if path.stat().st_size < 300_000]
@@ -307,7 +312,7 @@ def mutate_file(draw: random.Random, name: str, content: Content) -> Content:
 
 
 def attack_requests(draw: random.Random, count: int, baked: Baked, scratch: Path) -> Tally:
-    """Mutated requests to the API server of a platform and of a project."""
+    """Send mutated requests to the API server of a platform and of a project."""
     tally = Tally()
     project = scratch / "made"
     generate(HostPlatform(baked.path, "campaign", "make"), ARCHIVES / "aot_c.tar", project, {})
@@ -351,7 +356,7 @@ def attack_requests(draw: random.Random, count: int, baked: Baked, scratch: Path
 
 
 def remove_asked_for(line: bytes, directory: Path) -> None:
-    """Remove a project that a request was right to ask for, wherever a damaged path has led to."""
+    """Remove the project that a request created, wherever its damaged path points."""
     for part in line.split(b"\n"):
         with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, OSError):
             place = (directory / json.loads(part)["params"]["project_dir"]).resolve()
@@ -370,7 +375,7 @@ def requests() -> List[Dict[str, Any]]:
             "generate_project",
             model_library_format_path=str(ARCHIVES / "aot_c.tar"),
             standalone_crt_dir="",
-            project_dir="asked",  # below the server's directory, also when it is damaged
+            project_dir="asked",  # the damaged path is still below the server's directory
             options=options,
         ),
         request("flash", options={"port": "/dev/null", "baud_rate": 9600}),
@@ -383,7 +388,7 @@ def requests() -> List[Dict[str, Any]]:
 
 
 def answers_to(server: ApiServer, line: bytes) -> List[Dict[str, Any]]:
-    """The replies to a line and what it was cut into, up to that of a request which always succeeds."""
+    """Return the replies to a line and its fragments, without that to a request which always succeeds."""
     server.send(line + b'\n{"jsonrpc":"2.0","id":"end","method":"close_transport","params":{}}\n')
     replies = [server.reply()]
     while replies[-1].get("id") != "end":
@@ -392,7 +397,7 @@ def answers_to(server: ApiServer, line: bytes) -> List[Dict[str, Any]]:
 
 
 def attack_connections(draw: random.Random, count: int, baked: Baked, _scratch: Path) -> Tally:
-    """Mutated conversations with a served board, which must offer itself again after each."""
+    """Run mutated conversations with a served board, which must be offered again after each."""
     tally = Tally()
     tracker = Tracker()
     served = ServedBoard(baked, tracker)
@@ -416,7 +421,7 @@ def attack_connections(draw: random.Random, count: int, baked: Baked, _scratch: 
                     client.recv(4096)
             tally.outcomes["sent"] += 1
             with contextlib.suppress(Exception):
-                # A greeting that was damaged leaves the offer as it is.
+                # A damaged greeting leaves the offer unchanged.
                 offer = tracker.offers.get(timeout=0.02 if hurt == 0 else 30.0)
                 continue
             if hurt:
@@ -447,7 +452,7 @@ ATTACKS: Dict[str, Callable[[random.Random, int, Baked, Path], Tally]] = {
 
 
 def run(kind: str, count: int, seed: int, baked: Baked, scratch: Path) -> Tally:
-    """Make so many inputs of a kind, and try each."""
+    """Create and try `count` inputs of a kind."""
     scratch.mkdir(parents=True, exist_ok=True)
     return ATTACKS[kind](random.Random(f"{kind} {seed}"), count, baked, scratch)
 

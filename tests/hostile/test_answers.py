@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers that nobody should give: each is refused with its sentence, or is only text in a clean bake.
+"""Hostile answers to the questions: each is refused with an error message, or is only text in the bake.
 
-They are typed at the prompts. Answers of a program (`extra_context`, NAME=VALUE) are Jinja by Cookiecutter's
-own design: it renders them before any hook is run.
+The tests type them at the prompts. Answers from a program (`extra_context`, NAME=VALUE) are Jinja by design:
+Cookiecutter renders them before it runs any hook.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from cookiecutter.exceptions import FailedHookException, OutputDirExistsExceptio
 
 from tests.conftest import TEMPLATE, Baker, Platform
 
-DEFAULTS = ("", "", "")  # what is typed at the questions after the slug: nothing
-ANSWERS = {"platform_name": "x", "platform_slug": "x", "server_python": ""}  # to texts; choices need no rule
+DEFAULTS = ("", "", "")  # input for the questions after the slug: empty lines
+ANSWERS = {
+    "platform_name": "x",
+    "platform_slug": "x",
+    "server_python": "",
+}  # choices need no rule
 
-# Names that are odd and good. canary is a file that must not come to be.
+# Unusual valid names. No answer may create a file named canary.
 GOOD_NAMES = (
     'It\'s "the" board',
     'ends with a quote"',
@@ -53,7 +57,7 @@ GOOD_NAMES = (
     "class",
 )
 
-# (name, the words of its sentence)
+# (name, part of the error message)
 BAD_NAMES = (
     ("   x{{ 1 }}", "opens a Jinja tag"),
     ("{{ cookiecutter }}", "opens a Jinja tag"),
@@ -65,12 +69,12 @@ BAD_NAMES = (
     ("a\u202eb", "control character"),
     ("a\u2028b", "control character"),
     ("a\udc80b", "cannot be shown"),
-    ("a" * 81, "is too long: use at most 80 characters"),
+    ("a" * 81, "is too long. Use at most 80 characters"),
 )
 
-PLAIN = "use lower case letters a to z, digits and underscores, and start with a letter"
+PLAIN = "Use lower case letters a to z, digits and underscores, and start with a letter"
 RESERVED = "is reserved by Python, by Windows or by this template"
-# (slug, the words of its sentence)
+# (slug, part of the error message)
 BAD_SLUGS = (
     ("class", RESERVED),
     ("None", RESERVED),
@@ -96,13 +100,13 @@ BAD_SLUGS = (
     ("$(touch canary)", PLAIN),
     ("{{ cycler.__init__.__globals__.os.system('touch canary') }}", PLAIN),
     ('""" + open(r"canary", "w").close() + """', PLAIN),
-    ("a" * 41, "is too long: use at most 40 characters"),
+    ("a" * 41, "is too long. Use at most 40 characters"),
 )
 
 
 @pytest.fixture
 def rules() -> ModuleType:
-    """hooks/pre_gen_project.py, which is plain Python before it is rendered too."""
+    """Return hooks/pre_gen_project.py, which is valid Python before it is rendered too."""
     spec = importlib.util.spec_from_file_location("rules", TEMPLATE / "hooks" / "pre_gen_project.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -111,14 +115,14 @@ def rules() -> ModuleType:
 
 
 def files_below(path: Path) -> Set[str]:
-    """Files below path; Cookiecutter's own record of the answers does not count."""
+    """Return the files below path, except Cookiecutter's record of the answers."""
     files = (each.relative_to(path).as_posix() for each in path.rglob("*") if each.is_file())
     return {name for name in files if not name.startswith("replay/")}
 
 
 @pytest.fixture(autouse=True)
 def no_canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No answer ran: not where the user stands, not in the template, not in the platform (below tmp_path)."""
+    """Check that no answer ran in the user's directory, the template or the platform (below tmp_path)."""
     (tmp_path / "user").mkdir()
     monkeypatch.chdir(tmp_path / "user")
     yield
@@ -160,7 +164,7 @@ def test_a_bad_name_is_refused(
 def test_a_bad_directory_is_refused(
     bake: Baker, capfd: pytest.CaptureFixture[str], slug: str, sentence: str
 ) -> None:
-    """Cookiecutter creates the directory before it asks the rules, and removes it again; no file is left."""
+    """Check that no file remains: Cookiecutter creates the directory before it runs the rules."""
     before = files_below(bake.scratch)
     with pytest.raises(FailedHookException):
         bake(into=bake.scratch / "out", typed=("Acme", slug, *DEFAULTS))
@@ -181,10 +185,10 @@ def test_a_directory_that_exists_is_left_alone(bake: Baker, slug: str, overwrite
 
 
 def test_empty_answers_given_by_program_are_refused(rules: ModuleType) -> None:
-    """At the keyboard an empty answer means the default; a program can give one."""
+    """Check empty answers: at the prompt they mean the default, but a program can give them."""
     assert rules.broken_rules({**ANSWERS, "platform_name": "", "platform_slug": ""}) == [
-        "platform_name '' is empty: give the platform a name.",
-        f"platform_slug '' is not a plain name: {PLAIN}.",
+        "platform_name '' is empty. Give the platform a name.",
+        f"platform_slug '' is not a plain name. {PLAIN}.",
     ]
 
 
@@ -199,9 +203,9 @@ def test_every_reserved_word_is_refused(rules: ModuleType) -> None:
     [
         ("python3", "is not an absolute path"),
         (".venv/bin/python", "is not an absolute path"),
-        ('/opt/"quoted"/python', "cannot stand in a launch script"),
-        ("/opt/%PATH%/python", "cannot stand in a launch script"),
-        ("/opt/a\nb/python", "cannot stand in a launch script"),
+        ('/opt/"quoted"/python', "invalid in a launch script"),
+        ("/opt/%PATH%/python", "invalid in a launch script"),
+        ("/opt/a\nb/python", "invalid in a launch script"),
     ],
 )
 def test_a_bad_interpreter_is_refused(rules: ModuleType, python: str, sentence: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile archives: each is refused with a sentence, writes nothing outside its place and leaves nothing."""
+"""Hostile archives: each is refused with an error message and writes nothing outside of its directory."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Member = Tuple[tarfile.TarInfo, bytes]
 
 
 def unpack_tar(path: Path, directory: Path) -> None:
-    """Unpack a whole tar of extra files, as a project that is generated does it."""
+    """Unpack a whole tar of extra files, as the generation of a project does."""
     files = read_tar(path, EXTRA_FILES)
     write_files(files, files.names(), directory)
 
 
 def with_member(name: str, content: str = "evil", **keywords: Any) -> Callable[[], bytes]:
-    """A good archive and this member after it."""
+    """Return a function that makes a valid archive and adds this member."""
     return lambda: archive_bytes(full_model(), member(name, content, **keywords))
 
 
@@ -42,7 +42,10 @@ def with_members(*members: Member) -> Callable[[], bytes]:
 
 
 def with_header(position: int, field: bytes, content: bytes = b"evil") -> Callable[[], bytes]:
-    """A good archive and a last member whose header has this field, and a right checksum."""
+    """Return a function that makes a valid archive and a member with this header field.
+
+    The checksum of the header is correct.
+    """
 
     def build() -> bytes:
         info, data = member("codegen/host/src/odd.c", content)
@@ -57,9 +60,9 @@ def with_header(position: int, field: bytes, content: bytes = b"evil") -> Callab
 
 
 def pax(records: bytes, kind: bytes = b"x") -> Callable[[], bytes]:
-    """A good archive, then a pax header with these records, then a file that they speak of."""
+    """Return a function that makes a valid archive, a pax header with these records, and a file."""
     header = member("PaxHeader", records, kind=kind)
-    # The GNU format: tarfile would write these two kinds of headers by itself, and only in good order.
+    # GNU format: in pax format tarfile would write headers of these two kinds itself, and only valid ones.
     return lambda: tar_bytes(
         [*(member(f"./{n}", c) for n, c in full_model().items()), header, member("codegen/host/src/odd.c")],
         tar_format=tarfile.GNU_FORMAT,
@@ -72,7 +75,7 @@ def pax_record(key: str, value: str) -> bytes:
 
 
 def cut_after(count: int) -> Callable[[], bytes]:
-    """Cut at a boundary between members, where nothing inside the tar is damaged."""
+    """Return an archive cut between two members, so that no member is damaged."""
     return lambda: (
         archive_bytes(dict(list(full_model().items())[:count])).rstrip(b"\0").ljust(512 * 2 * count, b"\0")
     )
@@ -95,18 +98,18 @@ def many_members() -> bytes:
 
 
 def many_directories() -> bytes:
-    """Few members, each of which needs hundreds of directories of its own."""
+    """Return an archive of few members, each in hundreds of new directories."""
     return tar_bytes([member(f"{index}/" + "d/" * 480 + "a.c") for index in range(30)])
 
 
 def long_link() -> bytes:
-    """A link with a target so long that it takes a header of its own."""
+    """Return an archive with a link whose long target needs an extra header."""
     link = member("evil", kind=LINK, target="/" + "x" * 200)
     return tar_bytes([member("metadata.json", "{}"), link], tar_format=tarfile.GNU_FORMAT)
 
 
 def pax_chain() -> bytes:
-    """Extended headers of extended headers: tarfile reads them by recursion."""
+    """Return extended headers of extended headers, which tarfile reads recursively."""
     header = member("PaxHeader", pax_record("path", "evil.c"), kind=b"x")
     return tar_bytes([header] * 2000 + [member("a.c")], tar_format=tarfile.GNU_FORMAT)
 
@@ -135,8 +138,8 @@ REFUSED: List[Tuple[str, Callable[[], bytes], List[str]]] = [
     ("unknown-type", with_header(156, b"Z"), ["odd.c", "unknown type"]),
     ("link-header-alone", with_header(156, b"K"), ["damaged after member"]),
     ("long-link", long_link, ["'evil'", "symbolic link"]),
-    ("twice", with_member("metadata.json", "{}"), ["'metadata.json'", "twice"]),
-    ("twice-in-disguise", with_member(".//metadata.json", "{}"), ["'metadata.json'", "twice"]),
+    ("twice", with_member("metadata.json", "{}"), ["'metadata.json'", "duplicate"]),
+    ("twice-in-disguise", with_member(".//metadata.json", "{}"), ["'metadata.json'", "duplicate"]),
     ("file-over-directory", with_member("codegen/host"), ["'codegen/host'", "both a file and a directory"]),
     ("file-as-directory", with_member("metadata.json/evil"), ["'metadata.json'", "is a file"]),
     (
@@ -157,29 +160,29 @@ REFUSED: List[Tuple[str, Callable[[], bytes], List[str]]] = [
     ("pax-size", pax(pax_record("size", "99999999999999")), ["odd.c", "99,999,999,999,999 bytes"]),
     ("pax-global", pax(pax_record("path", "x"), kind=b"g"), ["sets 'path'"]),
     ("pax-sparse", pax(pax_record("GNU.sparse.map", "0,1")), ["sets 'GNU.sparse.map'"]),
-    # Some versions of tarfile read 99 bytes all the same: then it is the name which is refused.
+    # Some versions of tarfile accept the 99 bytes; then the name is refused.
     ("pax-damaged", pax(b"99 path=x\n"), []),
     ("pax-no-length", pax(b"path=x\n"), ["damaged"]),
-    ("pax-large", pax(bytes(70_000)), ["headers take more than 8 KiB"]),
-    ("pax-chain", pax_chain, ["headers take more than 8 KiB"]),
+    ("pax-large", pax(bytes(70_000)), ["headers of a member take more than 8 KiB"]),
+    ("pax-chain", pax_chain, ["headers of a member take more than 8 KiB"]),
     ("pax-global-comment", pax(pax_record("comment", "x"), kind=b"g"), ["sets 'comment'"]),
     ("gnu-name-parent", pax(b"../evil.c\0", kind=b"L"), ["'../evil.c'", "'..'"]),
     ("declared-bomb", with_header(124, b"77777777777\0"), ["odd.c", "declares 8,589,934,591 bytes"]),
     ("declared-bomb-256", with_header(124, b"\x80" + b"\xff" * 11), ["odd.c", "declares"]),
     ("negative-size", with_header(124, b"\xff" * 12), ["damaged"]),
     ("size-text", with_header(124, b"123x\0"), ["damaged after member", "number"]),
-    ("size-beyond-end", with_header(124, b"00000040000\0"), ["cut short inside member", "odd.c"]),
+    ("size-beyond-end", with_header(124, b"00000040000\0"), ["truncated inside member", "odd.c"]),
     ("many-members", many_members, ["more than 10,000 members"]),
     ("many-directories", many_directories, ["more than 10,000 members"]),
     ("gzip-damaged", gzip_damaged, ["damaged gzip"]),
-    ("gzip-cut", lambda: archive_bytes(full_model(), mode="w:gz")[:-9], ["cut short", "gzip"]),
+    ("gzip-cut", lambda: archive_bytes(full_model(), mode="w:gz")[:-9], ["truncated", "gzip"]),
     ("gzip-of-text", lambda: gzip.compress(b"hello " * 200), ["not a tar file"]),
-    ("cut-between-members", cut_after(3), ["cut short after member", "default_lib1.c"]),
-    ("cut-in-header", cut_real(10 * 512 + 100), ["cut short"]),
-    ("cut-in-file", cut_real(100_000), ["cut short inside member", "default_lib1.c"]),
+    ("cut-between-members", cut_after(3), ["truncated after member", "default_lib1.c"]),
+    ("cut-in-header", cut_real(10 * 512 + 100), ["truncated"]),
+    ("cut-in-file", cut_real(100_000), ["truncated inside member", "default_lib1.c"]),
     ("cut-in-first-block", cut_real(100), ["not a tar file"]),
     ("empty", lambda: b"", ["is empty"]),
-    ("zeros", lambda: bytes(10240), ["holds no file"]),
+    ("zeros", lambda: bytes(10240), ["contains no files"]),
     ("text", lambda: b"hello\n" * 300, ["not a tar file"]),
     ("zip", lambda: b"PK\x03\x04" + bytes(1000), ["a zip file, not a tar file"]),
     ("xz", lambda: b"\xfd7zXZ\x00" + bytes(1000), ["an xz file, not a tar file"]),
@@ -233,7 +236,7 @@ def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated: the tests may run as root, who may read everything."""
+    """Simulate an unreadable file, because root can read every file."""
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise PermissionError(13, "Permission denied")
@@ -264,14 +267,14 @@ def test_modes_and_owners_of_the_archive_are_ignored(tmp_path: Path) -> None:
 
 
 EXTRA = [
-    ("missing", None, "There is no tar of extra files"),
+    ("missing", None, "does not exist; expected a tar of extra files"),
     ("empty", b"", "is empty"),
     ("text", b"hello\n" * 300, "not a tar file"),
-    ("zeros", bytes(10240), "holds no file"),
-    ("gzip-cut", archive_bytes({"a.c": ""}, mode="w:gz")[:-9], "cut short"),
-    ("cut", archive_bytes({"a.c": "x" * 600})[:700], "cut short"),
+    ("zeros", bytes(10240), "contains no files"),
+    ("gzip-cut", archive_bytes({"a.c": ""}, mode="w:gz")[:-9], "truncated"),
+    ("cut", archive_bytes({"a.c": "x" * 600})[:700], "truncated"),
     ("link", tar_bytes([member("a", kind=LINK, target="b")]), "symbolic link"),
-    ("parent", tar_bytes([member("../a.c")]), "leads out"),
+    ("parent", tar_bytes([member("../a.c")]), "points outside"),
     ("pax-global", tar_bytes([member("h", pax_record("comment", "x"), kind=b"g"), member("a.c")]), "comment"),
 ]
 
@@ -330,7 +333,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_names_that_a_file_system_takes_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where letter case does not count, the second file must not replace the first. Simulated by one name."""
+    """Simulate a file system that ignores letter case: the second file must not replace the first."""
     path = write_archive(tmp_path / "model.tar")
     files = read_tar(path)
     with pytest.raises(ArchiveError, match="File exists"):
@@ -340,7 +343,7 @@ def test_names_that_a_file_system_takes_for_one(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("tar_format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_long_but_honest_names(tmp_path: Path, tar_format: int) -> None:
-    """Names beyond the 100 bytes of a header, and dates that only pax headers can hold."""
+    """Check names longer than the 100 bytes of a header, and dates that need pax headers."""
     name = "codegen/host/src/" + "n" * 60 + "/" + "m" * 90 + ".c"
     info, data = member(name, "int x;")
     info.mtime = 1.5
@@ -362,7 +365,7 @@ def contents(path: Path) -> Dict[str, bytes]:
 
 
 def outcome(path: Path, data: bytes) -> Optional[Dict[str, bytes]]:
-    """The content of an archive, every part of it asked for; None when it is refused."""
+    """Return the content of an archive after use of all its parts, or None if it is refused."""
     path.write_bytes(data)
     try:
         archive = ModelArchive.open(path)
@@ -379,7 +382,7 @@ FUZZ = settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCh
 @FUZZ
 @given(length=st.integers(0, len(REAL) - 1))
 def test_cut_anywhere(tmp_path: Path, length: int) -> None:
-    """Either refused, or only padding after the end mark is gone and every byte of every file is there."""
+    """Check that a cut archive is refused, or lost only padding after the end mark."""
     found = outcome(tmp_path / "cut.tar", REAL[:length])
     assert found is None or found == contents(MODELS / "mlp_f32_aot.tar")
 
@@ -393,7 +396,7 @@ def test_gzip_cut_anywhere(tmp_path: Path, length: int) -> None:
 @FUZZ
 @given(place=st.integers(0, len(REAL_GZIP) - 1), flip=st.integers(1, 255))
 def test_gzip_byte_flipped(tmp_path: Path, place: int, flip: int) -> None:
-    """A checksum covers the data; what gzip notes beside it (a date) may change."""
+    """Check flipped bytes: a checksum covers the data; other gzip fields, such as the date, may change."""
     data = bytearray(REAL_GZIP)
     data[place] ^= flip
     found = outcome(tmp_path / "flip.tar.gz", bytes(data))
@@ -424,7 +427,7 @@ C_TENSORS = REAL.index(b"kTvmgenMetadata_inputs")
     flips=st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 255)), min_size=1, max_size=4),
 )
 def test_content_bytes_flipped(tmp_path: Path, start: int, flips: List[Tuple[int, int]]) -> None:
-    """A plain tar has no checksum of its content: it reads differently or is refused, and nothing else."""
+    """Check flipped content bytes: without a checksum, a tar is read differently or refused."""
     data = bytearray(REAL)
     for place, flip in flips:
         data[(start + place) % len(data)] ^= flip
@@ -457,7 +460,7 @@ SLOW_TEXTS = {
     ids=lambda v: v[:40],
 )
 def test_texts_made_to_take_for_ever(tmp_path: Path, name: str, text: str) -> None:
-    """Patterns that search again from every place would take minutes or hours; these take milliseconds."""
+    """Check strings that take minutes or hours with backtracking patterns, and must take milliseconds."""
     path = tmp_path / "model.tar"
     start = time.monotonic()
     outcome(path, archive_bytes({**full_model(), name: text}))
@@ -471,7 +474,7 @@ def test_noise(tmp_path: Path, noise: bytes) -> None:
 
 
 def test_a_file_of_a_negative_size_is_never_unpacked(tmp_path: Path) -> None:
-    """Some versions of tarfile refuse its header, older ones pass over the file."""
+    """Check a negative size: some versions of tarfile refuse the header, older ones skip the file."""
     path = tmp_path / "model.tar"
     path.write_bytes(pax(pax_record("size", "-1"))())
     try:

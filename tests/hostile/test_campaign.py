@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sample of the campaign of mutated input; `python -m tests.hostile.campaign` runs all of it."""
+"""Sample of the campaign of mutated input; `python -m tests.hostile.campaign` runs all of it."""
 
 from __future__ import annotations
 

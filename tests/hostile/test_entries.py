@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile input at every public entry: it is refused with a sentence, quickly, and leaves nothing behind."""
+"""Hostile input at every public entry: refused quickly with an error message, and without leftovers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
 SMALL = ARCHIVES / "aot_c.tar"
 SOON_SEC = 10.0
 FAMILIES = TEMPLATE / "{{cookiecutter.platform_slug}}" / "families"
-MEMORY_BYTES = 1 << 30  # what a command may take, of its address space
+MEMORY_BYTES = 1 << 30  # limit of a command's address space
 
 
 SYSTEM_LIBRARY = {"codegen/host/src/default_lib0.c": "/* TVMSystemLibEntryPoint */\n"}
@@ -62,7 +62,7 @@ def limit_memory() -> None:
 
 
 def command(directory: Path, *arguments: str, limited: bool = False, **environment: str) -> Tuple[int, str]:
-    """Exit status of a command in a platform or project, and all that it prints."""
+    """Run a command in a platform or project; return its exit status and all output."""
     done = subprocess.run(
         [sys.executable, "-m", "runtime.host", *arguments],
         cwd=directory,
@@ -78,7 +78,7 @@ def command(directory: Path, *arguments: str, limited: bool = False, **environme
 
 
 def refused(directory: Path, *arguments: str, limited: bool = False, **environment: str) -> str:
-    """What a command prints that must fail with two sentences, soon."""
+    """Return the output of a command that must fail soon, with an error and a next step."""
     started = time.monotonic()
     status, said = command(directory, *arguments, limited=limited, **environment)
     assert status == 1 and "error: " in said and "next:  " in said, said
@@ -88,7 +88,7 @@ def refused(directory: Path, *arguments: str, limited: bool = False, **environme
 
 
 def giant(path: Path, size: int = 3 << 30) -> Path:
-    """A file of a size that should not be read; it takes no room on the disk."""
+    """Create a sparse file that is too large to read."""
     with path.open("wb") as file:
         file.truncate(size)
     return path
@@ -99,7 +99,7 @@ def each(setting: str, *values: object) -> List[Dict[str, object]]:
 
 
 def model_with(tmp_path: Path, executor: str = "aot", **tensor: Any) -> Path:
-    """An archive whose input "image" is declared so."""
+    """Return an archive whose input "image" is declared with these fields."""
     module = module_metadata(executor)
     module["memory"]["functions"]["main"][0]["inputs"]["image"].update(tensor)
     files = {**full_model(executor), **SYSTEM_LIBRARY}
@@ -116,13 +116,13 @@ def place(default_platform: Platform) -> HostPlatform:
 
 @pytest.fixture
 def own_platform(default_platform: Platform, tmp_path: Path) -> Path:
-    """A platform that a test may change."""
+    """Return a platform that a test may change."""
     return Path(shutil.copytree(default_platform.path, tmp_path / "platform"))
 
 
 @pytest.fixture
 def project(place: HostPlatform, tmp_path: Path) -> Path:
-    """A project that a test may change."""
+    """Return a project that a test may change."""
     generate(place, SMALL, tmp_path / "project", {})
     return tmp_path / "project"
 
@@ -152,7 +152,7 @@ class TestDeclaredSizes:
         board = choose_board(load_boards(FAMILIES / "cortex_m" / "boards.json"), "stm32vldiscovery")
         assert board.flash_bytes is not None
         archive = ModelArchive.open(model_with(tmp_path, size=board.flash_bytes + 4))
-        with pytest.raises(PlatformError, match=f"{board.name} can hold {board.flash_bytes:,}"):
+        with pytest.raises(PlatformError, match=f"can contain at most {board.flash_bytes:,} bytes"):
             standalone_sources.check_sizes(archive, board)
 
     @pytest.mark.parametrize("data", [b"ab" * 10, bytes(range(100)) * 3000 + b"x", os.urandom(70_000)])
@@ -213,7 +213,7 @@ class TestDeclaredSizes:
     def test_arrays_that_are_none(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "x.npy"
         path.write_bytes(content)
-        with pytest.raises(PlatformError, match=r"damaged, or is no \.npy"):
+        with pytest.raises(PlatformError, match=r"damaged, or is not a \.npy"):
             tensor_files.read_arrays(path)
 
 
@@ -234,7 +234,7 @@ WRONG_TYPES = [
 class TestTypesAndShapes:
     @pytest.mark.parametrize("name", WRONG_TYPES)
     def test_a_data_type_that_no_device_has(self, name: str) -> None:
-        with pytest.raises(ValueError, match="not a data type"):
+        with pytest.raises(ValueError, match="invalid data type"):
             DType.parse(name)
 
     @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ class TestTypesAndShapes:
 
     @pytest.mark.parametrize("shape", [(10**9,) * 9, (2**32, 2), (-1,), (1,) * 33, (2**64,)])
     def test_a_shape_that_no_device_has(self, shape: Tuple[int, ...]) -> None:
-        with pytest.raises(ValueError, match="a tensor of"):
+        with pytest.raises(ValueError, match=r"invalid shape|dimensions"):
             check_tensor("int8", shape)
 
     @pytest.mark.parametrize("name", ["int0", "float32x0", "int0x5"])
@@ -259,13 +259,13 @@ class TestTypesAndShapes:
     def test_a_kernel_whose_name_is_none(self, function: Any) -> None:
         graph = json.loads(json.dumps(GRAPH))
         graph["nodes"][2]["attrs"]["func_name"] = function
-        with pytest.raises(ArchiveError, match="no name of a kernel"):
+        with pytest.raises(ArchiveError, match="invalid kernel name"):
             parse_graph(json.dumps(graph))
 
     def test_a_graph_of_a_tensor_of_nine_times_a_billion(self) -> None:
         graph = json.loads(json.dumps(GRAPH))
         graph["attrs"]["shape"][1][0] = [10**9] * 9
-        with pytest.raises(ArchiveError, match="a tensor of shape"):
+        with pytest.raises(ArchiveError, match="invalid shape"):
             parse_graph(json.dumps(graph))
 
     def test_an_operator_with_such_an_argument(self, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ class TestTypesAndShapes:
         metadata = {"version": 7, "style": "operator", "model_name": "default", "memory": {"f": [argument]}}
         path = tmp_path / "model.tar"
         path.write_bytes(archive_bytes({**full_model(), "metadata.json": json.dumps(metadata)}))
-        with pytest.raises(ArchiveError, match="declares a tensor of shape"):
+        with pytest.raises(ArchiveError, match="declares an invalid tensor"):
             assert archive_module.ModelArchive.open(path).operators
 
 
@@ -368,7 +368,7 @@ SPECIAL = [
 def test_definitions_reach_the_compiler_as_they_are(
     default_platforms: Dict[str, Platform], tmp_path: Path, build_system: str
 ) -> None:
-    """Each as a string of C, compared by the compiler with what it should be."""
+    """Let the compiler compare each definition with its expected C string."""
     names = {f"TEXT_{index}": text for index, text in enumerate(SPECIAL)}
     wanted = {name: text.replace("\\", "\\\\") for name, text in names.items()}
     checks = [
@@ -481,7 +481,7 @@ class TestRequests:
         self, place: HostPlatform, tmp_path: Path
     ) -> None:
         options = {"extra_files_tar": str(tmp_path / "nosuch.tar")}
-        with pytest.raises(PlatformError, match="no tar of extra files"):
+        with pytest.raises(PlatformError, match="does not exist; expected a tar of extra files"):
             generate(place, SMALL, tmp_path / "a" / "b" / "c", options)
         assert list(tmp_path.iterdir()) == []
 
@@ -498,7 +498,7 @@ class TestRequests:
     def test_a_project_json_of_other_types(self, project: Path, changes: Dict[str, Any]) -> None:
         path = project / "project.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-        with pytest.raises(PlatformError, match="is not what this platform writes: "):
+        with pytest.raises(PlatformError, match=r"project\.json is invalid: "):
             load_project(load_platform(project))
 
     @pytest.mark.parametrize("value", ["../firmware", "/etc/passwd", "", 7, ["x"], "a\0b"])
@@ -507,7 +507,7 @@ class TestRequests:
         settings = json.loads(path.read_text())
         settings["config"]["FIRMWARE"] = value
         path.write_text(json.dumps(settings))
-        with pytest.raises(PlatformError, match=r"config\.FIRMWARE: expected the name of a file"):
+        with pytest.raises(PlatformError, match=r"config\.FIRMWARE is not the name of a file"):
             load_project(load_platform(project))
 
     @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "null", "\ufeff", '"\\ud800"', "9" * 10_000, "\0"])
@@ -553,7 +553,7 @@ class TestStarting:
 
 
 class TestOddFiles:
-    """Named pipes and devices in the place of files."""
+    """Named pipes and devices in place of regular files."""
 
     def test_boards_json(self, own_platform: Path) -> None:
         path = own_platform / "boards.json"
@@ -600,7 +600,10 @@ class TestOddFiles:
         with pytest.raises(FailedHookException):
             bake(into=out.parent, typed=("Acme", "acme", "", "", ""), overwrite=True)
         said = capfd.readouterr().err
-        assert f"whose {name} is a pipe or a device" in said or f"whose {name} is not a platform's" in said
+        assert (
+            f"whose {name} is a pipe or a device" in said
+            or f"whose {name} does not belong to a platform" in said
+        )
 
 
 class TestPorts:
@@ -617,14 +620,14 @@ class TestPorts:
                 transport = serial_module.SerialTransport(path, 115200)
                 with pytest.raises(PlatformError, match="vanished while it was opened: Input/output error"):
                     transport.open()
-            transport.open()  # neither the port nor its lock was kept
+            transport.open()  # neither the port nor its lock is still held
             transport.close()
         finally:
             os.close(controller)
 
 
 def board_file(tmp_path: Path, **fields: Any) -> Path:
-    """boards.json with one board, whose fields are changed."""
+    """Write boards.json with one board that has these fields changed."""
     document = json.loads((FAMILIES / "cortex_m" / "boards.json").read_text())
     name, entry = next(iter(document["boards"].items()))
     path = tmp_path / "boards.json"
@@ -679,17 +682,17 @@ class TestBoards:
     @pytest.mark.parametrize(
         ("timer", "words"),
         [
-            ({"kind": "systick", "wrong": 1}, "has no field 'wrong'"),
-            ({"kind": "systick", "x\n#error": 1}, "cannot be one of its fields"),
-            ({"kind": "systick", "x y": 1}, "cannot be one of its fields"),
-            ({"kind": "nrf", "address": True}, "want a whole number"),
-            ({"kind": "nrf", "address": -1}, "want a whole number"),
-            ({"kind": "nrf", "address": 1.5}, "want a whole number"),
-            ({"kind": "nrf", "address": "1); evil("}, "want a hexadecimal"),
-            ({"kind": "nrf", "address": [1]}, "want a whole number"),
-            ({"kind": "../uart/pl011"}, "timer.kind is"),
-            ({"kind": "nosuch"}, "timer.kind is"),
-            ({"kind": 7}, 'want an object with a "kind"'),
+            ({"kind": "systick", "wrong": 1}, "unknown field 'timer.wrong'"),
+            ({"kind": "systick", "x\n#error": 1}, "expected names of lower-case letters"),
+            ({"kind": "systick", "x y": 1}, "expected names of lower-case letters"),
+            ({"kind": "nrf", "address": True}, "expected an integer"),
+            ({"kind": "nrf", "address": -1}, "expected an integer"),
+            ({"kind": "nrf", "address": 1.5}, "expected an integer"),
+            ({"kind": "nrf", "address": "1); evil("}, "expected a hexadecimal"),
+            ({"kind": "nrf", "address": [1]}, "expected an integer"),
+            ({"kind": "../uart/pl011"}, "unknown timer.kind"),
+            ({"kind": "nosuch"}, "unknown timer.kind"),
+            ({"kind": 7}, 'expected an object with a "kind"'),
         ],
     )
     def test_a_timer_with_other_fields(
@@ -702,7 +705,7 @@ class TestBoards:
 
     @pytest.mark.parametrize("name", ["a b", "../x", "\x1b", "", "x" * 50])
     def test_a_tool_of_an_odd_name(self, tmp_path: Path, name: str) -> None:
-        with pytest.raises(BoardError, match="want names of flash tools"):
+        with pytest.raises(BoardError, match="expected runner names"):
             load_boards(board_file(tmp_path, runners={name: {}}))
 
     @pytest.mark.parametrize("value", ["x" * 10**6, ["x" * 10**6], {"x" * 10**6: 1}])
@@ -721,8 +724,8 @@ class TestPrinting:
         said = out.file.getvalue()  # type: ignore[attr-defined]
         assert "\x1b[2J" not in said and "\x9b" not in said and "\x07" not in said and "\u202e" not in said
         assert "plain \\x1b[2J\\x9b31m\\x07\\u202e\\r text" in said
-        assert "\\x1b[2J\\x9b31m\\u202e" in said  # a Text has lost the other two before
-        assert "\x1b[31mred\x1b[0m" in said  # styles are where they belong
+        assert "\\x1b[2J\\x9b31m\\u202e" in said  # a Text has already removed the other two
+        assert "\x1b[31mred\x1b[0m" in said  # intended styles remain
 
     def test_a_file_of_an_odd_name(self, default_platform: Platform, tmp_path: Path) -> None:
         path = tmp_path / "\x1b[2Jm.tar"
@@ -776,7 +779,7 @@ class TestExplaining:
         with (own_platform / "runtime" / "host" / "boards" / "table.py").open("a") as file:
             file.write("\n\ndef read_table(path):\n    raise KeyError('unforeseen')\n")
         said = refused(own_platform, *(word for word in switch if word != "-v"))
-        assert "The host tools failed: KeyError: 'unforeseen' (table.py:" in said
+        assert "Internal error in the host tools: KeyError: 'unforeseen' (table.py:" in said
         status, said = command(own_platform, *switch)
         assert status == 1 and "Traceback" in said and "raise KeyError('unforeseen')" in said
 
@@ -811,7 +814,7 @@ class TestHooks:
         spec.loader.exec_module(hook)
         assert hook.explained(fail) == 1
         said = capsys.readouterr().err.strip()
-        assert said.startswith("The platform ") and "Check that the directory" in said and said.isprintable()
+        assert said.startswith("The platform ") and "Make sure that" in said and said.isprintable()
 
 
 def test_an_object_file_that_is_none_is_told_by_the_linkers_words(project: Path, place: HostPlatform) -> None:

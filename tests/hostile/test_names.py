@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random names of files in model archives and in tars of extra files: no command runs."""
+"""Random names of files in model archives and in tars of extra files: none runs a command."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.conftest import Platform
 from tests.support.archives import archive_bytes
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
-NAMES = 3_000  # 10,000 by hand
+NAMES = 3_000  # for a longer run: 10,000
 IN_ONE_ARCHIVE = 100
-# What a shell, make, CMake, C and Python's formats treat in a way of their own, between plain letters.
+# Characters with a meaning in a shell, make, CMake, C or Python formats, mixed with plain letters.
 PIECES = (
     *"abcXYZ012_+-.,;:!?@#%^&*()[]{}<>|~=$'\"`\\ \t\n\r",
     *(
@@ -61,7 +61,7 @@ def random_names(seed: int, count: int) -> List[str]:
 
 
 def plain_names(count: int) -> List[str]:
-    """Names that are taken: as odd as letters, digits and ._+- can be."""
+    """Return unusual names that are accepted: letters, digits and ._+- in any order."""
     draw = random.Random(7)
     names: Dict[str, str] = {}
     while len(names) < count:
@@ -72,7 +72,7 @@ def plain_names(count: int) -> List[str]:
 
 
 def model_files() -> Dict[str, bytes]:
-    """The files of a model archive that is right."""
+    """Return the files of a valid model archive."""
     with tarfile.open(ARCHIVES / "aot_c.tar") as tar:
         found = {member.name[2:]: tar.extractfile(member) for member in tar.getmembers() if member.isfile()}
         return {name: file.read() for name, file in found.items() if file is not None}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Projects of the command line: the same for the same model, options and platform, and no other."""
+"""Projects of the command line: one for each combination of model, options and platform."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_name_stands_for_what_a_project_is_made_of(platform: Platform, packed:
 def test_a_project_is_found_again_and_in_use_from_the_first(platform: Platform, packed: PackedTar) -> None:
     place = platform.directory / "projects" / "aot"
     first = find_or_generate(platform, packed, place, options(platform))
-    assert not is_unused(place), "clean leaves it"
+    assert not is_unused(place), "`clean` must keep this project."
     written = (place / "project.json").stat().st_mtime_ns
     again = find_or_generate(platform, packed, place, options(platform))
     assert (place / "project.json").stat().st_mtime_ns == written

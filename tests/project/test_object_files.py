@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model's object files were compiled for is read from them, and compared with the board's core."""
+"""ABI of a model's object files, read from them and compared with the board's core."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def objects_of(name: str) -> Dict[str, bytes]:
 
 
 def riscv_object(bits: int, flags: int) -> bytes:
-    """The ELF header of an object file for RISC-V."""
+    """Return the ELF header of an object file for RISC-V."""
     words = "<16sHHIIIII" if bits == 32 else "<16sHHIQQQI"
     ident = b"\x7fELF" + bytes([1 if bits == 32 else 2, 1, 1])
     return struct.pack(words, ident, 1, 243, 1, 0, 0, 0, flags) + bytes(64)
@@ -56,12 +56,12 @@ def test_the_firmware_passes_floats_as_its_model_does(name: str, flag: str) -> N
 @pytest.mark.parametrize(
     ("cpu", "name", "reason"),
     [
-        ("cortex-m4f", "graph_llvm", "x86-64; a_board has an Arm with 32 bits"),
-        ("cortex-m3", "graph_llvm_m4", "Armv7E-M; a_board has an older core"),
-        ("cortex-m0", "graph_llvm_m4", "Armv7E-M; a_board has an older core"),
-        ("cortex-m4", "graph_llvm_m4", "Armv7E-M; a_board has no floating point unit"),
-        ("cortex-m33", "graph_llvm_m4_hard", "Armv7E-M; a_board has no floating point unit"),
-        ("rv32imac", "graph_llvm_m4", "Armv7E-M; a_board has a RISC-V with 32 bits"),
+        ("cortex-m4f", "graph_llvm", "x86-64, but board a_board has an Arm core with 32 bits"),
+        ("cortex-m3", "graph_llvm_m4", "Armv7E-M, but board a_board has an older core"),
+        ("cortex-m0", "graph_llvm_m4", "Armv7E-M, but board a_board has an older core"),
+        ("cortex-m4", "graph_llvm_m4", "Armv7E-M, but board a_board has no floating-point unit"),
+        ("cortex-m33", "graph_llvm_m4_hard", "Armv7E-M, but board a_board has no floating-point unit"),
+        ("rv32imac", "graph_llvm_m4", "Armv7E-M, but board a_board has a RISC-V core with 32 bits"),
     ],
 )
 def test_a_core_that_cannot_run_them_is_told(cpu: str, name: str, reason: str) -> None:
@@ -76,8 +76,8 @@ def test_a_core_that_cannot_run_them_is_told(cpu: str, name: str, reason: str) -
         ("rv32imac", 32, 0x3, "passes floats in integer registers"),
         ("rv32imafc", 32, 0x3, None),
         ("rv64imafdc", 64, 0x5, None),
-        ("rv64imafdc", 64, 0x1, "passes floats in its own registers"),
-        ("rv64imac", 32, 0x1, "RISC-V with 32 bits; a_board has a RISC-V with 64 bits"),
+        ("rv64imafdc", 64, 0x1, "passes floats in floating-point registers"),
+        ("rv64imac", 32, 0x1, "RISC-V with 32 bits, but board a_board has a RISC-V core with 64 bits"),
     ],
 )
 def test_a_riscv_agrees_on_bits_and_floats(cpu: str, bits: int, flags: int, reason: Optional[str]) -> None:
@@ -92,7 +92,7 @@ def test_a_riscv_agrees_on_bits_and_floats(cpu: str, bits: int, flags: int, reas
 def test_a_damaged_object_is_an_error_with_a_name() -> None:
     data = next(iter(objects_of("graph_llvm_m4").values()))
     for broken in (b"", b"not ELF at all", data[:4], data[:40], data[:4] + b"\1\2" + data[6:]):
-        with pytest.raises(ArchiveError, match=r"lib0\.o in the archive is not an object file"):
+        with pytest.raises(ArchiveError, match=r"lib0\.o in the archive is not a valid object file"):
             read_abi("lib0.o", broken)
 
 
@@ -111,10 +111,10 @@ def test_no_bytes_of_an_object_hang_the_reader_or_raise_anything_else() -> None:
     ("cpu", "reason"),
     [
         ("cortex-m3", "a_board has an older core"),
-        ("cortex-m4f", "a_board has a floating point unit FPv4, and they use FPv5"),
-        ("cortex-m7", "a_board has no floating point unit, which they use"),
-        ("cortex-m7f", "a_board has no floating point unit for double precision, which they use"),
-        ("cortex-m33f", "a_board has no floating point unit for double precision, which they use"),
+        ("cortex-m4f", "a_board has a floating-point unit FPv4, and the file uses FPv5"),
+        ("cortex-m7", "a_board has no floating-point unit, which the file uses"),
+        ("cortex-m7f", "a_board has no floating-point unit for double precision, which the file uses"),
+        ("cortex-m33f", "a_board has no floating-point unit for double precision, which the file uses"),
         ("cortex-m55", None),
     ],
 )

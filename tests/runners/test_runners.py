@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flash tools: their command lines, what the board's entry tells them, and what their failures mean.
+"""Flash tools: command lines, parameters in boards.json, and explanations of failures.
 
-Tools that Debian or PyPI has are really started, as far as they go without a probe.
+Tools that Debian or PyPI provides are really started, as far as they run without a probe.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ MakeProject = Callable[..., Project]
 
 @pytest.fixture
 def make_project(tmp_path: Path) -> MakeProject:
-    """A project for a NUCLEO-F446RE whose firmware is two words of flash."""
+    """Return a function that makes a project for a NUCLEO-F446RE with a firmware of two words of flash."""
 
     def make(
         runners: Optional[Dict[str, Any]] = None,
@@ -122,7 +122,7 @@ def link(
     flags: Sequence[str] = ("-mcpu=cortex-m4", "-mthumb"),
     address: int = 0x08000000,
 ) -> None:
-    """A firmware of two words: where the stack ends and where the program begins."""
+    """Link a firmware of two words: the initial stack pointer and the entry point."""
     source = 'const int vectors[2] __attribute__((section(".text"))) = {0x20020000, 0x08000009};'
     subprocess.run(
         [compiler, *flags, "-nostdlib", f"-Wl,-Ttext={address:#x},-evectors", "-x", "c", "-", "-o", firmware],
@@ -133,21 +133,21 @@ def link(
 
 
 def read_entries(board: Board) -> None:
-    """Read the board's entry for each of its runners. Raises BoardError for the first wrong one."""
+    """Read the board's entry for each of its runners. Raise BoardError for the first invalid one."""
     for name in board.runners:
         find_runner(board, name).read_params(board)
 
 
 @pytest.fixture
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is installed: the commands have the tools' plain names."""
+    """Simulate missing tools: commands use the tools' plain names."""
     for runner in RUNNERS.values():
         monkeypatch.setattr(type(runner), "find", lambda self: None)
 
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """A shell script in place of a flash tool: tool("openocd", "echo no probe; exit 1")."""
+    """Return a function that installs a shell script under the name of a flash tool."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
@@ -198,7 +198,7 @@ def dfu_util(*serial: str) -> List[List[str]]:
     ]
 
 
-# runner, serial number, its commands
+# (runner, serial number, commands)
 COMMAND_LINES = [
     ("qemu", "", []),
     ("openocd", "", [[*OPENOCD_START, *OPENOCD_QUIET, *OPENOCD_END]]),
@@ -397,7 +397,7 @@ class TestCommandLines:
 
     def test_of_an_emulator_that_the_board_has_not(self, make_project: MakeProject) -> None:
         board = make_project({"openocd": {"config": ["a.cfg"]}}, built=False).board
-        with pytest.raises(BoardError, match="no emulator for the board nucleo"):
+        with pytest.raises(BoardError, match="Board nucleo has no emulator"):
             qemu.argv("firmware.elf", board, 7)
 
 
@@ -522,37 +522,57 @@ class TestSchema:
     @pytest.mark.parametrize(
         ("runner", "entry", "what", "next_step"),
         [
-            ("openocd", {}, "field 'runners.openocd.config' is missing.", "config: configuration files"),
-            ("openocd", {"config": "a.cfg"}, "is 'a.cfg'; want a list of texts.", "config: configuration"),
-            ("openocd", {"config": []}, "is []; want a list of at least one text.", "config: "),
+            ("openocd", {}, "field 'runners.openocd.config' is missing.", "configuration files"),
+            (
+                "openocd",
+                {"config": "a.cfg"},
+                "is invalid: expected a list of strings, got 'a.cfg'.",
+                "Set 'config' to a list of configuration files",
+            ),
+            (
+                "openocd",
+                {"config": []},
+                "expected a list of at least one string, got [].",
+                "Set 'config' to ",
+            ),
             (
                 "openocd",
                 {"config": ["a.cfg"], "comands": []},
                 "unknown field 'runners.openocd.comands'.",
                 'Did you mean "commands"?',
             ),
-            ("pyocd", {"target": 446}, "'runners.pyocd.target' is 446; want a text.", "pyocd list --targets"),
-            ("jlink", {"device": "X", "interface": "USB"}, "want one of: SWD, JTAG.", "SWD when it is left"),
-            ("jlink", {"device": "X", "speed_khz": -1}, "want a whole number, 0 or more.", "4000 when it"),
-            ("st-flash", {"connect_under_reset": 1}, "want true or false.", "sleeps"),
+            (
+                "pyocd",
+                {"target": 446},
+                "'runners.pyocd.target' is invalid: expected a string",
+                "pyocd list --targets",
+            ),
+            ("jlink", {"device": "X", "interface": "USB"}, "one of SWD, JTAG, got 'USB'.", "default is SWD"),
+            (
+                "jlink",
+                {"device": "X", "speed_khz": -1},
+                "an integer of 0 or more, got -1.",
+                "default is 4000",
+            ),
+            ("st-flash", {"connect_under_reset": 1}, "expected true or false, got 1.", "sleeps"),
             (
                 "nrfjprog",
                 {"family": "nrf52"},
-                "want one of: NRF51, NRF52, NRF53, NRF91.",
-                "family: of the chip",
+                "expected one of NRF51, NRF52, NRF53, NRF91, got 'nrf52'.",
+                "Set 'family' to the chip's family",
             ),
             (
                 "nrfutil",
                 {"family": "NRF52"},
                 "unknown field 'runners.nrfutil.family'.",
-                "leave its object empty",
+                "Set runners.nrfutil to {}",
             ),
-            ("dfu-util", {"usb": "0483:DF11"}, 'want a text such as "0483:df11"', "usb: USB id"),
+            ("dfu-util", {"usb": "0483:DF11"}, 'expected a string such as "0483:df11"', "the USB id"),
             (
                 "qemu",
                 {"machine": "virt"},
                 "field 'runners.qemu.program' is missing.",
-                "program: the emulator",
+                "Set 'program' to the emulator",
             ),
         ],
     )
@@ -582,7 +602,7 @@ class TestSchema:
         assert missing_configs(boards_json) == []
 
 
-# The output of the real tools, without a probe where nothing else is said.
+# Output of the real tools, without a probe unless the comment states otherwise.
 OPENOCD_BANNER = """Open On-Chip Debugger 0.12.0
 Licensed under GNU GPL v2
 For bug reports, read
@@ -622,15 +642,15 @@ ERROR: your device. Please use --recover to unlock the device.
 """
 
 LOCKED = "The chip is locked"
-UNREACHED = "The probe does not reach the chip."
-UNVERIFIED = "What is in the flash is not what was written."
-NOT_ALLOWED = "this user may not open it"
+UNREACHED = "The debug probe gets no reply from the chip."
+UNVERIFIED = "The flash contents differ from the firmware."
+NOT_ALLOWED = "this user has no permission to open it"
 KNOWN_FAILURES = [
     ("openocd", OPENOCD_BANNER + OPENOCD_NO_STLINK, "found no debug probe", "Plug the board's debug USB"),
     ("openocd", OPENOCD_BANNER + OPENOCD_NO_FTDI, "found no debug probe", "cable"),
     ("openocd", OPENOCD_BANNER + "Error: No J-Link device found\n", "found no debug probe", "cable"),
     ("openocd", "Error: unable to find a matching CMSIS-DAP device\n", "found no debug probe", "cable"),
-    ("openocd", OPENOCD_BANNER + OPENOCD_NO_CONFIG, "does not have a configuration file", "newer OpenOCD"),
+    ("openocd", OPENOCD_BANNER + OPENOCD_NO_CONFIG, "cannot find a configuration file", "newer OpenOCD"),
     (
         "openocd",
         "Error: libusb_open() failed with LIBUSB_ERROR_ACCESS\nError: open failed\n",
@@ -641,7 +661,7 @@ KNOWN_FAILURES = [
         "openocd",
         "Error: libusb_claim_interface() failed with LIBUSB_ERROR_BUSY\n",
         "in use",
-        "End the debugger",
+        "Close the debugger",
     ),
     ("openocd", "Error: init mode failed (unable to connect to the target)\n", UNREACHED, "powered"),
     (
@@ -654,7 +674,7 @@ KNOWN_FAILURES = [
     ("openocd", "Error: Could not find MEM-AP to control the core\n", LOCKED, "nrfjprog --recover"),
     ("openocd", "Error: stm32x device protected\n** Programming Failed **\n", LOCKED, "level 0"),
     ("openocd", "Error: contents differ\n** Verify Failed **\n", UNVERIFIED, "Flash again"),
-    ("openocd", "** Programming Failed **\n", "could not be written", "Unplug"),
+    ("openocd", "** Programming Failed **\n", "could not write the flash", "Unplug"),
     (
         "openocd",
         "Error: No flash bank found for address 0x10000000\n",
@@ -664,7 +684,7 @@ KNOWN_FAILURES = [
     ("openocd", 'Error: invalid subcommand "serial 12"\n', "too old", "0.12"),
     ("pyocd", PYOCD_NONE, "found no debug probe", "pyocd list"),
     ("pyocd", "No connected debug probe matches unique ID '123'\n", "found no debug probe", "serial number"),
-    ("pyocd", PYOCD_UNKNOWN, "does not know this chip yet", "pyocd pack install"),
+    ("pyocd", PYOCD_UNKNOWN, "does not support the chip", "pyocd pack install"),
     (
         "pyocd",
         "0000265 W NRF52832 APPROTECT enabled: not automatically unlocking\n",
@@ -673,7 +693,7 @@ KNOWN_FAILURES = [
     ),
     ("pyocd", "0001000 C No ACK received [__main__]\n", UNREACHED, "powered"),
     ("pyocd", "[Errno 13] Access denied (insufficient permissions)\n", NOT_ALLOWED, "udev"),
-    ("pyocd", "0000900 C Error: Unable to claim interface for probe 0669\n", "in use", "End the debugger"),
+    ("pyocd", "0000900 C Error: Unable to claim interface for probe 0669\n", "in use", "Close the debugger"),
     (
         "pyocd",
         "Mismatched byte at 0x08000004 (offset 0x4): 0xff (memory) != 0x09 (file)\n",
@@ -688,7 +708,7 @@ KNOWN_FAILURES = [
     ),
     ("jlink", "VTref=0.000V\nCannot connect to target.\n", "no supply voltage", "powered"),
     ("jlink", "VTref=3.299V\nFailed to attach to CPU. Trying connect under reset.\n", UNREACHED, "powered"),
-    ("jlink", "Active read protected STM32 device detected.\n", LOCKED, "erases all"),
+    ("jlink", "Active read protected STM32 device detected.\n", LOCKED, "erases all of its flash"),
     ("jlink", "Verify failed.\n", UNVERIFIED, "Flash again"),
     ("st-flash", ST_FLASH_NONE, "found no ST-Link probe", "st-info --probe"),
     (
@@ -701,7 +721,7 @@ KNOWN_FAILURES = [
         "st-flash",
         "Stlink usb device found, but unable to claim (probably already in use?)\n",
         "in use",
-        "End",
+        "Close the debugger",
     ),
     (
         "st-flash",
@@ -742,10 +762,10 @@ KNOWN_FAILURES = [
         "button",
     ),
     ("picotool", "ERROR: The device contents did not match the file\n", UNVERIFIED, "Flash again"),
-    ("dfu-util", DFU_UTIL_NONE, "No board in its DFU boot loader", "BOOT0"),
+    ("dfu-util", DFU_UTIL_NONE, "No board that runs its DFU boot loader", "BOOT0"),
     ("dfu-util", "dfu-util: Cannot open device 0483:df11: LIBUSB_ERROR_ACCESS\n", NOT_ALLOWED, "udev"),
     ("dfu-util", "dfu-util: More than one DFU capable USB device found!\n", "Several boards", "--list"),
-    ("dfu-util", "dfu-util: Last page at 0x08100000 is not writeable\n", "refuses to write", "memory.flash"),
+    ("dfu-util", "dfu-util: Last page at 0x08100000 is not writeable\n", "cannot write", "memory.flash"),
     ("dfu-util", f"{BIN} {READ_BACK} differ: byte 5, line 1\n", UNVERIFIED, "Flash again"),
 ]
 
@@ -763,14 +783,14 @@ class TestKnownFailures:
 
 
 class TestRealTools:
-    """Started with no probe attached: what they then say is explained, and shown whole in the log."""
+    """Real tools without a probe: their failure is explained, and the log has their whole output."""
 
     @pytest.mark.parametrize(
         ("runner", "what", "said"),
         [
             ("openocd", "OpenOCD found no debug probe.", "Error: open failed"),
             ("st-flash", "st-flash found no ST-Link probe.", "Couldn't find any ST-Link devices"),
-            ("dfu-util", "No board in its DFU boot loader was found.", "No DFU capable USB device"),
+            ("dfu-util", "No board that runs its DFU boot loader was found.", "No DFU capable USB device"),
             ("pyocd", "pyOCD found no debug probe.", "No connected debug probe"),
         ],
     )
@@ -779,14 +799,14 @@ class TestRealTools:
         self, make_project: MakeProject, runner: str, what: str, said: str, given: bool
     ) -> None:
         runners = {**NUCLEO_RUNNERS, "pyocd": {"target": "cortex_m"}}
-        serial_number = f"{os.getpid():08X}" if given else ""  # tests run side by side
+        serial_number = f"{os.getpid():08X}" if given else ""  # tests run in parallel
         with pytest.raises(FlashError) as caught:
             flash(make_project(runners), Attachment(runner=runner, serial_number=serial_number))
         assert caught.value.what == what
         assert said in caught.value.log and caught.value.log.startswith("$ ")
 
     def test_openocd_explains_a_configuration_that_it_has_not(self, make_project: MakeProject) -> None:
-        with pytest.raises(FlashError, match="does not have a configuration file"):
+        with pytest.raises(FlashError, match="cannot find a configuration file"):
             flash(make_project({"openocd": {"config": ["board/no_such_board.cfg"]}}))
 
 
@@ -908,7 +928,7 @@ class TestRun:
         with pytest.raises(FlashError, match="openocd did not end within"):
             flash(make_project())
         status = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
-        deadline = time.monotonic() + 5.0  # a killed process may run a little on a busy machine
+        deadline = time.monotonic() + 5.0  # on a busy machine a killed process may run a little longer
         while status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z":
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -946,12 +966,12 @@ class TestRun:
     ) -> None:
         monkeypatch.setattr(flash_module, "SAME_KIND_WAIT_SEC", 0.0)
         tool("openocd", "echo '** Verified OK **'")
-        name = serial_number = f"nucleo_{os.getpid()}"  # tests run side by side
+        name = serial_number = f"nucleo_{os.getpid()}"  # tests run in parallel
         project = make_project(name=name)
         for lock, number in (
             (BoardLock(f"the board {name}"), ""),
             (serial_number_lock(serial_number), serial_number),
         ):
-            with lock, pytest.raises(FlashError, match="is in use by this very process"):
+            with lock, pytest.raises(FlashError, match="is already open in this process"):
                 flash(project, Attachment(serial_number=number))
             flash(project, Attachment(serial_number=number))

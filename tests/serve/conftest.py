@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board that is lent out, and the tracker that it is lent to."""
+"""Served board and its tracker."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board that is lent out, and those who mean it no good or do not know better."""
+"""Served board with malicious and faulty clients."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ from tests.support.rpc_peers import (
 )
 
 CROWD = 50
-SOON_SEC = 10.0  # less than what a crowd takes where each of it is waited for
+SOON_SEC = 10.0  # less than serving the clients of a crowd one after another takes
 HALF_GREETINGS = (b"", struct.pack("<i", RPC_MAGIC), struct.pack("<ii", RPC_MAGIC, 100) + b"client:")
 
 
 def crowd(stack: contextlib.ExitStack, port: int) -> None:
-    """Connections that say nothing, or not all that they should."""
+    """Open connections that send nothing or an incomplete greeting."""
     for number in range(CROWD):
         stranger = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         stranger.sendall(HALF_GREETINGS[number % len(HALF_GREETINGS)])
 
 
 def refused(served: ServedBoard, *arguments: Any) -> str:
-    """What a client with such a request is told."""
+    """Return the error that a client with this request receives."""
     client = served.session(*arguments)
     with pytest.raises(DeviceError) as error:
         client.finds(SYSTEM_LIB)
@@ -68,7 +68,7 @@ class TestStrangers:
             started = time.monotonic()
             client = Client(offer, *session_of(MODEL))
             assert client.finds(SYSTEM_LIB)
-            crowd(stack, offer.port)  # while a session runs
+            crowd(stack, offer.port)  # during a session
             client.shut_down()
             assert served.works()
             assert time.monotonic() - started < SOON_SEC
@@ -128,14 +128,14 @@ class TestStrangers:
 
 @pytest.fixture
 def entrance() -> Iterator[Tuple[Listener, int]]:
-    """A door, and its port."""
+    """Yield a listener, and its TCP port."""
     listener = socket.create_server(("127.0.0.1", 0))
     with contextlib.closing(Listener(listener, "lab")) as house:
         yield house, listener.getsockname()[1]
 
 
 def ready(house: Listener) -> Any:
-    """What can be read, once something can be."""
+    """Return the readable descriptors, once there are some."""
     poll = select.poll()
     for descriptor in house.descriptors():
         poll.register(descriptor, select.POLLIN)
@@ -149,7 +149,7 @@ class TestRequests:
     def test_what_cannot_be_taken_is_told_why(self, served: ServedBoard) -> None:
         for archive, why in (
             (bomb(), "decompresses to more than 256 MiB"),
-            (archive_with("../x"), "leads out of the archive"),
+            (archive_with("../x"), "points outside of the archive"),
             (archive_with("/tmp/x"), "has an absolute path"),
             (archive_with("x", kind=tarfile.SYMTYPE), "is a symbolic link"),
             (bytes(MAX_REQUEST_BYTES), "this board takes 16,777,216"),
@@ -167,13 +167,13 @@ class TestRequests:
 
     @pytest.mark.slow
     def test_a_client_that_reads_no_answers_may_vanish(self, served: ServedBoard) -> None:
-        client = served.session()  # its answers come faster than those of a board
+        client = served.session()  # a client without a model, whose replies are faster than a board's
         requests = encode_message(GET_GLOBAL_FUNC) * 10_000
         poll = select.poll()
         poll.register(client.connection, select.POLLOUT)
         client.connection.setblocking(False)
         at = 0
-        while poll.poll(500):  # until nothing is taken any more
+        while poll.poll(500):  # until the server reads no more
             at = (at + client.connection.send(requests[at:])) % len(requests)
         client.vanish()
         assert served.works()
@@ -182,7 +182,7 @@ class TestRequests:
     def test_sessions_that_end_as_they_begin_do_the_board_no_harm(
         self, served: ServedBoard, tracker: Tracker
     ) -> None:
-        """Their process is ended before it has handlers of its own for the signal."""
+        """End sessions before their process has installed its handler for the signal."""
         for _ in range(10):
             offer = tracker.next_offer()
             with socket.create_connection(("127.0.0.1", offer.port), DEADLINE_SEC) as stranger:
@@ -221,7 +221,10 @@ class TestRequests:
                 part = client.recv(4096)
                 assert part, answer
                 answer += part
-            assert b"The host tools failed: RuntimeError: \\ud800 unforeseen (test_attacks.py:" in answer
+            assert (
+                b"Internal error in the host tools: RuntimeError: \\ud800 unforeseen (test_attacks.py:"
+                in answer
+            )
             session.join(DEADLINE_SEC)
 
 
@@ -242,7 +245,7 @@ exec /usr/bin/cc "$@"
 
 
 class TestEnd:
-    """serve is asked to end while a session is at each stage: nothing is left."""
+    """`serve` receives a signal at each stage of a session and leaves nothing behind."""
 
     @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -294,7 +297,7 @@ def bomb() -> bytes:
 
 
 def archive_with(name: str, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """An archive with a member that has no place in it."""
+    """Return an archive with an invalid member."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         member = tarfile.TarInfo(name)

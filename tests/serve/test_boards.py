@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boards that are lent out and are no process: at a serial port, and flashed by a tool that may fail."""
+"""Served boards that are not processes: at a serial port, and flashed by a tool that may fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.rpc_peers import MODEL, SYSTEM_LIB, Client, ServedBoard, Trac
 
 pytestmark = pytest.mark.slow
 
-# Asks the probe, prints what that says, and does not end when it is asked to.
+# Sends a request to the probe, prints the reply, and ignores SIGTERM.
 FLASH_TOOL = """
 import signal, socket, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -39,17 +39,17 @@ exit 1
 
 
 class Probe:
-    """What the flash tool talks to: puts the firmware on a board at a serial port.
+    """Peer of the flash tool, which puts the firmware on a board at a serial port.
 
-    says: what it says when it has done so; anything but "verified" says that it has not. None: it hangs.
-    asked: set by each tool that comes.
+    The reply after flashing is "verified", another string for a failure, or None for a hang. Each tool that
+    connects sets the event `asked`.
     """
 
     def __init__(self, directory: Path) -> None:
         self.says: object = "verified"
         self.asked = threading.Event()
         self._flash = directory / "flash memory"
-        shutil.copy("/bin/cat", self._flash)  # a board that was never flashed answers nonsense
+        shutil.copy("/bin/cat", self._flash)  # a board that was never flashed sends garbage
         self.board = FaultyBoard(self._flash, directory)
         probe = self
 
@@ -58,7 +58,7 @@ class Probe:
                 firmware = Path(self.rfile.readline().decode().rstrip("\n"))
                 probe.asked.set()
                 if probe.says is None:
-                    self.rfile.readline()  # until the tool is gone
+                    self.rfile.readline()  # until the tool has exited
                     return
                 if probe.says == "verified":
                     probe._put(firmware)
@@ -93,14 +93,14 @@ def probe(tmp_path: Path) -> Iterator[Probe]:
 
 @pytest.fixture
 def served(bake: Baker, probe: Probe, tracker: Tracker) -> Iterator[ServedBoard]:
-    """A board at a serial port, flashed by the owner's command."""
+    """Yield a served board at a serial port, flashed by the owner's command."""
     served = ServedBoard(with_a_port(bake(), probe), tracker, "--port", str(probe.board.port))
     yield served
     served.end()
 
 
 def with_a_port(platform: Platform, probe: Probe) -> Platform:
-    """The platform, its board at a serial port."""
+    """Move the platform's boards to a serial port, and return the platform."""
     boards = json.loads(platform.text("boards.json"))
     for entry in boards["boards"].values():
         entry["transport"] = "serial"
@@ -113,7 +113,7 @@ def with_a_port(platform: Platform, probe: Probe) -> Platform:
 
 
 def failure(client: Client) -> str:
-    """What the client's first question is answered with."""
+    """Return the error in the reply to the client's first request."""
     with pytest.raises(DeviceError) as error:
         client.finds(SYSTEM_LIB)
     return str(error.value)

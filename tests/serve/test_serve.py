@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board that is lent out by TVM's tracker: its place in the queue, its sessions, and what it refuses."""
+"""Board served through a tracker: its place in the queue, its sessions, and refused requests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TestQueue:
         offer = tracker.next_offer()
         assert tracker.infos == [{"key": "server:lab", "addr": ["127.0.0.1", offer.port]}]
         assert (offer.queue, offer.address) == ("lab", "127.0.0.1")
-        assert offer.match_key.rpartition(":")[0] == "lab"  # the tracker finds the queue by it
+        assert offer.match_key.rpartition(":")[0] == "lab"  # the tracker finds the queue by this prefix
 
     def test_whoever_has_no_match_key_is_sent_away(self, served: ServedBoard, tracker: Tracker) -> None:
         offer = tracker.next_offer()
@@ -101,7 +101,7 @@ class TestSession:
         client = served.session(*session_of(b"no archive"))
         with pytest.raises(DeviceError, match="ArchiveError: "):
             client.finds(SYSTEM_LIB)
-        served.tracker.next_offer()  # though the client keeps its connection
+        served.tracker.next_offer()  # although the client keeps its connection open
 
     def test_what_is_refused_is_told(self, served: ServedBoard) -> None:
         client = served.session(*session_of(MODEL, {"extra_files_tar": "/etc/passwd"}))
@@ -110,7 +110,7 @@ class TestSession:
 
     @pytest.mark.slow
     def test_a_client_that_vanishes_frees_the_board(self, served: ServedBoard) -> None:
-        served.session(*session_of(MODEL)).vanish()  # while its model is built
+        served.session(*session_of(MODEL)).vanish()  # during the build of its model
         running = served.session(*session_of(MODEL))
         assert running.finds(SYSTEM_LIB)
         running.vanish()
@@ -169,7 +169,7 @@ class TestTrust:
         request = read_request(first_message(*session_of(MODEL, options)), HERE)
         assert request is not None and request.archive == MODEL
         assert request.options["optimization"] == "O3"
-        assert request.options["serial_number"] is None  # the key is none
+        assert request.options["serial_number"] is None  # the key is not a serial number
 
     def test_a_client_that_only_looks_has_no_request(self) -> None:
         assert read_request(first_message(), HERE) is None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""runtime.server's base85 beside the standard library's."""
+"""Base85 of runtime.server, compared with the standard library's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runtime import server
 
 BLOCK_BYTES = 4 * 2048
-# Words where a division by 85 ** k, done as a multiplication, could be off by one.
+# Words for which a division by 85 ** k, done as a multiplication, could be off by one.
 BORDER_WORDS = sorted(
     {
         min(max(factor * 85**power + offset, 0), 0xFFFFFFFF)

@@ -42,7 +42,7 @@ KINDS = {"pipe": _pipe, "socket": _socket, "terminal": _terminal}
 
 @pytest.fixture(params=[f"{blocking} {kind}" for kind in KINDS for blocking in ("blocking", "non-blocking")])
 def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
-    """An end to read from and an end to write to."""
+    """Yield an end to read from and an end to write to."""
     blocking, kind = request.param.split()
     fds = KINDS[kind]()
     for fd in fds:
@@ -102,7 +102,7 @@ class TestReading:
 
     def test_the_end_is_transport_closed_and_not_a_timeout(self, ends: Ends) -> None:
         os.close(ends[1])
-        for _ in range(2):  # the descriptor is left to its owner, so asking again is the same
+        for _ in range(2):  # the owner closes the descriptor, so that a second call fails too
             with pytest.raises(server.TransportClosedError):
                 server.read_with_timeout(ends[0], 1, 5.0)
         os.fstat(ends[0])
@@ -129,7 +129,7 @@ class TestReading:
     def test_a_descriptor_above_1024(self, pipe: Ends) -> None:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if most <= 1100:
-            pytest.skip(f"this process may open only {most} files")
+            pytest.skip(f"the limit of open files is {most}")
         high = fcntl.fcntl(pipe[0], fcntl.F_DUPFD, 1025)
         try:
             os.write(pipe[1], b"x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Project options of runtime.server: declaring them, and making sense of what a client sends."""
+"""Project options of runtime.server: declarations, and conversion of the values that a client sends."""
 
 from __future__ import annotations
 

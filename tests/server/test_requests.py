@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How runtime.server reads, checks, dispatches and answers requests, without a process."""
+"""Requests to runtime.server without a process: parsing, checks, dispatch and replies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Calls = List[Tuple[Any, ...]]
 
 
 class Handler(server.ProjectAPIHandler):
-    """Writes down its calls; answers or raises what a test puts into `outcome`."""
+    """Handler that records its calls, and returns or raises the test's `outcome`."""
 
     def __init__(self) -> None:
         self.calls: Calls = []
@@ -81,7 +81,7 @@ def request(method: str, params: Any = None, **more: Any) -> bytes:
 
 
 def replies(handler: Handler, *lines: bytes) -> List[Dict[str, Any]]:
-    """What a server answers to these lines, until they end."""
+    """Return the server's replies to these lines."""
     written = io.BytesIO()
     server.ProjectAPIServer(io.BytesIO(b"".join(lines)), written, handler).serve_forever()
     return [json.loads(line) for line in written.getvalue().splitlines()]
@@ -142,7 +142,7 @@ class TestParsing:
         assert server.request_id(wrong) is None
 
 
-# Line, code, what the message says. An id that can be read is repeated: TVM's client compares it first.
+# Line, code, part of the message. The reply repeats a valid id, because TVM's client compares it first.
 BAD_REQUESTS = {
     "blank line": (b"\n", -32700, "want JSON"),
     "not JSON": (b"hello\n", -32700, "want JSON"),
@@ -299,7 +299,7 @@ class TestResults:
         option = server.ProjectOption("port", type="str", optional=["flash"], help="")
         handler.outcome["server_info_query"] = server.ServerInfo("p", False, Path("m.tar"), [option])
         info = result(handler, "server_info_query", tvm_version="0.8.0")
-        assert info["project_options"][0]["help"] == "port"  # tvmc takes its first letter
+        assert info["project_options"][0]["help"] == "port"  # tvmc uses its first letter
         assert info["model_library_format_path"] == "m.tar"
 
     def test_generate_project_gets_paths(self, handler: Handler) -> None:
@@ -357,7 +357,7 @@ class TestResults:
 
 
 class TestExactReads:
-    """read_transport answers n bytes or none, whatever pieces the handler has."""
+    """read_transport replies with n bytes or an error, whatever pieces the handler returns."""
 
     def read(self, handler: Handler, *counts: int) -> List[Any]:
         lines = [request("read_transport", {"n": n, "timeout_sec": 5.0}) for n in counts]
@@ -402,7 +402,7 @@ class TestExactReads:
 
 
 class Wordless(Exception):
-    """An exception whose text cannot be had."""
+    """Exception that cannot be converted to a string."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -544,7 +544,7 @@ class TestErrorsOfAHandler:
 
 
 class TestErrorClasses:
-    """The helpers that handlers and clients use themselves."""
+    """Error classes and helpers that handlers and clients use directly."""
 
     def test_a_plain_server_error_wants_a_message(self) -> None:
         with pytest.raises(TypeError, match="want a message"):

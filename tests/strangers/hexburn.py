@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A flash tool that nobody knows: it writes an Intel HEX file into a chip, reads it back and compares.
+"""Flash tool unknown to the template: writes an Intel HEX file to a chip, reads it back and compares.
 
-Its probes are the files HEXBURN_PROBES/<serial number>.flash, each the flash of the chip behind it.
+Its probes are the files HEXBURN_PROBES/<serial number>.flash. Each is the flash of the chip at that probe.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 from typing import Dict
 
-DATA, END, UPPER_ADDRESS, START_ADDRESS = 0, 1, 4, 5  # types of record
+DATA, END, UPPER_ADDRESS, START_ADDRESS = 0, 1, 4, 5  # record types
 FLASH_BEGIN = 0x08000000
 
 
 def read_hex(path: Path) -> Dict[int, int]:
-    """Return address -> byte of an Intel HEX file. Exit where a record is damaged."""
+    """Return address -> byte of an Intel HEX file. Exit on a damaged record."""
     memory: Dict[int, int] = {}
     upper = 0
     for number, line in enumerate(path.read_text(encoding="ascii").splitlines(), 1):
@@ -37,7 +37,7 @@ def read_hex(path: Path) -> Dict[int, int]:
 
 
 def find_probe(serial_number: str) -> Path:
-    """Return the probe of that serial number, or the only one. Exit where there is none, or several."""
+    """Return the probe with this serial number, or the only one. Exit if there is none, or several."""
     pattern = f"{serial_number or '*'}.flash"
     probes = sorted(Path(os.environ["HEXBURN_PROBES"]).glob(pattern))
     if not probes:

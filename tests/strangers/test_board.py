@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody adds a board, with no more than docs/how-to/add-a-board.md says."""
+"""Addition of a board by the instructions in docs/how-to/add-a-board.md alone."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody adds a UART driver and a device port, with no more than docs/how-to/add-a-device-port.md says."""
+"""Addition of a UART driver and a device port by docs/how-to/add-a-device-port.md alone."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ PAGE: Final = how_to("add-a-device-port")
 MODEL: Final = "models/digits_aot.tar"
 LONGEST_START_SEC: Final = 20.0
 
-# The UART of Microchip's SmartFusion2 is a 16550 whose registers are words, each 4 bytes from the last. The
-# driver ns16550 accesses bytes that follow each other.
+# Microchip's SmartFusion2 has a 16550 with 4 bytes from register to register. The driver ns16550 expects
+# registers in adjacent bytes.
 SMARTFUSION2_UART: Final = r"""/* SPDX-License-Identifier: Apache-2.0 */
 /* MMUART of Microchip SmartFusion2 (UG0331, chapter 14): a 16550 with a word for each register. */
 #include "../baremetal/port.h"
 #include "divisor.h"
 
 #define WORD(number) MTVM_REGISTER(32, BOARD_UART_ADDRESS + 4u * (number))
-#define DATA WORD(0)          /* or the low byte of the divisor, while LATCH is set */
-#define INTERRUPTS WORD(1)    /* or its high byte */
+#define DATA WORD(0)          /* low byte of the divisor while LATCH is set */
+#define INTERRUPTS WORD(1)    /* high byte of the divisor while LATCH is set */
 #define FIFO WORD(2)
 #define LINE WORD(3)
 #define STATE WORD(5)
@@ -91,9 +91,9 @@ SMARTFUSION2: Final[Dict[str, Any]] = {
     "runners": {"qemu": {"program": "qemu-system-arm", "machine": "emcraft-sf2"}},
 }
 
-# A firmware that is a service of a computer on the network, such as a Raspberry Pi.
+# Firmware that is a network service on a computer such as a Raspberry Pi.
 TCP_PORT: Final = r"""/* SPDX-License-Identifier: Apache-2.0 */
-/* The platform functions for a program on a POSIX system that one host after another reaches over TCP. */
+/* Platform functions of a program on a POSIX system that serves one host at a time over TCP. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <arpa/inet.h>
@@ -228,22 +228,22 @@ def test_a_folder_adds_a_device_port(bake: Baker, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["no_such_port", "uart", "baremetal"])
 def test_a_wrong_device_port_lists_the_folders_that_are_one(default_platform: Platform, name: str) -> None:
     host = load_boards(default_platform.path / "boards.json")["host"]
-    with pytest.raises(BoardError, match=f"there is no device port '{name}'") as caught:
+    with pytest.raises(BoardError, match=f"device port '{name}' does not exist in") as caught:
         port_config(default_platform.path, host._replace(device_port=name), {})
-    assert caught.value.next_step == "Device ports: cortex_m, custom, host, riscv."
+    assert caught.value.next_step == "Set device_port to one of: cortex_m, custom, host, riscv."
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on."""
+    """Return a TCP port of the loopback interface without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for_listener(number: int) -> None:
-    """Wait until somebody listens on a TCP port, without a connection: the service accepts one only."""
+    """Wait for a listener on a TCP port without a connection, because the service accepts only one."""
     row = f"0100007F:{number:04X} 00000000:0000 0A"  # local address, remote address, LISTEN
     deadline = time.monotonic() + LONGEST_START_SEC
     while row not in Path("/proc/net/tcp").read_text(encoding="ascii"):
-        assert time.monotonic() < deadline, "the service does not listen"
+        assert time.monotonic() < deadline, "Timeout: the service does not listen."
         time.sleep(0.02)

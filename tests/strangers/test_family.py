@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody adds a board family to the template, with no more than docs/how-to/add-a-family.md says."""
+"""Addition of a board family to the template by the instructions in docs/how-to/add-a-family.md alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ add_link_options(-fsanitize=address,undefined)
 
 
 def add_family(template: Path) -> None:
-    """Follow the page: the folder, the choice, the row of the tests and its own row."""
+    """Follow the page: add the folder, the choice, the row of the tests and the README's own row."""
     (families,) = template.glob("*cookiecutter.platform_slug*/families")
     folder = families / FAMILY
     shutil.copytree(families / "host", folder)
@@ -77,7 +77,7 @@ def test_a_folder_a_choice_and_a_row_add_a_family(bake: Baker, tmp_path: Path) -
     for build_system in ("make", "cmake"):
         platform = bake(template=template, board_family=FAMILY, build_system=build_system).path
         printed = type_command(platform, "check", "-v")
-        assert EXACT in printed and "reached: checked, a process of this machine" in printed
+        assert EXACT in printed and "reached: checked, a process on this machine" in printed
         type_command(platform, "build", "models/digits_aot.tar")
         (firmware,) = platform.glob("projects/*/build/firmware")
         symbols = subprocess.run(["nm", str(firmware)], capture_output=True, text=True, check=True).stdout

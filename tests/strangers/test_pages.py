@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A page that lacks a file, or names one too many, is found."""
+"""Checks of pages with instructions: a page that misses a file, or names an unchanged one, fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_places_are_those_of_one_sentence() -> None:
 def test_every_changed_file_is_named_and_every_place_is_changed() -> None:
     check_places(ALL, PLACES)
     check_places({*ALL, "host/wheels/spokes/thin.py"}, PLACES)
-    with pytest.raises(AssertionError, match="not named by the page"):
+    with pytest.raises(AssertionError, match="the page does not name"):
         check_places({*ALL, "host/other_table.py"}, PLACES)
     with pytest.raises(AssertionError, match="not changed"):
         check_places(ALL - {"host/table.py"}, PLACES)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody adds a flash tool, with no more than docs/how-to/add-a-runner.md says."""
+"""Addition of a flash tool by the instructions in docs/how-to/add-a-runner.md alone."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.support.pages import changed_files, check_places, how_to, places_to_a
 from tests.support.repositories import copy_template
 
 PAGE: Final = how_to("add-a-runner")
-BOARD: Final = "nucleo_l4r5zi"  # flashed by no other test: who flashes one waits for another of its name
+BOARD: Final = "nucleo_l4r5zi"  # no other test flashes it; flash commands lock a board by name
 MODEL: Final = "models/digits_aot.tar"
 SERIAL_NUMBER: Final = "HB0042"
 INSTALL: Final = "Install it from the maker's web site, hexburn.example."
 
 RUNNER: Final = '''# SPDX-License-Identifier: Apache-2.0
-"""hexburn, which writes Intel HEX."""
+"""Flash tool hexburn, which writes Intel HEX."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from runtime.host.runners.base import Job, Runner
 
 
 class HexBurn(Runner):
-    """`page_bytes`: the chip erases so many bytes at once. Messages: hexburn 1.0."""
+    """hexburn, which erases pages of `page_bytes`. Messages: hexburn 1.0."""
 
     name: ClassVar = "hexburn"
     tool: ClassVar = "hexburn"
-    parameters: ClassVar = {"page_bytes": Field(count, True, "the bytes that the chip erases at once")}
+    parameters: ClassVar = {"page_bytes": Field(count, True, "bytes of a flash page")}
     images: ClassVar = ("hex",)
     proof: ClassVar = r"\\d+ bytes verified"
     failures: ClassVar = (
@@ -64,7 +64,7 @@ KNOWN_FAILURES: Final = """\
 
 
 def add_runner(template: Path) -> None:
-    """Follow the page and the docstring of base.Runner, which it names, step by step."""
+    """Follow the page, and the docstring of base.Runner that it names, step by step."""
     host = template / "runtime/host"
     (host / "runners/hexburn.py").write_text(RUNNER, encoding="utf-8")
     table = host / "runners/table.py"
@@ -90,7 +90,7 @@ def add_runner(template: Path) -> None:
 
 
 def install_hexburn(folder: Path) -> None:
-    """Install the tool into a new folder, as an executable."""
+    """Install the tool as an executable into a new folder."""
     folder.mkdir()
     program = folder / "hexburn"
     source = (Path(__file__).parent / "hexburn.py").read_text(encoding="utf-8")
@@ -136,7 +136,7 @@ def test_a_module_and_its_rows_add_a_flash_tool(bake: Baker, tmp_path: Path) -> 
     chip.touch()
     (probes / "HB0007.flash").touch()
     several = run_command(platform, *flash, path=path, HEXBURN_PROBES=str(probes))
-    assert several.returncode == 1 and "Name one with --serial-number" in plain(several.stdout)
+    assert several.returncode == 1 and "Choose one with --serial-number" in plain(several.stdout)
 
     typed("--serial-number", SERIAL_NUMBER)
     image = firmware_of(platform)
@@ -145,7 +145,7 @@ def test_a_module_and_its_rows_add_a_flash_tool(bake: Baker, tmp_path: Path) -> 
 
 
 def plain(printed: str) -> str:
-    """Return what was printed on one line: the console breaks lines."""
+    """Return printed output as one line, because the console breaks lines."""
     return " ".join(printed.split())
 
 

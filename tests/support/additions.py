@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What somebody does who adds to a platform: an entry in boards.json, and commands typed in its directory."""
+"""Actions of a person who extends a platform: new entries in boards.json, and typed commands."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final, Mapping, Optional
 
 EXACT: Final = "32 of 32 bundled images, each answered exactly as on the host"
-"""What `check` prints when the bundled model ran on the board and every answer is right."""
+"""Line that `check` prints if the board returned the expected answers for all bundled images."""
 
 
 def add_board(boards_json: Path, name: str, entry: Mapping[str, Any]) -> None:
-    """Add an entry to a boards.json."""
+    """Add an entry to a boards.json. The name must be new."""
     document = json.loads(boards_json.read_text(encoding="utf-8"))
     assert name not in document["boards"]
     document["boards"][name] = entry
@@ -23,18 +23,20 @@ def add_board(boards_json: Path, name: str, entry: Mapping[str, Any]) -> None:
 
 
 def insert_after(path: Path, line: str, addition: str) -> None:
-    """Insert lines below a line of a file that has it once."""
+    """Insert lines below a line that occurs exactly once in the file."""
     content = path.read_text(encoding="utf-8")
     assert content.count(f"{line}\n") == 1, f"{path.name} has {line!r} {content.count(line)} times"
     path.write_text(content.replace(f"{line}\n", f"{line}\n{addition}\n"), encoding="utf-8")
 
 
 def type_command(platform: Path, *words: str, path: Optional[str] = None, **environment: str) -> str:
-    """Run `python -m runtime.host WORDS` in a platform; return what it prints. Assert exit status 0.
+    """Run `python -m runtime.host WORDS` in a platform, assert exit status 0, and return the output.
 
     Args:
-        path: PATH in place of the one of this process.
-        environment: more variables.
+        platform: Directory of the platform.
+        words: Arguments of the command.
+        path: Value of PATH. Default: the PATH of this process.
+        environment: Additional environment variables.
     """
     done = run_command(platform, *words, path=path, **environment)
     assert done.returncode == 0, done.stdout
@@ -44,7 +46,7 @@ def type_command(platform: Path, *words: str, path: Optional[str] = None, **envi
 def run_command(
     platform: Path, *words: str, path: Optional[str] = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m runtime.host WORDS` in a platform, stdout and stderr together."""
+    """Run `python -m runtime.host WORDS` in a platform, with stdout and stderr in one stream."""
     variables = {**os.environ, **({"PATH": path} if path is not None else {}), **environment}
     return subprocess.run(
         [sys.executable, "-m", "runtime.host", *words],
@@ -58,7 +60,7 @@ def run_command(
 
 
 def run_tests(template: Path, *words: str) -> None:
-    """Run pytest with these words in a copy of the template, and assert that every test passes."""
+    """Run pytest with these arguments in a copy of the template, and assert that every test passes."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words],
         cwd=template,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts an API server as TVM does: in its directory, with two pipes, nothing of ours in reach."""
+"""API server started as TVM starts it: in its directory, with two pipes and a nearly empty environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEADLINE_SEC = 60.0
 
 
 def make_platform(directory: Path, handler: str) -> Path:
-    """A directory with server.py and an API server, the file `handler` of tests/api/handlers."""
+    """Create a directory with server.py and a file of tests/api/handlers as its API server script."""
     (directory / "runtime").mkdir(parents=True)
     shutil.copy(ROOT / "runtime" / "server.py", directory / "runtime")
     shutil.copy(ROOT / "tests" / "api" / "handlers" / handler, directory / SCRIPT)
@@ -28,7 +28,7 @@ def make_platform(directory: Path, handler: str) -> Path:
 
 
 class ApiServer:
-    """A running API server, and our ends of its pipes."""
+    """Running API server, and the client's ends of its pipes."""
 
     def __init__(
         self,
@@ -40,7 +40,16 @@ class ApiServer:
         pass_fds: Sequence[int] = (),
         stderr: Optional[int] = None,
     ) -> None:
-        """extra: words between the script and the descriptors, as TVM 0.12 and later put there."""
+        """Start the server.
+
+        Args:
+            directory: Directory with the API server script; working directory of the server.
+            python: Interpreter that runs the server.
+            extra: Arguments between the script and the pipe options. TVM 0.12 and later add such arguments.
+            environment: Additional environment variables. Otherwise only PATH and HOME are set.
+            pass_fds: Additional descriptors that the server inherits.
+            stderr: Descriptor for stderr, as in subprocess.Popen.
+        """
         read_fd, self.write_fd = os.pipe()
         self.read_fd, write_fd = os.pipe()
         self.process = subprocess.Popen(
@@ -67,7 +76,7 @@ class ApiServer:
             self.process.wait()
 
     def hang_up(self) -> None:
-        """Close our ends, as a client that ends does."""
+        """Close the client's pipe ends, as an exiting client does."""
         self.close_requests()
         if self.read_fd >= 0:
             os.close(self.read_fd)
@@ -79,7 +88,10 @@ class ApiServer:
             self.write_fd = -1
 
     def send(self, line: bytes) -> None:
-        """Write all of `line`. Nothing is read meanwhile: the server answers only whole lines."""
+        """Write all of `line` without reading.
+
+        This cannot deadlock, because the server replies only after a whole line.
+        """
         rest = memoryview(line)
         while rest:
             rest = rest[os.write(self.write_fd, rest) :]
@@ -90,7 +102,7 @@ class ApiServer:
         self.send(json.dumps(fields).encode() + b"\n")
 
     def reply(self) -> Dict[str, Any]:
-        """The next reply; EOFError when the server has closed its end."""
+        """Return the next reply. Raise EOFError when the server has closed its pipe."""
         pieces: List[bytes] = [self._early]
         while b"\n" not in pieces[-1]:
             piece = read_some(self.read_fd)
@@ -101,7 +113,7 @@ class ApiServer:
         return dict(json.loads(line))
 
     def ask(self, method: str, **params: Any) -> Any:
-        """The result of a request; an error reply fails the test."""
+        """Send a request and return its result. Fail the test on an error reply."""
         self.request(method, **params)
         reply = self.reply()
         assert "result" in reply, reply
@@ -109,7 +121,7 @@ class ApiServer:
         return reply["result"]
 
     def error(self, method: str, **params: Any) -> Dict[str, Any]:
-        """The error of a request that must fail."""
+        """Send a request that must fail and return its error."""
         self.request(method, **params)
         reply = self.reply()
         assert "error" in reply, reply
@@ -118,21 +130,21 @@ class ApiServer:
 
 
 def read_some(fd: int) -> bytes:
-    """At least one byte, or b"" at the end; fails when neither comes."""
+    """Return at least one byte, or b"" at the end of the stream. Fail after DEADLINE_SEC."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    assert poll.poll(DEADLINE_SEC * 1000), "nothing came from the server"
+    assert poll.poll(DEADLINE_SEC * 1000), "The server sent nothing."
     return os.read(fd, 1 << 20)
 
 
 def wait_for_end(fd: int, within_sec: float = DEADLINE_SEC) -> bytes:
-    """What is still read from fd until nobody holds its other end any more."""
+    """Read `fd` until no process holds the other end, and return the bytes."""
     data = b""
     deadline = time.monotonic() + within_sec
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     while True:
-        assert poll.poll(max(0.0, deadline - time.monotonic()) * 1000), "some process still holds the pipe"
+        assert poll.poll(max(0.0, deadline - time.monotonic()) * 1000), "A process still holds the pipe."
         piece = os.read(fd, 65536)
         if not piece:
             return data

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds model archives and tar files for tests: whole ones, old ones, odd ones and hostile ones."""
+"""Model archives and tar files built for tests: valid, old, unusual and hostile ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GRAPH = {
 
 
 def saved_params(*names: str) -> bytes:
-    """Parameters as TVM saves them, each a float32 tensor of shape (3, 4) on the CPU."""
+    """Return parameters in TVM's file format, each a float32 tensor of shape (3, 4) on the CPU."""
     texts = [name.encode() for name in names]
     tensor = struct.pack("<QQiiiBBHqqq", 0xDD5E40F096B4A13F, 0, 1, 0, 2, 2, 32, 1, 3, 4, 48) + bytes(48)
     parts = [struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, len(texts))]
@@ -52,7 +52,7 @@ def saved_params(*names: str) -> bytes:
 
 
 def module_metadata(executor: str = "aot", **changes: Any) -> Dict[str, Any]:
-    """What metadata.json says about one module with the input "image" and the output "output"."""
+    """Return the entry of metadata.json for one module with the input "image" and the output "output"."""
     main = {
         "device": 1,
         "workspace_size_bytes": 64,
@@ -72,7 +72,12 @@ def module_metadata(executor: str = "aot", **changes: Any) -> Dict[str, Any]:
 
 
 def full_model(executor: str = "aot", **changes: Any) -> Dict[str, Content]:
-    """Files of a version 7 archive. changes: by field of its module in metadata.json."""
+    """Return the files of an archive of version 7.
+
+    Args:
+        executor: "aot" or "graph".
+        changes: New values for fields of the module in metadata.json.
+    """
     files: Dict[str, Content] = {
         "metadata.json": json.dumps(
             {"version": 7, "modules": {"default": module_metadata(executor, **changes)}}
@@ -87,7 +92,10 @@ def full_model(executor: str = "aot", **changes: Any) -> Dict[str, Content]:
 
 
 def version_5(executor: str = "graph") -> Dict[str, Content]:
-    """Files as TVM 0.8 writes them: one module at the top, no tensors in metadata.json, other names."""
+    """Return files as TVM 0.8 writes them.
+
+    metadata.json describes one module at the top level and no tensors. Some files have other names.
+    """
     module = module_metadata(executor)
     for key in ("inputs", "outputs"):
         del module["memory"]["functions"]["main"][0][key]
@@ -106,7 +114,7 @@ def version_5(executor: str = "graph") -> Dict[str, Content]:
 def member(
     name: str, content: Content = b"", kind: bytes = tarfile.REGTYPE, target: str = ""
 ) -> Tuple[tarfile.TarInfo, bytes]:
-    """One member of a tar. Nothing about it is checked: that is what it is for."""
+    """Return one member of a tar. Nothing is validated, so that tests can write invalid members."""
     data = content.encode() if isinstance(content, str) else content
     info = tarfile.TarInfo(name)
     info.type = kind
@@ -128,7 +136,7 @@ def tar_bytes(
 def archive_bytes(
     files: Mapping[str, Content], *extra: Tuple[tarfile.TarInfo, bytes], mode: str = "w"
 ) -> bytes:
-    """A tar as TVM writes it (names begin with "./"), with odd members after the good ones."""
+    """Return a tar as TVM writes it: names begin with "./". The extra members follow the files."""
     members = [member(f"./{name}", content) for name, content in files.items()]
     return tar_bytes([*members, *extra], mode)
 

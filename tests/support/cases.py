@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The archives of tests/data/cases, each with inputs by name and right answers."""
+"""Archives of tests/data/cases, each with inputs by name and the expected outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CASES = Path(__file__).resolve().parents[1] / "data" / "cases"
 
 
 class Case(NamedTuple):
-    """A model archive, its inputs by name, and what TVM answers to them."""
+    """Model archive, its inputs by name, and the outputs that TVM computes for them."""
 
     archive: Path
     inputs: Dict[str, Any]
@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
 
 def case(name: str) -> Case:
-    """The case of an archive: "folder/file" without ".tar"."""
+    """Return the case of the archive "folder/file", given without ".tar"."""
     archive = CASES / f"{name}.tar"
     stem = archive.stem.split("__")[0]
     inputs, expected = archive.with_name(f"{stem}.ins.npz"), archive.with_name(f"{stem}.exp.npz")
@@ -28,13 +28,13 @@ def case(name: str) -> Case:
         inputs, expected = archive.with_name("inputs.npz"), archive.with_name("expected.npz")
     answers = np.load(expected)
     arrays = {key.replace("\x01", "/"): value for key, value in np.load(inputs).items()}
-    if archive.stem == "utf8":  # the model of the archive beside it, with accented names
+    if archive.stem == "utf8":  # model of the archive in the same folder, with accented names
         arrays = {"\u00e9": arrays["x_1"], "\u00e0": arrays["x.1"]}
     return Case(archive, arrays, [answers[f"output_{index}"] for index in range(len(answers.files))])
 
 
 def assert_same(got: List[Any], wanted: List[Any]) -> None:
-    """Shapes and types are those of TVM, integers are equal, floats agree to 1e-5."""
+    """Assert TVM's shapes and types, equal integers, and floats within 1e-5."""
     assert [(array.shape, array.dtype) for array in got] == [(array.shape, array.dtype) for array in wanted]
     for mine, theirs in zip(got, wanted):
         if theirs.dtype.kind == "f":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of the bare-metal families share: sessions with emulated boards, and answers that are known."""
+"""Shared code of the tests of bare-metal families: sessions with emulated boards, and expected answers."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from tests.conftest import TEMPLATE, Baker
 
 DIGITS = TEMPLATE / "examples/digits"
 TIMEOUTS = Timeouts(1.0, 10.0, 30.0)
-"""Shorter than those of real use: a test that fails does so soon."""
+"""Shorter than the defaults, so that a failing test fails soon."""
 
 LONGEST_ANSWER_SEC = 20.0
 
 ROOM_OF_A_CALL = 128
-"""What a packet with one long argument has besides it, in bytes."""
+"""Bytes of a packet with one long argument, without that argument."""
 
 USER_CODE = TEMPLATE / "tests/builds/user_code.c"
 
 
 class User(IntEnum):
-    """The functions of user_code.c, in its order."""
+    """Functions of user_code.c, in the order of that file."""
 
     RECURSES = 0
     READS = 1
@@ -62,7 +62,7 @@ class User(IntEnum):
 
 
 class Family:
-    """A board family: a platform for each build system, and what is built with them."""
+    """Board family: one platform for each build system, and projects built with these platforms."""
 
     def __init__(self, name: str, bake: Baker, scratch: Path) -> None:
         self._scratch = scratch
@@ -73,7 +73,7 @@ class Family:
         }
 
     def build(self, board: str, archive: Path, build_system: str = "make", **options: object) -> Project:
-        """A new project, built."""
+        """Generate and build a new project."""
         place = Path(tempfile.mkdtemp(prefix=f"{board}_", dir=self._scratch))
         options = {"board": board, "warning_as_error": True, **options}
         project = generate(self.platforms[build_system], archive, place / "project", options)
@@ -81,7 +81,7 @@ class Family:
         return project
 
     def with_user_code(self, board: str) -> Project:
-        """A project of the digits and user_code.c, built when it is first asked for."""
+        """Return the board's project of the digits model and user_code.c. The first call builds it."""
         if board not in self._with_user_code:
             extra = tar_of(USER_CODE, self._scratch / "user_code.tar")
             self._with_user_code[board] = self.build(board, DIGITS / "digits_aot.tar", extra_files_tar=extra)
@@ -89,14 +89,14 @@ class Family:
 
 
 def tar_of(source: Path, tar: Path) -> str:
-    """The path of a new tar with one file, for the option extra_files_tar."""
+    """Write a tar with one file and return its path, for the option extra_files_tar."""
     with tarfile.open(tar, "w") as members:
         members.add(source, source.name)
     return str(tar)
 
 
 def symbols(project: Project, nm: str) -> Dict[str, int]:
-    """The addresses of a firmware."""
+    """Return the addresses of a firmware's symbols."""
     listing = subprocess.run([nm, str(project.firmware)], capture_output=True, text=True, check=True).stdout
     return {
         name: int(address, 16) for address, name in re.findall(r"^(\w+) \w (\S+)$", listing, re.MULTILINE)
@@ -104,14 +104,14 @@ def symbols(project: Project, nm: str) -> Dict[str, int]:
 
 
 def new_session(transport: Transport, logs: List[str]) -> Session:
-    """A session over an open transport; log messages go into logs."""
+    """Open a session over an open transport. Log messages are appended to `logs`."""
     session = Session(transport, timeouts=TIMEOUTS, on_log=logs.append)
     session.open()
     return session
 
 
 def answers_as_expected(project: Project, archive: Path) -> None:
-    """The recorded inputs of an archive give the recorded outputs: exact integers, floats to 1e-5."""
+    """Assert the recorded outputs for the recorded inputs: exact integers, floats within 1e-5."""
     with np.load(archive.with_suffix(".npz")) as data, running_model(project) as executor:
         for key in data.files:
             if key.startswith("input_"):
@@ -124,8 +124,15 @@ def answers_as_expected(project: Project, archive: Path) -> None:
 
 
 def classifies_digits(project: Project, count: Optional[int]) -> Usage:
-    """So many of the held-out digits, or all, are answered exactly as by the host, and without a word of the
-    device; the memory that it used."""
+    """Assert that the device classifies the held-out digits exactly as the host, without a log message.
+
+    Args:
+        project: Built project of the digits model.
+        count: Number of digits; None for all.
+
+    Returns:
+        Memory use that the firmware reports afterwards.
+    """
     logs: List[str] = []
     with np.load(DIGITS / "digits_test.npz") as data, running_model(project, on_log=logs.append) as executor:
         for image, want in zip(data["images"][:count], data["expected"][:count]):
@@ -137,7 +144,15 @@ def classifies_digits(project: Project, count: Optional[int]) -> Usage:
 
 
 def told_of_a_fault(project: Project, what: int, number: int) -> str:
-    """What the board says of a call of user_code.c that goes wrong. It starts again by itself."""
+    """Call a function of user_code.c that faults, and return the board's log message about the fault.
+
+    Also assert that the board restarts without help and serves a new session.
+
+    Args:
+        project: Built project with user_code.c.
+        what: Function, a member of User.
+        number: Argument of that function.
+    """
     transport = connection.open_transport(project)
     try:
         logs: List[str] = []
@@ -155,7 +170,12 @@ def told_of_a_fault(project: Project, what: int, number: int) -> str:
 
 
 def prints_and_allocates(project: Project, nbytes: int) -> None:
-    """What user code prints is a log message; it gets so much memory, and no more than there is."""
+    """Assert that output of user code arrives as log messages and that allocation is limited.
+
+    Args:
+        project: Built project with user_code.c.
+        nbytes: Allocation that must succeed. One of 100 MB must return ENOMEM.
+    """
     logs: List[str] = []
     with running_model(project, on_log=logs.append) as executor:
         user = executor.rpc.get_function("user")
@@ -166,7 +186,7 @@ def prints_and_allocates(project: Project, nbytes: int) -> None:
 
 
 def takes_its_longest_packet_while_it_computes(project: Project) -> None:
-    """Each byte of it is escaped on the wire."""
+    """Assert that the board receives its longest packet, every byte of which is escaped, during a call."""
     with running_model(project) as executor:
         rpc = executor.rpc
         user = rpc.get_function("user").handle
@@ -181,7 +201,7 @@ def takes_its_longest_packet_while_it_computes(project: Project) -> None:
 
 
 def nonces(project: Project, restarts: int) -> Set[int]:
-    """The board's nonces of sessions that each end with a restart."""
+    """Return the board's nonces of several sessions, each ended by a restart of the firmware."""
     found = set()
     transport = connection.open_transport(project)
     try:

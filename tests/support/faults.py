@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board on a bad serial line: firmware of the host family behind a pseudo-terminal that does harm.
+"""Board on a faulty serial line: host firmware behind a pseudo-terminal that injects faults.
 
-A FaultyBoard stands between the two and passes bytes on, except where a Fault says otherwise. Faults are
-placed by how many bytes have passed in their direction, and drawn from a seeded generator, so that a run can
-be repeated; only the nonces of the sessions differ.
+A FaultyBoard passes bytes between host and firmware and applies a list of Fault. The position of a fault is
+the number of bytes that passed in its direction. A seeded generator draws faults, so that a run can be
+repeated; only the nonces of the sessions differ.
 """
 
 from __future__ import annotations
@@ -35,25 +35,29 @@ from runtime.host.wire.session import Session, Timeouts
 
 KINDS: Final = ("dropped", "flipped", "doubled", "delayed", "cut off", "reset", "unplugged")
 
-# Of a session with a fault: short, because most faults are noticed by waiting in vain.
+# For the session with a fault. Short, because a timeout detects most faults.
 BAD_TIMEOUTS: Final = Timeouts(0.03, 0.15, 0.04)
 FIRST_FRAME_SEC: Final = 0.005
-LONGEST_DELAY_SEC: Final = 0.06  # some are longer than what the session waits, some are not
+LONGEST_DELAY_SEC: Final = 0.06  # some delays exceed the session's timeouts
 
-# Of the session after it, which has to work.
+# For the session that follows, which must succeed.
 GOOD_TIMEOUTS: Final = Timeouts(0.1, 5.0, 5.0)
 
 LOOK_SEC: Final = 0.002
-"""How often it is looked whether somebody has opened the port."""
+"""Interval between checks for an open port."""
 
 HANG_SEC: Final = 10.0
-"""Longer than any sum of the timeouts of one session: what takes so long hangs."""
+"""Longer than all timeouts of one session together: a session that takes longer hangs."""
 
 
 class Fault(NamedTuple):
-    """kind: one of KINDS. to_device: the direction; offset: bytes that pass in it before.
+    """One fault of a line.
 
-    amount: how many bytes are dropped or doubled, which bit of a byte is flipped, or seconds of delay.
+    Attributes:
+        kind: One of KINDS.
+        to_device: Direction.
+        offset: Bytes that pass in this direction before the fault.
+        amount: Number of bytes dropped or duplicated, index of the flipped bit, or delay in seconds.
     """
 
     kind: str
@@ -63,7 +67,13 @@ class Fault(NamedTuple):
 
 
 def draw_faults(kind: str, generator: random.Random, lengths: Tuple[int, int]) -> List[Fault]:
-    """One to three faults of a kind; lengths: bytes of a whole session to the device, and to the host."""
+    """Draw one to three faults of a kind.
+
+    Args:
+        kind: One of KINDS.
+        generator: Seeded source of the faults.
+        lengths: Bytes of a whole session to the device, and to the host.
+    """
     once = kind in ("cut off", "reset", "unplugged")
     faults = []
     for _ in range(1 if once else generator.choice((1, 1, 2, 3))):
@@ -78,7 +88,11 @@ def draw_faults(kind: str, generator: random.Random, lengths: Tuple[int, int]) -
 
 
 class Line:
-    """One direction. passed: bytes since the faults were set."""
+    """One direction of the line.
+
+    Attributes:
+        passed: Bytes since the faults were set.
+    """
 
     def __init__(self) -> None:
         self.set_faults([])
@@ -89,7 +103,7 @@ class Line:
         self._cut = False
 
     def feed(self, data: bytes) -> Iterator[Tuple[bytes, Optional[Fault]]]:
-        """Pieces to pass on, each with the fault that comes after it and that the board has to act on."""
+        """Yield pieces to pass on, each with a fault that the board must apply after the piece, or None."""
         while self._faults and self._faults[0].offset < self.passed + len(data):
             fault = self._faults.pop(0)
             at = max(0, fault.offset - self.passed)
@@ -118,16 +132,16 @@ class Line:
 
 
 class FaultyBoard:
-    """Firmware behind a pseudo-terminal, whose port has the same name whenever it is plugged in.
+    """Firmware behind a pseudo-terminal, whose port keeps its name when the board is plugged in again.
 
-    A thread passes the bytes on. Everything that is done to the board is done by that thread or between
-    sessions under its lock.
+    A thread passes the bytes on. Only this thread changes the board; other threads may do so between sessions
+    if they hold the lock.
     """
 
     def __init__(self, firmware: Path, directory: Path) -> None:
         self.port = directory / "port"
         self._firmware = firmware
-        self._lines = {True: Line(), False: Line()}  # by "to the device"
+        self._lines = {True: Line(), False: Line()}  # key: whether the direction is "to the device"
         self._late: Dict[bool, List[Tuple[float, bytes]]] = {True: [], False: []}
         self._master = -1
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -154,8 +168,7 @@ class FaultyBoard:
         self.close()
 
     def set_faults(self, faults: Sequence[Fault]) -> None:
-        """From now on these, and no others; what is late stays so. A board that is unplugged is plugged in
-        again."""
+        """Replace all faults. Delayed bytes stay delayed, and an unplugged board is plugged in again."""
         with self._lock:
             for to_device, line in self._lines.items():
                 line.set_faults([fault for fault in faults if fault.to_device is to_device])
@@ -164,15 +177,17 @@ class FaultyBoard:
         os.write(self._wake_write, b"x")
 
     def restart(self) -> None:
-        """As a press of the reset button; nothing happens while it is unplugged. The thread does it, which
-        may just read what that closes."""
+        """Restart the board as its reset button does; an unplugged board ignores this.
+
+        The board's thread restarts the firmware, because it may be reading the pipe that a restart closes.
+        """
         self._restarted.clear()
         self._restarts = True
         os.write(self._wake_write, b"x")
         self._restarted.wait()
 
     def passed(self) -> Tuple[int, int]:
-        """Bytes to the device, and to the host, since the faults were set."""
+        """Return the bytes to the device and to the host since the faults were set."""
         with self._lock:
             return self._lines[True].passed, self._lines[False].passed
 
@@ -204,7 +219,7 @@ class FaultyBoard:
         process.stdout.close()
 
     def _run(self) -> None:
-        nobody_until = 0.0  # while nobody has the port open, its end here is hung up and nothing to wait for
+        nobody_until = 0.0  # poll reports POLLHUP while no process has the port open
         while not self._ends:
             now = time.monotonic()
             moments = []
@@ -259,14 +274,14 @@ class FaultyBoard:
                 return
 
     def _send(self, to_device: bool, data: bytes) -> None:
-        """Passes bytes on, or puts them behind those that are late."""
+        """Pass bytes on, or queue them behind delayed bytes."""
         if self._late[to_device]:
             self._late[to_device].append((self._late[to_device][-1][0], data))
         elif to_device:
             assert self._process is not None and self._process.stdin is not None
             self._process.stdin.write(data)
         else:
-            with contextlib.suppress(BlockingIOError):  # nobody reads: a UART loses them as well
+            with contextlib.suppress(BlockingIOError):  # no reader; a UART loses these bytes too
                 os.write(self._master, data)
 
     def _pass_on_late(self) -> None:
@@ -282,10 +297,16 @@ class FaultyBoard:
 
 @dataclass
 class Tally:
-    """What came of the sessions with one kind of fault. recovery: seconds of each session that followed.
+    """Outcomes of the sessions with one kind of fault.
 
-    named: the messages of errors, and how often each came. failures: sessions that ended in a wrong result,
-    in an error without a sentence, or not at all, each with what was done to it.
+    Attributes:
+        kind: One of KINDS.
+        sessions: Number of sessions with a fault.
+        right: Sessions with only right results.
+        named: Messages of errors, and their counts.
+        failures: Sessions with a wrong result, an error other than PlatformError, or a hang, each with its
+            faults.
+        recovery: Seconds of each session that followed.
     """
 
     kind: str
@@ -297,13 +318,13 @@ class Tally:
 
 
 class Hang(BaseException):
-    """A session did not end; no `except Exception` shall take this for something else."""
+    """Timeout of a session. A BaseException, so that no `except Exception` catches it."""
 
 
 class Bench:
     """Sessions with one model on a faulty board.
 
-    Every inference has another input, so that an answer that belongs to another one shows.
+    Each inference has different inputs, so that the outputs of another inference are detected.
     """
 
     def __init__(self, archive_path: Path, firmware: Path, board: FaultyBoard) -> None:
@@ -317,7 +338,13 @@ class Bench:
         """Bytes of a whole session to the device, and to the host."""
 
     def run(self, kind: str, sessions: int, seed: int = 0) -> Tally:
-        """So many sessions with faults of a kind, each followed by one without, which has to work."""
+        """Run sessions with faults of a kind, each followed by a session without faults that must succeed.
+
+        Args:
+            kind: One of KINDS.
+            sessions: Number of sessions with faults.
+            seed: Seed of the generator, together with kind.
+        """
         generator = random.Random(f"{kind} {seed}")
         tally = Tally(kind)
         for _ in range(sessions):
@@ -330,26 +357,26 @@ class Bench:
                 if right:
                     tally.right += 1
                 else:
-                    tally.failures.append(("a wrong result", faults))
+                    tally.failures.append(("wrong result", faults))
             except PlatformError as error:
                 tally.named[f"{type(error).__name__}: {error.what}"] += 1
             except Hang:
-                tally.failures.append(("a hang", faults))
+                tally.failures.append(("hang", faults))
             except Exception as error:
-                tally.failures.append((f"an error without a sentence, {error!r}", faults))
+                tally.failures.append((f"unexpected error: {error!r}", faults))
             self._board.set_faults([])
             started = time.monotonic()
             try:
                 with ends_within(HANG_SEC):
                     if not self._converse(GOOD_TIMEOUTS):
-                        tally.failures.append(("a wrong result in the next session", faults))
+                        tally.failures.append(("wrong result in the next session", faults))
             except (Exception, Hang) as error:
-                tally.failures.append((f"no session afterwards, {error!r}", faults))
+                tally.failures.append((f"next session failed: {error!r}", faults))
             tally.recovery.append(time.monotonic() - started)
         return tally
 
     def _converse(self, timeouts: Timeouts) -> bool:
-        """A session of two inferences; whether both results are right."""
+        """Open a session, run two inferences, and return whether both results are right."""
         transport = SerialTransport(str(self._board.port), 115200)
         transport.open()
         try:
@@ -368,7 +395,7 @@ class Bench:
         return True
 
     def _answered(self, firmware: Path) -> List[Tuple[Dict[str, numpy.ndarray], List[numpy.ndarray]]]:
-        """Inputs, and what this firmware answers to them over a good line."""
+        """Return inputs, and this firmware's outputs for them over a line without faults."""
         generator = numpy.random.default_rng(1)
         transport = ProcessTransport([firmware])
         transport.open()
@@ -390,10 +417,10 @@ class Bench:
 
 @contextlib.contextmanager
 def ends_within(seconds: float) -> Iterator[None]:
-    """Raises Hang in what takes longer; for the main thread."""
+    """Raise Hang if the body takes longer. Works only in the main thread."""
 
     def ring(_number: int, _frame: Optional[FrameType]) -> None:
-        raise Hang(f"not over after {seconds:g} s")
+        raise Hang(f"Still running after {seconds:g} s.")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

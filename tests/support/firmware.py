@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Firmware for tests of the wire: the device runtime, the host port and a model archive, compiled at once.
+"""Firmware for tests of the wire: device runtime, host device port and a model archive, compiled directly.
 
-No cache, no build system, no project: what is tested with it should not depend on them.
+No cache, build system or project is used, so that these tests do not depend on them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ const char *const mtvm_output_names[] = {{0}};
 
 
 def compile_runtime(directory: Path) -> List[Path]:
-    """The objects of the device runtime with the host port and the host-driven app."""
+    """Compile the device runtime with the host device port and the host-driven app; return the objects."""
     sources = [
         *sorted((DEVICE / "src").glob("*.c")),
         *sorted((DEVICE / "ports" / "host").glob("*.c")),
@@ -47,7 +47,7 @@ def build_firmware(
     workspace: int = WORKSPACE_BYTES,
     packet: int = PACKET_BYTES,
 ) -> Path:
-    """The program that serves this model over its standard input and output."""
+    """Build the program that serves a model over its standard input and output."""
     archive = ModelArchive.open(archive_path)
     model = directory / "model"
     archive.unpack(model)

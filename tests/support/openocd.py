@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a boards.json asks of an OpenOCD installation."""
+"""Requirements of a boards.json on an OpenOCD installation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPTS = Path("/usr/share/openocd/scripts")
 
 
 def missing_configs(boards_json: Path) -> List[str]:
-    """The configuration files that the boards name and OpenOCD does not have, each as "board: file"."""
+    """Return the configuration files that boards name and OpenOCD lacks, each as "board: file"."""
     return [
         f"{board.name}: {config}"
         for board in load_boards(boards_json).values()

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages that say how to add something, and the files that somebody who follows one has changed.
+"""Pages with instructions to add something, and the files that a person who follows them has changed.
 
-The pages are in docs/how-to. The sentence "To add a board: ..." names every file to change or to
-add: `name.ext`, or a folder with a slash at its end for new files in it. A part such as <family> stands for
-any name.
+The pages are in docs/how-to. The sentence "To add a board: ..." names every file to change or to add:
+`name.ext`, or a folder with a trailing slash for new files in it. A part such as <family> matches any name.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ def places_to_add(what: str, page: str) -> List[str]:
     """
     plain = re.sub(r"[ \t]*\n[ \t]*(?=\S)", " ", page).replace("`", "")
     found = re.search(rf"To add {re.escape(what)}: (.+?)(?:\.(?=\s|$)|\n|$)", plain)
-    assert found is not None, f"the page has no sentence 'To add {what}: ...'"
+    assert found is not None, f"The page has no sentence 'To add {what}: ...'."
     return [place.rstrip(".") for place in PLACE.findall(found[1])]
 
 
 def read_tree(root: Path) -> Dict[str, bytes]:
-    """Return the content of every file below root by its relative path, without what a run leaves behind."""
+    """Return the content of every file below root by relative path, without build and cache folders."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in root.rglob("*")
@@ -43,17 +42,17 @@ def read_tree(root: Path) -> Dict[str, bytes]:
 
 
 def changed_files(before: Dict[str, bytes], after: Dict[str, bytes]) -> Set[str]:
-    """Return the paths that one of two trees lacks, or has with another content."""
+    """Return the paths whose content differs between two trees, and those that only one tree has."""
     return {name for name in {*before, *after} if before.get(name) != after.get(name)}
 
 
 def check_places(changed: Set[str], places: List[str]) -> None:
-    """Assert that a page names every changed file, and that every place of the page was changed."""
+    """Assert that a page names every changed file, and that every place on the page was changed."""
     matches = {place: {name for name in changed if _pattern(place).fullmatch(name)} for place in places}
     named = {name for names in matches.values() for name in names}
-    assert changed - named == set(), f"changed, and not named by the page, which has {places}"
+    assert changed - named == set(), f"Files changed that the page does not name. The page names {places}."
     assert [place for place, names in matches.items() if not names] == [], (
-        f"named by the page, and not changed; changed were {sorted(changed)}"
+        f"Places on the page that were not changed. Changed files: {sorted(changed)}."
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices made of a script, for the sessions of tests: a transport whose far end is a function here."""
+"""Scripted devices for tests of sessions: a transport whose device is a function of the test."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ NONCE = 0x5A
 
 
 class ScriptedTransport:
-    """answer: called with each payload that the host sends; what it returns is sent to the host.
+    """Transport to a scripted device. No time passes: a read without data times out immediately.
 
-    hello: the bytes that the device sends before it is asked anything. piece: bytes a read gives at most.
-    sent: payloads that came from the host; written: its writes; wanted, timeouts: what its reads asked for.
-    Time does not pass: a read that finds nothing has timed out at once.
+    Args:
+        answer: Function of each payload that the host sends. Its return value is sent to the host.
+        hello: Bytes that the device sends before its first request.
+        piece: Maximum number of bytes that a read returns.
+
+    Attributes:
+        sent: Payloads from the host.
+        written: The host's writes.
+        wanted: Sizes that the host's reads requested.
+        timeouts: Timeouts of the host's reads.
     """
 
     def __init__(
@@ -45,11 +52,11 @@ class ScriptedTransport:
 
     def read(self, want: int, timeout_sec: Optional[float]) -> bytes:
         if self.closed:
-            raise TransportClosed("The script is over.", "Write more of it.")
+            raise TransportClosed("The scripted device is closed.", "Open it first.")
         self.wanted.append(want)
         self.timeouts.append(timeout_sec)
         if not self.to_host:
-            raise TransportTimeout("The script has nothing to say.", "Write more of it.")
+            raise TransportTimeout("The script has no more data.", "Extend the script.")
         data = bytes(self.to_host[: self._piece])
         del self.to_host[: self._piece]
         return data
@@ -62,9 +69,11 @@ class ScriptedTransport:
 
 
 class ScriptedDevice:
-    """The device's side of a session, and the replies to its messages.
+    """Device side of a session, and the replies to messages.
 
-    reply: gives the body of the answer to the body of a normal message, or None to stay silent.
+    Args:
+        reply: Function from the body of a normal message to the body of the reply, or to None for no reply.
+        version: RPC version in the reply to a session start.
     """
 
     def __init__(
@@ -85,7 +94,7 @@ class ScriptedDevice:
         return b""
 
     def frame(self, kind: int, body: bytes = b"", session_id: Optional[int] = None) -> bytes:
-        """A frame of this session, or of another."""
+        """Return a frame of this session, or of `session_id`."""
         return encode_frame(HEADER.pack(self.session_id if session_id is None else session_id, kind) + body)
 
     def log(self, text: str) -> bytes:
@@ -93,5 +102,5 @@ class ScriptedDevice:
 
 
 def rpc_message(code: int, operands: bytes) -> bytes:
-    """An RPC message spelled out, independent of the code under test."""
+    """Return an RPC message, encoded without the code under test."""
     return struct.pack("<Qi", 4 + len(operands), code) + operands

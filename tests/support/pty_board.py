@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A serial port that is a pseudo-terminal, with a test at its other end as the board."""
+"""Serial port that is a pseudo-terminal; the test acts as the board at its other end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO, Any, Iterator, List
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Holds the port named by its first argument until its input ends.
+# Holds the port named by its first argument open until the end of its input.
 HOLDER = """
 import sys
 from runtime.host.transports.serial import SerialTransport
@@ -27,7 +27,11 @@ sys.stdin.read()
 
 
 class PtyBoard:
-    """path: the port. The board's side does not block."""
+    """Board on a pseudo-terminal. Its side does not block.
+
+    Attributes:
+        path: Path of the serial port.
+    """
 
     def __init__(self) -> None:
         self._master, slave = os.openpty()
@@ -40,7 +44,7 @@ class PtyBoard:
         assert os.write(self._master, data) == len(data)
 
     def say_until_heard(self, line: bytes, output: IO[str]) -> None:
-        """Repeats a line until a program, which may not listen yet, has printed it."""
+        """Send a line repeatedly until a program, which may not read yet, has printed it."""
         poll = select.poll()
         poll.register(output, select.POLLIN)
         for _ in range(1000):
@@ -48,20 +52,20 @@ class PtyBoard:
             if poll.poll(20):
                 assert output.readline() == line.decode()
                 return
-        raise AssertionError("nobody has listened")
+        raise AssertionError("No program printed the line.")
 
     def hear(self, count: int) -> bytes:
-        """So many bytes from the host, waiting for each at most five seconds."""
+        """Read `count` bytes from the host, with a timeout of five seconds for each read."""
         data = b""
         poll = select.poll()
         poll.register(self._master, select.POLLIN)
         while len(data) < count:
-            assert poll.poll(5000), f"only {data!r} came"
+            assert poll.poll(5000), f"Timeout: got only {data!r}."
             data += os.read(self._master, count - len(data))
         return data
 
     def settings(self) -> List[Any]:
-        """The port's settings as tcgetattr has them: the two ends of a pseudo-terminal share them."""
+        """Return the port's settings in the form of tcgetattr; both ends of a pseudo-terminal share them."""
         return termios.tcgetattr(self._master)
 
     def unplug(self) -> None:
@@ -70,7 +74,7 @@ class PtyBoard:
             self._master = -1
 
     def held_by_another(self) -> subprocess.Popen[str]:
-        """Another process that has the port open. To be ended by whoever asks."""
+        """Start another process that opens the port. The caller must end the process."""
         process = subprocess.Popen(
             [sys.executable, "-c", HOLDER, self.path],
             stdin=subprocess.PIPE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Repositories of templates, as Cookiecutter and cruft read them."""
+"""Repositories of templates, in the form that Cookiecutter and cruft read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Dict
 
 from tests.conftest import TEMPLATE, Platform
 
-# What a bake needs of the repository; .gitignore, so that a clone shows what would be missing from one.
+# Parts of the repository that a bake needs. .gitignore is copied too, so that a clone lacks ignored files.
 PARTS = (
     "cookiecutter.json",
     "needs_cookiecutter_2_6.py",
@@ -24,7 +24,7 @@ PARTS = (
 
 
 def run(*argv: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, which is success unless check is False."""
+    """Run a program and return its result. Assert exit status 0 unless check is False."""
     done = subprocess.run(
         argv, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
@@ -33,16 +33,17 @@ def run(*argv: str, cwd: Path, check: bool = True, **environment: str) -> subpro
 
 
 def git(*argv: str, cwd: Path) -> str:
-    """Return what git prints."""
+    """Run git and return its output."""
     identity = ("-c", "user.name=Template test", "-c", "user.email=test@example.com")
     return run("git", *identity, *argv, cwd=cwd).stdout
 
 
 def copy_template(path: Path, *more: str) -> None:
-    """Copy what a bake needs of the template as it is now into a directory, which is made.
+    """Create a directory and copy the parts of the current template that a bake needs.
 
     Args:
-        more: further files and folders of the repository, such as "tests/runners".
+        path: Directory to create; its parent must exist.
+        more: Further files and folders of the repository, such as "tests/runners".
     """
     path.mkdir(exist_ok=True)
     for part in (*PARTS, *more):
@@ -55,13 +56,13 @@ def copy_template(path: Path, *more: str) -> None:
 
 
 def commit(path: Path, message: str) -> None:
-    """Commit everything."""
+    """Commit all files."""
     git("add", "--all", cwd=path)
     git("commit", "--quiet", "--message", message, cwd=path)
 
 
 def content(platform: Path) -> Dict[str, bytes]:
-    """Return name -> content of the files of a platform, without those of git and cruft."""
+    """Return the contents of a platform's files by name, without the files of git and cruft."""
     return {
         name: (platform / name).read_bytes()
         for name in Platform(platform).files()

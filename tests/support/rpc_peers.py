@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A served board and the two that it talks to, without TVM: the tracker, and a client."""
+"""Served board and its two peers without TVM: the tracker and a client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SYSTEM_LIB = "runtime.SystemLib"
 
 
 class Offer(NamedTuple):
-    """A board that was offered: the queue, and where and with which match key to go."""
+    """Board offered to a tracker: its queue, its address, and the match key for a client."""
 
     queue: str
     address: str
@@ -39,7 +39,14 @@ class Offer(NamedTuple):
 
 
 class Tracker:
-    """A tracker that gives every board to the test. gone: an entry for each connection that ends."""
+    """Tracker that passes every offered board to the test.
+
+    Attributes:
+        offers: Offered boards.
+        infos: Information that servers sent about themselves.
+        gone: One entry for each connection that has closed.
+        taken: Match keys that clients have used.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.offers: queue.Queue[Offer] = queue.Queue()
@@ -72,7 +79,7 @@ class Tracker:
         return self.offers.get(timeout=DEADLINE_SEC)
 
     def say(self, data: bytes) -> None:
-        """Send what nobody has asked for."""
+        """Send data without a request."""
         self._connections[-1].sendall(data)
 
     def stop(self) -> None:
@@ -101,7 +108,7 @@ class Tracker:
 
 
 class Client:
-    """A client of TVM's RPC that has been given a board."""
+    """Client of TVM's RPC, connected to an offered board."""
 
     def __init__(self, offer: Offer, *arguments: Any, options: str = "", match_key: str = "") -> None:
         self.connection = socket.create_connection((offer.address, offer.port), DEADLINE_SEC)
@@ -118,13 +125,13 @@ class Client:
         self.connection.sendall(encode_message(code, operands))
 
     def ask(self, code: int, *arguments: Any) -> Any:
-        """The only value of the answer. DeviceError where it is an exception."""
+        """Send a request and return its only result. Raise DeviceError for an exception of the server."""
         self.send(code, encode_sequence(arguments))
         (value,) = decode_return(self.receive(), f"request {code}")
         return value
 
     def finds(self, function: str) -> bool:
-        """Whether the board has a global function of this name."""
+        """Return whether the board has a global function of this name."""
         handle = self.ask(GET_GLOBAL_FUNC, function)
         assert isinstance(handle, Handle)
         return handle.value != 0
@@ -138,16 +145,23 @@ class Client:
         self.connection.close()
 
     def vanish(self) -> None:
-        """Be gone without a word."""
+        """Close the connection without a shutdown message."""
         self.connection.close()
 
 
 class ServedBoard:
-    """A running serve, and its tracker. tools: a directory whose programs come before those of PATH."""
+    """Running `serve` process, and its tracker.
+
+    Args:
+        platform: Platform that serves.
+        tracker: Tracker to offer the board to.
+        options: Further options of the command.
+        tools: Directory searched for programs before PATH.
+    """
 
     def __init__(self, platform: Platform, tracker: Tracker, *options: str, tools: str = "") -> None:
         self.tracker = tracker
-        # Its own: one that is killed leaves what it had there.
+        # Separate, because a killed server leaves files in its temporary directory.
         self.scratch = Path(tempfile.mkdtemp(dir=platform.path.parent))
         self.process = subprocess.Popen(
             [
@@ -169,28 +183,28 @@ class ServedBoard:
         return Client(self.tracker.next_offer(), *arguments, options=options)
 
     def works(self) -> bool:
-        """Whether a model is built and answers, after all that has happened."""
+        """Return whether the server still builds a model and finds its functions."""
         client = self.session(*session_of(MODEL))
         found = client.finds(SYSTEM_LIB)
         client.shut_down()
         return found
 
     def below(self) -> List[int]:
-        """All processes that it has started."""
+        """Return the process ids of all children and grandchildren."""
         found = child_processes(self.process.pid)
         for process_id in found:
             found += child_processes(process_id)
         return found
 
     def end(self) -> str:
-        """What it has printed, after it was asked to end."""
+        """Terminate the server and return its output."""
         if self.process.poll() is None:
             self.process.terminate()
         return self.process.communicate(timeout=DEADLINE_SEC)[0]
 
 
 def session_of(archive: bytes, options: Optional[Dict[str, Any]] = None) -> Tuple[Any, ...]:
-    """The arguments that TVM's module loader for tuning sends."""
+    """Return the arguments that TVM's module loader for tuning sends."""
     name = "tvm.micro.compile_and_create_micro_session"
     return (name, archive, "/a/path/of/the/client", json.dumps(options or {}), None, 0)
 

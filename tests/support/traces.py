@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorded conversations of tests/data/traces, parsed: the bytes and messages of each side."""
+"""Recorded conversations of tests/data/traces, parsed into the bytes and messages of each side."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Piece(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What one side said before the other spoke: payloads of frames."""
+    """Payloads of frames that one side sent before the other side replied."""
 
     direction: str
     payloads: List[bytes]
@@ -35,7 +35,7 @@ def pieces(name: str) -> List[Piece]:
 
 
 def marks(name: str) -> List[str]:
-    """What the recording says of the calls that made the bytes."""
+    """Return the recording's notes on the calls that produced the bytes."""
     return [line["mark"] for line in _lines(name) if "mark" in line]
 
 
@@ -45,12 +45,12 @@ def _lines(name: str) -> List[Dict[str, Any]]:
 
 
 def stream(name: str, direction: str) -> bytes:
-    """All bytes of one direction."""
+    """Return all bytes of one direction."""
     return b"".join(piece.data for piece in pieces(name) if piece.direction == direction)
 
 
 def turns(name: str) -> List[Turn]:
-    """The conversation as turns."""
+    """Return the conversation as turns."""
     unframers = {HOST: Unframer(), DEVICE: Unframer()}
     said: List[Turn] = []
     for direction, data in pieces(name):

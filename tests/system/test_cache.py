@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cache of libraries: found again by content, never half-written, never in the way."""
+"""Cache of libraries: found by content, never incomplete, and never the cause of a failed build."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ def directory_of(cache: Cache) -> Path:
 
 
 def content_of(cache: Cache, name: str, tmp_path: Path) -> Optional[bytes]:
-    """The content of an entry, or None."""
+    """Return the content of an entry, or None."""
     target = tmp_path / f"taken-{threading.get_ident()}"
     return target.read_bytes() if cache.fetch(name, target) else None
 
@@ -106,7 +106,7 @@ def test_a_user_without_a_home_has_a_cache_that_never_hits(
 
 
 def entry(letter: str) -> str:
-    """A name as builds give it."""
+    """Return an entry name as builds form it."""
     return f"libmicrotvm_model-{letter * 40}.a"
 
 
@@ -126,7 +126,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_files_of_others_in_the_directory_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MICROTVM_CACHE_DIR may name a directory with more in it."""
+    """Check that other files stay, since MICROTVM_CACHE_DIR may name any directory."""
     monkeypatch.setattr(cache_module, "MAX_ENTRIES", 1)
     mine = library(tmp_path, "mine.txt")
     os.utime(mine, (0, 0))
@@ -156,7 +156,7 @@ def test_an_entry_that_is_a_pipe_or_a_device_is_none(tmp_path: Path) -> None:
 
 
 class TestSeveralUsers:
-    """Another user is simulated: it takes root to have two."""
+    """Simulated second user, because only root can act as two users."""
 
     def test_an_entry_of_another_user_is_not_used_and_that_is_said(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -194,7 +194,7 @@ class TestSeveralUsers:
 
 
 def give_away(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
-    """Let these paths look as if another user owned them; only root could do more."""
+    """Simulate paths that another user owns, because only root can change the owner."""
     for name in ("stat", "lstat"):
         real = getattr(Path, name)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board has one user at a time, and whoever comes second is told who that is."""
+"""Locks of boards: one user at a time; the error for a second user names the first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with BoardLock(sys.argv[1]):
 
 @pytest.fixture
 def name(tmp_path: Path) -> str:
-    """A board that no other test has."""
+    """Return the name of a board that no other test uses."""
     return str(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_whatever_ends_the_holder_frees_the_board(name: str, number: signal.Sign
 
 
 def test_a_second_user_in_the_same_process(name: str) -> None:
-    with BoardLock(name), pytest.raises(TransportError, match="by this very process"):
+    with BoardLock(name), pytest.raises(TransportError, match="is already open in this process"):
         BoardLock(name).acquire()
 
 
@@ -106,7 +106,7 @@ def test_boards_do_not_stand_in_each_others_way(name: str) -> None:
 def test_a_port_has_one_lock_by_all_its_names(tmp_path: Path) -> None:
     link = tmp_path / "by-id"
     link.symlink_to(tmp_path / "ttyACM0")
-    with port_lock(str(link)), pytest.raises(TransportError, match="ttyACM0 is in use"):
+    with port_lock(str(link)), pytest.raises(TransportError, match="ttyACM0 is already open"):
         port_lock(str(tmp_path / "ttyACM0")).acquire()
 
 

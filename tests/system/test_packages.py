@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How to install a tool is written once: every tool that is asked for has an entry in packages.json."""
+"""Installation of tools: packages.json has one entry for every tool that any component needs."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ FIELDS = {"apt", "apt_on", "macos", "how", "short"}
 
 
 def tools_of_families() -> Set[str]:
-    """Tools that the report of a bake looks for or says how to install."""
+    """Return the tools that a bake's report looks for or explains how to install."""
     rows = [row for family in FAMILIES for row in json.loads((family / "tools.json").read_text("utf-8"))]
     return {tool for row in rows for tool in (*row["any_of"], *row.get("install", ()))}
 
 
 def tools_of_check() -> Set[str]:
-    """Tools that a build, `check` or an emulated board asks for."""
+    """Return the tools that a build, `check` or an emulated board needs."""
     crosses = {cpu.cross for cpu in CPUS.values()}
     specs = {flag[len(SPECS) :] for flags in LIBRARY.values() for flag in flags}
     boards = [board for family in FAMILIES for board in load_boards(family / "boards.json").values()]
@@ -66,11 +66,11 @@ def test_an_entry_has_packages_or_a_sentence(tool: str) -> None:
 
 
 def test_sentences() -> None:
-    assert how_to_install("cmake") == "Install it, on Debian or Ubuntu with: apt-get install cmake"
+    assert how_to_install("cmake") == "Install cmake on Debian or Ubuntu with: apt-get install cmake"
     assert how_to_install("picotool") == (
-        "Install it, on Debian 13 or Ubuntu 24.10 or newer with: apt-get install picotool"
+        "Install picotool on Debian 13 or Ubuntu 24.10 or newer with: apt-get install picotool"
     )
-    assert how_to_install("pyocd") == "Install it with: python3 -m pip install pyocd"
+    assert how_to_install("pyocd") == "Install pyOCD with: python3 -m pip install pyocd"
     assert how_to_install("no such tool") is None
 
 
@@ -78,7 +78,7 @@ def test_the_script_that_prepares_this_repository_names_the_same_packages() -> N
     script = (TEMPLATE / "tools" / "system-packages.sh").read_text(encoding="utf-8")
     needed: Dict[str, str] = {}
     for quoted, plain, command in re.findall(r'need (?:"([^"]+)"|(\S+)) (?:has|links) (\S+)', script):
-        if "$" not in quoted:  # a library whose name has the compiler's version
+        if "$" not in quoted:  # a library whose name contains the compiler's version
             needed[command] = quoted or plain
     common = sorted(set(needed) & set(read_table()))
     assert {"make", "cmake", "openocd", "arm-none-eabi-gcc", "qemu-system-riscv32"} <= set(common)

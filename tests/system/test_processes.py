@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Child processes are waited for under a deadline, and ended with what they have started."""
+"""Waiting for child processes with a deadline, and ending them with their own children."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEAF = "trap '' TERM; echo ready; while :; do sleep 1; done"
 
 @pytest.fixture(params=["woken by the system", "polling"], autouse=True)
 def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs with and without a process file descriptor."""
+    """Run every test with and without a process file descriptor."""
 
     def refuse(_process_id: int) -> int:
         raise OSError("not here")
@@ -33,7 +33,7 @@ def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start a shell script in a process group of its own, and wait for its first line."""
+    """Return a function that starts a shell script in a new process group and reads its first line."""
     started = []
 
     def start_(script: str) -> subprocess.Popen[bytes]:
@@ -59,7 +59,7 @@ def is_running(process_id: int) -> bool:
 
 
 def await_end(process_id: int) -> None:
-    deadline = time.monotonic() + 5.0  # a killed process may run a little on a busy machine
+    deadline = time.monotonic() + 5.0  # on a busy machine a killed process may run a little longer
     while is_running(process_id):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -144,7 +144,7 @@ class TestKillGroup:
         assert ends_within(process, 10.0)
         kill_group(process)
         await_end(int(child.read_text(encoding="ascii")))
-        kill_group(process)  # of which nothing is left
+        kill_group(process)  # the group has no process left
 
 
 class TestForks:
@@ -159,7 +159,7 @@ class TestForks:
         end_fork(process_id, 10.0)
         assert time.monotonic() - before < 5.0
         assert not is_running(process_id)
-        end_fork(process_id, 10.0)  # is done already
+        end_fork(process_id, 10.0)  # the process has already ended
 
     def test_are_killed_with_their_children(self, tmp_path: Path) -> None:
         child = tmp_path / "child"

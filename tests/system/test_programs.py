@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs run under a deadline, and none of their children stays behind."""
+"""Programs with a deadline: none of their children outlives them."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def alive(pid: int) -> bool:
 def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
+        assert time.monotonic() < deadline, "Timeout: the condition is still false."
         time.sleep(0.01)
 
 

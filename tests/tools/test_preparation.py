@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What make and CI do before the first test: system packages, TVM's own files, the environment."""
+"""Steps of make and CI before the first test: system packages, TVM's files, the environment."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tests.conftest import TEMPLATE
 from tools import tvm_client
 
 PACKAGES = TEMPLATE / "tools" / "system-packages.sh"
-# What the script and the stubs call.
+# Programs that the script and the stubs run.
 HELPERS = ("sh", "env", "mktemp", "rm", "cut", "touch", "cp")
-# A program that works when each package it wants is installed, which makes a file in $INSTALLED.
+# A program that succeeds if a file in $INSTALLED exists for each package that it needs.
 STUB = """#!/bin/sh
 [ "$1" != -dumpversion ] || {{ echo {version}; exit 0; }}
 case "$*" in {cases} *) wants="{wants}" ;; esac
 for package in $wants; do [ -e "$INSTALLED/$package" ] || exit 1; done
 """
-# Installs all its arguments; clang comes with its program.
+# Installs all its arguments. The package clang comes with its program.
 APT_GET = """#!/bin/sh
 for package in "$@"; do touch "$INSTALLED/$package"; done
 if [ -e "$INSTALLED/clang" ]; then cp "$STUBS/clang" "$BIN/clang"; fi
 """
 
 RISCV = ("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf")
-# Emulators and flash tools: there or not.
+# Emulators and flash tools, present or absent.
 PRESENT = ("qemu-system-arm", "qemu-system-riscv32", "openocd", "st-flash", "dfu-util")
 
 
 class Machine:
-    """A PATH of stubs, on which just these packages are installed."""
+    """PATH of stubs for a machine with exactly these packages installed."""
 
     def __init__(self, directory: Path, *installed: str) -> None:
         self.bin, self.stubs, self.installed = (directory / name for name in ("bin", "stubs", "installed"))
@@ -119,7 +119,7 @@ class TestSystemPackages:
         ],
     )
     def test_a_library_that_a_compiler_lacks_is_named(self, tmp_path: Path, lacking: str, named: str) -> None:
-        """The compiler's own command is there, so that only using it can tell."""
+        """Simulate an installed compiler without its library; only a compilation detects this."""
         done = Machine(tmp_path, *without(lacking)).prepare("test")
         assert done.returncode == 1
         assert done.stderr.splitlines()[0] == f"error: missing: {named} (names of Debian packages)"
@@ -137,7 +137,7 @@ class TestSystemPackages:
 
 
 def test_a_wheel_that_is_not_whole_leaves_no_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Makefile asks for client.py alone."""
+    """Check a damaged wheel: the Makefile tests only for client.py."""
 
     def download(command: List[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
         wheel = Path(command[command.index("--dest") + 1]) / "tvm.whl"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Emulated boards as devices: real ones where the emulator matters, a script where only its process does."""
+"""Emulated boards as devices: real emulators where needed, a script where only the process matters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runtime.host.transports.emulator import EmulatorTransport
 ROOT = Path(__file__).resolve().parents[2]
 QEMU = "qemu-system-arm"
 
-# Prints the emulator's process id, and is then killed.
+# Prints the emulator's process id. The test then kills it.
 HOST = """
 import signal, sys
 from runtime.host.transports.emulator import EmulatorTransport
@@ -34,7 +34,7 @@ needs_qemu = pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"needs {QEMU
 
 
 def qemu(uart: int, machine: str = "mps2-an385") -> List[str]:
-    """A board that is stopped before its first instruction."""
+    """Return the command of a board that is stopped before its first instruction."""
     return [
         *(QEMU, "-M", machine, "-S", "-nodefaults", "-nographic", "-monitor", "none"),
         *("-chardev", f"socket,id=uart,fd={uart}", "-serial", "chardev:uart"),
@@ -42,13 +42,13 @@ def qemu(uart: int, machine: str = "mps2-an385") -> List[str]:
 
 
 def python(program: str) -> Callable[[int], List[str]]:
-    """A program that has its end of the UART as the socket `uart`."""
+    """Return a function that makes the command of a program with its UART end as the socket `uart`."""
     start = "import os, socket, sys, time\nuart = socket.socket(fileno={})\n"
     return lambda uart: [sys.executable, "-S", "-c", start.format(uart) + program]
 
 
 def command_of(pid: int) -> str:
-    """What a process runs; empty when there is none, or only a dead one that nobody has waited for."""
+    """Return the command line of a process; empty for no process or a zombie."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except (FileNotFoundError, ProcessLookupError):
@@ -180,11 +180,11 @@ class TestNothingIsLeft:
 
     @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
     def test_one_whose_host_died_before_it_started_does_not_start(self, tmp_path: Path) -> None:
-        """The kernel is asked to end it with its parent, and by then that is another process."""
+        """Simulate a host that died first: the kernel would end the child only with its current parent."""
         from runtime.host.system.programs import dies_with_us
 
         words = dies_with_us()
-        words[-1] = "1" if os.getppid() != 1 else "2"  # this process is not the parent that is expected
+        words[-1] = "1" if os.getppid() != 1 else "2"  # this process is not the expected parent
         note = tmp_path / "started"
         result = subprocess.run([*words, "touch", str(note)], check=False)
         assert result.returncode != 0

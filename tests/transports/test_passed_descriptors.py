@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device's descriptors that one process lends to another."""
+"""Device descriptors that one process passes to another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_descriptors() -> List[Path]:
 
 @pytest.fixture
 def pipes() -> Iterator[Pipes]:
-    """Our end to read and to write, then the device's."""
+    """Yield the host's ends to read and to write, then the device's."""
     ours, out = os.pipe()
     in_, theirs = os.pipe()
     for descriptor in (ours, theirs):
@@ -61,12 +61,12 @@ def test_the_borrower_reads_and_writes_the_device(pipes: Pipes) -> None:
     assert os.read(in_, 100) == b"to the device"
     transport.close()
     os.write(out, b"x")
-    assert os.read(ours, 1) == b"x"  # the lender's are open still
+    assert os.read(ours, 1) == b"x"  # the sender's descriptors are still open
 
 
 def test_what_the_lender_has_read_already_comes_first(pipes: Pipes) -> None:
     ours, theirs, _, out = pipes
-    early = bytes(range(256)) * 256  # as much as one read takes
+    early = bytes(range(256)) * 256  # as much as one read returns
     lent = receive_descriptors(lambda name: send_descriptors((ours, theirs), name, early))
     transport = LentTransport(lent, lambda: None)
     transport.open()

@@ -33,7 +33,7 @@ def python(program: str) -> ProcessTransport:
 
 @pytest.fixture
 def device() -> Iterator[ProcessTransport]:
-    """An echo."""
+    """Yield a transport to an echo program."""
     transport = python(ECHO)
     transport.open()
     yield transport
@@ -48,7 +48,7 @@ def read_all(transport: ProcessTransport, count: int) -> bytes:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether no process of this id is left, not even a dead one that nobody has waited for."""
+    """Return whether the process has ended, including as a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

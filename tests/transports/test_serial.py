@@ -32,7 +32,7 @@ def board() -> Iterator[PtyBoard]:
 
 @pytest.fixture
 def port(board: PtyBoard) -> Iterator[SerialTransport]:
-    """The host's end, open."""
+    """Yield the host's open end."""
     transport = SerialTransport(board.path, 115200)
     transport.open()
     yield transport
@@ -41,7 +41,10 @@ def port(board: PtyBoard) -> Iterator[SerialTransport]:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> List[Tuple[str, bool]]:
-    """What is done to DTR and RTS. A pseudo-terminal has none, so pyserial's last step is replaced."""
+    """Return the list of changes of DTR and RTS.
+
+    A pseudo-terminal has neither line, so that pyserial's last step is replaced.
+    """
     changes: List[Tuple[str, bool]] = []
 
     def changed(name: str) -> Callable[[serial.Serial], None]:
@@ -288,7 +291,7 @@ class TestFailures:
     def test_what_the_system_says_is_explained(
         self, board: PtyBoard, monkeypatch: pytest.MonkeyPatch, number: int, what: str, next_step: str
     ) -> None:
-        """Root may do everything, and a pseudo-terminal does not break: the system's word is replaced."""
+        """Simulate the system's errors: root has every permission, and a pseudo-terminal cannot fail."""
         system_open = os.open
 
         def refuse(path: object, *arguments: int, **named: int) -> int:
@@ -309,7 +312,7 @@ class TestFailures:
 
 class TestOneUser:
     def test_a_second_transport_of_this_process(self, board: PtyBoard, port: SerialTransport) -> None:
-        assert "by this very process" in refusal(SerialTransport(board.path, 115200)).what
+        assert "is already open in this process" in refusal(SerialTransport(board.path, 115200)).what
 
     def test_another_process_is_named_with_its_command(self, board: PtyBoard) -> None:
         with board.held_by_another() as holder:
@@ -343,7 +346,7 @@ class TestOneUser:
             transport.close()
 
     def test_a_terminal_program_that_has_the_port_open(self, board: PtyBoard) -> None:
-        """It knows nothing of our locks, and would take bytes away."""
+        """Check a terminal program that ignores the locks and would read the device's bytes."""
         command = ["sh", "-c", "exec 3<>$0; echo; read x", board.path]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as terminal:
             assert terminal.stdout is not None
@@ -360,6 +363,6 @@ class TestOneUser:
         transport.close()
 
     def test_no_lock_when_none_is_wanted(self, board: PtyBoard, port: SerialTransport) -> None:
-        """The lock of the port itself is still there."""
+        """Check that the lock of the port itself remains."""
         with pytest.raises(PlatformError, match="is in use by"):
             SerialTransport(board.path, 115200, lock=False).open()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device behind a TCP connection of this machine."""
+"""Device behind a TCP connection of this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def pair(listener: socket.socket) -> Iterator[Pair]:
-    """The host's end, open, and the device's."""
+    """Yield the host's open end, and the device's."""
     transport = SocketTransport(*listener.getsockname())
     transport.open()
     device, _ = listener.accept()
@@ -79,7 +79,7 @@ def test_nothing_listens(listener: socket.socket) -> None:
 
 
 def test_a_device_that_does_not_answer() -> None:
-    """A queue of one connection that is never accepted is full after two or three."""
+    """Fill a queue of one connection that is never accepted; two or three connections fill it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

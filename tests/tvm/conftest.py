@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real TVM: programs of tests/tvm/programs, and tvmc, in the interpreter that MICROTVM_TVM_PYTHON names."""
+"""Real TVM in the interpreter that MICROTVM_TVM_PYTHON names: tests/tvm/programs, and tvmc."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pytest
 from tests.conftest import Baker, Platform
 
 PROGRAMS = Path(__file__).with_name("programs")
-DEADLINE_SEC = 300.0  # for a machine that does much else
+DEADLINE_SEC = 300.0  # long enough for a busy machine
 
 
 class Tvm:
-    """TVM's interpreter, working with one platform."""
+    """TVM's interpreter with one platform."""
 
     def __init__(self, python: str, platform: Platform) -> None:
         self.python = python
         self.platform = platform
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Run the interpreter in the platform's directory. What it prints is kept apart, and not checked."""
+        """Run the interpreter in the platform's directory. Its output is captured, but not checked."""
         return subprocess.run(
             [self.python, *map(str, arguments)],
             cwd=self.platform.path,
@@ -47,7 +47,7 @@ class Tvm:
         )
 
     def report(self, program: str, *arguments: object) -> Dict[str, Any]:
-        """What a program of tests/tvm/programs reports."""
+        """Run a program of tests/tvm/programs and return its report."""
         ran = self.run(PROGRAMS / program, *arguments)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         found: Dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
@@ -64,19 +64,21 @@ class Tvm:
 def tvm_python() -> str:
     python = os.environ.get("MICROTVM_TVM_PYTHON", "")
     if not python:
-        pytest.skip("MICROTVM_TVM_PYTHON names no Python that has TVM; `make test` makes one and names it")
+        pytest.skip(
+            "MICROTVM_TVM_PYTHON does not name a Python with TVM; `make test` creates one and sets it"
+        )
     if not Path(python).is_file():
-        pytest.skip("this machine has neither CPython 3.10 nor 3.8, which the wheels of TVM are for")
+        pytest.skip("TVM's wheels need CPython 3.10 or 3.8, and this machine has neither")
     return python
 
 
 @pytest.fixture(scope="session")
 def tvm(tvm_python: str, default_platform: Platform) -> Tvm:
-    """TVM and the default platform, whose device is a process of this machine. It is not to be changed."""
+    """Return TVM with the default platform, whose device is a process. Tests must not change it."""
     return Tvm(tvm_python, default_platform)
 
 
 @pytest.fixture
 def tvm_with_cortex_m(tvm_python: str, bake: Baker) -> Tvm:
-    """TVM and a platform of emulated Cortex-M boards."""
+    """Return TVM with a platform of emulated Cortex-M boards."""
     return Tvm(tvm_python, bake(board_family="cortex_m"))

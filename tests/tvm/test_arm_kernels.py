@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's hand-written kernels for Cortex-M answer on emulated boards as TVM's LLVM code does on the host."""
+"""TVM's hand-written kernels for Cortex-M: emulated boards answer as TVM's LLVM code does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.tvm.conftest import Tvm
 
 pytestmark = pytest.mark.slow
 
-# Each on a board with the processor of its target.
+# Each runs on a board with the processor of its target.
 CASES = {
     "m4:aot:planned": "mps2_an386",
     "stm32f746xx:graph:planned": "mps2_an500",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random models, in every kind of archive, beside TVM's own answers.
+"""Random models in every kind of archive, compared with TVM's own answers.
 
-By hand, for longer: tests/tvm/programs/differential.py says how.
+tests/tvm/programs/differential.py describes longer runs.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ pytestmark = pytest.mark.slow
 
 MODELS = 7  # in each of two processes of the test runner
 DEADLINE_SEC = 900.0
-# What an archive may be refused for; every other end than a right answer is a fault of ours.
+# Accepted refusals. Any other outcome than a right answer is a fault of the template.
 RULES = (
-    "is no name in C",
+    "whose name is not a C identifier",
     "which TVM turns into C that does not compile",
-    "means something else in C",
-    "calls another tensor too",
+    "which is reserved in C",
+    "several tensors that its C interface calls",
     "the type half (float16)",
     "which its C interface",  # has another member
-    "and holds tvmgen_",  # its C interface under another name
+    "but contains tvmgen_",  # has a C interface under another name
     "never writes output",
-    "reads a tensor that nothing wrote",
+    "reads a tensor that no kernel wrote",
     "depends on what was in memory before",
     "exists in TVM's C++ runtime only",
-    "expects its constants from outside",
-    "two outputs of one name, which the C interface has one place for",
-    "tells the size of one",
-    "cannot be told apart",
-    "does not tell which of its",
-    "does not tell the shape of",
-    "two of them may have one name",
+    "requires its constants as arguments",
+    "two outputs with the same name, but one field for them in its C interface",
+    "declares the size of only one",
+    "The graph of the model archive has two tensors named",
+    "s in an unknown order: ",
+    "does not state the shape of",
+    "one may have the name of another",
     "for which TVM's C",  # kernels that TVM gets wrong
 )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example that tunes, and what the first page says of TVM."""
+"""Example for tuning, and the statements of the first page about TVM."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_it_tunes_draws_and_compares(tvm: Tvm, tmp_path: Path) -> None:
     assert f"trial {TRIALS} of {TRIALS}, best " in ran.stdout
     assert "microseconds" in ran.stdout and "the best so far" in ran.stdout
     assert re.search(r"the model before: [\d.]+ us, after: [\d.]+ us", ran.stdout)
-    assert ran.stdout.endswith("Both give the answers of numpy.\n")
+    assert ran.stdout.endswith("The answers before and after equal those of numpy.\n")
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     results = [json.loads(line)["result"] for line in (tmp_path / "digits.log").read_text().splitlines()]
     assert len(results) == TRIALS and not any(error for _, error, *_ in results)
 
 
 def test_commands_of_the_first_page_are_those_of_the_platform(default_platform: Platform) -> None:
-    """Where they are run as they stand."""
+    """Check that the commands run as written."""
     lines = re.findall(
         r"^python -m .*(?:tvmc|serve|rpc_tracker) .*", (TEMPLATE / "README.md").read_text(), re.M
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An owner whose API server reads and writes the device in its own way: TVM's session goes through it."""
+"""Owner's API server with its own device input and output, used by TVM's session."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's own tracker and the stock runner of AutoTVM, on boards that are lent to them."""
+"""TVM's own tracker and the stock runner of AutoTVM, with served boards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.tvm.conftest import DEADLINE_SEC, PROGRAMS, Tvm
 pytestmark = pytest.mark.slow
 
 TIMEOUT_SEC = 10
-# Candidate -> what the runner is to report, and what its message begins with.
+# Candidate -> result expected from the runner, start of its message.
 OUTCOMES = {
     "good": ("NO_ERROR", ""),
     "crashes": ("RUNTIME_DEVICE", "The device "),
@@ -36,7 +36,7 @@ OUTCOMES = {
 
 @contextmanager
 def started(argv: List[str], cwd: Path, env: Dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A process that is ended with the block, with its children: TVM's tracker leaves its own behind."""
+    """Run a process for the block, then end it with its children: TVM's tracker leaves children behind."""
     process = subprocess.Popen(
         argv,
         cwd=cwd,
@@ -55,7 +55,7 @@ def started(argv: List[str], cwd: Path, env: Dict[str, str]) -> Iterator[subproc
 
 @pytest.fixture
 def tracker_port(tvm_python: str, tmp_path: Path) -> Iterator[int]:
-    """TVM's tracker."""
+    """Yield the port of TVM's tracker."""
     argv = [tvm_python, "-u", str(PROGRAMS / "tracker.py")]
     with started(argv, tmp_path, dict(os.environ)) as process:
         assert process.stdout is not None
@@ -64,7 +64,7 @@ def tracker_port(tvm_python: str, tmp_path: Path) -> Iterator[int]:
 
 @contextmanager
 def serving(tvm: Tvm, tracker_port: int, *options: str) -> Iterator[str]:
-    """A board in the tracker's queue "lab"."""
+    """Serve a board in the tracker's queue "lab", and yield the first line of output."""
     argv = [sys.executable, "-m", "runtime.host", "serve", "--tracker", f"127.0.0.1:{tracker_port}"]
     with started([*argv, "--key", "lab", *options], tvm.platform.path, dict(os.environ)) as process:
         assert process.stdout is not None
@@ -78,7 +78,7 @@ def trials(tvm: Tvm, tracker_port: int, names: List[str], **options: str) -> Lis
 
 
 def check(found: List[Dict[str, Any]], names: List[str]) -> None:
-    """Every trial is answered, and as it should be. The time allowed is that of a busy machine."""
+    """Assert the expected result of every trial. The time limit allows for a busy machine."""
     assert [trial["name"] for trial in found] == names
     for trial in found:
         error, message = OUTCOMES[trial["name"]]
@@ -108,7 +108,7 @@ def test_a_tuner_tunes_on_a_rack(tvm: Tvm, tracker_port: int) -> None:
 
 
 def test_what_the_readme_says_tunes(tvm_python: str, bake: Baker) -> None:
-    """It names a port; where that is taken, the next one that TVM's tracker would try takes its place."""
+    """Run the commands of the README, with a free port in place of a busy one."""
     tvm = Tvm(tvm_python, bake())
     section = tvm.platform.text("README.md").split("\n## Tuning\n")[1].split("\n## ")[0]
     section = section.replace("9190", str(free_port(range(9190, 9199))))
@@ -137,4 +137,4 @@ def free_port(ports: Iterable[int]) -> int:
     for port in ports:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
-    raise AssertionError(f"all ports of {ports} are taken")
+    raise AssertionError(f"All ports of {ports} are in use.")

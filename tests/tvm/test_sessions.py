@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TVM that pip installs generates, builds, flashes and runs projects of a platform."""
+"""TVM from pip: generates, builds, flashes and runs projects of a platform."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_failures_are_the_errors_that_tvm_documents(tvm: Tvm, tmp_path: Path) ->
 
 
 def test_tvm_micro_may_have_been_tried_first(tvm: Tvm) -> None:
-    """As in a notebook, where the process goes on after the error."""
+    """Import after an error, as in a notebook, where the process continues."""
     program = """
 try:
     import tvm.micro

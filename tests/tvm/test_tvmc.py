@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's own command line on a platform, as README.md of the platform has it."""
+"""TVM's own command line on a platform, as in the platform's README.md."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Tvmc = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def tvmc(tvm: Tvm) -> Iterator[Tvmc]:
-    """tvmc("micro", ...) runs TVM's command line on the default platform, each time as a process of its own.
+    """Yield a function that runs TVM's command line on the default platform in a new process.
 
-    They are forks of one interpreter, because to import TVM takes longer than what most of them do.
+    The processes are forks of one interpreter, because an import of TVM takes longer than most commands.
     """
     with tvm.start(PROGRAMS / "tvmc_lines.py") as program:
         stdin, stdout = program.stdin, program.stdout
@@ -44,7 +44,7 @@ def tvmc(tvm: Tvm) -> Iterator[Tvmc]:
 
 
 def make_project(tvm: Tvm, directory: Path) -> Path:
-    """A project that is not built, made without TVM to save time."""
+    """Generate a project, without TVM to save time. The project is not built."""
     generate(load_platform(tvm.platform.path), ARCHIVES / "aot_c.tar", directory, {})
     return directory
 
@@ -71,7 +71,7 @@ def test_what_the_readme_says_works(tvm_python: str, bake: Baker) -> None:
     ) as want:
         for reference in ("onnx", "tvm"):
             np.testing.assert_allclose(got["output_0"], want[reference], rtol=1e-5, atol=1e-7)
-    for program in (*programs, *programs):  # as in a notebook
+    for program in (*programs, *programs):  # twice, as in a notebook
         ran = tvm.run("-c", program)
         assert ran.returncode == 0, ran.stderr
         pairs = [line.split() for line in ran.stdout.splitlines()]
@@ -151,7 +151,7 @@ def test_help_lists_the_options_of_the_platform(tvmc: Tvmc) -> None:
     assert helps["board"] == ("{host}", "the board to build for: host. Defaults to 'host'.")
     assert helps["verbose"][0] == "{true, false}"
     assert {"project_type", "workspace_size_bytes", "optimization", "crt", "serial_number"} <= set(helps)
-    # tvmc makes the first letter small, which a name or an abbreviation would not bear.
+    # tvmc writes the first letter in lower case, which would change a name or an abbreviation.
     for _, text in helps.values():
         assert re.match(r"(?:an? |the |[a-z]+ )?[.a-z_]", text) and text.endswith(".")
     assert not re.search(r"\b(c definitions|tVM|rAM|uSB|iD)\b", shown)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What TVM gets from the host tools, as far as it can be seen without a TVM."""
+"""Functions that the host tools provide to TVM, as far as they can be tested without a TVM."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_python(*arguments: str, path: str = "") -> subprocess.CompletedProcess[s
 
 
 def fabricated_tvm(directory: Path, **files: str) -> str:
-    """A package of the name tvm; gives the directory to find it in."""
+    """Write a package named tvm, and return its parent directory."""
     for name, text in {"__init__": "", "relay": "", **files}.items():
         file = directory / "tvm" / f"{name}.py"
         file.parent.mkdir(exist_ok=True)
@@ -140,7 +140,7 @@ def test_the_error_kind_of_a_trial(raised: str, kind: str) -> None:
 
 
 class TestWhoMayCall:
-    """Others on this machine can reach the port of a relay."""
+    """Callers of a relay's port, which other users of this machine can reach."""
 
     @pytest.fixture
     def listener(self) -> Iterator[socket.socket]:
@@ -180,7 +180,7 @@ class TestWhoMayCall:
             ]
             accept(listener, "right", control[0])
             for stranger in connections[:-1]:
-                with contextlib.suppress(ConnectionResetError):  # it had more to say than was read
+                with contextlib.suppress(ConnectionResetError):  # it sent more than the relay read
                     assert stranger.recv(100) in (struct.pack("<i", MISMATCH), b"")
             magic, length = GREETING.unpack(connections[-1].recv(GREETING.size))
             assert magic == MAGIC and connections[-1].recv(length) == b"server:device"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our client of the Project API, against a real API server with a handler made for the tests."""
+"""Client of the Project API, with a real API server and a handler written for the tests."""
 
 from __future__ import annotations
 

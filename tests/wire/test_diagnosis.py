@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A session that does not start is explained from what was heard, and each case has its own next step."""
+"""Explanations of a session that does not start: each kind of received data has its own next step."""
 
 from __future__ import annotations
 

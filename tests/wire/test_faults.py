@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions over a bad serial line: no wrong result, no hang, and the next session works.
+"""Sessions over a faulty serial line: no wrong result, no hang, and the next session works.
 
 `python -m benchmarks faults` runs a thousand of each kind.
 """
@@ -33,13 +33,13 @@ def test_a_fault_is_named_or_does_no_harm(bench: Bench, kind: str) -> None:
     tally = bench.run(kind, SESSIONS)
     assert tally.failures == []
     assert tally.right + sum(tally.named.values()) == tally.sessions == SESSIONS
-    assert tally.named  # the harm was done
-    if kind == "delayed":  # and some delays are within what a session allows
+    assert tally.named  # the faults had an effect
+    if kind == "delayed":  # some delays are within the session's timeouts
         assert tally.right
 
 
 def passed(faults: List[Fault], *pieces: bytes) -> Tuple[bytes, List[str]]:
-    """What comes through a line, and what is then done to the board."""
+    """Return the bytes that a line passes on, and the faults that the board must apply."""
     line = Line()
     line.set_faults(faults)
     through, done = b"", []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames: what was framed comes out again, and nothing else does."""
+"""Frames: a decoder returns exactly the payloads that were encoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import traces
 
 quick = settings(max_examples=60, deadline=None)
 
-# Bytes that mean something on the wire are drawn far more often than by chance.
+# Bytes with a meaning on the wire are drawn far more often than by chance.
 wire_bytes = st.lists(
     st.one_of(st.sampled_from([0xFF, 0xFE, 0xFD, 0x00]), st.integers(0, 255)), max_size=60
 ).map(bytes)
@@ -22,7 +22,7 @@ messages = wire_bytes.map(lambda data: data + bytes(MIN_PAYLOAD))
 
 
 def cut(data: bytes, places: List[int]) -> List[bytes]:
-    """The data in pieces, cut at these places."""
+    """Return the data in pieces, cut at these places."""
     ends = sorted({place % (len(data) + 1) for place in places} | {len(data)})
     return [data[start:end] for start, end in zip([0, *ends], ends)]
 
@@ -67,7 +67,7 @@ def test_a_payload_too_short_for_a_message_is_still_framed(payload: bytes, place
 @quick
 @given(noise=st.binary(max_size=40), payload=messages, places=st.lists(st.integers(0, 200), max_size=8))
 def test_noise_before_a_frame_is_skipped(noise: bytes, payload: bytes, places: List[int]) -> None:
-    # Noise may look like a packet that stops after an escape byte; the frame after it then pays for that.
+    # Noise may look like a packet that stops after an escape byte. Then the next frame is lost.
     assert unframe(noise + 2 * encode_frame(payload), places)[-1:] == [payload]
 
 
@@ -78,7 +78,7 @@ def test_any_bytes_at_all_neither_raise_nor_stop_what_follows(garbage: bytes, pl
     for piece in cut(garbage, places):
         unframer.feed(piece)
         assert unframer.needed() >= 1
-    # The first frame is lost when the garbage is a packet that stops after an escape byte.
+    # The first frame is lost if the garbage is a packet that stops after an escape byte.
     assert unframer.feed(2 * encode_frame(b"next one"))[-1:] == [b"next one"]
 
 
@@ -99,7 +99,7 @@ def test_a_start_inside_a_packet_abandons_it(first: bytes, second: bytes, length
     begun = encode_frame(first)[:-1]
     unframer = Unframer()
     begun = begun[: 2 + length % (len(begun) - 1)]
-    # A cut between an escape byte and its partner would make another escape of the two.
+    # A cut between an escape byte and its partner would combine the two into another escape.
     begun = begun[:-1] if begun.replace(b"\xff\xff", b"").endswith(b"\xff") else begun
     assert unframer.feed(begun + encode_frame(second)) == [second]
     assert unframer.dropped == 1
@@ -138,7 +138,7 @@ def test_a_length_beyond_the_bound_is_not_waited_for() -> None:
 @quick
 @given(payload=messages, noise=st.binary(max_size=5))
 def test_needed_never_asks_for_more_than_the_frame_has(payload: bytes, noise: bytes) -> None:
-    """A reader that waits for exactly as many bytes as it is told to never waits for what does not come."""
+    """Check that a reader which waits for exactly needed() bytes never waits for missing bytes."""
     data = noise + encode_frame(payload)
     unframer = Unframer(max_payload=1 << 16)
     received: List[bytes] = []
@@ -168,7 +168,7 @@ def test_recorded_streams_are_encoded_again_byte_for_byte(name: str, direction: 
     payloads = unframe(recorded)
     assert len(payloads) > 30
     encoded = NOP_BYTE + b"".join(map(encode_frame, payloads))
-    # A recording may end in the middle of a frame: the host's transport was closed under its last message.
+    # A recording may end inside a frame, because the host closed its transport during its last message.
     assert recorded[: len(encoded)] == encoded
     assert recorded[len(encoded) :] in (b"", b"\xff\xfd")
     assert unframe(recorded, list(range(len(recorded)))) == payloads

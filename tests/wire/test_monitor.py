@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listening to a device: what is a frame, what is not, and a device that comes and goes."""
+"""Output of a device: separation of frames and other bytes, and a device that disconnects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ def log(text: str) -> bytes:
 
 
 def separated(data: bytes, piece: int = 1 << 16) -> List[Tuple[str, bytes]]:
-    """Payloads and raw bytes in order, when so many bytes come at once; neighbouring raw ones together."""
+    """Return payloads and raw bytes in order, with adjacent raw bytes joined.
+
+    Args:
+        data: Bytes from the device.
+        piece: Number of bytes in each read.
+    """
     parts: List[Tuple[str, bytes]] = []
 
     def raw(data: bytes) -> None:
@@ -82,13 +87,13 @@ class TestSeparator:
             assert not frames
             assert b"".join(part for _, part in separated(noise, piece)) in (
                 noise,
-                # a nop before what looked like the start of the first packet
+                # a nop before bytes that looked like the start of the first packet
                 noise.replace(b"\xfe\xff\xfd", b"\xff\xfd"),
             )
 
 
 class Script:
-    """A transport that gives these pieces, then ends as told."""
+    """Transport that returns these pieces, then raises `end`."""
 
     def __init__(self, pieces: List[bytes], end: BaseException) -> None:
         self._pieces = list(pieces)
@@ -98,7 +103,7 @@ class Script:
     def open(self) -> None: ...
 
     def write(self, data: bytes, timeout_sec: object) -> None:
-        raise AssertionError("a monitor says nothing")
+        raise AssertionError("A monitor must not write.")
 
     def read(self, want: int, timeout_sec: object) -> bytes:
         if self._pieces:
@@ -110,7 +115,12 @@ class Script:
 
 
 def watched(*ways: object, **options: object) -> List[Tuple[str, object]]:
-    """All that is heard. ways: for each opening a transport, or the error that it ends with."""
+    """Return all events of a monitor.
+
+    Args:
+        ways: For each opening, a transport or the error that it raises.
+        options: Options of the monitor.
+    """
     heard: List[Tuple[str, object]] = []
     left = list(ways)
 
@@ -208,7 +218,10 @@ class TestCommand:
         )
 
     def listening(self, platform: Platform, board: PtyBoard, *arguments: str) -> subprocess.Popen[str]:
-        """A monitor that has opened its port: it shows the line that the board repeats until then."""
+        """Start a monitor and wait until it has opened its port.
+
+        The board repeats a line until the monitor prints it.
+        """
         process = self.start(platform, "monitor", "--port", board.path, *arguments)
         assert process.stdout is not None
         board.say_until_heard(b"ready\n", process.stdout)

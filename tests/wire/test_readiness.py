@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening a transport waits for the first packet of the device that it starts; the devices are scripts."""
+"""Opening of a transport, which waits for the first packet of the started device. Devices are scripts."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ Start = Callable[[str], Device]
 
 
 def emulator(program: str) -> Device:
-    """A program that sends with send(data)."""
+    """Return a device that is a program with a function send(data), on a socket."""
     start = "import socket, sys, time\nuart = socket.socket(fileno={})\nsend = uart.sendall\n"
     start += "rest = lambda: time.sleep(60)\n"
     return EmulatorTransport(lambda uart: [sys.executable, "-S", "-c", start.format(uart) + program])
 
 
 def process(program: str) -> Device:
-    """The same as a process whose link is its standard output."""
+    """Return a device that is a program with a function send(data), on standard output."""
     start = "import os, sys, time\nsend = lambda data: os.write(1, data)\nrest = sys.stdin.read\n"
     return ProcessTransport([sys.executable, "-S", "-c", start + program])
 
 
 @pytest.fixture(params=[emulator, process])
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
-    """start(program): a transport to a device that runs it, not opened yet."""
+    """Yield a function that creates, but does not open, a transport to a device with this program."""
     started: List[Device] = []
 
     def make(program: str) -> Device:
@@ -55,7 +55,7 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 def test_a_device_that_takes_its_time_is_waited_for(start: Start) -> None:
     transport = start(f"time.sleep(0.3); send({ANNOUNCEMENT!r}); rest()")
     open_when_ready(transport, 30.0)
-    assert transport.read(1, 0.0) == ANNOUNCEMENT  # it is there, and it is the client's
+    assert transport.read(1, 0.0) == ANNOUNCEMENT  # the packet remains available to the client
 
 
 @pytest.mark.parametrize("cut", [1, 5, len(ANNOUNCEMENT) - 1])

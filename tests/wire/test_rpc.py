@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remote calls: every value the wire knows, every request, and the replies that are wrong."""
+"""Remote calls: every type of value, every request, and invalid replies."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class TestDataTypes:
 
     @pytest.mark.parametrize("name", ["", "int", "float32x", "double", "int8x4x2"])
     def test_other_names_are_refused(self, name: str) -> None:
-        with pytest.raises(ValueError, match="not a data type"):
+        with pytest.raises(ValueError, match="invalid data type"):
             DType.parse(name)
 
     def test_descriptions(self) -> None:
@@ -144,7 +144,7 @@ class TestDataTypes:
 
 
 class Board:
-    """A scripted device that knows some functions and answers requests from a table."""
+    """Scripted device with some functions, which replies to requests from a table."""
 
     def __init__(self, packet: int = 2037) -> None:
         self.requests: List[Tuple[int, bytes]] = []
@@ -319,7 +319,7 @@ class TestCopies:
         for start, operands in zip(starts, copies):
             chunk = data[start : min(start + block, 400)]
             assert operands == tensor.pack(start) + struct.pack("<Q", len(chunk)) + chunk
-        # The largest message is as long as the receive buffer that the packet size stands for.
+        # The largest message is as long as the receive buffer that the packet size describes.
         longest = max(len(payload) for payload in board.transport.sent)
         assert longest == 200 + 11
 
@@ -370,7 +370,7 @@ class TestCopies:
 
 @pytest.mark.parametrize("name", traces.NAMES)
 def test_recorded_messages_are_encoded_again_byte_for_byte(name: str) -> None:
-    """Every message of both sides, taken apart into values and put together again."""
+    """Decode every message of both sides into values, and encode the values again."""
     checked = 0
     for direction, payloads in traces.turns(name):
         for payload in payloads:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions against scripted devices: how they start, what ends them, what they ignore."""
+"""Sessions with scripted devices: start, causes of an end, and ignored messages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def echo() -> ScriptedDevice:
 
 
 class SocketTransport:
-    """A transport on which time passes: one end of a socket pair. The other end belongs to the test."""
+    """Transport with real time: one end of a socket pair. The test holds the other end."""
 
     def __init__(self) -> None:
         self.near, self.far = socket.socketpair()
@@ -72,7 +72,7 @@ class SocketTransport:
 
 
 def answer_once(far: socket.socket, device: ScriptedDevice) -> None:
-    """Answer what opens a session."""
+    """Reply to the messages that open a session."""
     unframer = Unframer()
     while not device.session_id:
         for payload in unframer.feed(far.recv(4096)):
@@ -93,7 +93,7 @@ class TestOpening:
     def test_first_bytes_on_the_wire_are_those_of_the_recordings(self, name: str) -> None:
         transport = ScriptedTransport(ScriptedDevice())
         opened(transport)
-        # FE, terminate, start of init: all but its nonce and CRC. It goes out in one write.
+        # FE, terminate, start of init: all but its nonce and CRC, in one write.
         assert transport.written[0][:15] == traces.stream(name, traces.HOST)[:15]
         assert len(transport.written) == 1
 
@@ -203,7 +203,7 @@ class TestOpening:
 
 
 class TestBothSidesStart:
-    """Both sides send an init at once: the lower nonce wins."""
+    """Both sides send an init at the same time: the lower nonce wins."""
 
     OURS = 0x40
 
@@ -421,7 +421,7 @@ class TestEstablished:
 
 
 class TestSilence:
-    """Times are measured here, so the bounds are wide: they tell a hang from patience."""
+    """Timeouts, measured with wide bounds that only separate a hang from a normal wait."""
 
     def test_open_gives_up_in_time(self) -> None:
         with SocketTransport() as transport:
@@ -479,7 +479,7 @@ class TestSilence:
 
 
 def answer_start(far: socket.socket, device: ScriptedDevice) -> None:
-    """Answers one init."""
+    """Reply to one init."""
     unframer = Unframer()
     while True:
         for payload in unframer.feed(far.recv(4096)):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Iterator, List
 
@@ -12,11 +13,13 @@ import click
 from runtime import server
 from runtime.host.boards.table import load_boards
 from runtime.host.commands import app
+from runtime.host.commands.command_options import TargetCommand
 from runtime.host.project.options import project_options
 from tools.docs.includes import SLUG
 from tools.docs.markdown import code, join, plain, sentence, table
 
 PROGRAM = "python mtvm.py"
+METHODS = ("generate_project", "build", "flash", "open_transport")  # of the Project API
 
 
 def commands(_root: Path) -> str:
@@ -27,7 +30,7 @@ def commands(_root: Path) -> str:
 
 def options(root: Path) -> str:
     """Return the table of project options."""
-    return table(("option", "values", "default", "meaning"), _option_rows(root))
+    return table(("option", "values", "default", "used by", "meaning"), _option_rows(root))
 
 
 def describe(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -38,7 +41,7 @@ def describe(command: click.Command, context: click.Context) -> Iterator[str]:
     rows = list(_parameter_rows(command, context))
     if rows:
         yield table(("option", "meaning"), rows)
-    if isinstance(command, app.ProjectCommand):
+    if isinstance(command, TargetCommand):
         yield "`-o` takes the [project options](#project-options)."
 
 
@@ -71,16 +74,15 @@ def _option_rows(root: Path) -> Iterator[List[str]]:
     }
     for option in project_options(boards):
         methods = (*(option.required or ()), *(option.optional or ()))
-        if option.name in app.OWN_SWITCHES or "generate_project" not in methods:
+        if option.name == "verbose":  # -v on the command line
             continue
         of_platform = option.name in ("board", "runner")
         yield [
             code(option.name),
-            f"one of those in `{'boards' if option.name == 'board' else 'runners'}`"
-            if of_platform
-            else _values(option),
-            "the platform's" if of_platform else "" if option.default is None else code(option.default),
-            plain(sentence(option.help)),
+            "a name in `boards.json`" if of_platform else _values(option),
+            "" if of_platform or option.default is None else code(option.default),
+            ", ".join(code(method) for method in METHODS if method in methods),
+            plain(sentence(re.split("[:;.]", option.help)[0] if of_platform else option.help)),
         ]
 
 

@@ -36,6 +36,8 @@ def join(parts: Iterable[str]) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a phrase as a sentence: a capital at the beginning and a full stop at the end."""
+    """Return a phrase as a sentence: a capital, unless the first word is a name, and a full stop."""
     text = text.strip()
-    return text and text[:1].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+    if re.match(r"[a-z]+[ ,.;-]", text):
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

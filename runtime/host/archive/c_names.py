@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that cannot be a variable or a member in C, as TVM's generated C would have them.
+"""Names that C code cannot use for a variable or a struct member, as in TVM's generated C.
 
-Generated C includes the runtime's headers, math.h and stdbool.h; kernels for Arm include more. What they
-define was listed with `gcc -dM -E` for x86-64, Arm (newlib) and RISC-V (picolibc).
+Generated C includes the runtime's headers, math.h and stdbool.h; kernels for Arm include more. The macros of
+these headers were listed with `gcc -dM -E` for x86-64, Arm (newlib) and RISC-V (picolibc).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _KEYWORDS: Final = (
     "_Noreturn _Static_assert _Thread_local"
 )
 KEYWORDS: Final = frozenset(_KEYWORDS.split())
-# Object-like macros, those that belong to no family below.
+# Object-like macros that do not belong to a family in MACRO_FAMILIES.
 _MACROS: Final = (
     "ATEXIT_MAX ATOMIC_UNGETC BIG_ENDIAN BUFSIZ BYTE_ORDER DECIMAL_DIG EOF EXIT_FAILURE EXIT_SUCCESS "
     "FALLTHROUGH FAST_STRCMP FILENAME_MAX FOPEN_MAX HAVE_INITFINI_ARRAY INFINITY LITTLE_ENDIAN "
@@ -32,7 +32,7 @@ MACRO_FAMILIES: Final = re.compile(
     r"|(?:PRI|SCN)[dioxXu]\w*|(?:M|FP|MATH|DBL|FLT|LDBL|SEEK|FCLASS|EXT|SCHED|PTHREAD|PICOLIBC|MTVM|FD)_\w+"
     r"|HUGE_VAL[FL]?"
 )
-# Types and functions that a main function uses, which a variable of the same name would hide.
+# Types and functions that a main function uses. A variable of that name would hide them.
 HIDDEN: Final = re.compile(
     r"TVM\w*|DL[A-Z]\w*|kTVM\w*|kDL\w*|tvmgen_\w*|u?int(?:8|16|32|64)_t|size_t|uintptr_t"
 )
@@ -40,12 +40,12 @@ IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
 
 
 def is_identifier(name: str) -> bool:
-    """Return whether a name has the form of an identifier of C."""
+    """Return whether a name has the form of a C identifier."""
     return IDENTIFIER.fullmatch(name) is not None
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether an identifier has a meaning of its own in generated C."""
+    """Return whether an identifier already has a meaning in generated C."""
     return (
         name in KEYWORDS
         or name in MACROS

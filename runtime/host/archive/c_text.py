@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of C source text that tell which files belong together: includes, definitions and uses.
+"""Includes, definitions and uses in C source text, from which the files of a build are selected.
 
-This is no parser. Where the text alone does not decide, the functions return more rather than less: a file
-too many costs the time of its compilation, a file too few costs the link.
+This is not a parser. If the text alone does not decide, the functions return more names, not fewer: an
+unneeded file costs compile time, but a missing file breaks the link.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DIRECTIVE: Final = re.compile(r"^[ \t]*#[ \t]*(\w+)((?:\\\n|[^\n])*)", re.MULTI
 _GUARD: Final = re.compile(r"\s*#[ \t]*ifndef[ \t]+(\w+)\s*#[ \t]*define[ \t]+\1\b")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _EXTERN_C: Final = re.compile(r'\bextern\s*"C"\s*\{')
-# A name, arguments that hold parentheses of one level more, perhaps an attribute, and a body.
+# A name, arguments with at most one nested level of parentheses, an optional attribute, and a body.
 _FUNCTION: Final = re.compile(
     r"\b([A-Za-z_]\w*)\s*\((?:[^(){};]|\([^(){};]*\))*\)\s*(?:__attribute__\s*\(\([^{};]*?\)\)\s*)?\{"
 )
@@ -31,8 +31,13 @@ _BODY: Final = re.compile(r"[{}]")
 
 
 class Include(NamedTuple):
-    """One #include. name: as written. quoted: written in quotes. always: no #if decides on it, an include
-    guard apart."""
+    """One #include directive.
+
+    Attributes:
+        name: File name as written.
+        quoted: The name is written in double quotes.
+        always: No #if encloses the directive, except for an include guard.
+    """
 
     name: str
     quoted: bool
@@ -40,7 +45,7 @@ class Include(NamedTuple):
 
 
 def includes_of(text: str) -> List[Include]:
-    """Every #include of a file, in its order."""
+    """Return every #include of a file, in order."""
     text = _without_comments(text)
     depth = -1 if _GUARD.match(text) else 0
     found = []
@@ -58,39 +63,41 @@ def includes_of(text: str) -> List[Include]:
 
 
 def defined_names(text: str) -> Set[str]:
-    """Functions with a body, and variables with a value, that a file defines, those for itself alone too."""
+    """Return the functions with a body and the variables with a value of a file, static ones included."""
     text = _DIRECTIVE.sub("", _without_comments(text))
     return {*_FUNCTION.findall(text), *_VARIABLE.findall(text)} - _STATEMENTS
 
 
 def shared_names(text: str) -> Set[str]:
-    """Functions with a body, and variables with a value, that a file defines for other files."""
+    """Return the functions with a body and the variables with a value that are not static."""
     text = _DIRECTIVE.sub("", _without_comments(text))
     found = [*_FUNCTION.finditer(text), *_VARIABLE.finditer(text)]
     return {match[1] for match in found if not _is_static(text, match)} - _STATEMENTS
 
 
 def _is_static(text: str, match: re.Match[str]) -> bool:
-    """Whether "static" stands before a definition, after whatever ends before it."""
+    """Return whether "static" precedes a definition, after the end of the previous one."""
     start = max(text.rfind(end, 0, match.start(1)) for end in ";{}")
     return _STATIC.search(text, start + 1, match.start(1)) is not None
 
 
 def macro_names(text: str) -> Set[str]:
-    """The macros that a file defines."""
+    """Return the macros that a file defines."""
     directives = _DIRECTIVE.findall(_without_comments(text))
     names = (_WORD.search(rest) for word, rest in directives if word == "define")
     return {name[0] for name in names if name is not None}
 
 
 def used_names(text: str) -> Set[str]:
-    """Every name in a file's code."""
+    """Return every name in the code of a file."""
     return set(_WORD.findall(_without_comments(text)))
 
 
 def used_in_bodies(text: str) -> Set[str]:
-    """Every name in the bodies of a header's functions and in its macros: what it uses, and does not only
-    declare."""
+    """Return every name in the function bodies and macros of a header.
+
+    These are the names that the header uses. Names that it only declares are left out.
+    """
     text = _EXTERN_C.sub("", _without_comments(text))
     names = {
         name for word, rest in _DIRECTIVE.findall(text) if word == "define" for name in _WORD.findall(rest)
@@ -112,10 +119,10 @@ def used_in_bodies(text: str) -> Set[str]:
 
 
 def called_names(text: str) -> Set[str]:
-    """Every name in a file's code that an opening parenthesis follows."""
+    """Return every name in the code of a file that an opening parenthesis follows."""
     return set(_CALL.findall(_without_comments(text)))
 
 
 def _without_comments(text: str) -> str:
-    """The text with a space for each comment; strings stay, which may hold what looks like a comment."""
+    """Return the text with each comment replaced by a space; string literals stay as they are."""
     return _COMMENT_OR_STRING.sub(lambda found: " " if found[0][0] == "/" else found[0], text)

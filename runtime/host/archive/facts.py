@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers of the texts of a model archive that describe a model's inputs and outputs.
+"""Readers of the texts of a model archive that describe the model's inputs and outputs.
 
-metadata.json has names, types and sizes, but it is sorted by name and knows no shape. Order and shapes are in
+metadata.json has names, types and sizes, but it is sorted by name and has no shapes. Order and shapes are in:
 
 * the C metadata source (AOT, C code generator): order, types, shapes; names as C identifiers;
-* the main function's checks in an object file (AOT, LLVM code generator): the same;
+* the checks of the main function in an object file (AOT, LLVM code generator): order, types, shapes; names
+  as C identifiers;
 * the C interface header: order and C identifiers;
-* the Relay text: the order of all parameters and the true names of outputs (see relay_text.py);
+* the Relay text: the order of all parameters and the true names of outputs (read by relay_text.py);
 * the graph (graph executor): order, types, shapes, true names of inputs.
 
-Each reader takes one of these texts and returns the facts in it, or None when the text is not as expected:
-all of them are informal, and none is trusted. Texts of an archive may be hostile, so every pattern below
-runs in time linear in the text. Sources of the formats: TVM's Relay printer (relay_text_printer.cc), its
-name mangling (name_transforms.cc: one underscore for each byte that is no letter, digit or underscore) and
-archives of TVM 0.16.
+Each reader takes one of these texts and returns the facts in it, or None if the text has an unexpected form.
+All these formats are informal, so no text is trusted alone. An archive may be hostile: every pattern below
+runs in time linear in the length of the text.
+
+Sources of the formats: TVM's Relay printer (relay_text_printer.cc), its name mangling (name_transforms.cc:
+one underscore for each byte that is not a letter, a digit or an underscore) and archives of TVM 0.16.
 """
 
 from __future__ import annotations
@@ -43,10 +45,14 @@ Strides = Tuple[Optional[int], ...]
 
 
 class TensorFacts(NamedTuple):
-    """What one text says about one tensor.
+    """Facts about one tensor from one text.
 
-    name: as the text spells it. strides: in elements, of a compact tensor, None for a dimension of extent 1;
-    with a size they give the shape.
+    Attributes:
+        name: Name as spelled in the text.
+        dtype: Data type; None if unknown.
+        shape: Shape; None if unknown.
+        strides: Strides of a compact tensor in elements; None for a dimension of extent 1. The shape follows
+            from the strides and the size of the tensor.
     """
 
     name: str
@@ -56,17 +62,21 @@ class TensorFacts(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What one text says about the inputs and outputs of a model, in the order of the generated code."""
+    """Facts about the inputs and outputs of a model from one text, in the order of the generated code."""
 
     inputs: List[TensorFacts]
     outputs: List[TensorFacts]
 
 
 class CInterface(NamedTuple):
-    """The C interface of a model: what a caller of its run function must know.
+    """The C interface of a model, as needed to call its run function.
 
-    header: name to include. run: name of the function. arguments: names of its parameters in order; each is a
-    pointer to a struct `<prefix>_<argument>` whose members, all `void *`, are in `members`.
+    Attributes:
+        header: Name of the header to include.
+        prefix: Common prefix of the run function and of the structs.
+        run: Name of the run function.
+        arguments: Names of its parameters in order. Each is a pointer to a struct `<prefix>_<argument>`.
+        members: Argument name -> members of its struct in order; all are `void *`.
     """
 
     header: str
@@ -77,31 +87,38 @@ class CInterface(NamedTuple):
 
     @property
     def inputs(self) -> Tuple[str, ...]:
+        """Members of the struct of inputs, in order."""
         return self.members.get("inputs", ())
 
     @property
     def outputs(self) -> Tuple[str, ...]:
+        """Members of the struct of outputs, in order."""
         return self.members.get("outputs", ())
 
     @property
     def facts(self) -> Facts:
-        """The order of the inputs and of the outputs, which is all that a header tells."""
+        """The order of inputs and outputs; a header has no types and shapes."""
         return Facts(
             [TensorFacts(name) for name in self.inputs], [TensorFacts(name) for name in self.outputs]
         )
 
 
 def c_identifier(name: str) -> str:
-    """Return a tensor's or module's name as TVM writes it in C.
+    """Return the name of a tensor or module as TVM writes it in C.
 
-    An underscore for each byte of its UTF-8 that is not an ASCII letter, a digit or an underscore.
+    An underscore replaces each byte of its UTF-8 that is not an ASCII letter, a digit or an underscore.
     """
     ascii_name = name.encode("utf-8", "surrogatepass").decode("latin-1")
     return re.sub(r"[^A-Za-z0-9_]", "_", ascii_name)
 
 
 def facts_of_graph(graph: Graph, params: Container[str]) -> Facts:
-    """Return what the graph of a graph executor says. params: names of arguments that are not inputs."""
+    """Return the facts from the graph of a graph executor.
+
+    Args:
+        graph: Graph of the model.
+        params: Names of the graph's arguments that are parameters, not inputs.
+    """
 
     def facts(name: str, index: int) -> TensorFacts:
         entry = graph.entries[index]
@@ -120,7 +137,11 @@ _C_TENSOR = re.compile(
 
 
 def facts_of_c_metadata(text: str) -> Optional[Facts]:
-    """Read the C source of a struct TVMMetadata; its beginning, before the constant pools, is enough."""
+    """Read the C source of a struct TVMMetadata.
+
+    Args:
+        text: The source, or its beginning up to the constant pools.
+    """
     code = without_comments(text)
     shapes = {
         (kind, int(index[:9])): tuple(int(extent) for extent in re.findall(r"[0-9]{1,18}", extents))
@@ -142,7 +163,7 @@ def facts_of_c_metadata(text: str) -> Optional[Facts]:
 
 
 def read_c_interface(header: str, text: str) -> Optional[CInterface]:
-    """Read a generated tvmgen_<module>.h; None when it declares no run function."""
+    """Read a generated tvmgen_<module>.h; return None if it declares no run function."""
     code = without_comments(text)
     run = re.search(r"int32_t\s+(\w+)_run\s*\(([^()]*)\)", code)
     if run is None:
@@ -163,18 +184,24 @@ def read_c_interface(header: str, text: str) -> Optional[CInterface]:
 
 
 class MainFacts(NamedTuple):
-    """What a main function of the LLVM code generator says about its arguments.
+    """Facts about the arguments of a main function of the LLVM code generator.
 
-    names: as C identifiers, in order. checks: name -> what is checked of the arguments of that name. An
-    output has its true name there, an input its identifier; where two arguments share one and differ, type
-    or strides are None.
+    Attributes:
+        names: C identifiers of the arguments, in order.
+        checks: Name -> facts from the checks of that name. Outputs have their true names here, inputs their C
+            identifiers. Type or strides are None if two arguments of one name differ in them.
     """
 
     names: List[str]
     checks: Mapping[str, TensorFacts]
 
     def argument(self, index: int, true_name: str = "") -> TensorFacts:
-        """Return the facts about one argument. true_name: of the trained model, where it is known."""
+        """Return the facts about one argument.
+
+        Args:
+            index: Position of the argument.
+            true_name: Name in the trained model; empty if unknown.
+        """
         name = self.names[index]
         checks = self.checks.get(true_name) or self.checks.get(name) or TensorFacts(name)
         return checks._replace(name=name)
@@ -186,23 +213,29 @@ def is_workspace(name: str) -> bool:
 
 
 def is_constants(name: str) -> bool:
-    """Return whether an argument of a main function is memory that holds the model's constants."""
+    """Return whether an argument of a main function is memory with the model's constants."""
     return re.fullmatch(r"global_const_workspace_\d+_var", name) is not None
 
 
 def facts_of_main(entry: str, objects: Iterable[bytes]) -> Optional[MainFacts]:
     """Read the arguments of an AOT main function from its object files.
 
-    The LLVM code generator leaves no description of the model in the code, but the function checks its
-    arguments, and the texts of its checks are in the object, each once:
+    The LLVM code generator writes no description of the model. But the main function checks its arguments,
+    and the object contains the message of each check once:
 
         x_code == 3 or ..., <entry>: Expect arg[0] to be pointer
         ..., <entry>.x.dtype is expected to be float32
         2 == ..., <entry>.x.ndim is expected to equal 2
         1 == ..._x_strides[1]) and 3 == ..._x_strides[0]), <entry>.x.strides: expected to be compact array
 
-    A dimension of extent 1 has no check of its stride. entry: the function's name. Returns None when the
-    checks were compiled out (tir.disable_assert).
+    The stride of a dimension of extent 1 is not checked.
+
+    Args:
+        entry: Name of the main function.
+        objects: Contents of the object files.
+
+    Returns:
+        The facts, or None if the object has no checks (tir.disable_assert).
     """
     names: Dict[int, str] = {}
     dtypes: Dict[str, Set[str]] = {}
@@ -238,7 +271,7 @@ def facts_of_main(entry: str, objects: Iterable[bytes]) -> Optional[MainFacts]:
 
 
 def _texts_with(part: bytes, data: bytes) -> Iterator[bytes]:
-    """Each text between NUL bytes that has a part in it."""
+    """Yield each NUL-terminated string in data that contains a part."""
     at = data.find(part)
     while at >= 0:
         end = data.find(b"\0", at)
@@ -258,7 +291,7 @@ _STRIDE = re.compile(rb"\b(\d{1,18}) == [^\[\]]{0,1200}_strides\[(\d{1,3})\]")
 
 
 def _only(values: Iterable[_T]) -> Optional[_T]:
-    """The one value, or None where there are several or none."""
+    """Return the only value; None for several values or none."""
     found = list(values)
     return found[0] if len(found) == 1 else None
 
@@ -272,9 +305,9 @@ def _strides(ndim: Optional[int], checks: Iterable[Tuple[Tuple[int, int], ...]])
 
 
 def shape_of_strides(strides: Strides, count: int) -> Optional[Shape]:
-    """Return the shape of a compact tensor of `count` elements; None where the strides do not tell it."""
+    """Return the shape of a compact tensor of `count` elements; None if the strides do not fit."""
     shape = []
-    elements = count  # of the tensor that is left, from this axis on
+    elements = count  # of the sub-tensor from this axis on
     for step in strides:
         if step is None:
             shape.append(1)
@@ -287,7 +320,7 @@ def shape_of_strides(strides: Strides, count: int) -> Optional[Shape]:
 
 
 def without_comments(text: str) -> str:
-    """C text without its /* */ comments; those after // do not disturb the patterns above."""
+    """Return C text without /* */ comments; // comments do not affect the patterns above."""
     pieces = []
     at = 0
     while True:

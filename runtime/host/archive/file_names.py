@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of files that a shell, make and CMake take as they are."""
+"""File names that a shell, make and CMake accept without quoting."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-NAME_RULE: Final = "names in a build have letters, digits and ._+- only, and do not begin with . or -"
-# No letter that a shell, make or CMake treats in its own way; no option of a program; no hidden file.
+NAME_RULE: Final = "file names may contain only letters, digits and ._+-, and must not begin with . or -"
+# Excludes special characters of a shell, make and CMake, names like options (-x), and hidden files.
 PLAIN_PART: Final = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+.-]*", re.ASCII)
 
 
 def is_plain(name: str) -> bool:
-    """Whether each part of a path is safe in a shell, a makefile and CMake."""
+    """Return whether each part of a path is safe in a shell, a makefile and CMake."""
     return all(PLAIN_PART.fullmatch(part) for part in name.split("/"))

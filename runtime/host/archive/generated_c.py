@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tensors the generated C of an AOT model writes before it reads them.
+"""Detection of tensors that the generated C of an AOT model reads but never writes.
 
-TVM's AOT executor gives each tensor one piece of memory and forgets some: of two outputs that are one
-tensor, or a reshape of each other, only the first is written; at optimization level 0 an operator may read
-a copy of its inputs that nothing made. The firmware then answers zeros and reports success. So the main
-function is followed here, call by call, with what each kernel does with its arguments.
+TVM's AOT executor gives each tensor one piece of memory and omits some writes. If two outputs are one tensor,
+or a reshape of each other, the code writes only the first. At optimization level 0 an operator may read a
+copy of its inputs that no code creates. The firmware then outputs zeros and reports success. So this module
+follows the calls of the main function in order, and tracks the reads and writes of each kernel.
 
-The C is read by its fixed form (CodeGenCHost of TVM 0.9 to 0.18), in time linear in its length. Code of
-another form gives no verdict; nothing is concluded from it.
+The reader expects the fixed form of CodeGenCHost of TVM 0.9 to 0.18, and takes time linear in the length of
+the code. Code of another form gets no verdict.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _END = "\n}\n"
 _HANDLE = re.compile(r"^  void\* ([^\n=;]+?) = \(\(\(TVMValue\*\)\w+\)\[(\d+)\]\.v_handle\);$", re.MULTILINE)
 _DATA = re.compile(r"^  void\* ([^\n=;]+?) = \(\(\(DLTensor\*\)([^\n=;]+?)\)\[0\]\.data\);$", re.MULTILINE)
 _HEAD = re.compile(r"^  (?:void\*|int32_t) [^\n=;]+ = |^  if \(!\([^\n]*_strides == NULL\)\) \{$")
-_LONGEST_LINE = 1000  # of what is looked at: an index or a declaration that is longer counts as a write
+_LONGEST_LINE = 1000  # characters; a longer index or declaration counts as a write
 _WORD = re.compile(r"\w+")
 _BRACKET = re.compile(r"[\[\]\n]")
 _ADDRESS_OF = re.compile(r"&\((?:\(\(\w[\w ]*\*\))?$")
 
-# What main does, statement by statement. A slot is one DLTensor of an array on the stack.
+# The statements of main. A slot is one DLTensor of an array on the stack.
 _STEP = re.compile(
     r"^ *(?:"
     r"void\* (?P<local>\w+) = (?P<made>(?:\(&\(|TVMBackendAllocWorkspace\()[^\n]*);"
@@ -42,18 +42,24 @@ _POOL = re.compile(r"\(&\((?:\(\(uint8_t\*\))?(\w+?)(?:_\d+)?\)?\[(\d+)\]\)\)")
 
 
 class Use(NamedTuple):
-    """What a kernel may do with the memory of one argument. only_read: that it certainly does nothing
-    else."""
+    """Use of one argument's memory by a kernel.
+
+    Attributes:
+        may_write: The kernel may write the memory.
+        only_read: The kernel certainly only reads the memory.
+    """
 
     may_write: bool
     only_read: bool
 
 
 class Function(NamedTuple):
-    """A function that generated C defines, as text.
+    """Text of a function that generated C defines.
 
-    parameters: the text between its parentheses. data: the variables that hold the data of its tensors, in
-    the order of its arguments.
+    Attributes:
+        parameters: Text between the parentheses of its head.
+        body: Text between its braces.
+        data: Variables that hold the data of its tensors, in the order of its arguments.
     """
 
     parameters: str
@@ -62,14 +68,16 @@ class Function(NamedTuple):
 
     @property
     def handles(self) -> List[str]:
-        """What a function with the packed interface calls its tensors, in order."""
+        """Names of the tensors in a function with the packed interface, in order."""
         return [name for name, _ in _HANDLE.findall(self.body)]
 
 
 class Fault(NamedTuple):
-    """A tensor that the model's code reads or returns, and never writes.
+    """A tensor that the code of the model reads or returns, but never writes.
 
-    output: its position among the outputs; None for an intermediate tensor that kernel `reader` reads.
+    Attributes:
+        output: Position among the outputs; None for an intermediate tensor.
+        reader: Kernel that reads the intermediate tensor.
     """
 
     output: Optional[int]
@@ -104,23 +112,30 @@ def find_fault(
     output_sizes: Sequence[int],
     joined: Sequence[Tuple[str, int]] = (),
 ) -> Tuple[bool, Optional[Fault]]:
-    """Follow the main function `entry` through the functions of a model.
+    """Follow the calls of the main function through the functions of a model.
 
-    inputs: their number. output_sizes: bytes of each output. joined: (operator, index of an input) for each
-    input that the model joins to others, as in a concatenation. Returns whether the code was understood,
-    and the first fault in it, if there is one.
+    Args:
+        functions: Functions of the model, by name.
+        entry: Name of the main function.
+        inputs: Number of inputs.
+        output_sizes: Size of each output in bytes.
+        joined: (operator, index of an input) for each input that the model joins to others, for example in a
+            concatenation.
+
+    Returns:
+        True if the code has the known form, and the first fault in it or None.
     """
     main = functions.get(entry)
     if main is None or len(main.data) < inputs + len(output_sizes):
         return False, None
     outputs = main.data[inputs : inputs + len(output_sizes)]
     written = {name for name in main.data if name not in outputs}
-    places: Dict[str, str] = {}  # variable of main -> the memory that it stands for
+    places: Dict[str, str] = {}  # variable of main -> its memory
     slots: Dict[int, str] = {}
     arguments: Dict[int, str] = {}
     written |= _touched_otherwise(main.body)
     uses_of: Dict[str, List[Use]] = {}
-    takes: Dict[str, Set[str]] = {}  # kernel -> all that it is given
+    takes: Dict[str, Set[str]] = {}  # kernel -> all its arguments
     for step in _STEP.finditer(main.body):
         if step["local"]:
             pool = _POOL.fullmatch(step["made"])
@@ -149,8 +164,7 @@ def find_fault(
             if use.may_write or not is_known:
                 written.add(place)
     for operator, place_of_input in joined:
-        # At optimization level 0 TVM gives the operator memory of its own for the input, and forgets the
-        # copy.
+        # At optimization level 0 TVM allocates separate memory for the operator's input, but omits the copy.
         part = operator.rpartition(".")[2]
         takers = [kernel for kernel in takes if part in kernel]
         if takers and not any(main.data[place_of_input] in takes[kernel] for kernel in takers):
@@ -162,8 +176,10 @@ def find_fault(
 
 
 def _touched_otherwise(body: str) -> Set[str]:
-    """Every word of main outside of the statements that are followed, such as a copy in a loop: what has a
-    name there may be written."""
+    """Return every word of main outside of the statements that find_fault follows.
+
+    Such a statement, for example a copy in a loop, may write every variable that it names.
+    """
     words: Set[str] = set()
     for line in body.splitlines():
         if not (_STEP.match(line) or _DATA.match(line) or _HANDLE.match(line) or _HEAD.match(line)):
@@ -172,7 +188,7 @@ def _touched_otherwise(body: str) -> Set[str]:
 
 
 def _data_of(parameters: str, body: str) -> List[str]:
-    """The variables that hold the data of a function's tensors, in the order of its arguments."""
+    """Return the variables that hold the data of the tensors of a function, in the order of its arguments."""
     handles = {name: int(index) for name, index in _HANDLE.findall(body)}
     if not handles:
         return [parameter.split()[-1].lstrip("*") for parameter in _split(parameters) if parameter.split()]
@@ -185,7 +201,7 @@ def _split(arguments: str) -> List[str]:
 
 
 def _uses(kernel: Function) -> List[Use]:
-    """What a kernel does with each of its arguments."""
+    """Return the use of each argument by a kernel."""
     stored: Set[str] = set()
     loaded: Set[str] = set()
     other: Set[str] = set()
@@ -216,7 +232,7 @@ def _uses(kernel: Function) -> List[Use]:
 
 
 def _after_brackets(text: str, at: int) -> int:
-    """The place after the bracket that closes the one at `at`; -1 where that is not near on its line."""
+    """Return the position after the closing bracket; -1 if it is not near on the line of `at`."""
     depth = 0
     for bracket in _BRACKET.finditer(text, at, at + _LONGEST_LINE):
         if bracket[0] == "\n":

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The graph of a model archive (executor-config/graph/<module>.graph), which a graph executor runs.
 
-A JSON object: nodes (op "null" is an input or a parameter, "tvm_op" a call of a kernel), arg_nodes (the null
-nodes), heads (the outputs), node_row_ptr (node -> its first entry; an entry is one output of a node) and
-attrs, which give each entry a shape, a data type and a storage. Entries that share a storage are never alive
-at the same time.
+The file is a JSON object with these members:
+
+* nodes: op "null" is an input or a parameter, "tvm_op" a call of a kernel;
+* arg_nodes: the null nodes;
+* heads: the outputs;
+* node_row_ptr: node -> its first entry; an entry is one output of a node;
+* attrs: shape, data type and storage of each entry. Entries that share a storage are never alive at the same
+  time.
 """
 
 from __future__ import annotations
@@ -20,11 +24,17 @@ from runtime.host.errors import ArchiveError
 MAX_NAME_CHARS: Final = 1000
 MAX_DIGITS: Final = 20
 NO_OPERATION = "__nop"
-"""The kernel of a node that only reshapes: its output is its input's storage under another shape."""
+"""Kernel name of a node that only reshapes: its output shares the storage of its input."""
 
 
 class Entry(NamedTuple):
-    """A tensor of the graph. storage: which piece of memory holds it."""
+    """A tensor of the graph.
+
+    Attributes:
+        shape: Extents.
+        dtype: Data type.
+        storage: Number of the piece of memory that holds the tensor.
+    """
 
     shape: Tuple[int, ...]
     dtype: DType
@@ -37,18 +47,25 @@ class Entry(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One kernel. arguments: its tensors, inputs first, as (entry, shape); the shape is flat where it asks
-    for that."""
+    """One call of a kernel.
+
+    Attributes:
+        function: Name of the kernel.
+        arguments: Its tensors, inputs first, as (entry, shape). The shape is flat if flatten_data is set.
+    """
 
     function: str
     arguments: Tuple[Tuple[int, Tuple[int, ...]], ...]
 
 
 class Graph(NamedTuple):
-    """What a graph executor runs.
+    """The graph that a graph executor runs.
 
-    arguments: name of each input and parameter -> its entry, in the order of the graph. outputs: entries.
-    calls: in the order to run them.
+    Attributes:
+        entries: All tensors.
+        arguments: Name of each input and parameter -> its entry, in the order of the graph.
+        outputs: Entries of the outputs.
+        calls: Kernel calls in execution order.
     """
 
     entries: List[Entry]
@@ -57,7 +74,7 @@ class Graph(NamedTuple):
     calls: List[Call]
 
     def storage_bytes(self) -> Dict[int, Tuple[int, DType]]:
-        """Each storage's size, the largest of its entries, and the data type of that one."""
+        """Return storage -> (bytes of its largest entry, data type of that entry)."""
         sizes: Dict[int, Tuple[int, DType]] = {}
         for entry in self.entries:
             if entry.storage not in sizes or entry.nbytes > sizes[entry.storage][0]:
@@ -66,18 +83,25 @@ class Graph(NamedTuple):
 
 
 def parse_graph(text: str) -> Graph:
-    """ArchiveError for a graph that is damaged or needs what a single device cannot do."""
+    """Return the graph in a JSON text.
+
+    Raises:
+        ArchiveError: The graph is damaged, or not supported on a single device.
+    """
     try:
         return _parse(json.loads(text, parse_int=bounded_int))
     except (LookupError, AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ArchiveError(
-            f"The graph of the model archive cannot be read: {type(error).__name__} {str(error)[:200]}.",
+            f"The graph of the model archive cannot be read: {type(error).__name__}: {str(error)[:200]}.",
             "Export the model again.",
         ) from error
 
 
 def bounded_int(text: str) -> int:
-    """Return an int of JSON. Python takes quadratic time for thousands of digits; none here has 20."""
+    """Return an integer of JSON that has at most MAX_DIGITS characters.
+
+    Python takes quadratic time for thousands of digits. No number of a model archive has 20 digits.
+    """
     if len(text) > MAX_DIGITS:
         raise ValueError(f"a number has more than {MAX_DIGITS} digits")
     return int(text)
@@ -92,7 +116,7 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
         for shape, dtype, storage in zip(attrs["shape"], attrs["dltype"], attrs["storage_id"])
     ]
     if any(extent < 0 for entry in entries for extent in entry.shape):
-        raise ValueError("a shape is not known before the model runs")
+        raise ValueError("a shape is dynamic: it has a negative extent")
     for entry in entries:
         check_tensor(str(entry.dtype), entry.shape)
 
@@ -116,12 +140,12 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
         inputs = [entry_of(reference) for reference in node["inputs"]]
         function = node["attrs"]["func_name"]
         if not isinstance(function, str) or not function.isprintable() or len(function) > MAX_NAME_CHARS:
-            raise ValueError(f"node {number} calls what is no name of a kernel")
+            raise ValueError(f"node {number} has an invalid kernel name")
         if function == NO_OPERATION:
             if [entries[entry].storage for entry in outputs] != [
                 entries[entry].storage for entry in inputs[:1]
             ]:
-                raise ValueError(f"{node['name']} reshapes from one storage to another")
+                raise ValueError(f"node {node['name']} reshapes into another storage")
             continue
         flat = node["attrs"].get("flatten_data") == "1"
         calls.append(
@@ -139,8 +163,8 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
     doubled = next((name for name, times in Counter(names).items() if times > 1), None)
     if doubled is not None:
         raise ArchiveError(
-            f"The graph of the model archive has two tensors called {doubled!r}: they cannot be told apart.",
-            "Give that input another name (TVM calls constants p0, p1 and so on), and export it again.",
+            f"The graph of the model archive has two tensors named {doubled!r}.",
+            "Rename that input (TVM names constants p0, p1, ...) and export the model again.",
         )
     return Graph(
         entries,

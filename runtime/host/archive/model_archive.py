@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model archives: Model Library Format, versions 5 to 7, as TVM 0.8 to 0.18 exports them.
 
-ModelArchive.open reads and checks a whole archive (see tar.py) and its metadata.json; everything else is
-read when it is asked for. The layout of an archive, by file name:
+ModelArchive.open reads the archive, checks its tar with tar.py, and checks metadata.json. Other parts are
+read on first access. The files of an archive:
 
     metadata.json                            always
     codegen/host/src/<module>_lib<n>.c       C code generator ("lib<n>.c" in operator archives)
@@ -44,24 +44,30 @@ from runtime.host.errors import ArchiveError
 
 __all__ = ["SUPPORTED_VERSIONS", "CInterface", "ModelArchive", "TensorSpec"]
 
-# Beginnings of the texts that describe tensors; their tails hold weights and operators.
+# Bytes to read of the texts that describe tensors; weights and operators follow.
 _TEXT_WINDOW = 256 * 1024
 _RELAY_WINDOW = 4 * 1024 * 1024
 _TEXT_LIMIT = 16 * 1024 * 1024  # of metadata.json and of a graph
 
-# How generated C code takes its workspace: an array, where the compiler has planned it, or blocks.
+# Generated C code has a static workspace array if the compiler planned memory; else it allocates blocks.
 _STATIC_WORKSPACE = b"static uint8_t global_workspace"
 _ALLOCATES = "TVMBackendAllocWorkspace("
 _ALLOCATION = re.compile(re.escape(_ALLOCATES) + r"\s*\d+,\s*\w+,\s*(?:\(uint64_t\))?(\d+)\s*,")
 
 
 class ModelArchive:
-    """A model archive of one module.
+    """A model archive with one module.
 
-    version: of the format. style: "full-model", or "operator" for the single operators that tuning builds.
-    module: its name, of plain letters, digits, underscores, dots and dashes.
-    executors: what can run it, "aot", "graph" or both; nothing for an operator.
-    sources, objects, headers: names inside the archive of the generated C, object files and C headers.
+    Attributes:
+        path: Path of the archive.
+        metadata: Contents of metadata.json.
+        version: Version of the Model Library Format.
+        style: "full-model", or "operator" for the single operators that tuning builds.
+        module: Name of the module, of ASCII letters, digits, underscores, dots and dashes.
+        executors: Executors that can run the module: "aot", "graph" or both; empty for an operator.
+        sources: Names of the generated C sources inside the archive.
+        objects: Names of the object files inside the archive.
+        headers: Names of the C headers inside the archive.
     """
 
     def __init__(self, files: TarFiles) -> None:
@@ -69,7 +75,7 @@ class ModelArchive:
         self._files = files
         if files.size("metadata.json") > _TEXT_LIMIT:
             raise ArchiveError(
-                f"{files.path} has a metadata.json of more than {_TEXT_LIMIT:,} bytes.", EXPORT_AGAIN
+                f"{files.path} has a metadata.json larger than {_TEXT_LIMIT:,} bytes.", EXPORT_AGAIN
             )
         self.metadata = Metadata(files.path, files.read("metadata.json"))
         self.version = self.metadata.version
@@ -83,72 +89,84 @@ class ModelArchive:
 
     @classmethod
     def open(cls, path: Union[str, os.PathLike[str]]) -> ModelArchive:
-        """Read a model archive, plain or gzip, whatever its name ends in.
+        """Read a model archive, plain or gzip; its file name does not matter.
 
-        Raises ArchiveError when the file is damaged, unsafe, of an unknown version, lacks a part, or holds
-        several modules.
+        Raises:
+            ArchiveError: The file is damaged, unsafe, of an unsupported version, lacks a
+                part, or has several modules.
         """
         return cls.unpacked(read_packed(path, MODEL_ARCHIVE))
 
     @classmethod
     def unpacked(cls, packed: PackedTar) -> ModelArchive:
-        """Return the model archive with this content. Raises ArchiveError, as open does."""
+        """Return the model archive with the content of a tar.
+
+        Raises:
+            ArchiveError: The content is damaged, unsafe, of an unsupported version, lacks a
+                part, or has several modules.
+        """
         files = open_packed(packed, MODEL_ARCHIVE)
         if "metadata.json" not in files:
-            raise ArchiveError(f"{files.path} is not a model archive: it has no metadata.json.", EXPORT_AGAIN)
+            raise ArchiveError(f"{files.path} is not a model archive: no metadata.json.", EXPORT_AGAIN)
         return cls(files)
 
     @property
     def executor(self) -> Optional[str]:
-        """The executor to use: "aot" where there is a choice; None for an operator."""
+        """The executor to use: "aot" if there is a choice; None for an operator."""
         return next((executor for executor in EXECUTORS if executor in self.executors), None)
 
     @property
     def interface(self) -> str:
-        """ "c" when the generated code is called through the struct types of a header, else "packed"."""
+        """Interface of the generated code: "c" for struct types of a header, else "packed"."""
         return "packed" if self.c_interface is None else "c"
 
     @cached_property
     def c_interface(self) -> Optional[CInterface]:
-        """How to call the module through its C interface; None when it has none."""
+        """The C interface of the module; None if it has none."""
         wanted = f"tvmgen_{c_identifier(self.module)}.h".lower()
-        # TVM lowers the case of the module's name in this header and keeps it elsewhere.
+        # TVM converts the module's name to lower case in the name of this header only.
         name = next((name for name in self.headers if name.lower().endswith(f"/{wanted}")), None)
         if name is None or self.executor != "aot":
             return None
         interface = read_c_interface(name.rpartition("/")[2], self._text(name))
         if interface is None:
-            self.metadata.refuse(f"has a C interface header {name} that declares no run function")
+            self.metadata.refuse(f"has a C interface header {name} without a run function")
         return interface
 
     @cached_property
     def has_system_library(self) -> bool:
-        """The generated code has TVMSystemLibEntryPoint: a host-driven firmware finds its functions by it."""
+        """True if the generated code has TVMSystemLibEntryPoint.
+
+        A host-driven firmware finds its functions through this entry point.
+        """
         return any(
             self._files.find(name, b"TVMSystemLibEntryPoint") >= 0 for name in (*self.sources, *self.objects)
         )
 
     @cached_property
     def workspace_size_bytes(self) -> int:
-        """Most memory in use at one time, as the compiler planned it; 0 when the archive does not tell."""
+        """Peak memory in use, as planned by the compiler; 0 if the archive does not declare it."""
         return self.metadata.workspace_size_bytes
 
     @cached_property
     def operator_workspace_size_bytes(self) -> int:
-        """Most workspace that a single operator allocates while it runs."""
+        """Largest workspace that a single operator allocates while it runs."""
         return self.metadata.operator_workspace_size_bytes
 
     @cached_property
     def storage_sizes_bytes(self) -> List[int]:
-        """Every piece of memory that a graph executor allocates: for inputs, outputs, intermediates; none for
-        AOT. By the graph: where tensors share a piece, metadata.json tells the size of one of them."""
+        """Sizes of the pieces of memory that a graph executor allocates.
+
+        The pieces hold inputs, outputs and intermediates. Empty for AOT. The graph is the preferred source:
+        if tensors share a piece, metadata.json has the size of only one of them.
+        """
         if self.graph is not None:
             return [size for size, _ in self.graph.storage_bytes().values()]
         return self.metadata.storage_sizes_bytes
 
     @cached_property
     def tensors_of_calls(self) -> List[List[int]]:
-        """For each call that a host makes in an inference, the numbers of dimensions of its tensors."""
+        """Number of dimensions of each tensor, for each call that the host makes in an inference."""
         if self.graph is not None:
             return [[len(shape) for _, shape in call.arguments] for call in self.graph.calls]
         if self.main is not None and self.executor == "aot":
@@ -158,14 +176,14 @@ class ModelArchive:
 
     @property
     def most_dimensions(self) -> int:
-        """Of all tensors that a host names: the largest number of dimensions."""
+        """The largest number of dimensions of all tensors that the host passes."""
         named = [len(spec.shape or ()) for spec in (*self.inputs, *self.outputs)]
         named += [len(spec.shape or ()) for specs in self.operators.values() for spec in specs]
         return max([*named, *(ndim for call in self.tensors_of_calls for ndim in call)], default=0)
 
     @cached_property
     def static_workspace_bytes(self) -> int:
-        """The part of the workspace that the generated C code has set aside as an array of its own."""
+        """Part of the workspace that the generated C code reserves as a static array."""
         size = 0
         for name in self.sources:
             start = self._files.find(name, _STATIC_WORKSPACE)
@@ -176,7 +194,10 @@ class ModelArchive:
 
     @cached_property
     def allocated_bytes(self) -> Optional[List[int]]:
-        """Each block of workspace that the generated C code asks for; None where that cannot be read."""
+        """Sizes of the workspace blocks that the generated C code allocates.
+
+        None if the archive has object files, or if the size of a block cannot be read.
+        """
         if self.objects:
             return None
         code = [self._text(name) for name in self.sources]
@@ -187,23 +208,28 @@ class ModelArchive:
 
     @cached_property
     def operators(self) -> Dict[str, List[TensorSpec]]:
-        """Of an operator archive: function name -> its arguments, inputs and outputs alike, in order."""
+        """Function name -> its arguments in order, inputs and outputs alike.
+
+        Empty unless the style is "operator".
+        """
         return self.metadata.operators
 
     @cached_property
     def main(self) -> Optional[MainFacts]:
-        """What the main function of the LLVM code generator takes; None for other code, and where its checks,
-        which tell it, were compiled out."""
+        """Arguments of the main function of the LLVM code generator.
+
+        None for other code, and for code that was compiled without the checks of its arguments.
+        """
         return facts_of_main(entry_name(self.module), map(self.read, self.objects))
 
     @cached_property
     def inputs(self) -> List[TensorSpec]:
-        """Inputs in the order of the generated code. An operator's are not told apart from its outputs."""
+        """Inputs in the order of the generated code; empty for an operator."""
         return self._tensors("input", inputs_of)
 
     @cached_property
     def outputs(self) -> List[TensorSpec]:
-        """Outputs in the order of the generated code. Two may have one name."""
+        """Outputs in the order of the generated code; two outputs may have the same name."""
         return self._tensors("output", outputs_of)
 
     def _tensors(self, kind: str, read: Callable[[Texts], List[TensorSpec]]) -> List[TensorSpec]:
@@ -212,40 +238,41 @@ class ModelArchive:
         try:
             return [self.metadata.checked(spec) for spec in read(self._texts)]
         except ValueError as error:
-            self.metadata.refuse(f"declares what no device has as {kind}: {str(error)[:200]}")
+            self.metadata.refuse(f"declares an invalid {kind}: {str(error)[:200]}")
         except UnknownOrder as error:
             names = some_names([repr(name) for name in error.names])
             self.metadata.refuse(
-                f"does not tell which of its {kind}s is which: "
-                + (f"{error.why} ({names})" if error.why else f"{names} may stand at the same place"),
-                f"Give the {kind}s names that differ in more than signs and accents, and export it again.",
+                f"has {kind}s in an unknown order: "
+                + (f"{error.why} ({names})" if error.why else f"{names} fit the same position"),
+                f"Rename the {kind}s so that their ASCII letters or digits differ, then export the model.",
             )
         except Contradiction as error:
-            self.metadata.refuse(
-                error.what, f"Give each {kind} a name of its own, and export the model again."
-            )
+            self.metadata.refuse(error.what, f"Give each {kind} a unique name, and export the model again.")
         except LookupError as error:
-            self.metadata.refuse(f"does not say the type and size of {kind} {error.args[0]!r}")
+            self.metadata.refuse(f"does not declare the type and size of {kind} {error.args[0]!r}")
 
     @cached_property
     def functions(self) -> Dict[str, Function]:
-        """The functions that its C sources define, by name."""
+        """Functions that the C sources define, by name."""
         return functions_of(map(self.text, self.sources))
 
     @property
     def names_in_main(self) -> List[str]:
-        """What the main function of C code calls its tensors; empty where it has other arguments."""
+        """Names of the tensors in the main function of C code.
+
+        Empty if the main function has other arguments.
+        """
         main = self.functions.get(entry_name(self.module))
         return [] if main is None else main.handles
 
     @property
     def fault(self) -> Optional[Fault]:
-        """What the C of an AOT model forgets to write; None where nothing was found."""
+        """The first tensor that the C of an AOT model does not write; None if no fault was found."""
         return self._followed[1]
 
     @property
     def is_followed(self) -> bool:
-        """Whether the code of an AOT model is C of the known form, so that `fault` is a verdict."""
+        """True if the AOT code is C of the known form; `fault` is reliable only then."""
         return self._followed[0]
 
     @cached_property
@@ -261,45 +288,54 @@ class ModelArchive:
 
     @cached_property
     def graph(self) -> Optional[Graph]:
-        """The graph that a graph executor runs; None for AOT. Raises ArchiveError where it cannot be read."""
+        """The graph that a graph executor runs; None for AOT.
+
+        Raises:
+            ArchiveError: The graph cannot be read.
+        """
         name = self._graph_name()
         if name is None:
             return None
         if self._files.size(name) > _TEXT_LIMIT:
-            self.metadata.refuse(f"has a {name} of more than {_TEXT_LIMIT:,} bytes")
+            self.metadata.refuse(f"has a {name} larger than {_TEXT_LIMIT:,} bytes")
         return parse_graph(self._text(name))
 
     @cached_property
     def parameters(self) -> Dict[str, Param]:
-        """Name -> parameter that must be set before the first run; empty where there are none. Raises
-        ArchiveError for a file that cannot be read."""
+        """Parameters to set before the first run, by name; empty if there are none.
+
+        Raises:
+            ArchiveError: The file of parameters cannot be read.
+        """
         name = f"parameters/{self.module}.params"
         return parse_params(self._files.read(name)) if name in self._files else {}
 
     def unpack(self, directory: Union[str, os.PathLike[str]]) -> None:
-        """Write the archive, less the copy of TVM's own runtime, to a directory that is missing or empty.
+        """Write the archive to a directory, without the copy of TVM's own runtime.
 
-        All of it or nothing. Raises ArchiveError when the disk refuses or the directory is in use.
+        Args:
+            directory: Directory that is missing or empty. Either all files are written or none.
+
+        Raises:
+            ArchiveError: A file cannot be written, or the directory is not empty.
         """
         names = [name for name in self._files.names() if not name.startswith(("runtime/", "templates/"))]
         write_files(self._files, names, directory)
 
     def read(self, name: str) -> bytes:
-        """The content of one of its files, such as an object."""
+        """Return the content of a file of the archive, such as an object file."""
         return self._files.read(name)
 
     def text(self, name: str) -> str:
-        """The same as text; bytes that are not UTF-8 are replaced."""
+        """Return the content of a file of the archive as a string; invalid UTF-8 is replaced."""
         return self._text(name)
 
     def holds(self, name: str, pattern: bytes) -> bool:
-        """Whether one of its files has these bytes in it."""
+        """Return whether a file of the archive contains these bytes."""
         return self._files.find(name, pattern) >= 0
 
-    # What unpacked() checks.
-
     def _code(self, folder: str, *endings: str) -> List[str]:
-        """Names of the generated files in one folder of each target."""
+        """Return the names of the generated files in one folder of each target."""
         pattern = re.compile(f"codegen/[^/]+/{folder}/.+")
         names = (name for name in self._files.names() if name.endswith(endings) and pattern.fullmatch(name))
         return sorted(names, key=_natural)
@@ -308,33 +344,29 @@ class ModelArchive:
         for name in self._files.names():
             if name.startswith("codegen/") and not is_plain(name):
                 self.metadata.refuse(
-                    f"has a file {name[:120]!r}: {NAME_RULE}", "Rename it, or export the model again."
+                    f"has a file {name[:120]!r}: {NAME_RULE}", "Rename the file, or export the model again."
                 )
         foreign = self._code("src", ".cc", ".cpp")
         if foreign:
             self.metadata.refuse(
-                f"holds C++ sources ({foreign[0]}), which a platform does not compile",
+                f"contains C++ sources ({foreign[0]}), which a platform does not compile",
                 "Build the model for a target with the c or llvm code generator.",
             )
         if not self.sources and not self.objects:
             self.metadata.refuse(
-                f"holds no generated code for module {self.module!r}: codegen/ has no .c and no .o file"
+                f"contains no generated code for module {self.module!r}: codegen/ has no .c or .o file"
             )
         if "graph" in self.executors and self._graph_name() is None:
             self.metadata.refuse(
-                f"is made for the graph executor but has no graph (executor-config/graph/{self.module}.graph)"
+                f"requires the graph executor but has no graph (executor-config/graph/{self.module}.graph)"
             )
 
     def _graph_name(self) -> Optional[str]:
         candidates = (f"executor-config/graph/{self.module}.graph", "executor-config/graph/graph.json")
         return next((name for name in candidates if name in self._files), None)
 
-    # Reading, with every type checked: metadata.json may hold anything.
-
     def _text(self, name: str, start: int = 0, limit: Optional[int] = None) -> str:
         return self._files.read(name, start, limit).decode("utf-8", "replace")
-
-    # The texts that know order and shapes.
 
     @cached_property
     def _texts(self) -> Texts:
@@ -355,7 +387,7 @@ class ModelArchive:
 
     @cached_property
     def _c_facts(self) -> Optional[Facts]:
-        """From the one C source that defines the metadata, if there is one."""
+        """Facts from the C source that defines the metadata; None if there is none."""
         for name in self.sources:
             start = self._files.find(name, b"kTvmgenMetadata")
             if start >= 0:
@@ -364,7 +396,7 @@ class ModelArchive:
 
     @cached_property
     def relay_facts(self) -> Optional[RelayFacts]:
-        """What the Relay text says of the model; None where there is none, or none that is understood."""
+        """Facts from the Relay text; None if there is no text or its form is unknown."""
         name = self._relay_name()
         if name is None:
             return None
@@ -377,17 +409,20 @@ class ModelArchive:
 
 
 def entry_name(module: str) -> str:
-    """The main function of a module, in the system library. TVM puts the module's name in as it is."""
+    """Return the name of the main function of a module in the system library.
+
+    TVM inserts the name of the module unchanged.
+    """
     return f"tvmgen_{module}___tvm_main__"
 
 
 def metadata_name(module: str) -> str:
-    """The function that describes a module, which the C code generator writes beside the main function."""
+    """Return the name of the function that describes a module; only the C code generator writes it."""
     return f"tvmgen_{module}_get_c_metadata"
 
 
 def _natural(name: str) -> List[Tuple[int, str]]:
-    """A sort key by which lib2.c comes before lib10.c."""
+    """Return a sort key that puts lib2.c before lib10.c."""
     return [
         (int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"[0-9]{1,18}|[^0-9]+", name)
     ]

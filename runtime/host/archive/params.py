@@ -4,8 +4,8 @@
 Layout, little-endian::
 
     u64 magic, u64 reserved
-    u64 number of names, for each: u64 length, text
-    u64 number of tensors (the same), for each:
+    u64 number of names, for each: u64 length, string
+    u64 number of tensors (equal to the number of names), for each:
         u64 magic, u64 reserved, i32 device type, i32 device id, i32 ndim,
         u8 type code, u8 bits, u16 lanes, i64 shape[ndim], i64 size in bytes, data
 """
@@ -26,7 +26,13 @@ _TENSOR: Final = struct.Struct("<QQiiiBBH")
 
 
 class Param(NamedTuple):
-    """One parameter; data is its elements in row-major order, little-endian."""
+    """One parameter.
+
+    Attributes:
+        dtype: Data type.
+        shape: Extents.
+        data: Elements in row-major order, little-endian.
+    """
 
     dtype: DType
     shape: Tuple[int, ...]
@@ -34,7 +40,11 @@ class Param(NamedTuple):
 
 
 def parse_params(blob: bytes) -> Dict[str, Param]:
-    """The parameters by name. ArchiveError when the file is cut off or not of this kind."""
+    """Return the parameters by name.
+
+    Raises:
+        ArchiveError: The file is truncated or is not a parameter file.
+    """
     try:
         return _parse(blob)
     except (struct.error, ValueError) as error:
@@ -46,7 +56,7 @@ def parse_params(blob: bytes) -> Dict[str, Param]:
 def _parse(blob: bytes) -> Dict[str, Param]:
     magic, position = _number(blob, 0)
     if magic != LIST_MAGIC:
-        raise ValueError("the file does not start like a parameter file")
+        raise ValueError(f"expected magic number {LIST_MAGIC:#x}, got {magic:#x}")
     count, position = _number(blob, position + 8)
     names = []
     for _ in range(_plausible(count, 8, blob, position)):
@@ -65,21 +75,21 @@ def _parse(blob: bytes) -> Dict[str, Param]:
 def _tensor(blob: bytes, position: int) -> Tuple[Param, int]:
     magic, _, _, _, ndim, *dtype_fields = _TENSOR.unpack_from(blob, position)
     if magic != TENSOR_MAGIC or not 0 <= ndim <= MAX_NDIM:
-        raise ValueError("a tensor does not start like one")
+        raise ValueError("a tensor has a wrong magic number or number of dimensions")
     position += _TENSOR.size
     shape = struct.unpack_from(f"<{ndim}q", blob, position)
     size, position = _number(blob, position + 8 * ndim)
     dtype = DType(*dtype_fields)
     if min(shape, default=0) < 0 or size != dtype.nbytes(shape):
-        raise ValueError(f"a tensor of shape {list(shape)} and type {dtype} claims {size} bytes")
+        raise ValueError(f"a tensor of shape {list(shape)} and type {dtype} declares {size} bytes")
     data, position = _bytes(blob, position, size)
     return Param(dtype, shape, data), position
 
 
 def _plausible(count: int, least_bytes: int, blob: bytes, position: int) -> int:
-    """A count of things of which each takes so many bytes at least, bounded by what the file can hold."""
+    """Return a count of items; raise ValueError if the rest of the file is too short for them."""
     if count * least_bytes > len(blob) - position:
-        raise ValueError(f"it claims to hold {count} parameters")
+        raise ValueError(f"the file is too short for {count} parameters")
     return count
 
 
@@ -90,5 +100,5 @@ def _number(blob: bytes, position: int) -> Tuple[int, int]:
 def _bytes(blob: bytes, position: int, length: int) -> Tuple[bytes, int]:
     end = position + length
     if end > len(blob):
-        raise ValueError(f"it ends {end - len(blob)} bytes too early")
+        raise ValueError(f"the file is {end - len(blob)} bytes too short")
     return blob[position:end], end

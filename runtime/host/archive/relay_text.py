@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reader of the Relay text of a model archive, as TVM's printer (relay_text_printer.cc) writes it:
+"""Reader of the Relay text of a model archive, as written by TVM's relay_text_printer.cc.
+
+The text has this form:
 
     def @main(%x: Tensor[(1, 4), float32], %w: float32, output_tensor_names=["y"]) -> Tensor[(1, 4),
     float32] {
@@ -7,10 +9,10 @@
       %1 = concatenate(%0);
       ...
 
-The first line names all parameters of the model, weights included, in order. A variable's name is written
-as it is, with a "v" in front unless a letter comes first, and with a number behind where that is taken
-already. A name may hold anything, commas and colons included: a signature that is not of the whole form is
-not used at all.
+The first line names all parameters of the model in order, weights included. The printer writes a variable's
+name unchanged. It prepends "v" if the first character is not a letter, and appends a number to a duplicate
+name. A name may contain any character, commas and colons included. So a signature that does not match the
+complete form is ignored.
 """
 
 from __future__ import annotations
@@ -30,21 +32,24 @@ _COMMENT: Final = r"(?: /\*(?:[^*]|\*(?!/)){0,2000}\*/)?"
 _PARAMETER_END: Final = re.compile(rf": (?:{_TYPE}){_COMMENT}(?=, %|, [A-Za-z_]+=|\) )")
 _TYPES: Final = re.compile(_TYPE)
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"(?:, )?')
-_IMITATES: Final = (": Tensor[", ", %", NAMES)  # what no name may hold, or the line could be read in two ways
+_IMITATES: Final = (": Tensor[", ", %", NAMES)  # not allowed in a name: the line would be ambiguous
 
-# In the body: a tuple, and the operator that takes one.
+# In the body: a tuple, an operator, and an operator that takes a tuple.
 _TUPLE: Final = re.compile(r"^  (%\d+) = (\(.*\))", re.MULTILINE)
 _OPERATOR: Final = re.compile(r"^  (?:%\d+ = )?([A-Za-z_][\w.]{0,60})\(", re.MULTILINE)
 _TAKES: Final = re.compile(r"\b([A-Za-z_][\w.]{0,60})\((%\d+)[,)]")
 
 
 class RelayFacts(NamedTuple):
-    """What a Relay text says about @main.
+    """Facts about @main from a Relay text.
 
-    parameters: inputs and weights, in order, as the printer spells them. output_names: None when the model
-    names no outputs. output_types: empty when the printer left them out. joined: (operator, parameter) for
-    each parameter, or CONSTANT, that is a field of a tuple which an operator takes, such as a concatenation.
-    operators: all names.
+    Attributes:
+        parameters: Inputs and weights, in order, as spelled by the printer.
+        output_names: Names of the outputs; None if the model does not name them.
+        output_types: Types of the outputs; empty if the printer omitted them.
+        joined: (operator, parameter or CONSTANT) for each field of a tuple that an operator takes, such as a
+            concatenation.
+        operators: Names of all operators.
     """
 
     parameters: List[TensorFacts]
@@ -55,12 +60,19 @@ class RelayFacts(NamedTuple):
 
 
 def relay_spelling(name: str) -> str:
-    """Return a variable's name as TVM's Relay printer writes it, less a number that keeps it apart."""
+    """Return the name of a variable in the Relay text, without the number of a duplicate name."""
     return name if re.match(r"[A-Za-z]|\Z", name) else f"v{name}"
 
 
 def facts_of_relay(text: str) -> Optional[RelayFacts]:
-    """Read a Relay text from its "def @main(" on. None when its signature is not of the whole form."""
+    """Return the facts in a Relay text.
+
+    Args:
+        text: Text that starts with "def @main(".
+
+    Returns:
+        The facts; None if the signature does not have the complete form.
+    """
     line, _, body = text.partition("\n")
     if not line.startswith(HEAD) or not line.endswith(" {"):
         return None
@@ -77,7 +89,7 @@ def facts_of_relay(text: str) -> Optional[RelayFacts]:
         at = kind.end() + (2 if line.startswith(", %", kind.end()) else 0)
     names = {facts.name for facts in parameters}
     attributes, result = _rest(line[at:-2])
-    if attributes is None or len(names) < len(parameters):  # the printer gives no name twice
+    if attributes is None or len(names) < len(parameters):  # names in the printer's text are unique
         return None
     output_names = _quoted_list(attributes, NAMES)
     types = [_tensor("", *found) for found in _TYPES.findall(result)]
@@ -92,7 +104,7 @@ def _tensor(name: str, extents: Optional[str], dtype: Optional[str], scalar: Opt
 
 
 def _rest(line: str) -> Tuple[Optional[str], str]:
-    """Attributes and result type, of what follows the parameters; None for what is neither."""
+    """Return attributes and result type from the text after the parameters; None for invalid attributes."""
     before, arrow, result = line.rpartition(") -> ")
     if not arrow:
         before, result = line[:-1], ""
@@ -116,7 +128,7 @@ def _joined(body: str, names: Set[str]) -> List[Tuple[str, str]]:
 
 
 def _quoted_list(text: str, key: str) -> Optional[List[str]]:
-    """Return the strings of `key"a", "b"]`, their escapes undone; None where there is no such list."""
+    """Return the unescaped strings of `key"a", "b"]`; None if there is no such list."""
     at = text.find(key)
     if at < 0:
         return None
@@ -134,14 +146,14 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "
 
 
 def _unescaped(text: str) -> str:
-    """Undo the escapes of TVM's printer: of C, and \\xHH for each byte of UTF-8 beyond ASCII."""
+    r"""Undo the escapes of TVM's printer: those of C, and \xHH for each byte of non-ASCII UTF-8."""
 
     def byte(match: re.Match[str]) -> str:
         if match[1]:
             return chr(int(match[1], 16))
         return _ESCAPES.get(match[2], match[2])
 
-    # As one letter a byte; what was not escaped may be UTF-8 itself.
+    # One character per byte, because unescaped text may contain UTF-8.
     as_bytes = text.encode("utf-8", "surrogatepass").decode("latin-1")
     plain = re.sub(r"\\(?:x([0-9A-Fa-f]{2})|(.))", byte, as_bytes, flags=re.DOTALL)
     return plain.encode("latin-1").decode("utf-8", "replace")
@@ -150,5 +162,5 @@ def _unescaped(text: str) -> str:
 def _shape(extents: str) -> Optional[Shape]:
     parts = [part.strip() for part in extents.split(",") if part.strip()]
     if not all(re.fullmatch(r"[0-9]{1,18}", part) for part in parts):
-        return None  # a "?": the extent is known only at run time
+        return None  # "?": the extent is dynamic
     return tuple(int(part) for part in parts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inputs and outputs of a model: what all texts of its archive say about them, put together."""
+"""Inputs and outputs of a model, combined from all texts of its archive."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ from runtime.host.archive.tensor_specs import (
 
 
 class Texts(NamedTuple):
-    """What the texts of an archive say; None for a text that it does not have.
+    """Facts from the texts of an archive; None for a missing text.
 
-    inputs, outputs: what metadata.json declares, by name; None where it tells nothing. graph: of a graph
-    executor. has_relay: there is a Relay text, understood or not. code: the C metadata. main: the arguments
-    of the LLVM code generator's main function.
+    Attributes:
+        inputs: Inputs by name, from metadata.json; None if it declares none.
+        outputs: Outputs by name, from metadata.json; None if it declares none.
+        graph: Facts from the graph of a graph executor.
+        code: Facts from the C metadata source.
+        main: Arguments of the main function of the LLVM code generator.
+        c_interface: The C interface.
+        relay: Facts from the Relay text; None also if its form is unknown.
+        has_relay: The archive has a Relay text, even if its form is unknown.
     """
 
     inputs: Optional[Dict[str, Declared]]
@@ -45,7 +51,11 @@ class Texts(NamedTuple):
 
 
 class Contradiction(Exception):
-    """Texts of the archive that cannot both be true. what: the end of a sentence about the archive."""
+    """Contradiction between two texts of an archive.
+
+    Attributes:
+        what: Predicate of a sentence about the archive, without full stop.
+    """
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -55,8 +65,10 @@ class Contradiction(Exception):
 def inputs_of(texts: Texts) -> List[TensorSpec]:
     """Return the inputs in the order of the generated code.
 
-    Raises UnknownOrder where the archive does not tell it, LookupError with the name of an input whose type
-    or size it does not tell, Contradiction.
+    Raises:
+        UnknownOrder: The texts allow several orders.
+        LookupError: No text has the type or size of an input; the argument is its name.
+        Contradiction: The texts contradict each other.
     """
     listings = _input_listings(texts)
     if texts.inputs is None:
@@ -83,19 +95,22 @@ def inputs_of(texts: Texts) -> List[TensorSpec]:
 def _alike(
     name: str, declared: Mapping[str, Declared], parameters: Sequence[TensorFacts]
 ) -> List[TensorFacts]:
-    """The parameter of a Relay text that an input is, where all that may be it have one shape."""
+    """Return the Relay parameter of an input, if all candidates have the same shape."""
     found = [facts for facts in parameters if may_be_spelled(declared, name, facts, relay_spelling)]
     return found[:1] if len({facts.shape for facts in found}) == 1 else []
 
 
 def _spelled_so(c_name: str, tensors: Sequence[TensorFacts]) -> List[TensorFacts]:
-    """The tensors of another text that C spells so."""
+    """Return the tensors of another text with the same spelling in C."""
     return [facts for facts in tensors if c_identifier(facts.name) == c_identifier(c_name)]
 
 
 def _input_listings(texts: Texts) -> List[Listing]:
-    """Every text that lists inputs, the most trusted first. Raises Contradiction where one that lists nothing
-    else has another number of them than metadata.json."""
+    """Return every text that lists inputs, the most trusted first.
+
+    Raises:
+        Contradiction: A text that lists only inputs has another number of inputs than metadata.json.
+    """
     listings = []
     if texts.graph is not None:
         listings.append(Listing(texts.graph.inputs, str))
@@ -110,8 +125,8 @@ def _input_listings(texts: Texts) -> List[Listing]:
         for listing in listings:
             if len(listing.tensors) != len(texts.inputs):
                 raise Contradiction(
-                    f"has {len(texts.inputs)} inputs in its metadata.json, and {len(listing.tensors)} in its "
-                    "code: two of them may have one name, or that of a constant, which TVM calls p0, p1 ..."
+                    f"has {len(texts.inputs)} inputs in its metadata.json, but {len(listing.tensors)} in its "
+                    "code: one may have the name of another, or of a constant (TVM names those p0, p1, ...)"
                 )
     if texts.relay is not None:
         listings.append(Listing(texts.relay.parameters, relay_spelling, has_more=True))
@@ -119,9 +134,12 @@ def _input_listings(texts: Texts) -> List[Listing]:
 
 
 def outputs_of(texts: Texts) -> List[TensorSpec]:
-    """Return the outputs in the order of the generated code. Two may have one name.
+    """Return the outputs in the order of the generated code; two may have the same name.
 
-    Raises as inputs_of does.
+    Raises:
+        UnknownOrder: The texts allow several orders.
+        LookupError: No text has the type or size of an output; the argument is its name.
+        Contradiction: The texts contradict each other.
     """
     relay = texts.relay
     true_names = relay.output_names if relay else None
@@ -131,17 +149,19 @@ def outputs_of(texts: Texts) -> List[TensorSpec]:
         listings = []
     elif texts.main is not None:
         listings = [Listing(tensors, c_identifier)]
-    else:  # their names are made up, their types are true
+    else:  # TVM generates these names; only the types are reliable
         listings = [Listing([facts._replace(name="") for facts in tensors], c_identifier)]
     if texts.c_interface is not None:
         listings.append(Listing(texts.c_interface.facts.outputs, c_identifier))
         if true_names is not None and len(set(true_names)) != len(true_names):
-            raise Contradiction("has two outputs of one name, which the C interface has one place for")
+            raise Contradiction(
+                "has two outputs with the same name, but one field for them in its C interface"
+            )
     may_have_names = texts.relay is None and texts.has_relay
     names = output_names(declared, true_names, tensors, listings, may_have_names)
     c_names = texts.c_interface.outputs if texts.c_interface else [c_identifier(name) for name in names]
     if len(c_names) != len(names):
-        raise Contradiction(f"has {len(names)} outputs, and {len(c_names)} in its C interface")
+        raise Contradiction(f"has {len(names)} outputs but {len(c_names)} in its C interface")
     sources = [source for source in (tensors, relay.output_types if relay else None) if source]
     specs = []
     for index, name in enumerate(names):
@@ -152,12 +172,14 @@ def outputs_of(texts: Texts) -> List[TensorSpec]:
         except LookupError:
             if is_only:
                 raise
-            raise Contradiction(f"has several outputs called {name!r}, and tells the size of one") from None
+            raise Contradiction(
+                f"has several outputs named {name!r} but declares the size of only one"
+            ) from None
     return specs
 
 
 def _positioned_outputs(texts: Texts, true_names: Optional[Sequence[str]]) -> Optional[List[TensorFacts]]:
-    """The outputs as the code lists them; None where no text does, as for a C interface."""
+    """Return the outputs in the order of the code; None if no text lists them, as for a C interface."""
     if texts.graph is not None:
         return texts.graph.outputs
     if texts.code is not None:

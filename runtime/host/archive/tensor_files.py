@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors in files: .npy and .npz for a model's inputs and outputs."""
+"""Tensor files: .npy and .npz for the inputs and outputs of a model."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from runtime.host.system.regular_files import open_regular
 
 try:
     import numpy
-except ModuleNotFoundError as error:  # an API server may run in an interpreter that has no packages
+except ModuleNotFoundError as error:  # an API server may run in an interpreter without packages
     raise ToolMissing(
-        "The Python package numpy is not installed; it is needed to read and write tensors.",
-        f"Install it: {sys.executable} -m pip install numpy",
+        "The Python package numpy is not installed; reading and writing tensors requires numpy.",
+        f"Install numpy with: {sys.executable} -m pip install numpy",
     ) from error
 
 MAX_ARRAY_BYTES: Final = 1 << 30
@@ -29,18 +29,28 @@ if TYPE_CHECKING:
 
 
 def read_inputs(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str, Array]:
-    """Return an array for each input of the model: from files, or a pattern for all of them without any.
+    """Return an array for each input of the model.
 
-    Raises PlatformError as read_given does, and where files leave an input out.
+    Args:
+        files: FILE.npy, NAME=FILE.npy or FILE.npz; if empty, each input gets a test pattern.
+        inputs: Inputs of the model.
+
+    Raises:
+        PlatformError: A file cannot be read or does not fit the model, or an input has no file.
     """
     return complete(read_given(files, inputs), inputs, fill=not files)
 
 
 def read_given(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str, Array]:
-    """Return arrays by input name, from FILE.npy, NAME=FILE.npy or FILE.npz texts.
+    """Return the arrays in files by input name.
 
-    Raises PlatformError for a file that cannot be read, a name that the model does not have, or an array of
-    another type or shape.
+    Args:
+        files: FILE.npy, NAME=FILE.npy or FILE.npz.
+        inputs: Inputs of the model.
+
+    Raises:
+        PlatformError: A file cannot be read, a name is unknown or a duplicate, or an array has another type
+            or shape.
     """
     specs = {spec.name: spec for spec in inputs}
     arrays: Dict[str, Array] = {}
@@ -48,37 +58,49 @@ def read_given(files: Sequence[str], inputs: Sequence[TensorSpec]) -> Dict[str, 
         for name, array in _named_arrays(text, list(specs)).items():
             if name not in specs:
                 raise PlatformError(
-                    f"The model has no input {name!r}.", f"Inputs of this model: {', '.join(specs)}."
+                    f"The model has no input {name!r}.", f"Use the inputs of this model: {', '.join(specs)}."
                 )
             if name in arrays:
-                raise PlatformError(f"Input {name!r} is given twice.", "Give one file for each input.")
+                raise PlatformError(f"Input {name!r} has more than one file.", "Pass one file per input.")
             arrays[name] = _fitting(specs[name], array)
     return arrays
 
 
 def complete(given: Dict[str, Array], inputs: Sequence[TensorSpec], *, fill: bool) -> Dict[str, Array]:
-    """Return an array for each input: the given one, or a pattern where fill is set.
+    """Return an array for each input.
 
-    Raises PlatformError for an input without an array where it is not set.
+    Args:
+        given: Arrays by input name.
+        inputs: Inputs of the model.
+        fill: Use a test pattern for inputs without an array.
+
+    Raises:
+        PlatformError: An input has no array and `fill` is not set.
     """
     left_out = [spec.name for spec in inputs if spec.name not in given]
     if left_out and not fill:
         raise PlatformError(
-            f"No file has input {', '.join(map(repr, left_out))} of the model.",
-            "Give each input a file, or add --fill to run with a pattern in place of the missing ones.",
+            f"No file contains input {', '.join(map(repr, left_out))} of the model.",
+            "Pass a file for each input, or add --fill to use a test pattern for the missing inputs.",
         )
     return {spec.name: given[spec.name] if spec.name in given else pattern(spec) for spec in inputs}
 
 
 def check_readable(files: Sequence[str]) -> None:
-    """Raise PlatformError when a file of read_inputs is missing or holds no arrays, before anything is built
-    or flashed for them."""
+    """Raise PlatformError if a file for read_inputs is missing or has no arrays.
+
+    Call this before the firmware is built or flashed.
+    """
     for text in files:
         _named_arrays(text, [""])
 
 
 def read_arrays(path: Path) -> Union[Array, Dict[str, Array]]:
-    """The array of a .npy file, or name -> array of a .npz. Raises PlatformError."""
+    """Return the array of a .npy file, or name -> array of a .npz file.
+
+    Raises:
+        PlatformError: The file cannot be read or is damaged.
+    """
     try:
         _check_sizes(path)
         loaded = numpy.load(path, allow_pickle=False)
@@ -88,17 +110,20 @@ def read_arrays(path: Path) -> Union[Array, Dict[str, Array]]:
             return {name: numpy.asarray(loaded[name]) for name in loaded.files}
     except OSError as error:
         raise PlatformError(f"{path} cannot be read: {reason_of(error)}.", "Check the path.") from error
-    # numpy raises exceptions of many kinds for a file of another kind (it then speaks of pickles) and for one
-    # that is cut short or damaged.
+    # numpy raises many kinds of exceptions for a truncated or damaged file. For a file of another format its
+    # message mentions pickles.
     except Exception as error:
         raise PlatformError(
-            f"{path} is damaged, or is no .npy or .npz file.",
-            "Write it with numpy.save or numpy.savez, from plain numbers.",
+            f"{path} is damaged, or is not a .npy or .npz file.",
+            "Create the file with numpy.save or numpy.savez from arrays of numbers.",
         ) from error
 
 
 def _check_sizes(path: Path) -> None:
-    """Raise OSError for what is no regular file, or holds more than any model takes. Nothing is unpacked."""
+    """Raise OSError if the path is not a regular file, or if its arrays exceed MAX_ARRAY_BYTES.
+
+    Decompresses nothing.
+    """
     descriptor = open_regular(path)
     with os.fdopen(descriptor, "rb") as file:
         size = os.fstat(descriptor).st_size
@@ -106,7 +131,7 @@ def _check_sizes(path: Path) -> None:
             with zipfile.ZipFile(file) as packed:
                 size = max(size, sum(member.file_size for member in packed.infolist()))
     if size > MAX_ARRAY_BYTES:
-        raise OSError(errno.EFBIG, f"it holds {size:,} bytes, and at most {MAX_ARRAY_BYTES:,} are read")
+        raise OSError(errno.EFBIG, f"expected at most {MAX_ARRAY_BYTES:,} bytes, got {size:,}")
 
 
 def write_outputs(path: Path, outputs: Sequence[Array]) -> None:
@@ -115,14 +140,16 @@ def write_outputs(path: Path, outputs: Sequence[Array]) -> None:
         with path.open("wb") as file:
             numpy.savez(file, **{f"output_{index}": array for index, array in enumerate(outputs)})  # type: ignore[arg-type]
     except OSError as error:
-        raise PlatformError(f"{path} cannot be written: {reason_of(error)}.", "Name another file.") from error
+        raise PlatformError(
+            f"{path} cannot be written: {reason_of(error)}.", "Name another output file."
+        ) from error
 
 
 def _named_arrays(text: str, names: Sequence[str]) -> Dict[str, Array]:
-    """Input name -> array of one FILE.npy, NAME=FILE.npy or FILE.npz.
+    """Return input name -> array of one FILE.npy, NAME=FILE.npy or FILE.npz.
 
-    In an .npz, names that the model does not have lose a leading "input_", and arrays called "output_..." are
-    left out: so are the files that come with the examples.
+    The .npz files of the examples have arrays "input_<name>" and "output_...". So a prefix "input_" is
+    removed if the model has no input of the full name, and "output_..." arrays are skipped.
     """
     name, separator, path_text = text.partition("=")
     if not separator:
@@ -139,8 +166,8 @@ def _named_arrays(text: str, names: Sequence[str]) -> Dict[str, Array]:
     if len(names) == 1:
         return {names[0]: loaded}
     raise PlatformError(
-        f"{path_text} does not say which input it is for.",
-        f"Write it as NAME={path_text}; inputs of this model: {', '.join(names)}.",
+        f"{path_text} has no input name, but the model has {len(names)} inputs.",
+        f"Pass NAME={path_text} with one of these names: {', '.join(names)}.",
     )
 
 
@@ -149,13 +176,13 @@ def _without_prefix(key: str, names: Sequence[str]) -> str:
 
 
 def pattern(spec: TensorSpec) -> Array:
-    """Return an array for an input: its elements count from 0 to 99, again and again."""
+    """Return an array for an input; its elements count from 0 to 99 repeatedly."""
     try:
         dtype = numpy.dtype(spec.dtype)
     except TypeError as error:
         raise PlatformError(
-            f"The model has an input of type {spec.dtype}, which numpy does not have.",
-            "Cast it inside the model.",
+            f"The model has an input of type {spec.dtype}, which numpy does not support.",
+            "Cast the input inside the model, and export the model again.",
         ) from error
     count = spec.size_bytes // dtype.itemsize
     array: Array = numpy.resize(numpy.arange(min(count, 100)).astype(dtype), count)
@@ -163,7 +190,7 @@ def pattern(spec: TensorSpec) -> Array:
 
 
 def _fitting(spec: TensorSpec, array: Array) -> Array:
-    """The array, which must have the input's type and shape; where that is not known, its size."""
+    """Return the array if it has the type and shape of the input; its size if the shape is unknown."""
     fits = array.shape == spec.shape if spec.shape is not None else array.nbytes == spec.size_bytes
     if array.dtype != spec.dtype or not fits:
         shape = f" {list(spec.shape)}" if spec.shape is not None else ""

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which input and output of a model is which: the order of the generated code, and the names of the trained
-model.
+"""Matching of the tensors of generated code with the names of the trained model.
 
-The code takes its tensors by position, people give them by name, and no text of an archive has both for
-certain: names in C are shared ("x.1" and "x_1" are both x_1), the Relay text changes them, and
-metadata.json is sorted. A swapped input is a wrong answer that nobody sees. So each text narrows down which
-name may stand at which position, and only an order that is the last one left is used.
+The generated code identifies tensors by position, but users identify them by name. No text of an archive has
+both reliably: C names are shared ("x.1" and "x_1" are both x_1), the Relay text changes names, and
+metadata.json is sorted. Swapped inputs would produce wrong outputs without an error. So each text excludes
+names for a position, and only a unique order is used.
 """
 
 from __future__ import annotations
@@ -21,10 +20,12 @@ from runtime.host.dtype import DType
 class TensorSpec(NamedTuple):
     """One input or output of a model.
 
-    name: as in the trained model, for example "serving_default_x:0".
-    dtype: as NumPy spells it, for example "float32". shape: None when the archive does not tell.
-    size_bytes: of the whole tensor.
-    c_name: as the generated C spells it, for example as a member of the C interface's struct.
+    Attributes:
+        name: Name in the trained model, for example "serving_default_x:0".
+        dtype: Data type in NumPy's spelling, for example "float32".
+        shape: Extents; None if the archive does not have them.
+        size_bytes: Bytes of the whole tensor.
+        c_name: Name in the generated C, for example as a member of the C interface's struct.
     """
 
     name: str
@@ -35,18 +36,20 @@ class TensorSpec(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """What metadata.json says about one tensor."""
+    """Declaration of one tensor in metadata.json."""
 
     dtype: str
     size_bytes: int
 
 
 class Listing(NamedTuple):
-    """Tensors in the order of the generated code, as one text of the archive lists them.
+    """Tensors in the order of the generated code, from one text of the archive.
 
-    tensors: one without a name may have any. spell: a name of the trained model -> as this text spells it; a
-    number may follow where that is taken.
-    has_more: the text also lists what is no input, such as weights.
+    Attributes:
+        tensors: The tensors. A tensor with an empty name matches any name.
+        spell: Function from a name of the trained model to its spelling in this text. A number may follow to
+            make a duplicate unique.
+        has_more: The text also lists other tensors, such as weights.
     """
 
     tensors: Sequence[TensorFacts]
@@ -55,16 +58,17 @@ class Listing(NamedTuple):
 
 
 MOST_TENSORS = 200
-"""More inputs or outputs than this must be spelled each in a way of its own: the search takes long for
-more."""
+"""Most inputs or outputs that the search handles; with more, each name must have a unique spelling."""
 
 Range = Tuple[int, int]
 
 
 class UnknownOrder(Exception):
-    """The archive does not tell which tensor is which.
+    """Archive that allows several orders of its tensors.
 
-    names: those that cannot be told apart. why: where it is not that they could stand at one place.
+    Attributes:
+        names: Names of the ambiguous tensors.
+        why: Reason; empty if several names fit the same position.
     """
 
     def __init__(self, names: Sequence[str], why: str = "") -> None:
@@ -74,7 +78,7 @@ class UnknownOrder(Exception):
 
 
 def size_in_bytes(dtype: Optional[str], shape: Optional[Shape]) -> Optional[int]:
-    """Return the bytes of a tensor; None when the type or the shape is not known."""
+    """Return the bytes of a tensor; None if the type or the shape is unknown."""
     if dtype is None or shape is None or len(dtype) > 16:
         return None
     try:
@@ -86,8 +90,12 @@ def size_in_bytes(dtype: Optional[str], shape: Optional[Shape]) -> Optional[int]
 def order_of(declared: Mapping[str, Declared], listings: Sequence[Listing]) -> List[str]:
     """Return the declared names in the order of the generated code.
 
-    listings: by trust, the most trusted first. Raises UnknownOrder where more than one order remains, and
-    where a listing of inputs or outputs alone fits none.
+    Args:
+        declared: Declarations in metadata.json, by name.
+        listings: Lists of tensors, the most trusted first.
+
+    Raises:
+        UnknownOrder: Several orders remain, or a list of only inputs or only outputs fits none.
     """
     complete = [listing for listing in listings if not listing.has_more]
     if complete:
@@ -95,19 +103,19 @@ def order_of(declared: Mapping[str, Declared], listings: Sequence[Listing]) -> L
         if exact is not None:
             return exact
     if len(declared) > MOST_TENSORS:
-        raise UnknownOrder(list(declared), f"there are more than {MOST_TENSORS}")
+        raise UnknownOrder(list(declared), f"more than {MOST_TENSORS} tensors")
     places = [set(declared) for _ in declared]
     for listing in complete:
         narrowed = _narrowed(places, declared, listing)
         if narrowed is None:
-            raise UnknownOrder(list(declared), "the code lists others")
+            raise UnknownOrder(list(declared), "the code lists different tensors")
         places = narrowed
     ranges = [_ranges(declared, listing) for listing in listings if listing.has_more]
     return _only_order(places, ranges[0] if ranges else {})
 
 
 def _exact_order(declared: Mapping[str, Declared], listing: Listing) -> Optional[List[str]]:
-    """The order of a listing that spells each name in a way of its own; None where two are spelled alike."""
+    """Return the order of a listing with a unique spelling of each name; None if two are alike."""
     names = {listing.spell(name): name for name in declared}
     order = [names.get(facts.name, "") for facts in listing.tensors]
     fits = len(names) == len(declared) == len(order) and set(order) == set(declared)
@@ -118,7 +126,7 @@ def _exact_order(declared: Mapping[str, Declared], listing: Listing) -> Optional
 def _narrowed(
     places: Sequence[Set[str]], declared: Mapping[str, Declared], listing: Listing
 ) -> Optional[List[Set[str]]]:
-    """The names that a listing leaves at each place; None where it has no way to fill them all."""
+    """Return the names that a listing allows at each position; None if they cannot fill all positions."""
     if len(listing.tensors) != len(places):
         return None
     for fits in (_is_spelled, may_be_spelled):
@@ -132,7 +140,7 @@ def _narrowed(
 
 
 def _ranges(declared: Mapping[str, Declared], listing: Listing) -> Dict[str, Range]:
-    """Where in a listing of more than the declared tensors each name may stand: first and last place."""
+    """Return the first and last position that each name may have in a listing with more tensors."""
     ranges = {}
     for name in declared:
         at = [
@@ -148,13 +156,17 @@ def _ranges(declared: Mapping[str, Declared], listing: Listing) -> Dict[str, Ran
 def _is_spelled(
     declared: Mapping[str, Declared], name: str, facts: TensorFacts, spell: Callable[[str], str]
 ) -> bool:
+    """Return whether a name in a listing is spelled like a declared name and agrees with it."""
     return facts.name in ("", spell(name)) and _agrees(declared[name], facts)
 
 
 def may_be_spelled(
     declared: Mapping[str, Declared], name: str, facts: TensorFacts, spell: Callable[[str], str]
 ) -> bool:
-    """Like _is_spelled, where a number may follow that keeps the text's names apart."""
+    """Return whether a name in a listing may be a declared name, and type and size agree.
+
+    The text may append a number to make names unique.
+    """
     start = spell(name)
     rest = facts.name[len(start) :]
     is_numbered = facts.name.startswith(start) and re.fullmatch(r"(_?[0-9]+)?", rest) is not None
@@ -162,8 +174,7 @@ def may_be_spelled(
 
 
 def shape_in(facts: TensorFacts, dtype: str, size_bytes: int) -> Optional[Shape]:
-    """Return the shape that a text gives a tensor of this type and size; None where it gives none that
-    fits."""
+    """Return the shape of a tensor of this type and size in a text; None if no shape there fits."""
     shape = facts.shape
     if facts.strides is not None:
         shape = shape_of_strides(facts.strides, size_bytes // max(1, size_in_bytes(dtype, ()) or 1))
@@ -171,7 +182,7 @@ def shape_in(facts: TensorFacts, dtype: str, size_bytes: int) -> Optional[Shape]
 
 
 def _agrees(tensor: Declared, facts: TensorFacts) -> bool:
-    """Whether type and size of a declared tensor are those that a text says, as far as it says them."""
+    """Return whether the type and size in a text, if any, equal those of a declared tensor."""
     if facts.dtype is not None and facts.dtype != tensor.dtype:
         return False
     says_nothing = facts.shape is None and facts.strides is None
@@ -179,7 +190,7 @@ def _agrees(tensor: Declared, facts: TensorFacts) -> bool:
 
 
 def _can_be_filled(places: Sequence[Set[str]]) -> bool:
-    """Whether each place can get a name of its own out of those that it may have."""
+    """Return whether each position can get a different name of those allowed there."""
     owner: Dict[str, int] = {}
 
     def place(index: int, tried: Set[str]) -> bool:
@@ -194,11 +205,13 @@ def _can_be_filled(places: Sequence[Set[str]]) -> bool:
 
 
 def _only_order(places: Sequence[Set[str]], ranges: Mapping[str, Range]) -> List[str]:
-    """The one way to fill the places.
+    """Return the only way to fill the positions.
 
-    Where there is just one, some place or some name has only one choice, and without these two again, to
-    the end. What is left over is in the order of its ranges, where none of them reaches into another.
-    Raises UnknownOrder.
+    If there is just one way, some position or some name has only one choice. That pair is removed, and the
+    search repeats. The remaining names are ordered by their ranges, if these do not overlap.
+
+    Raises:
+        UnknownOrder: Several ways remain.
     """
     left = {index: set(place) for index, place in enumerate(places)}
     order: Dict[int, str] = {}
@@ -221,8 +234,10 @@ def _only_order(places: Sequence[Set[str]], ranges: Mapping[str, Range]) -> List
 
 
 def _in_order_of_ranges(left: Mapping[int, Set[str]], ranges: Mapping[str, Range]) -> List[Tuple[int, str]]:
-    """The names of one group of places that share their names, by the ranges; none where these do not
-    tell."""
+    """Return one group of positions with their names in the order of their ranges.
+
+    Empty if the ranges overlap or are incomplete.
+    """
     indices = sorted(left)
     group = left[indices[0]]
     indices = [index for index in indices if left[index] == group]
@@ -235,16 +250,23 @@ def _in_order_of_ranges(left: Mapping[int, Set[str]], ranges: Mapping[str, Range
 
 
 def _own_shape(facts: TensorFacts) -> Optional[Shape]:
-    """The shape that a text tells without the size of the tensor."""
+    """Return the shape that a text has independently of the size of the tensor."""
     if facts.strides is not None and not any(facts.strides):
         return (1,) * len(facts.strides)
     return facts.shape
 
 
 def specify(name: str, declared: Optional[Declared], known: Sequence[TensorFacts], c_name: str) -> TensorSpec:
-    """One tensor from what metadata.json declares and what other texts know about it, the most trusted first.
+    """Return the tensor that metadata.json and other texts describe.
 
-    Raises LookupError with its name where its type or size is in none of them.
+    Args:
+        name: Name in the trained model.
+        declared: Declaration in metadata.json, if any.
+        known: Facts from other texts, the most trusted first.
+        c_name: Name in the generated C.
+
+    Raises:
+        LookupError: No text has the type or size; the argument is the name.
     """
     dtype = declared.dtype if declared else next((facts.dtype for facts in known if facts.dtype), None)
     sizes = (
@@ -258,7 +280,7 @@ def specify(name: str, declared: Optional[Declared], known: Sequence[TensorFacts
 
 
 MADE_UP_NAME = re.compile(r"output([0-9]{0,9})")
-"""What TVM calls the outputs of a model that does not name them."""
+"""Name that TVM generates for the outputs of a model that does not name them."""
 
 
 def output_names(
@@ -270,11 +292,19 @@ def output_names(
 ) -> List[str]:
     """Return the names of the outputs in the order of the generated code.
 
-    declared: by name, so that of two outputs of one name one is missing. true_names: from the Relay text;
-    None where the model names no outputs, or, with may_have_names, where that is not known. tensors: the
-    outputs of the code by position, None where no text lists them. Where nothing tells two names apart,
-    they are called by their positions ("output0"): what stands where is certain then, and only the names
-    are lost. Raises UnknownOrder where not even that is.
+    If names are ambiguous, the outputs get generated names by position ("output0"). Their order is still
+    certain; only the names are lost.
+
+    Args:
+        declared: Declarations by name. It has only one of several outputs with the same name.
+        true_names: Names from the Relay text; None if the model does not name its outputs, or, with
+            may_have_names, if this is unknown.
+        tensors: Outputs of the code by position; None if no text lists them.
+        listings: Lists of outputs, the most trusted first.
+        may_have_names: The model may name its outputs although true_names is None.
+
+    Raises:
+        UnknownOrder: Not even the order is certain.
     """
     count = len(declared) if tensors is None else len(tensors)
     fits = true_names is not None and (tensors is None or len(true_names) == count)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""boards.json: what a platform knows of its boards.
+"""The boards of a platform, as boards.json describes them.
 
-board.py has the values of an entry, table.py the fields that a file may have, rules.py what must hold between
-them, cores.py the processor cores. attachment.py says how one board is attached.
+board.py has the values of an entry. table.py has the fields of the file, and rules.py the rules between them.
+cores.py has the processor cores. attachment.py has the options that select one connected board.
 
 May import: transports, archive, system, errors, dtype.
-To add a board: an entry in boards.json (of a platform or, in the template, of its family). README.md of a
-platform explains the fields.
+To add a board: an entry in boards.json (of a platform or, in the template, of its family). The README.md of
+a platform explains the fields.
 To add a field: its line in table.FIELDS, its attribute of board.Board, its row in the platform's README.md.
 To add a core: its line in cores.py.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a board is attached: what a command line or a client says of the way to it."""
+"""Options of a command line or a client that select one connected board."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any, Mapping, NamedTuple, Optional
 
 
 class Attachment(NamedTuple):
-    """The way to a board. None leaves a field to what the project, the platform or boards.json says.
+    """Options that select one connected board; None uses the value of project, platform or boards.json.
 
-    runner: flash tool or emulator. port: serial port, or HOST:PORT. serial_number: of the board or of its
-    debug probe. baud_rate: bits a second of the serial port.
+    Attributes:
+        runner: Name of the flash tool or emulator.
+        port: Serial port, or HOST:PORT.
+        serial_number: Serial number of the board or of its debug probe.
+        baud_rate: Bits per second of the serial port.
     """
 
     runner: Optional[str] = None
@@ -20,14 +23,14 @@ class Attachment(NamedTuple):
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Attachment:
-        """Return what project options of these names say; empty strings say nothing."""
+        """Return the values of the project options with these names; an empty string becomes None."""
         return cls(**{field: options.get(field) or None for field in cls._fields})
 
     @property
     def names_a_device(self) -> bool:
-        """Whether it says which device is meant, and with it that the board is a real one."""
+        """True if the options name a device; the board is then a real one."""
         return bool(self.port or self.serial_number)
 
 
 BY_DEFAULT = Attachment()
-"""Nothing is said: the project's runner, and the only board of its kind."""
+"""No option is set: the project's runner, and the only connected board of its kind."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processor cores that bare-metal boards have: the toolchain of each, and what it is told."""
+"""Processor cores of bare-metal boards: toolchain prefix and compiler flags of each."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from runtime.host.errors import BoardError
 
 ARM: Final = "arm-none-eabi-"
 RISCV: Final = "riscv64-unknown-elf-"
-# -mfpu -> version of the floating point unit.
+# Value of -mfpu -> version of the floating-point unit.
 FPU_VERSIONS: Final = {"": 0, "fpv4-sp-d16": 4, "fpv5-sp-d16": 5, "auto": 5}
-WITHOUT_FPU: Final = " -mattr=-fpregs"  # LLVM takes these cores to have the unit that most of them have
-LEVEL_WITH_DSP: Final = 2  # Armv7E-M; a Cortex-M33 and a Cortex-M55 have it unless a chip leaves it out
+WITHOUT_FPU: Final = " -mattr=-fpregs"  # LLVM assumes a floating-point unit for these cores
+LEVEL_WITH_DSP: Final = 2  # Armv7E-M; a Cortex-M33 or M55 has DSP unless the chip's vendor omits it
 
 
 class Cpu(NamedTuple):
-    """cross: prefix of its compiler. flags: what compiler and linker are told. bits: of an address.
-    hard_float: whether floats travel between functions in the registers of a floating point unit, which all
-    of a firmware must agree on. llvm: options of TVM's target llvm that make code for it.
+    """A processor core. The attributes from `level` on describe Arm cores only.
 
-    Of an Arm: level of its instruction set, as in object_abi.ARM_ARCHITECTURES; fpu: version of its floating
-    point unit (4 for FPv4, 5 for FPv5, 0 without one); double: that unit has double precision; mve: vectors,
-    1 of integers, 2 of floats too; dsp: the DSP extension."""
+    Attributes:
+        cross: Prefix of the compiler's name.
+        flags: Flags of compiler and linker.
+        bits: Size of an address.
+        hard_float: Functions pass floats in floating-point registers; a whole firmware must agree on this.
+        llvm: Options of TVM's target llvm that generate code for this core.
+        level: Level of the instruction set, as in object_files.abi.ARM_ARCHITECTURES.
+        fpu: Version of the floating-point unit: 4 for FPv4, 5 for FPv5, 0 without one.
+        double: The floating-point unit has double precision.
+        mve: Vector extension: 0 for none, 1 for integers, 2 for integers and floats.
+        dsp: The core has the DSP extension.
+    """
 
     cross: str
     flags: Tuple[str, ...]
@@ -39,7 +46,7 @@ class Cpu(NamedTuple):
 
 def _arm(level: int, core: str, fpu: str = "", llvm: str = "") -> Cpu:
     unit = (f"-mfpu={fpu}", "-mfloat-abi=hard") if fpu else ("-mfloat-abi=soft",)
-    has_all = fpu == "auto"  # of the units that its core may have
+    has_all = fpu == "auto"  # all optional units of the core
     return Cpu(
         ARM,
         (f"-mcpu={core}", "-mthumb", *unit),
@@ -80,9 +87,15 @@ CPUS: Final[Dict[str, Cpu]] = {
 
 
 def find_cpu(board: str, name: str) -> Cpu:
-    """The core of that name. Raises BoardError, which names the board and the cores that are known."""
+    """Return the core of that name.
+
+    Args:
+        board: Name of the board, which the error names.
+        name: Field `cpu` of the board.
+
+    Raises:
+        BoardError: No core has that name; the message lists similar or all names.
+    """
     if name in CPUS:
         return CPUS[name]
-    raise BoardError(
-        f"boards.json: board {board!r}: there is no cpu {name!r}.", server.did_you_mean(name, CPUS)
-    )
+    raise BoardError(f"boards.json: board {board!r}: unknown cpu {name!r}.", server.did_you_mean(name, CPUS))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects of boards.json against a table of their fields: each field with the reader of its value, whether it
-must be there, and what it means. A wrong one is refused with the field's own sentence."""
+"""Check of objects in boards.json against a table of their fields.
+
+The table has a reader for each field's value, states if the field is required, and describes the field. The
+error of a missing or invalid field contains this description.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,19 @@ from typing import Any, Callable, Dict, Final, Mapping, NamedTuple, Tuple, Union
 from runtime import server
 
 LONGEST_TEXT: Final = 4_000
-SPACES: Final = "\u00a0\u202f"  # print well, though Python does not call them printable
+SPACES: Final = "\u00a0\u202f"  # str.isprintable() is False for these spaces, but terminals print them
 LARGEST: Final = (1 << 63) - 1
 ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
 
 
 class Field(NamedTuple):
-    """One field of an object. read: gives the value or raises ValueError("want ...")."""
+    """One field of an object.
+
+    Attributes:
+        read: Function that returns the value, or raises ValueError("expected ...").
+        required: The field must be present.
+        meaning: Noun phrase that completes the sentence "Set <field> to ...".
+    """
 
     read: Callable[[Any], Any]
     required: bool
@@ -24,70 +33,80 @@ class Field(NamedTuple):
 
 
 def text(value: Any) -> str:
-    """Reads a text on one line: no control characters, which a terminal, C or a command line would take for
-    more than text."""
+    """Return a string of one line.
+
+    Control characters have a meaning in terminals, in C and on command lines.
+
+    Raises:
+        ValueError: The value is another type, empty, too long, or has control characters.
+    """
     if not isinstance(value, str) or not value or len(value) > LONGEST_TEXT:
-        raise ValueError("want a text")
+        raise ValueError(f"expected a string of 1 to {LONGEST_TEXT:,} characters")
     if not all(letter.isprintable() or letter in SPACES for letter in value):
-        raise ValueError("want a text without control characters")
+        raise ValueError("expected a string without control characters")
     return value
 
 
 def flag(value: Any) -> bool:
-    """Reads true or false."""
+    """Return true or false. Raise ValueError for another value."""
     if not isinstance(value, bool):
-        raise ValueError("want true or false")
+        raise ValueError("expected true or false")
     return value
 
 
 def count(value: Any) -> int:
-    """Reads a whole number above 0."""
+    """Return an integer from 1 to LARGEST. Raise ValueError for another value."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST:
-        raise ValueError("want a whole number above 0")
+        raise ValueError("expected an integer above 0")
     return value
 
 
 def number(value: Any) -> int:
-    """Reads a whole number, 0 or more."""
+    """Return an integer from 0 to LARGEST. Raise ValueError for another value."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
-        raise ValueError("want a whole number, 0 or more")
+        raise ValueError("expected an integer of 0 or more")
     return value
 
 
 def address(value: Any) -> int:
-    """Reads a hexadecimal text such as "0x40004400"."""
+    """Return the number in a hexadecimal string such as "0x40004400". Raise ValueError for another value."""
     if not isinstance(value, str) or not ADDRESS.fullmatch(value):
-        raise ValueError('want a hexadecimal text such as "0x40004400"')
+        raise ValueError('expected a hexadecimal string such as "0x40004400"')
     return int(value, 16)
 
 
 def one_of(*allowed: Union[str, int]) -> Callable[[Any], Any]:
-    """A reader of one of these values."""
+    """Return a reader that accepts only these values."""
 
     def read(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (str, int)) or value not in allowed:
-            raise ValueError(f"want one of: {', '.join(map(str, allowed))}")
+            raise ValueError(f"expected one of {', '.join(map(str, allowed))}")
         return value
 
     return read
 
 
 def strings(value: Any) -> Tuple[str, ...]:
-    """Reads a list of texts."""
+    """Return the items of a list of strings. Raise ValueError for another value."""
     if not isinstance(value, list):
-        raise ValueError("want a list of texts")
+        raise ValueError("expected a list of strings")
     return tuple(map(text, value))
 
 
 def non_empty_strings(value: Any) -> Tuple[str, ...]:
-    """Reads a list of at least one text."""
+    """Return the items of a list of at least one string. Raise ValueError for another value."""
     if not strings(value):
-        raise ValueError("want a list of at least one text")
+        raise ValueError("expected a list of at least one string")
     return tuple(value)
 
 
 class WrongField(Exception):
-    """what: the field and what is wrong with it. next_step: one sentence."""
+    """A field that is unknown, missing, duplicate or invalid.
+
+    Attributes:
+        what: Sentence that names the field, in single quotes, and its problem.
+        next_step: An imperative sentence.
+    """
 
     def __init__(self, what: str, next_step: str) -> None:
         super().__init__(what, next_step)
@@ -96,13 +115,19 @@ class WrongField(Exception):
 
 
 def read_fields(value: Any, fields: Mapping[str, Field], where: str = "") -> Dict[str, Any]:
-    """Every field of `fields` with its value, None for one that is not there.
+    """Return the value of every field of `fields`, None for a missing one.
 
-    where: what stands before a field's name in messages, such as "runners.jlink.". Raises WrongField, and
-    ValueError where the value is no object.
+    Args:
+        value: The object in boards.json.
+        fields: Name of a field -> its row in the table.
+        where: Prefix of a field's name in messages, such as "runners.jlink.".
+
+    Raises:
+        WrongField: A field is unknown, missing or invalid.
+        ValueError: The value is not an object.
     """
     if not isinstance(value, dict):
-        raise ValueError(f"want an object with {', '.join(fields)}")
+        raise ValueError(f"expected an object with the fields {', '.join(fields)}")
     for key in value:
         if key not in fields:
             unknown = server.shortened(where + key)
@@ -111,7 +136,7 @@ def read_fields(value: Any, fields: Mapping[str, Field], where: str = "") -> Dic
     for key, field in fields.items():
         if key not in value:
             if field.required:
-                raise WrongField(f"field {where + key!r} is missing.", f"{key}: {field.meaning}.")
+                raise WrongField(f"field {where + key!r} is missing.", f"Set {key!r} to {field.meaning}.")
             result[key] = None
             continue
         try:
@@ -121,7 +146,7 @@ def read_fields(value: Any, fields: Mapping[str, Field], where: str = "") -> Dic
             raise WrongField(inner, error.next_step) from None
         except ValueError as error:
             raise WrongField(
-                f"field {where + key!r} is {server.shortened(repr(value[key]))}; {error}.",
-                f"{key}: {field.meaning}.",
+                f"field {where + key!r} is invalid: {error}, got {server.shortened(repr(value[key]))}.",
+                f"Set {key!r} to {field.meaning}.",
             ) from None
     return result

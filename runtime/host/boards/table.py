@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The boards of a platform: boards.json, read and checked against its schema.
+"""Reader of boards.json, which checks the file against its schema.
 
     {"schema": 1, "boards": {"<name>": {"label": ..., "family": ..., ...}}}
 
-To add a board is to add an entry. The tables of fields below are the schema: every field with the reader of
-its value, whether it must be there, and what it means; a wrong entry is refused with the field's own
-sentence. Addresses and bit masks are texts such as "0x40004400", because JSON has no hexadecimal numbers.
+The tables of fields in this module are the schema. A row has the reader of the field's value, states if the
+field is required, and describes the field for error messages. Addresses and bit masks are strings such as
+"0x40004400", because JSON has no hexadecimal numbers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FEWEST_STACK_BYTES: Final = 2048
 
 def _stack(value: Any) -> int:
     if count(value) < FEWEST_STACK_BYTES or value % 16:
-        raise ValueError(f"want a multiple of 16, {FEWEST_STACK_BYTES} or more")
+        raise ValueError(f"expected a multiple of 16, {FEWEST_STACK_BYTES} or more")
     return int(value)
 
 
@@ -53,12 +53,12 @@ def _usb_ids(value: Any) -> Tuple[str, ...]:
     if not isinstance(value, list) or not all(
         isinstance(id_, str) and USB_ID.fullmatch(id_) for id_ in value
     ):
-        raise ValueError('want a list of texts such as "0483:374b" (vendor:product, lower case)')
+        raise ValueError('expected a list of strings such as "0483:374b" (vendor:product, lower case)')
     return tuple(value)
 
 
 def _object(fields: Mapping[str, Field]) -> Callable[[Any], Dict[str, Any]]:
-    """Reads an object with these fields; a field that is missing and need not be there reads as None."""
+    """Return a reader of an object with these fields; an optional field that is missing becomes None."""
 
     def read(value: Any) -> Dict[str, Any]:
         return read_fields(value, fields)
@@ -68,7 +68,7 @@ def _object(fields: Mapping[str, Field]) -> Callable[[Any], Dict[str, Any]]:
 
 def _setup(value: Any) -> Tuple[RegisterWrite, ...]:
     if not isinstance(value, list):
-        raise ValueError("want a list of register writes")
+        raise ValueError("expected a list of register writes")
     return tuple(_register_write(step) for step in value)
 
 
@@ -93,15 +93,18 @@ def _uart(value: Any) -> Uart:
 
 def _kind_and_more(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        raise ValueError('want an object with a "kind"')
+        raise ValueError('expected an object with a "kind"')
     return {key: _detail(key, item) for key, item in value.items()}
 
 
 def _detail(key: str, item: Any) -> Any:
-    """Reads one field of a timer or an interrupt controller: its kind is a name, the others are numbers, and
-    each becomes a macro of board.h. Which ones there are is known by the drivers."""
+    """Return one field of a timer or an interrupt controller.
+
+    The field "kind" is the name of the driver. The other fields are numbers, each of which becomes a macro
+    of board.h. The driver's source decides which numbers there are.
+    """
     if not DETAIL.fullmatch(key):
-        raise ValueError(f"{server.shortened(key)!r} cannot be one of its fields")
+        raise ValueError("expected names of lower-case letters, digits and '_' for the fields")
     if key == "kind":
         return text(item)
     return address(item) if isinstance(item, str) else number(item)
@@ -109,66 +112,70 @@ def _detail(key: str, item: Any) -> Any:
 
 def _runners(value: Any) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
-        raise ValueError("want an object: the name of each flash tool and an object of what it needs")
+        raise ValueError("expected an object of objects, one for each flash tool or emulator")
     if not all(RUNNER_NAME.fullmatch(name) for name in value):
-        raise ValueError("want names of flash tools of letters, digits, _ . and -")
+        raise ValueError("expected runner names of letters, digits, '_', '.' and '-'")
     return value
 
 
 REGISTER_WRITE: Final = {
-    "address": Field(address, True, "the register"),
-    "clear": Field(address, False, "bits to clear first"),
-    "set": Field(address, False, "bits to set"),
-    "bits": Field(one_of(8, 16, 32), False, "width of the access; 32 when it is left out"),
-    "why": Field(text, True, "what that does, in words"),
+    "address": Field(address, True, "the register's address"),
+    "clear": Field(address, False, "the mask of the bits to clear first"),
+    "set": Field(address, False, "the mask of the bits to set"),
+    "bits": Field(one_of(8, 16, 32), False, "the width of the access; the default is 32"),
+    "why": Field(text, True, "a description of the write's purpose"),
 }
 MEMORY_RANGE: Final = {
-    "address": Field(address, False, "where it begins"),
-    "bytes": Field(count, True, "how large it is"),
+    "address": Field(address, False, "the first address"),
+    "bytes": Field(count, True, "the size in bytes"),
 }
 MEMORY: Final = {
-    "flash": Field(_object(MEMORY_RANGE), True, "what the firmware is written to: address and bytes"),
-    "ram": Field(_object(MEMORY_RANGE), True, "address and bytes"),
+    "flash": Field(
+        _object(MEMORY_RANGE), True, "address and bytes of the memory to which the firmware is written"
+    ),
+    "ram": Field(_object(MEMORY_RANGE), True, "address and bytes of the RAM"),
 }
 UART: Final = {
-    "kind": Field(text, True, "the driver, a file of runtime/device/ports/uart/"),
-    "address": Field(address, True, "of its first register"),
-    "interrupt": Field(number, True, "its number at the interrupt controller"),
-    "clock_hz": Field(count, True, "the clock that its baud rate is divided from"),
-    "baud": Field(count, True, "bits a second"),
-    "pins": Field(text, False, "where to find it on the board, in words"),
+    "kind": Field(text, True, "the name of the driver, a file of runtime/device/ports/uart/"),
+    "address": Field(address, True, "the address of the UART's first register"),
+    "interrupt": Field(number, True, "the UART's number at the interrupt controller"),
+    "clock_hz": Field(count, True, "the frequency in Hz from which the baud rate is divided"),
+    "baud": Field(count, True, "the bits per second"),
+    "pins": Field(text, False, "a description of the UART's pins on the board"),
 }
 OLD_NAMES: Final = {"port": "device_port"}
-"""Names of fields that a boards.json of an older platform has -> their names today."""
+"""Name of a field in the boards.json of an older platform -> its name today."""
 
 FIELDS: Final = {
-    "label": Field(text, True, "what the board is, in words"),
-    "family": Field(text, True, "the board family whose build files serve it"),
+    "label": Field(text, True, "a description of the board"),
+    "family": Field(text, True, "the board family whose build files the board uses"),
     "device_port": Field(
-        text, True, "a folder of runtime/device/ports/, or custom for port/ of the platform"
+        text, True, "a folder of runtime/device/ports/, or custom for the platform's own port/"
     ),
-    "transport": Field(one_of(*TRANSPORTS), True, "how its bytes travel"),
-    "verified": Field(one_of(*VERIFIED), True, "how far it was verified"),
-    "memory": Field(_memory, False, "flash and ram, or null where there is no limit"),
+    "transport": Field(one_of(*TRANSPORTS), True, "the kind of connection to the board"),
+    "verified": Field(one_of(*VERIFIED), True, "the last step that was verified for the board"),
+    "memory": Field(_memory, False, "flash and ram, or null for no limit"),
     "cpu": Field(text, False, "the processor core, a name of runtime/host/boards/cores.py"),
-    "clock_hz": Field(count, False, "the clock of the core after a reset and `setup`"),
-    "stack_bytes": Field(_stack, False, "the stack; when left out, as much as suits the RAM"),
-    "uart": Field(_uart, False, "the UART that carries the link"),
-    "setup": Field(_setup, False, "register writes before the UART is enabled: clocks and pins"),
+    "clock_hz": Field(count, False, "the frequency of the core in Hz after a reset and `setup`"),
+    "stack_bytes": Field(_stack, False, "the size of the stack in bytes; the default depends on the RAM"),
+    "uart": Field(_uart, False, "the UART between the host and the board"),
+    "setup": Field(_setup, False, "the register writes for clocks and pins before the UART is enabled"),
     "timer": Field(_kind_and_more, False, "the time source, a file of runtime/device/ports/timer/"),
     "interrupts": Field(
-        _kind_and_more, False, "the interrupt controller, where the core has none of its own"
+        _kind_and_more, False, "the interrupt controller, if it is not a part of the core itself"
     ),
     "restart": Field(_register_write, False, "the register write that resets the chip"),
-    "usb": Field(_usb_ids, False, "vendor:product of its serial port"),
-    "reset": Field(one_of(*RESETS), False, "how opening its serial port resets it; none when left out"),
-    "address": Field(text, False, "HOST:PORT of a board that is reached over a socket"),
-    "runner": Field(text, False, "the flash tool or emulator that is used when none is named"),
-    "runners": Field(_runners, False, "flash tools and emulators: what each needs to know of this board"),
-    "default": Field(flag, False, "true on the one board that is used when none is named"),
+    "usb": Field(_usb_ids, False, "a list of the USB ids of the serial port, each vendor:product"),
+    "reset": Field(
+        one_of(*RESETS), False, "the way that opening the serial port resets the board; the default is none"
+    ),
+    "address": Field(text, False, "HOST:PORT of a board with a socket"),
+    "runner": Field(text, False, "the default flash tool or emulator"),
+    "runners": Field(_runners, False, "an object with the parameters of each flash tool and emulator"),
+    "default": Field(flag, False, "true for the default board of the platform"),
 }
-# Port -> what the entry of a bare-metal board must have, and its timer when it names none. Every Cortex-M has
-# SysTick; what a RISC-V has is its maker's choice.
+# Device port -> required fields of a bare-metal board. A Cortex-M needs no timer, because every Cortex-M has
+# SysTick. The timer of a RISC-V chip is the vendor's choice.
 CHIP: Final = {
     "cortex_m": ("cpu", "clock_hz", "memory", "uart"),
     "riscv": ("cpu", "clock_hz", "memory", "uart", "timer", "interrupts"),
@@ -177,28 +184,42 @@ USUAL_TIMER: Final[Mapping[str, Mapping[str, Any]]] = {"cortex_m": {"kind": "sys
 
 
 class BoardTable:
-    """A boards.json: its text, and its boards by name, in its order."""
+    """The content of a boards.json.
+
+    Attributes:
+        text: The file as it was read.
+        boards: Name -> board, in the order of the file.
+    """
 
     def __init__(self, text: str, boards: Dict[str, Board]) -> None:
-        self.text = text  # a plain class: a NamedTuple costs an API server's start half a millisecond
+        # A plain class, because a NamedTuple adds 0.5 ms to the start of an API server.
+        self.text = text
         self.boards = boards
 
 
 def load_boards(path: Union[str, os.PathLike[str]]) -> Dict[str, Board]:
-    """Return the boards of the boards.json at path, in its order. Raises BoardError, as read_table does."""
+    """Return the boards of the boards.json at path, in the order of the file.
+
+    Raises:
+        BoardError: The file cannot be read or is invalid; the message names entry and field.
+    """
     return read_table(path).boards
 
 
 def read_table(path: Union[str, os.PathLike[str]]) -> BoardTable:
-    """Read boards.json at path. Raises BoardError naming the entry and the field."""
+    """Read the boards.json at path.
+
+    Raises:
+        BoardError: The file cannot be read or is invalid; the message names entry and field.
+    """
     try:
         content = read_text(path)
     except OSError as error:
         raise BoardError(
-            f"{path} cannot be read: it {error.strerror}."
+            f"{path} cannot be read: the file {error.strerror}."
             if isinstance(error, NotRegular)
             else f"{path} cannot be read: {reason_of(error)}.",
-            "It came with the platform: restore it, or bake the platform again.",
+            "Restore the platform's boards.json, or bake the platform again.",
         ) from error
     except ValueError as error:
         raise _not_json(path, error) from error
@@ -207,7 +228,8 @@ def read_table(path: Union[str, os.PathLike[str]]) -> BoardTable:
 
 def _not_json(path: Union[str, os.PathLike[str]], error: Exception) -> BoardError:
     return BoardError(
-        f"{path} is not JSON: {server.shortened(str(error), 200)}.", "Mend the line that it names."
+        f"{path} is not JSON: {server.shortened(str(error), 200)}.",
+        "Fix the JSON at the position that the message states.",
     )
 
 
@@ -221,40 +243,45 @@ def _read_boards(path: Union[str, os.PathLike[str]], content: str) -> Dict[str, 
     if not isinstance(document, dict) or document.get("schema") != SCHEMA_VERSION:
         found = document.get("schema") if isinstance(document, dict) else document
         raise BoardError(
-            f"{path} has schema {server.shortened(repr(found))}; "
-            f'want {{"schema": {SCHEMA_VERSION}, "boards": {{...}}}}.',
+            f"{path} has an unsupported schema: expected "
+            f'{{"schema": {SCHEMA_VERSION}, "boards": {{...}}}}, got schema {server.shortened(repr(found))}.',
             "Use the boards.json that came with this platform's runtime/.",
         )
     entries = document.get("boards")
     if not isinstance(entries, dict) or not entries:
-        raise BoardError(f"{path} names no boards.", "Give it at least one entry under boards.")
+        raise BoardError(f"{path} has no boards.", 'Add at least one entry to "boards".')
     boards = {name: _board(path, name, entry) for name, entry in entries.items()}
     defaults = [board.name for board in boards.values() if board.default]
     if len(defaults) != 1:
         raise BoardError(
-            f'{path}: want exactly one board with "default": true, got {len(defaults)}'
-            + (f" ({', '.join(defaults)})." if defaults else "."),
-            'Set "default": true on one entry.',
+            f'{path} has an invalid default: expected exactly one board with "default": true, '
+            f"got {len(defaults)}" + (f" ({', '.join(defaults)})." if defaults else "."),
+            'Set "default": true in exactly one entry.',
         )
     return boards
 
 
 def choose_board(boards: Dict[str, Board], name: Optional[str]) -> Board:
-    """The board of that name, or the default one for None. Raises BoardError with the known names."""
+    """Return the board of that name, or the default board for None.
+
+    Raises:
+        BoardError: No board has that name; the message lists similar or all names.
+    """
     if name is None:
         return next(board for board in boards.values() if board.default)
     if name in boards:
         return boards[name]
-    raise BoardError(f"There is no board {server.shortened(name)!r}.", server.did_you_mean(name, boards))
+    raise BoardError(f"Unknown board {server.shortened(name)!r}.", server.did_you_mean(name, boards))
 
 
 def _without_doubles(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-    """A JSON object, in which no name may stand twice: the last would win without a word."""
+    """Return a JSON object. Raise WrongField for a duplicate name: json would keep the last value only."""
     result: Dict[str, Any] = {}
     for name, value in pairs:
         if name in result:
             raise WrongField(
-                f"{server.shortened(name)!r} is there twice in one object.", "Give one of them another name."
+                f"{server.shortened(name)!r} is a duplicate name in one object.",
+                "Rename or remove one of the two.",
             )
         result[name] = value
     return result
@@ -265,7 +292,7 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
         return BoardError(f"{path}: board {server.shortened(name)!r}: {what}", next_step)
 
     if not isinstance(entry, dict):
-        raise refuse("is not an object.", f"Give it the fields {', '.join(FIELDS)}.")
+        raise refuse("the entry is not an object.", f"Write an object with the fields {', '.join(FIELDS)}.")
     try:
         fields = read_fields(_with_todays_names(entry), FIELDS)
     except WrongField as error:
@@ -273,18 +300,20 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
     if fields["device_port"] in BARE_METAL:
         for key in CHIP[fields["device_port"]]:
             if fields[key] is None:
-                raise refuse(f"field {key!r} is missing.", f"{key}: {FIELDS[key].meaning}.")
+                raise refuse(f"field {key!r} is missing.", f"Set {key!r} to {FIELDS[key].meaning}.")
         for kind, memory in fields["memory"].items():
             if memory.address is None:
                 raise refuse(
-                    f"field 'memory.{kind}.address' is missing.", "The linker script is written from it."
+                    f"field 'memory.{kind}.address' is missing.",
+                    f"Set memory.{kind}.address, which the linker script needs, to the first address.",
                 )
     memory = fields.pop("memory") or {"flash": None, "ram": None}
     runners = fields["runners"] or {}
     if fields["runner"] is not None and fields["runner"] not in runners:
         raise refuse(
-            f"field 'runner' is {fields['runner']!r}, which 'runners' does not have.",
-            f"Give runners an entry {fields['runner']!r}; it has: {', '.join(runners) or 'none'}.",
+            f"field 'runner' is invalid: expected a key of 'runners' ({', '.join(runners) or 'none'}), "
+            f"got {fields['runner']!r}.",
+            f"Add an entry {fields['runner']!r} to runners, or correct the field 'runner'.",
         )
     ram: Optional[Memory] = memory["ram"]
     board = Board(
@@ -311,13 +340,18 @@ def _board(path: Union[str, os.PathLike[str]], name: str, entry: Any) -> Board:
 
 
 def _with_todays_names(entry: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return an entry in which fields of OLD_NAMES have their names of today. Raises WrongField for both."""
+    """Return an entry with today's names of the fields in OLD_NAMES. Raise WrongField for both names."""
     for old, new in OLD_NAMES.items():
         if old in entry and new in entry:
-            raise WrongField(f"fields {old!r} and {new!r} are one.", f"Remove {old!r}, the older name.")
+            raise WrongField(
+                f"fields {old!r} and {new!r} are duplicates.", f"Remove {old!r}, the older name."
+            )
     return {OLD_NAMES.get(name, name): value for name, value in entry.items()}
 
 
 def _usual_stack(ram: Optional[Memory]) -> int:
-    """An eighth of the RAM, within what the device runtime needs and what kernels have been seen to take."""
+    """Return an eighth of the RAM, at least FEWEST_STACK_BYTES and at most 16 KiB, a multiple of 16.
+
+    The device runtime needs the minimum. No kernel was measured to need more than the maximum.
+    """
     return max(FEWEST_STACK_BYTES, min(16384, ram.bytes // 8 // 16 * 16)) if ram is not None else 0

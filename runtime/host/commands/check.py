@@ -1,86 +1,135 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that finds what is missing or wrong: check."""
+"""Command that finds what is missing or wrong: check."""
 
 from __future__ import annotations
 
+import platform as this_machine
 import sys
-from typing import Any, Dict, Iterable, Iterator, Tuple
+from importlib import metadata
+from typing import Any, Dict, Iterator, List, Tuple
 
 from rich.text import Text
 
-from runtime.host.boards.attachment import Attachment
-from runtime.host.commands.app import (
-    ProjectCommand,
-    attachment_options,
-    main,
-    parse_options,
-    platform_here,
-    project_option_options,
+from runtime.host.commands.app import main
+from runtime.host.commands.check_steps import PACKAGES, CheckResult, run_checks
+from runtime.host.commands.command_options import (
+    ATTACH,
+    GENERATE,
+    TargetCommand,
+    json_option,
+    target_options,
     verbose_option,
 )
-from runtime.host.commands.check_steps import CheckResult, run_checks
-from runtime.host.commands.console import out
-from runtime.host.errors import PlatformError
-from runtime.host.project.platform import Platform
+from runtime.host.commands.console import out, progress
+from runtime.host.commands.json_output import error_fields, print_document
+from runtime.host.commands.target import Target
 
 
-@main.command(cls=ProjectCommand)
-@project_option_options
-@attachment_options
+@main.command(cls=TargetCommand)
+@target_options(GENERATE, ATTACH)
+@json_option
 @verbose_option
-def check(assignments: Tuple[str, ...], attachment: Attachment) -> None:
-    """Find what is missing or wrong, and say what to do about it.
+def check(target: Target, as_json: bool) -> None:
+    """Find what is missing or wrong, with the next step.
 
-    In a platform: tools and packages, then the bundled model is built, flashed and run, and its answers are
-    compared. In a project the same with its own model, whose answers are not known. What is still to be
-    filled in for a board of your own is listed at the end, in the order in which to do it.
+    In a platform, the command looks for tools and packages, then builds, flashes and runs the bundled model
+    and compares its answers. In a project, it does the same with the project's model, whose answers it
+    cannot compare. At the end it lists what the owner of a board still has to fill in, in order.
     """
-    platform = platform_here()
-    options = _options_for_check(platform, assignments)
-    results = list(_shown(run_checks(platform, options, attachment)))
-    if any(result.error for result in results):
+    results = []
+    for result in _checks(target):
+        results.append(result)
+        if not as_json:
+            _print_result(result)
+    is_ok, summary = _summary(target, results)
+    if as_json:
+        print_document(
+            "check",
+            {
+                "ok": is_ok,
+                "summary": summary,
+                "platform": {
+                    "name": target.platform.name,
+                    "directory": str(target.platform.directory),
+                    "is_project": target.platform.is_project,
+                    "build_system": target.platform.build_system,
+                },
+                "machine": _machine(),
+                "steps": [_fields(result) for result in results],
+            },
+        )
+    else:
+        for line in summary:
+            out.print(line)
+    if not is_ok:
         sys.exit(1)
+
+
+def _checks(target: Target) -> Iterator[CheckResult]:
+    """Run the checks, with the step at work on the terminal."""
+    steps = run_checks(target.platform, target.options, target.attachment)
+    while True:
+        with progress("Checking"):
+            result = next(steps, None)
+        if result is None:
+            return
+        yield result
+
+
+def _summary(target: Target, results: List[CheckResult]) -> Tuple[bool, List[str]]:
+    """Return whether the check passed, and the lines that sum it up."""
+    if any(result.error for result in results):
+        return False, []
     still_open = [result for result in results if result.is_open]
     missed = [result for result in results if result.is_missed]
-    is_named = platform.is_project or bool(assignments) or any(attachment)
+    is_named = target.platform.is_project or bool(target.options) or any(target.attachment)
     if not still_open and (not missed or is_named):
-        out.print("Everything works." if not missed else "The board that was named works.")
-        return
+        return True, ["Everything works." if not missed else "The board that was named works."]
     if not still_open:
-        out.print("The real board was not checked.")
-        out.print("next: name it with --board, or make it the default in boards.json")
-        sys.exit(1)
+        return False, [
+            "The real board was not checked.",
+            "next: Name the board with --board, or make it the default in boards.json.",
+        ]
     works_here = any(result.what == "answers" for result in results)
-    out.print("Everything works on this machine." if works_here else "The board is not ready yet.")
-    out.print(f"open: {len(still_open)}, from the top; README.md says how")
-    out.print(f"next: {still_open[0].what}: {still_open[0].found}")
-    if not works_here:
-        sys.exit(1)
+    count = f"{len(still_open)} setting{'s are' if len(still_open) > 1 else ' is'} left to fill in"
+    return works_here, [
+        "Everything works on this machine." if works_here else "The board is not ready yet.",
+        f"{count}, in the order above. README.md explains how.",
+        f"next: {still_open[0].what}: {still_open[0].found}",
+    ]
 
 
-def _options_for_check(platform: Platform, assignments: Tuple[str, ...]) -> Dict[str, Any]:
-    """Project options of a check; none where boards.json, which has the choices, is what is wrong."""
-    if not assignments:
-        return {}
-    if platform.is_project:
-        raise PlatformError(
-            "This directory is a generated project: it has its options already.",
-            "Leave -o out, or run the command in the platform's directory.",
-        )
-    return parse_options(platform, assignments)
+def _print_result(result: CheckResult) -> None:
+    if result.error is not None:
+        out.print(Text.assemble(("FAILED ", "bold red"), f"{result.what}: {result.error.what}"))
+        out.print(f"       next: {result.error.next_step}")
+        if result.error.log:
+            out.print(Text(result.error.log.rstrip(), "dim"))
+        return
+    word, style = ("ok     ", "green")
+    if result.is_open or result.is_missed:
+        word, style = ("open   " if result.is_open else "       ", "yellow")
+    out.print(Text.assemble((word, style), f"{result.what}: {result.found}"))
 
 
-def _shown(results: Iterable[CheckResult]) -> Iterator[CheckResult]:
-    """Print each result as it comes."""
-    for result in results:
-        if result.error is not None:
-            out.print(Text.assemble(("FAILED ", "bold red"), f"{result.what}: {result.error.what}"))
-            out.print(f"       next: {result.error.next_step}")
-            if result.error.log:
-                out.print(Text(result.error.log.rstrip(), "dim"))
-        else:
-            word, style = ("ok     ", "green")
-            if result.is_open or result.is_missed:
-                word, style = ("open   " if result.is_open else "       ", "yellow")
-            out.print(Text.assemble((word, style), f"{result.what}: {result.found}"))
-        yield result
+def _fields(result: CheckResult) -> Dict[str, Any]:
+    if result.error is not None:
+        return {"step": result.what, "status": "failed", "found": None, "error": error_fields(result.error)}
+    status = "open" if result.is_open else "not_reached" if result.is_missed else "ok"
+    return {"step": result.what, "status": status, "found": result.found, "error": None}
+
+
+def _machine() -> Dict[str, Any]:
+    """Return what a report of a fault needs: system, interpreter and versions of the packages."""
+    return {
+        "system": this_machine.platform(),
+        "python": sys.version.split()[0],
+        "packages": {name: _version_of(name) for name in PACKAGES.values()},
+    }
+
+
+def _version_of(package: str) -> Any:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `check` looks at, in the order in which an owner would; each step says what was found."""
+"""Steps of `check`, in the order in which an owner would check; each returns its finding in words."""
 
 from __future__ import annotations
 
@@ -27,19 +27,25 @@ from runtime.host.system.leftovers import CHECK, scratch_directory, temporary_di
 from runtime.host.system.packages import how_to_install, how_to_install_requirements
 from runtime.host.system.programs import find_tool, run_tool
 
-BUNDLED_IMAGES: Final = "models/digits_test.npz"  # images, and expected: the host's answer to each
-IMAGES: Final = 32  # so many of them are tried
-# The name of its module -> that of the package.
+BUNDLED_IMAGES: Final = (
+    "models/digits_test.npz"  # arrays: images, and expected, the answer of the host to each
+)
+IMAGES: Final = 32  # number of images that are compared
+# Module -> package of PyPI.
 PACKAGES: Final = {"click": "click", "rich": "rich", "numpy": "numpy", "serial": "pyserial"}
-COMPILER_ANSWERS_SEC: Final = 30.0
-SPECS: Final = "--specs="  # of a cross compiler: the file that brings its C library
+COMPILER_TIMEOUT_SEC: Final = 30.0
+SPECS: Final = "--specs="  # flag of a cross compiler that selects its C library
 
 
 class CheckResult(NamedTuple):
-    """One step of a check: what it found, or the error that it ended with.
+    """Result of one step of a check.
 
-    is_open: no step, but a place that the owner still has to fill in; found says with what. is_missed: no
-    step, but what is configured for a real board and was not reached.
+    Attributes:
+        what: Name of the step, or the place of an open item.
+        found: Finding in words; empty with an error.
+        error: Failure of the step.
+        is_open: The result is not a step, but a setting that the owner still has to fill in.
+        is_missed: The result is not a step, but a part of a real board that the check did not reach.
     """
 
     what: str
@@ -54,11 +60,17 @@ def run_checks(
     options: Optional[Mapping[str, Any]] = None,
     attachment: Attachment = BY_DEFAULT,
 ) -> Iterator[CheckResult]:
-    """Check a platform (with its bundled model, in a temporary directory) or a project (with its own).
+    """Check a platform (with its bundled model, in a temporary directory) or a project (with its own model).
 
-    options: project options. What has to be installed is looked at whole; after that the first step that
-    fails is the last. What an owner still has to fill in comes at the end. Where that is needed to reach the
-    board, the check goes no further than a build.
+    Args:
+        platform: Platform or project.
+        options: Project options for the bundled model.
+        attachment: How the board is attached.
+
+    Yields:
+        Results of the steps. All tools and packages are checked; after those, the first failure is the last
+        step. Settings that the owner still has to fill in come at the end. If the board cannot be reached
+        without them, the check ends after the build.
     """
     requirements = _Requirements(platform, options or {}, attachment)
     packages = _try("Python packages", _packages)
@@ -104,7 +116,7 @@ def _try(what: str, action: Callable[[], str]) -> CheckResult:
         return CheckResult(what, action())
     except Exception as error:
         if not isinstance(error, PlatformError) and not is_input_error(error):
-            raise  # a fault of ours
+            raise  # a fault of the host tools
         return CheckResult(what, "", explained(error))
 
 
@@ -121,7 +133,7 @@ def _packages() -> str:
 
 
 class _Requirements:
-    """The board that is checked, and the programs of this machine that it needs."""
+    """Board that is checked, and the programs that it needs on this machine."""
 
     def __init__(self, platform: Platform, options: Mapping[str, Any], attachment: Attachment) -> None:
         self._platform = platform
@@ -131,6 +143,7 @@ class _Requirements:
         self.board: Board
 
     def choose_board(self) -> str:
+        """Choose the board, and return it in words."""
         boards = self._platform.boards()
         name = self._options.get("board")
         if self._platform.is_project:
@@ -142,11 +155,11 @@ class _Requirements:
 
     @property
     def can_build(self) -> bool:
-        """Whether anything is there that compiles for this board, and not for this machine."""
+        """Whether the platform can compile for this board, and not for this machine only."""
         return self.board.device_port != CUSTOM or self._platform.build_command is not None
 
     def tools(self) -> Iterator[Tuple[str, Callable[[], str]]]:
-        """What has to be installed: its name, and what finds it."""
+        """Yield each program that must be installed: its role, and a function that finds it."""
         platform, board = self._platform, self.board
         if platform.build_command is not None:
             yield "build_command", lambda: self._find_own(platform.build_command, "build the firmware")
@@ -167,22 +180,22 @@ class _Requirements:
         return EMULATOR in self.board.runners and wants_emulator(self.board, self._attachment) and not is_own
 
     def _is_flashed_by_owner(self) -> bool:
-        """Whether flash_command is run for this board."""
+        """Return whether flash_command flashes this board."""
         runner = self._attachment.runner
         if self._platform.is_flashed_by_owner(self.board.name) or runner == OWN_COMMAND:
             return runner in (None, OWN_COMMAND)
         return not runner and self.board.transport != PROCESS and not self._is_emulated()
 
     def reached(self) -> str:
-        """What a check that passed has reached, in words."""
+        """Return what a passed check has reached, in words."""
         if self.board.transport == PROCESS:
-            return f"{self.board.name}, a process of this machine"
+            return f"{self.board.name}, a process on this machine"
         if self._is_emulated():
             return f"{self.board.name} in its emulator"
         return f"{self.board.name}, the real board"
 
     def not_reached(self) -> List[str]:
-        """What the owner has configured for a real board, and this check did not touch."""
+        """Return the parts of a real board that the owner configured and this check did not reach."""
         found = []
         if self._platform.flash_command and not self._is_flashed_by_owner():
             found.append(f"flash_command of {API_SERVER} (not run)")
@@ -203,12 +216,12 @@ class _Requirements:
         path = runner.find()
         if path is None:
             raise ToolMissing(
-                f"{runner.tool} is not installed; it flashes {self.board.name}.", runner.install
+                f"{runner.tool} is not installed; {self.board.name} is flashed with it.", runner.install
             )
         return path
 
     def _find_own(self, command: Optional[Sequence[str]], what_for: str) -> str:
-        """The program of an owner's command; one with a relative path is a file of the platform."""
+        """Return the program of an owner's command. A relative path is a file of the platform."""
         program = command[0] if command else ""
         if os.sep in program:
             path = self._platform.directory / program
@@ -218,18 +231,18 @@ class _Requirements:
 
 
 def _find_c_library(compiler: str, specs: str) -> None:
-    """Raise ToolMissing where a cross compiler came without its C library: Debian has it apart."""
+    """Raise ToolMissing for a cross compiler without its C library, a separate package in Debian."""
     argv = [compiler, f"-print-file-name={specs}"]
-    found = run_tool(argv, cwd=Path.cwd(), timeout_sec=COMPILER_ANSWERS_SEC).output.strip()
-    if found == specs:  # it knows no place
+    found = run_tool(argv, cwd=Path.cwd(), timeout_sec=COMPILER_TIMEOUT_SEC).output.strip()
+    if found == specs:  # GCC prints the plain name of a file that it does not find
         raise ToolMissing(
-            f"{compiler} has no C library: it does not find {specs}.",
-            how_to_install(specs) or "Install the C library that belongs to this compiler.",
+            f"{compiler} has no C library: the compiler does not find {specs}.",
+            how_to_install(specs) or "Install the C library of this compiler.",
         )
 
 
 class _SelfTest:
-    """One project on its way from its archive to an answer of the device. Steps in this order."""
+    """One project from its archive to the answers of the device. The steps run in this order."""
 
     def __init__(
         self,
@@ -245,6 +258,7 @@ class _SelfTest:
         self._project: Project
 
     def prepare_project(self) -> str:
+        """Load the project, or generate one for the bundled model."""
         if self._platform.is_project:
             self._project = load_project(self._platform)
             return str(self._project.directory)
@@ -254,19 +268,22 @@ class _SelfTest:
         return f"generated from {BUNDLED_MODEL}"
 
     def build(self) -> str:
+        """Build the firmware."""
         report = build(self._project)
         return f"firmware of {report.firmware.stat().st_size:,} bytes"
 
     def flash(self) -> str:
+        """Flash the board, where it is flashed."""
         commands = flash_commands(self._project, self._attachment)
         flash(self._project, self._attachment)
         if commands:
             return f"done with {Path(commands[-1][0]).name}"
         if self._project.board.transport == PROCESS:
-            return "not needed, the firmware is a process here"
-        return "not needed, the emulator takes the firmware when it starts"
+            return "not needed: the firmware runs as a process on this machine"
+        return "not needed: the emulator loads the firmware when it starts"
 
     def answers(self) -> str:
+        """Run the model, and compare its answers where they are known."""
         if self._project.settings.project_type == "standalone":
             run_standalone(self._project, self._attachment)
             return "the standalone firmware ran its model"
@@ -281,7 +298,7 @@ class _SelfTest:
         return "the model ran on the device"
 
     def _compare(self) -> str:
-        """Run bundled images on the device; its answers must be those of the host, to the last bit."""
+        """Run the bundled images on the device, and compare its answers with the host's, bit by bit."""
         import numpy
 
         from runtime.host.archive.tensor_files import read_arrays
@@ -292,7 +309,7 @@ class _SelfTest:
         if not isinstance(bundled, dict) or not {"images", "expected"} <= set(bundled):
             raise PlatformError(
                 f"{path} does not hold the arrays images and expected.",
-                "It came with the platform: restore it, or bake the platform again.",
+                "Restore the file, which came with the platform, or bake the platform again.",
             )
         images, expected = bundled["images"][:IMAGES], bundled["expected"][:IMAGES]
         with running_model(self._project, self._attachment) as executor:
@@ -300,8 +317,8 @@ class _SelfTest:
                 answer = executor.infer({0: image[numpy.newaxis]})[0]
                 if not numpy.array_equal(answer.ravel(), expected[index].ravel()):
                     raise DeviceError(
-                        f"The device answers differently from the host on bundled image {index}.",
-                        f"If {BUNDLED_MODEL} and {BUNDLED_IMAGES} are as they came, suspect the compiler: "
-                        "check again with another one, CC=COMPILER python -m runtime.host check",
+                        f"The answers of device and host differ on bundled image {index}.",
+                        f"Restore {BUNDLED_MODEL} and {BUNDLED_IMAGES} if they were changed. Otherwise try "
+                        "another compiler: CC=COMPILER python mtvm.py check",
                     )
         return f"{len(images)} of {len(images)} bundled images, each answered exactly as on the host"

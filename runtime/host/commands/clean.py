@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that removes what earlier commands have left: clean."""
+"""Command that removes projects, cached libraries and leftovers: clean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import List, Optional, Tuple
 import click
 
 from runtime.host.commands.app import main, platform_here
-from runtime.host.commands.console import out
+from runtime.host.commands.console import out, progress
 from runtime.host.errors import PlatformError
 from runtime.host.project.cleaning import Item, find_items, remove
 
@@ -20,39 +20,45 @@ DAY_SEC = 86_400.0
 
 def _days(_ctx: click.Context, _parameter: click.Parameter, days: Optional[float]) -> Optional[float]:
     if days is not None and not math.isfinite(days):
-        raise click.BadParameter("want a number of days")
+        raise click.BadParameter("expected a finite number of days")
     return days
 
 
 @main.command()
-@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("--yes", is_flag=True, help="Remove without a question.")
 @click.option(
     "--older-than",
     "days",
     type=click.FloatRange(min=0),
     callback=_days,
     metavar="DAYS",
-    help="Only what was not used for so many days.",
+    help="Remove only items that were not used for this number of days.",
 )
-@click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
-@click.option("--edited", is_flag=True, help="Also projects that were edited after they were generated.")
+@click.option("--dry-run", is_flag=True, help="List the items, and remove nothing.")
+@click.option(
+    "--edited", is_flag=True, help="Remove also projects that were edited after they were generated."
+)
 def clean(yes: bool, days: Optional[float], dry_run: bool, edited: bool) -> None:
-    """Remove projects in projects/, cached libraries and leftovers.
+    """Remove projects, cached libraries and leftovers.
 
-    Leftovers are what killed processes had begun. What a running process uses is kept, and so is a project
-    whose files were edited. Lists all of it first, and asks.
+    The projects are those in projects/. Leftovers are unfinished files of killed processes. The command
+    keeps items that a running process uses, and projects whose files were edited. It lists all items before
+    it asks.
     """
     platform = platform_here()
     if platform.is_project:
         raise PlatformError(
-            "This directory is a generated project.", "Run clean in the directory of its platform."
+            "This directory is a generated project.", "Run clean on the platform of the project."
         )
     before = None if days is None else time.time() - days * DAY_SEC
-    found = find_items(platform.directory, before)
+    with progress("Measuring projects and cache"):
+        found = find_items(platform.directory, before)
     chosen = [item for item in found if item.in_the_way is None and (edited or not item.is_edited)]
     for item in found:
         if item not in chosen:
-            out.print(f"kept     {item.path}: {item.in_the_way or 'edited; --edited removes it, too'}")
+            out.print(
+                f"kept     {item.path}: {item.in_the_way or 'edited; --edited removes edited projects'}"
+            )
     _list(chosen)
     if not chosen:
         out.print("Nothing to remove.")
@@ -64,15 +70,15 @@ def clean(yes: bool, days: Optional[float], dry_run: bool, edited: bool) -> None
     if not yes and not click.confirm(f"Remove {what}?"):
         out.print("Nothing was removed.")
         return
-    kept: List[Tuple[Path, str]] = remove(chosen)
+    with progress("Removing"):
+        kept: List[Tuple[Path, str]] = remove(chosen)
     for path, why in kept:
         out.print(f"kept     {path}: {why}")
     out.print(f"Removed {len(chosen) - len(kept)} of {len(chosen)} items.")
 
 
 def _list(items: List[Item]) -> None:
-    """Print a line for each item; for the entries of the cache, which have no names for people, one for
-    all."""
+    """Print one line for each item, and one for all entries of the cache."""
     cached = [item for item in items if item.kind == "cache"]
     for item in items:
         if item.kind != "cache":

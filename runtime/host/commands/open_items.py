@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an owner still has to fill in before a board works, in the order in which to do it, with its place."""
+"""Settings that an owner still has to fill in before a board works: place and sentence, in order."""
 
 from __future__ import annotations
 
@@ -11,22 +11,31 @@ from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import CUSTOM, EMULATOR, PROCESS, Board
 from runtime.host.project.platform import API_SERVER, BOARDS_FILE, OWN_PORT, Platform
 
-# A section of the owner's port that is still as it came.
+# Marks a section of the owner's device port that the owner has not written yet.
 MARKER: Final = re.compile(r"FILL IN \d of \d: (?P<what>[^.]*?)\.")
 
 
 class OpenItem(NamedTuple):
-    """where: "file" or "file:line", relative to the platform. what: one sentence that says what to do."""
+    """One setting to fill in.
+
+    Attributes:
+        where: "file" or "file:line", relative to the platform.
+        what: One imperative sentence.
+    """
 
     where: str
     what: str
 
 
 def open_items(platform: Platform, board: Board, attachment: Attachment = BY_DEFAULT) -> List[OpenItem]:
-    """What is open for this board; nothing for one whose firmware starts here without being filled in.
+    """Return the settings that are open for a board.
 
-    attachment: what the command line names instead of the files. A board of the device port `custom` that
-    is a process still has all of it before it.
+    A board whose firmware starts on this machine has none, unless its device port is `custom`.
+
+    Args:
+        platform: Platform of the board.
+        board: Board to check.
+        attachment: Values of the command line, which replace those of the files.
     """
     return list(_items(platform, board, attachment.runner, attachment.port))
 
@@ -39,7 +48,7 @@ def _items(
     if own and board.transport == PROCESS:
         yield OpenItem(
             here.in_entry("transport"),
-            f'{board.name} is this machine: describe yours, and how it is reached ("serial").',
+            f'Replace {board.name}, which is this machine, by your board and its transport ("serial").',
         )
     if own and platform.build_command is None:
         yield OpenItem(
@@ -52,19 +61,17 @@ def _items(
     if (runner == EMULATOR and not port) or (board.transport == PROCESS and not own):
         return
     if platform.flash_command_of(board.name) is None and not runner:
-        yield OpenItem(
-            here.of_setting("flash_command"), "Give the command that puts the firmware on your board."
-        )
-    # A board of the tables may have no USB id of its own; an adapter's port is then found as the only one.
+        yield OpenItem(here.of_setting("flash_command"), "Give the command that flashes your board.")
+    # A board without a USB id is reached through the only serial port on USB.
     if own and not (port or platform.port or board.usb or board.address):
         yield OpenItem(
             here.of_setting("port"),
-            f"Name the port (`python -m runtime.host ports` lists them), or give its usb in {BOARDS_FILE}.",
+            f"Name the port (`python mtvm.py ports` lists them), or give its usb in {BOARDS_FILE}.",
         )
 
 
 def _markers(path: Path, name: str) -> Iterator[OpenItem]:
-    if not path.is_file():  # a pipe would keep us waiting
+    if not path.is_file():  # reading a pipe would block
         return
     text = path.read_text(encoding="utf-8", errors="replace")
     for marker in MARKER.finditer(text):
@@ -75,19 +82,19 @@ def _markers(path: Path, name: str) -> Iterator[OpenItem]:
 
 
 class _Places:
-    """Where in its files a platform says something about a board."""
+    """Places of the settings of a board in the files of a platform."""
 
     def __init__(self, directory: Path, board: Board) -> None:
         self._directory = directory
         self._board = board
 
     def in_entry(self, field: str) -> str:
-        """The line of a field in the board's entry."""
+        """Return the line of a field in the board's entry."""
         entry = rf'"{re.escape(self._board.name)}"\s*:\s*\{{.*?"{field}"'
         return self._find(BOARDS_FILE, re.compile(entry, re.DOTALL))
 
     def of_setting(self, name: str) -> str:
-        """The line of a constant in the API server."""
+        """Return the line of a setting in the API server."""
         return self._find(API_SERVER, re.compile(rf"^\s*{name}\s*=", re.MULTILINE))
 
     def _find(self, name: str, pattern: Pattern[str]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that lends a board to TVM: serve."""
+"""Command that lends a board to TVM's tuners: serve."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Callable, Iterator, Optional
 
 import click
+from rich.text import Text
 
 from runtime.host.boards.attachment import Attachment
 from runtime.host.boards.board import EMULATOR, PROCESS, Board
-from runtime.host.boards.table import choose_board
-from runtime.host.commands.app import attachment_options, main, platform_here
-from runtime.host.commands.console import out, show_error
+from runtime.host.commands.app import main
+from runtime.host.commands.command_options import ATTACH, BOARD, TargetCommand, target_options
+from runtime.host.commands.console import err, out, show_error
+from runtime.host.commands.target import Target
 from runtime.host.errors import PlatformError
 from runtime.host.execution import connection
 from runtime.host.project.platform import BUNDLED_MODEL
@@ -25,11 +27,15 @@ from runtime.host.tvm_rpc.tracker import Address
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-@main.command()
+@main.command(cls=TargetCommand)
 @click.option("--tracker", required=True, metavar="HOST:PORT", help="TVM's RPC tracker.")
-@click.option("--key", required=True, metavar="KEY", help="The name of its queue: what clients ask for.")
-@click.option("--board", metavar="NAME", help="The board to build for; the platform's own by default.")
-@attachment_options
+@click.option(
+    "--key",
+    required=True,
+    metavar="KEY",
+    help="Key of the board at the tracker. Clients request boards by key.",
+)
+@target_options(BOARD, ATTACH)
 @click.option(
     "--boards",
     "count",
@@ -37,52 +43,53 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
     default=1,
     show_default=True,
     metavar="N",
-    help="Serve so many boards that are processes or emulators of this machine.",
+    help="Number of process or emulated boards to start and serve.",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    help="The address to listen on. TVM's RPC knows no passwords: trusted networks only.",
+    help="Address to listen on. TVM's RPC has no authentication: use it only on a trusted network.",
 )
 @click.option(
     "--listen-port",
     type=click.IntRange(0, 65535),
     default=0,
     metavar="PORT",
-    help="The TCP port to listen on; any that is free by default.",
+    help="TCP port to listen on. Default: any free port.",
 )
 def serve(
     tracker: str,
     key: str,
-    board: Optional[str],
-    attachment: Attachment,
+    target: Target,
     count: int,
     host: str,
     listen_port: int,
 ) -> None:
     """Lend a board to TVM's tuners, until Ctrl-C.
 
-    TVM's RPC tracker gives it to one client at a time. Each model archive that a client sends is generated,
-    built, flashed and run by this platform.
+    TVM's RPC tracker leases the board to one client at a time. The platform generates, builds, flashes and
+    runs each model archive that a client sends.
     """
     from runtime.host.serve import trial, worker_pool
     from runtime.host.serve.request import Served
     from runtime.host.serve.server import Server
 
-    platform = platform_here()
+    platform, attachment = target.platform, target.attachment
     if platform.is_project:
-        raise PlatformError("This directory is a generated project.", "Serve from the platform's directory.")
+        raise PlatformError(
+            "This directory is a generated project.", "Run serve on the platform of the project."
+        )
     address = _address(tracker)
     _check_key(key)
     if host in LOOPBACK and address[0] not in LOOPBACK:
         raise PlatformError(
-            f"The tracker is on {address[0]}, and nobody there could reach a board on {host}.",
-            "Give --host an address of this machine in that network; it must be one you trust.",
+            f"The tracker runs on {address[0]}, but --host {host} is reachable only from this machine.",
+            "Give --host an address of this machine in the network of the tracker, if you trust it.",
         )
     boards = platform.boards()
-    chosen = choose_board(boards, board)
+    chosen = target.board
     connection.check_port(chosen, attachment.port)
     if count > 1:
         _check_many(chosen, attachment, listen_port)
@@ -97,10 +104,12 @@ def serve(
 
         model = platform.directory / BUNDLED_MODEL
         if model.is_file():
+            if err.is_terminal:
+                err.print(Text("Building the bundled model.", "dim"))
             trial.try_out(site, model)
 
         def serve_one(number: int, lifeline: Optional[socket.socket]) -> None:
-            Server(site, address, host, listen_port, _sayer(number), lifeline).run()
+            Server(site, address, host, listen_port, _printer(number), lifeline).run()
 
         if count == 1:
             serve_one(0, None)
@@ -110,7 +119,7 @@ def serve(
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    """A directory that goes with the block, though Ctrl-C comes twice."""
+    """Make a directory that is removed after the block, also when Ctrl-C comes twice."""
     from runtime.host.serve.processes import hold_signals
 
     with scratch_directory(temporary_directory(), SERVE) as path:
@@ -120,28 +129,31 @@ def _scratch() -> Iterator[Path]:
             hold_signals()
 
 
-def _sayer(number: int) -> Callable[[str], None]:
-    """Prints lines, with the number of the board where there are several."""
+def _printer(number: int) -> Callable[[str], None]:
+    """Return a function that prints lines, with the number of the board if there are several."""
     prefix = f"board {number}: " if number else ""
 
-    def say(text: str) -> None:
+    def print_line(text: str) -> None:
         out.print(f"{prefix}{text}")
         out.file.flush()
 
-    return say
+    return print_line
 
 
 def _address(text: str) -> Address:
     address = parse_address(text)
     if address is None or not 0 < address[1] < 65536:
-        raise PlatformError(f"--tracker {text} is no address.", "Write it as --tracker HOST:PORT.")
+        raise PlatformError(
+            f"--tracker {text} is invalid: expected HOST:PORT.", "Write it as --tracker HOST:PORT."
+        )
     return address
 
 
 def _check_key(key: str) -> None:
     if not key or not key.isascii() or any(letter.isspace() or letter == ":" for letter in key):
         raise PlatformError(
-            f"--key {key!r} is no key.", "Use letters, digits and signs, without spaces and colons."
+            f"--key {key!r} is invalid: expected printable ASCII without spaces or colons.",
+            "Use letters, digits and signs.",
         )
 
 
@@ -149,10 +161,10 @@ def _check_many(board: Board, attachment: Attachment, listen_port: int) -> None:
     emulated = (attachment.runner or board.runner) == EMULATOR
     if attachment.names_a_device or not (board.transport == PROCESS or emulated):
         raise PlatformError(
-            f"--boards is for boards that are started here, and {board.name} is attached.",
+            f"--boards starts boards on this machine, and {board.name} is a connected board.",
             "Start one serve for each board, with its --port or --serial-number.",
         )
     if listen_port:
         raise PlatformError(
-            "Several boards cannot listen on one port.", "Leave --listen-port out, or --boards."
+            "Several boards cannot listen on one port.", "Leave out --listen-port or --boards."
         )

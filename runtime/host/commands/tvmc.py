@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's own command line, with microTVM also where the TVM was built without it."""
+"""Command that runs TVM's own tvmc, with microTVM also in a TVM that was built without it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from runtime.host.commands.app import main
 from runtime.host.commands.console import show_error
 from runtime.host.errors import PlatformError
 
-# What tvmc lets through as a traceback, by the name of its class: what happened, and what to do.
+# Exceptions that tvmc shows as a traceback: name of the class -> problem and next step.
 EXPLAINED: Final = {
     "NotATemplateProjectError": (
         "The --template-dir is a generated project.",
-        "Name the platform that it was generated from, or any other platform.",
+        "Name the platform that the project was generated from, or another platform.",
     ),
     "TemplateProjectError": (
         "The project directory is a platform, which has no model.",
-        "Make a project of it with `tvmc micro create-project`, and name that.",
+        "Generate a project with `tvmc micro create-project`, and name that project.",
     ),
     "ConnectionShutdownError": (
-        "The API server ended in the middle of a request.",
-        "What it printed above says why; `python -m runtime.host check` looks for what is missing.",
+        "The API server exited during a request.",
+        "Read the output of the API server above, or find what is missing with: python mtvm.py check",
     ),
 }
 
@@ -37,11 +37,13 @@ INSTALL_ONNX: Final = 'Install it in the environment of TVM: python -m pip insta
 
 @main.command(
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    short_help="Run TVM's own tvmc, in a Python that has TVM.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="ARGUMENTS")
 def tvmc(arguments: Tuple[str, ...]) -> None:
-    """Run TVM's own tvmc; its arguments are tvmc's, also -h."""
+    """Run TVM's own tvmc, in a Python that has TVM.
+
+    All arguments are arguments of tvmc, also -h.
+    """
     from runtime.host import tvm_micro
 
     if any(word.endswith(".onnx") for word in arguments) and importlib.util.find_spec("onnx") is None:
@@ -50,16 +52,16 @@ def tvmc(arguments: Tuple[str, ...]) -> None:
         )
     tvm_micro.enable()
     driver: Any = importlib.import_module("tvm.driver.tvmc.main")
-    _say_why_no_session()
-    sys.argv = ["tvmc", *arguments]  # tvmc reads it in several places
+    _report_failed_session()
+    sys.argv = ["tvmc", *arguments]  # tvmc reads sys.argv in several places
     try:
         driver.main()
     except Exception as error:
         _explain(error)
 
 
-def _say_why_no_session() -> None:
-    """tvmc itself says only that it could not open one."""
+def _report_failed_session() -> None:
+    """Print the cause where a session fails: tvmc prints only that it failed."""
     session: Any = importlib.import_module("tvm.micro").Session
     enter = session.__enter__
 
@@ -75,7 +77,7 @@ def _say_why_no_session() -> None:
 
 
 def _explain(error: Exception) -> NoReturn:
-    """End with the sentences of what went wrong; other errors go on as they are."""
+    """Raise a PlatformError for a known failure, and any other exception unchanged."""
     name = type(error).__name__
     if name in EXPLAINED:
         raise PlatformError(*EXPLAINED[name]) from error
@@ -89,13 +91,15 @@ def _explain(error: Exception) -> NoReturn:
 
 
 def _as_platform_error(error: Exception) -> PlatformError:
-    """The two sentences of an error of the API server, of the session or of the device."""
+    """Return the two sentences of an error of the API server, of the session or of the device."""
     from runtime.host.tvm_session.errors import FROM_DEVICE
 
     message = str(getattr(error, "message", None) or str(error).rpartition(FROM_DEVICE)[2])
     data = getattr(error, "data", None)
     log = data.get("traceback", "") if isinstance(data, dict) else ""
-    if message == type(error).__name__:  # the name of a condition, whose explanation is the log
+    if (
+        message == type(error).__name__
+    ):  # the message is the name of a condition; the log explains the condition
         message, log = log.strip() or message, ""
     what, _, next_step = message.partition("\n")
-    return PlatformError(what, next_step or "Look at what the device and the API server print.", log)
+    return PlatformError(what, next_step or "Read the output of the device and of the API server.", log)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which model archives make which type of project: a table of rules, told before anything is built."""
+"""Rules that reject a model archive for a type of project before anything is built."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ _AS_STANDALONE: Final = "Export it with the AOT executor and C code, or use proj
 
 
 class Rule(NamedTuple):
-    """A combination that cannot work: when it applies, what to say, what to do instead."""
+    """A combination of model archive and project type that cannot work.
+
+    Attributes:
+        project_type: Type of project that the rule is about.
+        applies: Function that returns True for an archive that breaks the rule.
+        what: Problem, as the predicate of a sentence about the archive.
+        next_step: An imperative sentence.
+    """
 
     project_type: str
     applies: Callable[[ModelArchive], bool]
@@ -40,8 +47,8 @@ RULES: Final[Tuple[Rule, ...]] = (
     Rule(
         "standalone",
         lambda archive: archive.style == "operator",
-        "holds single operators and not a model",
-        "Use project_type=host_driven; tuning does.",
+        "contains single operators instead of a model",
+        "Use project_type=host_driven, the type for tuning.",
     ),
     Rule(
         "standalone",
@@ -52,7 +59,7 @@ RULES: Final[Tuple[Rule, ...]] = (
     Rule(
         "standalone",
         lambda archive: bool(archive.objects),
-        "holds object files of the LLVM code generator, which do not describe their inputs and outputs",
+        "contains object files of the LLVM code generator, which do not describe their inputs and outputs",
         _AS_STANDALONE,
     ),
     Rule(
@@ -66,16 +73,19 @@ RULES: Final[Tuple[Rule, ...]] = (
         lambda archive: (
             archive.c_interface is not None and set(archive.c_interface.arguments) != {"inputs", "outputs"}
         ),
-        "has a C interface that wants memory pools or devices from its caller",
+        "has a C interface that requires memory pools or devices from its caller",
         "Build the model without the executor options for memory pools and devices.",
     ),
 )
 
 
 def check_archive(archive: ModelArchive, project_type: str, has_extra_files: bool = False) -> None:
-    """Raise ArchiveError when the archive cannot become a project of this type, or its code cannot be right.
+    """Raise ArchiveError when the archive cannot become a project of this type, or its code is known to fail.
 
-    has_extra_files: the owner adds C files, which may register functions that the model's code looks up.
+    Args:
+        archive: Model archive to check.
+        project_type: host_driven or standalone.
+        has_extra_files: The owner adds C files, which may register functions that the model's code looks up.
     """
     finding = (
         module_name(archive) or _misfit(archive, project_type) or first_finding(archive, has_extra_files)

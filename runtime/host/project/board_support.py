@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a firmware without an operating system is told of its board: the sources of its port, the compiler's
-flags, and two files of its own in <project>/board/, board.h and memory.ld.
+"""Board support of bare-metal projects: device port sources, compiler flags, board.h and memory.ld.
 
-The device side of these is runtime/device/ports/: a folder for each architecture, a file for each kind of
-UART and of time source, and baremetal/ for what all of them share.
+The latter two are written into <project>/board/. The device's side is runtime/device/ports/: a folder for
+each architecture, a file for each kind of UART and of time source, and baremetal/ with the shared code.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ from runtime.host.project.object_files.abi import flags_for
 from runtime.host.project.platform import OWN_PORT
 
 PORTS: Final = "runtime/device/ports"
-SHARED_FOLDERS: Final = frozenset(("baremetal", "interrupts", "timer", "uart"))  # of PORTS; no device ports
-BOARD_DIRECTORY: Final = "board"  # of a project: what was written for its board
-# Bytes of RAM -> bytes of the packet buffer. The receive ring holds such a packet twice: each of its bytes
-# may be escaped.
+SHARED_FOLDERS: Final = frozenset(("baremetal", "interrupts", "timer", "uart"))  # in PORTS, not device ports
+BOARD_DIRECTORY: Final = "board"  # folder of a project with the files that are written for its board
+# Bytes of RAM -> bytes of the packet buffer. The receive ring has twice the size of such a packet, because
+# each byte may be escaped.
 PACKET_BUFFERS: Final = ((65536, 2048), (32768, 1024), (16384, 512), (0, 256))
-RING_FRAMING_BYTES: Final = 64  # start, length, CRC, each maybe escaped, and the frames that open a session
-# The sizes of 32-bit machines for all: those of 64-bit ones are made for processes.
+RING_FRAMING_BYTES: Final = 64  # start, length and CRC, maybe escaped, and the frames that open a session
+# The defaults of 64-bit machines are for processes, so all boards use the sizes of 32-bit machines.
 SMALL_BUFFERS: Final = ("-DMTVM_RECEIVE_BYTES=64", "-DMTVM_SEND_BUFFER_BYTES=64")
-# Specs of the C library: newlib for small chips, picolibc where Debian has no other.
+# Specs of the C library, by "is Arm": newlib for small chips; for RISC-V, Debian has picolibc only.
 LIBRARY: Final = {True: ["--specs=nano.specs"], False: ["--specs=picolibc.specs"]}
 
 
 class PortConfig(NamedTuple):
-    """The part of a build's configuration that follows from the board; see settings.BuildConfig."""
+    """The part of a build's configuration that depends on the board. settings.BuildConfig has the fields."""
 
     firmware: str
     cross: str
@@ -43,10 +42,16 @@ class PortConfig(NamedTuple):
 
 
 def port_config(platform_directory: Path, board: Board, objects: Mapping[str, bytes]) -> PortConfig:
-    """Return the part of a project's configuration that follows from its board.
+    """Return the part of a project's configuration that depends on its board.
 
-    objects: object files that a model brings, by name. Raises BoardError, and ArchiveError where the board
-    cannot run those.
+    Args:
+        platform_directory: Directory of the platform, with runtime/ and port/.
+        board: The project's board.
+        objects: Name -> content of each object file in the model archive.
+
+    Raises:
+        BoardError: The board's entry names an unknown core, device port or driver, or lacks a driver's field.
+        ArchiveError: The board cannot run one of the object files.
     """
     if board.device_port not in BARE_METAL:
         return PortConfig(
@@ -62,9 +67,9 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
     cpu = find_cpu(board.name, board.cpu)
     if (cpu.cross == ARM) != (board.device_port == "cortex_m"):
         raise BoardError(
-            f"boards.json: board {board.name!r}: a {board.cpu!r} does not go with the device port "
+            f"boards.json: board {board.name!r}: cpu {board.cpu!r} does not match the device port "
             f"{board.device_port!r}.",
-            "An Arm core has the device port cortex_m, a RISC-V core riscv.",
+            "Set device_port to cortex_m for an Arm core, or to riscv for a RISC-V core.",
         )
     library = LIBRARY[cpu.cross == ARM]
     return PortConfig(
@@ -92,7 +97,7 @@ def port_config(platform_directory: Path, board: Board, objects: Mapping[str, by
 
 
 def board_files(board: Board) -> Dict[str, str]:
-    """Path in the project -> text of what is written for its board."""
+    """Return path in the project -> content of each file that is written for its board."""
     if board.device_port not in BARE_METAL:
         return {}
     return {
@@ -102,7 +107,7 @@ def board_files(board: Board) -> Dict[str, str]:
 
 
 def packet_buffer_bytes(board: Board) -> int:
-    """The longest packet that the board takes; less on a board with little RAM."""
+    """Return the size of the longest packet that the board receives, which depends on its RAM."""
     ram = board.ram_bytes or 0
     return next(packet for least, packet in PACKET_BUFFERS if ram >= least)
 
@@ -113,8 +118,9 @@ def _folder(platform_directory: Path, board: Board, name: str) -> List[str]:
     sources = sorted((ports / name).glob("*.c")) if name in known else []
     if not sources or board.device_port in SHARED_FOLDERS:
         raise BoardError(
-            f"boards.json: board {board.name!r}: there is no device port {board.device_port!r} in {ports}.",
-            f"Device ports: {', '.join(sorted({*known, CUSTOM} - SHARED_FOLDERS))}.",
+            f"boards.json: board {board.name!r}: device port {board.device_port!r} does not exist in "
+            f"{ports}.",
+            f"Set device_port to one of: {', '.join(sorted({*known, CUSTOM} - SHARED_FOLDERS))}.",
         )
     return [path.relative_to(platform_directory).as_posix() for path in sources]
 
@@ -123,7 +129,7 @@ def _own_port(platform_directory: Path, board: Board) -> List[str]:
     sources = sorted((platform_directory / OWN_PORT).glob("*.c"))
     if not sources:
         raise BoardError(
-            f"boards.json: board {board.name!r} has the device port {CUSTOM!r}, and {OWN_PORT}/ has no C "
+            f"boards.json: board {board.name!r} has the device port {CUSTOM!r}, but {OWN_PORT}/ has no C "
             "file.",
             f"Restore {OWN_PORT}/board.c, or write a file there with the functions of "
             "runtime/device/include/microtvm/platform.h.",
@@ -132,18 +138,20 @@ def _own_port(platform_directory: Path, board: Board) -> List[str]:
 
 
 def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> List[str]:
-    """Return the sources of a driver: its own, and those in parts/ whose headers it includes.
+    """Return the source of a driver, and the sources in parts/ whose headers the driver includes.
 
-    Raises BoardError for an unknown kind.
+    Raises:
+        BoardError: No driver of that kind exists, or the board's entry lacks one of its fields.
     """
     folder = platform_directory / PORTS / part
     path = folder / f"{kind}.c"
     known = sorted(other.stem for other in folder.glob("*.c"))
     if kind not in known:
         raise BoardError(
-            f"boards.json: board {board.name!r}: {part}.kind is {kind!r}.", server.did_you_mean(kind, known)
+            f"boards.json: board {board.name!r}: unknown {part}.kind {kind!r}.",
+            server.did_you_mean(kind, known),
         )
-    if part != "uart":  # whose fields are all required
+    if part != "uart":  # all fields of a UART are required
         _check_driver_fields(board, part, path)
     shared = re.findall(r'^#include "(parts/\w+)\.h"', path.read_text(encoding="utf-8"), re.MULTILINE)
     sources = [path, *(folder / f"{name}.c" for name in shared)]
@@ -151,22 +159,27 @@ def _driver(platform_directory: Path, board: Board, part: str, kind: str) -> Lis
 
 
 def _check_driver_fields(board: Board, part: str, driver: Path) -> None:
-    """The entry tells all that its driver asks for, by the names of board.h."""
-    told: Mapping[str, Any] = {"timer": board.timer, "interrupts": board.interrupts}.get(part, {})
+    """Raise BoardError unless an entry has the fields that its driver's source uses as macros of board.h."""
+    entry: Mapping[str, Any] = {"timer": board.timer, "interrupts": board.interrupts}.get(part, {})
     source = driver.read_text(encoding="utf-8")
     asked = re.findall(rf"\bBOARD_{part.upper()}_(\w+)", source)
     optional = re.findall(rf"^#if.*\bBOARD_{part.upper()}_(\w+)", source, re.MULTILINE)
-    for key in told:
+    for key in entry:
         if key != "kind" and key.upper() not in asked:
             raise BoardError(
-                f"boards.json: board {board.name!r}: the {part} {told['kind']!r} has no field {key!r}.",
-                server.did_you_mean(key, {each.lower() for each in asked}) if asked else "Leave it out.",
+                f"boards.json: board {board.name!r}: unknown field '{part}.{key}' for kind "
+                f"{entry['kind']!r}.",
+                server.did_you_mean(key, {each.lower() for each in asked})
+                if asked
+                else f"Remove '{part}.{key}'.",
             )
     for name in dict.fromkeys(each.lower() for each in asked if each not in optional):
-        if not isinstance(told.get(name), int):
+        if not isinstance(entry.get(name), int):
             raise BoardError(
-                f"boards.json: board {board.name!r}: field '{part}.{name}' is missing or no number.",
-                f'The kind {told["kind"]!r} needs it; an address is a text such as "0x40004400".',
+                f"boards.json: board {board.name!r}: field '{part}.{name}' is missing or not a number.",
+                f"Set {part}.{name}, which the kind {entry['kind']!r} needs, to an integer or to an address "
+                "such "
+                'as "0x40004400".',
             )
 
 
@@ -187,7 +200,7 @@ def _board_h(board: Board) -> str:
                 numbers[f"BOARD_{part}_{key.upper()}"] = value
     lines = [
         "/* SPDX-License-Identifier: Apache-2.0 */",
-        f"/* What boards.json says of {board.name}. Written when the project was generated. */",
+        f"/* Values of {board.name} from boards.json. Written when the project was generated. */",
         "#ifndef BOARD_H",
         "#define BOARD_H",
         "",
@@ -204,8 +217,7 @@ def _board_h(board: Board) -> str:
 
 
 def c_comment(text: str) -> str:
-    """Return text that can stand in a comment of C: plain ASCII on one line that neither ends the comment nor
-    looks like the beginning of one."""
+    """Return the text as plain ASCII on one line that neither ends a C comment nor begins another one."""
     plain = "".join(letter if " " <= letter <= "~" and letter != "\\" else "?" for letter in text)
     return re.sub(r"([*/])(?=[*/])", r"\1 ", plain)
 
@@ -221,7 +233,7 @@ def _literal(value: Any) -> str:
 def _memory_ld(board: Board) -> str:
     assert board.flash is not None and board.ram is not None
     return f"""/* SPDX-License-Identifier: Apache-2.0
- * Memory of {board.name}, as boards.json has it. Written when the project was generated. */
+ * Memory of {board.name} from boards.json. Written when the project was generated. */
 MEMORY {{
   FLASH (rx) : ORIGIN = {board.flash.address:#x}, LENGTH = {board.flash.bytes}
   RAM (rwx) : ORIGIN = {board.ram.address:#x}, LENGTH = {board.ram.bytes}

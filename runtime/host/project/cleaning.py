@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be removed without harm: generated projects, entries of the cache, leftovers of killed
-processes."""
+"""Files that can be removed safely: generated projects, cache entries, leftovers of killed processes."""
 
 from __future__ import annotations
 
@@ -14,19 +13,24 @@ from runtime.host.project.platform import PROJECT_FILE
 from runtime.host.system.cache import Cache
 from runtime.host.system.leftovers import find_leftovers, is_unused, remove_unused, temporary_directory
 
-PROJECTS: Final = "projects"  # of a platform
+PROJECTS: Final = "projects"  # folder of a platform
 OWNERS: Final = ("src", "extra", "model", "board", "port", "Makefile", "CMakeLists.txt", "boards.json")
-"""What an owner edits in a project."""
+"""Files and folders that an owner edits in a project."""
 
-GENERATED_WITHIN_SEC: Final = 10.0  # from its first file to its last
+GENERATED_WITHIN_SEC: Final = 10.0  # longest time between the first and the last file of a new project
 IN_USE: Final = "a running process uses it"
 
 
 class Item(NamedTuple):
-    """One thing to remove. kind: project, cache or leftover. used: when it was last used, in seconds of the
-    epoch.
+    """One file or directory that can be removed.
 
-    in_the_way: why it has to be kept; None where it can be removed.
+    Attributes:
+        kind: project, cache or leftover.
+        path: The file or directory.
+        size: Bytes of all its files.
+        used: Time of its last use, in seconds since the epoch.
+        is_edited: The owner edited files of this project.
+        in_the_way: Reason to keep the item; None if it can be removed.
     """
 
     kind: str
@@ -38,8 +42,12 @@ class Item(NamedTuple):
 
 
 def find_items(platform_directory: Path, before: Optional[float] = None) -> List[Item]:
-    """Return what the commands of a platform have left, leftovers first. before: only what was last used
-    before that moment, in seconds of the epoch."""
+    """Return the files that the commands of a platform left behind, leftovers first.
+
+    Args:
+        platform_directory: Directory of the platform.
+        before: Return only items that were last used before this time, in seconds since the epoch.
+    """
     cache = Cache()
     items = [
         *_leftovers(platform_directory, cache),
@@ -50,12 +58,12 @@ def find_items(platform_directory: Path, before: Optional[float] = None) -> List
 
 
 def remove(items: Sequence[Item]) -> List[Tuple[Path, str]]:
-    """Remove items, and return those that had to be kept, each with the reason."""
+    """Remove items, and return the path and the reason of each that could not be removed."""
     kept = []
     for item in items:
         if item.path.is_dir() and not item.path.is_symlink():
             if not remove_unused(item.path):
-                kept.append((item.path, "it is in use, or may not be removed"))
+                kept.append((item.path, "the directory is in use, or cannot be removed"))
             continue
         try:
             item.path.unlink()
@@ -75,7 +83,7 @@ def _leftovers(platform_directory: Path, cache: Cache) -> Iterator[Item]:
 
 
 def _projects(place: Path) -> Iterator[Item]:
-    """Yield the generated projects in a directory; anything else there is the owner's."""
+    """Yield the generated projects in a directory; all other files in it are the owner's."""
     try:
         entries = sorted(place.iterdir())
     except OSError:
@@ -99,8 +107,7 @@ def _is_edited(project: Path) -> bool:
 
 
 def _size_and_age(path: Path) -> Tuple[int, float]:
-    """Return the bytes of a file or a directory, and when one of its files was last written or read as a
-    whole."""
+    """Return size and last modification time of a file, or total and maximum over a directory's files."""
     size, used = 0, 0.0
     with contextlib.suppress(OSError):
         used = path.lstat().st_mtime

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of Arm's CMSIS that a model needs: found in the folder of the option cmsis_path, copied, compiled.
+"""Selection of the part of Arm's CMSIS that a model needs, from the folder of the option cmsis_path.
 
-TVM's CMSIS-NN code generator writes C that includes arm_nnfunctions.h and calls CMSIS-NN; some of TVM's Arm
-schedules include arm_math.h. A project gets those headers, what they include, the C files that define what
-the model calls, and what these call in turn. Everything else of CMSIS stays where it is.
+TVM's CMSIS-NN code generator writes C that includes arm_nnfunctions.h and calls CMSIS-NN. Some of TVM's Arm
+schedules include arm_math.h. These headers, their includes, the C files that define the called functions, and
+the files that these call in turn are copied into the project. No other file of CMSIS is copied.
 
-Three trees are known. CMSIS_5 (up to 5.9) holds all of them in CMSIS/; CMSIS-NN has a repository of its own
-since then, whose first releases still include headers of CMSIS-Core.
+Three trees are supported. CMSIS_5 (up to 5.9) has all of them in CMSIS/. Later, CMSIS-NN moved to its own
+repository, whose first releases still include headers of CMSIS-Core.
 
     NN      Include/arm_nnfunctions.h    Source/**/*.c
     DSP     Include/arm_math.h           Source/**/*.c
@@ -40,28 +40,33 @@ from runtime.host.project.extra_files import SOURCE, check_names
 if TYPE_CHECKING:
     from runtime.host.archive.model_archive import ModelArchive
 
-# Headers of CMSIS. The compiler has arm_acle.h, arm_mve.h and others of its own.
+# Headers of CMSIS. Other headers with the prefix arm_, such as arm_acle.h and arm_mve.h, are the compiler's.
 _NAME: Final = (
     r"(?:[\w.+-]+/)*(?:arm_(?:nn|math|common_tables|const_structs|helium_utils|vec_)\w*|cmsis_\w+|"
     r"core_(?:cm|armv|sc|starmc)\w+)\.h"
 )
 _HEADER: Final = re.compile(_NAME)
 _INCLUDE: Final = re.compile(rb'#[ \t]*include[ \t]*[<"][ \t]*(' + _NAME.encode() + rb")")
-# The branch of GCC in a release that includes it.
+# Some releases include it only in their preprocessor branch for GCC.
 _NEEDED_BY_GCC: Final = ("cmsis_compiler.h",)
 _FUNCTION: Final = re.compile(r"arm_\w+")
 
 _NAME_IT: Final = (
-    "Name the folder of CMSIS-NN (it has Include/arm_nnfunctions.h) or of CMSIS 5 (it has CMSIS/NN)."
+    "Set cmsis_path to the folder of CMSIS-NN, which has Include/arm_nnfunctions.h, or of CMSIS 5, which has "
+    "CMSIS/NN."
 )
-_NAME_CMSIS_5: Final = "Name the folder of CMSIS 5: it has CMSIS/DSP and CMSIS/Core besides CMSIS/NN."
+_NAME_CMSIS_5: Final = (
+    "Set cmsis_path to the folder of CMSIS 5, which has CMSIS/DSP, CMSIS/Core and CMSIS/NN."
+)
 
 
 class Cmsis(NamedTuple):
-    """What a project takes of CMSIS.
+    """The part of CMSIS that is copied into a project.
 
-    files: name in the project -> file. sources: those that are compiled. folders: those of headers, in the
-    order of the search.
+    Attributes:
+        files: Name in the project -> file to copy.
+        sources: Names in the project of the files to compile.
+        folders: Folders in the project to search for headers, in this order.
     """
 
     files: Mapping[str, Path]
@@ -79,15 +84,16 @@ class Cmsis(NamedTuple):
 def needed_cmsis(
     archive: ModelArchive, extra: Mapping[str, bytes], path: Optional[str], *, own_build: bool
 ) -> Optional[Cmsis]:
-    """The part of CMSIS that a model needs; None where it needs nothing that the extra files do not have.
+    """Return the part of CMSIS that a model needs beyond the extra files; None if it needs nothing.
 
     Args:
-        extra: the extra C files of the project by name.
-        path: the option cmsis_path.
-        own_build: the project is built by build_command, which may bring a CMSIS of its own.
+        archive: Model archive.
+        extra: Name -> content of the extra C files of the project.
+        path: Value of the option cmsis_path.
+        own_build: The project is built by build_command, which may bring its own CMSIS.
 
     Raises:
-        PlatformError: the model needs CMSIS, and it is not there.
+        PlatformError: The model needs CMSIS, and the files are missing.
     """
     code = _including(archive)
     own = [*extra, *archive.headers]
@@ -97,7 +103,7 @@ def needed_cmsis(
             raise PlatformError(
                 f"The model in {archive.path} includes {missing[0]}, a header of Arm's CMSIS, "
                 "which the project does not have.",
-                "Name the folder of CMSIS with -o cmsis_path=DIRECTORY, or add its files with "
+                "Pass the folder of CMSIS with -o cmsis_path=DIRECTORY, or add the files of CMSIS with "
                 "-o extra_files_tar=FILE.tar.",
             )
         return None
@@ -108,7 +114,7 @@ def needed_cmsis(
     directory = Path(path).absolute()
     if not directory.is_dir():
         raise PlatformError(
-            f"cmsis_path names {directory}, which is not a folder; the model in {archive.path} needs CMSIS.",
+            f"cmsis_path={directory} is not a folder, but the model in {archive.path} needs CMSIS.",
             _NAME_IT,
         )
     selection = _Selection(Folder(directory), own)
@@ -119,7 +125,7 @@ def needed_cmsis(
     if unknown:
         raise PlatformError(
             f"The model in {archive.path} calls {unknown[0]}, which CMSIS in {directory} does not define.",
-            "Use the release of CMSIS-NN for which the TVM that made the model generates code.",
+            "Use the release of CMSIS-NN that matches the version of TVM with which the model was built.",
         )
     return selection.result()
 
@@ -127,7 +133,7 @@ def needed_cmsis(
 def _undefined(
     archive: ModelArchive, code: Mapping[str, str], extra: Mapping[str, bytes], selection: _Selection
 ) -> List[str]:
-    """The functions of CMSIS that the model's code calls and that nothing defines."""
+    """Return the functions of CMSIS that the model's code calls and that no file defines."""
     called = {name for text in code.values() for name in c_text.called_names(text)}
     unknown = {name for name in called if _FUNCTION.fullmatch(name) and not selection.has(name)}
     if unknown:
@@ -137,11 +143,11 @@ def _undefined(
 
 
 def tree_key(path: str) -> str:
-    """Text that changes with the files of a CMSIS folder: names, sizes and times of the C files it has."""
+    """Return a string that changes with the C files of a CMSIS folder: their names, sizes and times."""
     folder = Folder(Path(path).absolute())
     entries = []
     for tree in TREES:
-        with contextlib.suppress(PlatformError):  # which a model that needs CMSIS meets later
+        with contextlib.suppress(PlatformError):  # needed_cmsis() raises it later, if the model needs CMSIS
             found = folder.tree(tree)
             for name in (*found.headers, *found.sources) if found is not None else ():
                 assert found is not None
@@ -151,7 +157,7 @@ def tree_key(path: str) -> str:
 
 
 def _including(archive: ModelArchive) -> Dict[str, List[str]]:
-    """Each C file of an archive that includes headers of CMSIS -> their names, as written there."""
+    """Return C file of an archive -> names of the CMSIS headers that it includes, as written in the file."""
     found = {}
     for name in (*archive.sources, *archive.headers):
         included = _INCLUDE.findall(archive.read(name))
@@ -161,13 +167,13 @@ def _including(archive: ModelArchive) -> Dict[str, List[str]]:
 
 
 def _lacks(texts: Mapping[str, str], own: Iterable[str]) -> bool:
-    """Whether one of these files includes a header of CMSIS that is not among `own`."""
+    """Return whether one of these files includes a header of CMSIS that is not among `own`."""
     names = {include.name for text in texts.values() for include in c_text.includes_of(text)}
     return any(_HEADER.fullmatch(name) and not _is_among(name, own) for name in names)
 
 
 def _is_among(name: str, files: Iterable[str]) -> bool:
-    """Whether an #include of this name finds one of the files."""
+    """Return whether an #include of this name finds one of the files."""
     return any(file == name or file.endswith(f"/{name}") for file in files)
 
 
@@ -176,7 +182,7 @@ def _decoded(data: bytes) -> str:
 
 
 class _Selection:
-    """Headers and sources of CMSIS, gathered from what includes and calls them."""
+    """Headers and sources of CMSIS, selected by the code that includes and calls them."""
 
     def __init__(self, folder: Folder, own: Iterable[str]) -> None:
         self._folder = folder
@@ -184,13 +190,21 @@ class _Selection:
         self._files: Dict[str, Path] = {}  # name in the project -> file
         self._folders: Set[str] = set()
         self._sources: List[str] = []
-        self._names: Set[str] = set()  # used so far
-        self._provided: Set[str] = set()  # by headers
+        self._names: Set[str] = set()  # used by the selected files
+        self._provided: Set[str] = set()  # defined by the selected headers
         self._definers: Dict[str, Dict[str, List[str]]] = {}  # tree -> name -> its sources
         self._texts: Dict[Path, str] = {}
 
     def demand(self, header: str, by: str) -> None:
-        """Add a header and what it includes. Raises PlatformError where there is none."""
+        """Add a header and its includes.
+
+        Args:
+            header: Name of the header.
+            by: Clause that names the file with the #include, for the error.
+
+        Raises:
+            PlatformError: The folder of CMSIS has no such header.
+        """
         if self._resolve(header) is None:
             raise PlatformError(
                 f"cmsis_path={self._folder.directory} has no {header}, which {by} includes.",
@@ -198,7 +212,7 @@ class _Selection:
             )
 
     def follow(self, texts: Iterable[str]) -> None:
-        """Add what these texts include and call, and what that includes and calls."""
+        """Add all files that these C texts include and call, directly or indirectly."""
         for text in texts:
             for include in c_text.includes_of(text):
                 if not _is_among(include.name, self._own):
@@ -209,7 +223,7 @@ class _Selection:
             fresh, done = self._names - done, set(self._names)
             for tree in TREES:
                 if tree.has_sources and any(name.startswith(f"{home(tree)}/") for name in self._files):
-                    # A tree that has just come into use may define what was asked for before.
+                    # A tree that is new in this round may define names of earlier rounds.
                     names = fresh if tree.name in self._definers else done
                     definers = self._definers_of(tree)
                     for name in sorted(names & definers.keys()):
@@ -217,8 +231,11 @@ class _Selection:
                             self._add(tree, source)
 
     def add_mentions(self, name: str) -> bool:
-        """Add each source in which a name occurs, of which one may define it by a macro. False where there is
-        none."""
+        """Add each source in which a name occurs, since a macro may define it.
+
+        Returns:
+            False if the name occurs in no source.
+        """
         found = False
         for tree in TREES:
             files = self._folder.tree(tree) if tree.name in self._definers else None
@@ -231,10 +248,11 @@ class _Selection:
         return found
 
     def has(self, name: str) -> bool:
-        """Whether a header or a source that was found defines this name."""
+        """Return whether a selected header, or a source of a tree in use, defines this name."""
         return name in self._provided or any(name in definers for definers in self._definers.values())
 
     def result(self) -> Cmsis:
+        """Return the selected files. Raise PlatformError for a file name that a build tool could misread."""
         check_names(self._files, f"cmsis_path={self._folder.directory}")
         order = [tree.name for tree in TREES]
         folders = sorted(
@@ -243,7 +261,7 @@ class _Selection:
         return Cmsis(self._files, sorted(self._sources), folders)
 
     def _resolve(self, header: str) -> Optional[str]:
-        """The name in the project of a header that is searched for; None where no tree has it."""
+        """Add a header, and return its name in the project; None if no tree has the header."""
         for tree in TREES:
             found = self._folder.tree(tree)
             for name in found.headers if found is not None else ():
@@ -254,7 +272,7 @@ class _Selection:
         return None
 
     def _add(self, tree: Tree, name: str) -> None:
-        """Add one file of a tree, what it includes, and the names that it uses."""
+        """Add one file of a tree, its includes, and the names that it uses."""
         in_project = f"{home(tree)}/{name}"
         found = self._folder.tree(tree)
         if in_project in self._files or found is None:
@@ -280,12 +298,12 @@ class _Selection:
             ):
                 raise PlatformError(
                     f"{path} includes {include.name}, which {self._folder.directory} does not have.",
-                    "Name a folder that holds CMSIS/Core of CMSIS 5 besides CMSIS-NN, "
-                    "or add that header with -o extra_files_tar=FILE.tar.",
+                    "Set cmsis_path to a folder with CMSIS/Core of CMSIS 5 in addition to CMSIS-NN, "
+                    "or add this header with -o extra_files_tar=FILE.tar.",
                 )
 
     def _definers_of(self, tree: Tree) -> Dict[str, List[str]]:
-        """Name -> the sources that define it. A file may define its own name by a macro."""
+        """Return name -> the sources that define it. A file may define its own name with a macro."""
         if tree.name not in self._definers:
             definers: Dict[str, List[str]] = {}
             found = self._folder.tree(tree)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trees of CMSIS in the folder that a user names, or around it; see cmsis.py."""
+"""Search for the trees of CMSIS in the folder of the option cmsis_path and in its parent folders."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from typing import Dict, Final, Iterator, List, NamedTuple, Optional, Tuple
 from runtime.host.errors import PlatformError
 from runtime.host.project.extra_files import CMSIS_DIRECTORY, HEADER, SOURCE
 
-MAX_FOLDERS: Final = 20_000  # that a search looks into; all of CMSIS_5 has some 1,000
+MAX_FOLDERS: Final = 20_000  # limit of a search; CMSIS_5 has about 1,000 folders
 
 
 class Tree(NamedTuple):
-    """name: of its folder in a project. marker: a header that tells it. places: where that header usually is,
-    below the folder that a user names, or below one around it. has_sources: C files belong to it."""
+    """A tree of CMSIS.
+
+    Attributes:
+        name: Name of its folder in a project.
+        marker: Header that identifies the tree.
+        places: Usual folders of that header, relative to the user's folder or one of its parents.
+        has_sources: The tree has C files.
+    """
 
     name: str
     marker: str
@@ -39,7 +45,13 @@ _NOT_CODE: Final = frozenset(("Tests", "Testing", "Examples", "Documentation", "
 
 
 class Found(NamedTuple):
-    """A tree that is there. headers, sources: below root, the outermost first."""
+    """A tree that was found.
+
+    Attributes:
+        root: Folder of the tree.
+        headers: Headers below root, the outermost first.
+        sources: C files below root, the outermost first.
+    """
 
     root: Path
     headers: List[str]
@@ -47,20 +59,21 @@ class Found(NamedTuple):
 
 
 class Folder:
-    """The folder that a user names, and what of CMSIS is in it or around it."""
+    """The folder of the option cmsis_path, and the trees of CMSIS in it or in its parent folders."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._trees: Dict[str, Optional[Found]] = {}
 
     def tree(self, tree: Tree) -> Optional[Found]:
+        """Return the files of a tree, or None if the tree was not found."""
         if tree.name not in self._trees:
             place = self._place(tree)
             self._trees[tree.name] = None if place is None else _found(tree, place)
         return self._trees[tree.name]
 
     def _place(self, tree: Tree) -> Optional[Path]:
-        """The folder of the header that tells a tree."""
+        """Return the folder of the header that identifies a tree, or None."""
         around = [self.directory, *list(self.directory.parents)[:3]] if self._is_inner else [self.directory]
         for base in around:
             for place in tree.places:
@@ -70,26 +83,28 @@ class Folder:
         outermost = [folder for folder in found if len(folder.parts) == len(found[0].parts)]
         if len(outermost) > 1 and tree.name == "NN":
             raise PlatformError(
-                f"cmsis_path={self.directory} holds several copies of CMSIS-NN: {found[0]}, {found[1]}.",
-                "Name the folder of one of them.",
+                f"cmsis_path={self.directory} contains several copies of CMSIS-NN: {found[0]}, {found[1]}.",
+                "Set cmsis_path to the folder of one copy.",
             )
         return found[0] if found else None
 
     @cached_property
     def _is_inner(self) -> bool:
-        """Whether it is a part of CMSIS, so that the others may be beside it."""
+        """True if the folder is a part of CMSIS; other trees may then be next to it."""
         names = {self.directory.name, self.directory.parent.name}
         return bool(names & {"NN", "CMSIS-NN", "CMSIS_NN", "DSP", "CMSIS"})
 
     @cached_property
     def _walk(self) -> List[Tuple[Path, List[str]]]:
-        """Each folder below and its files, the outermost first."""
+        """Folders below, each with its files, the outermost first."""
         return list(_folders(self.directory))
 
 
 def _folders(directory: Path) -> Iterator[Tuple[Path, List[str]]]:
-    """Folders and the names of their files, the outermost first, each level sorted. What is hidden and what
-    holds tests and documents does not count."""
+    """Yield folders and the names of their files, the outermost first, each level sorted.
+
+    Hidden files are omitted, and so are hidden folders and the folders of tests, examples and documents.
+    """
     level = [directory]
     count = 0
     while level and count < MAX_FOLDERS:
@@ -113,7 +128,7 @@ def _folders(directory: Path) -> Iterator[Tuple[Path, List[str]]]:
 
 
 def _found(tree: Tree, place: Path) -> Found:
-    """The files of a tree whose header is in `place`."""
+    """Return the files of a tree whose identifying header is in `place`."""
     place = place.resolve()
     root = place.parent if place.name.lower() in _INCLUDE_FOLDERS else place
     if root == place:
@@ -136,5 +151,5 @@ def _found(tree: Tree, place: Path) -> Found:
 
 
 def home(tree: Tree) -> str:
-    """Where a project has the files of a tree."""
+    """Return the folder in a project for the files of a tree."""
     return f"{CMSIS_DIRECTORY}/{tree.name}"

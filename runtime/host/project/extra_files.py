@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that an owner adds to a firmware: extra/ of a platform or a project, and the option extra_files_tar.
 
-Every *.c below extra/ is compiled. Every folder that holds a header is searched for headers, and so are the
-folders around it, so that both "arm_nn_types.h" and "Internal/arm_nn_types.h" are found. The build files do
-the same by themselves: files that are added to a project by hand count.
+Every *.c below extra/ is compiled. Every folder with a header is searched for headers, and so are its parent
+folders, so that both "arm_nn_types.h" and "Internal/arm_nn_types.h" are found. The build files repeat this
+search when they run, so they also find files that the owner adds to a project later.
 """
 
 from __future__ import annotations
@@ -17,19 +17,25 @@ from runtime.host.errors import PlatformError
 from runtime.host.project.platform import EXTRA_DIRECTORY
 from runtime.host.system.regular_files import MAX_CONTENT_BYTES, read_bytes
 
-CMSIS_DIRECTORY: Final = "cmsis"  # of a project: what it has of CMSIS, see cmsis.py
+CMSIS_DIRECTORY: Final = "cmsis"  # folder of a project with the files that cmsis.py selects
 SOURCE: Final = ".c"
 HEADER: Final = ".h"
 
 
 class ExtraFiles:
-    """The extra files of a project that is being generated. The owner's files take precedence over the tar's.
-
-    directory: extra/ of the platform. tar: the option extra_files_tar. Raises PlatformError where a name
-    cannot be built, ArchiveError where the tar cannot be unpacked.
-    """
+    """The extra files of a project. The owner's files take precedence over the tar's."""
 
     def __init__(self, directory: Path, tar: Optional[str]) -> None:
+        """Read the tar, and check the names of all files.
+
+        Args:
+            directory: extra/ of the platform.
+            tar: Value of the option extra_files_tar.
+
+        Raises:
+            PlatformError: A build tool could misread the name of a file.
+            ArchiveError: The tar cannot be unpacked.
+        """
         from runtime.host.archive.tar import EXTRA_FILES, read_tar
 
         self._directory = directory
@@ -40,8 +46,11 @@ class ExtraFiles:
             check_names(self._tar.names(), "extra_files_tar")
 
     def code(self) -> Dict[str, bytes]:
-        """Name below extra/ -> content of each C source and header. Raises OSError for what is no regular
-        file of a bounded size."""
+        """Return name below extra/ -> content of each C source and header.
+
+        Raises:
+            OSError: A path is not a regular file, or is larger than MAX_CONTENT_BYTES.
+        """
         files = {}
         if self._tar is not None:
             names = (name for name in self._tar.names() if name.endswith((SOURCE, HEADER)))
@@ -60,16 +69,21 @@ class ExtraFiles:
 def check_names(names: Iterable[str], where: str) -> None:
     """Raise PlatformError for a name that a shell, make or CMake could misread.
 
-    names: paths with forward slashes. where: what holds the files, for the message.
+    Args:
+        names: Paths with forward slashes.
+        where: Place of the files, for the message.
     """
     for name in names:
         if not is_plain(name):
-            raise PlatformError(f"{where} has a file {name[:120]!r}: {NAME_RULE}.", "Rename it.")
+            raise PlatformError(f"{where} has a file {name[:120]!r}: {NAME_RULE}.", "Rename the file.")
 
 
 def code_files(directory: Path, prefix: str) -> List[str]:
-    """The C sources and headers below a directory, sorted: their names below it, each after prefix. What is
-    hidden does not count. Links to folders are followed, as a copy of the directory follows them."""
+    """Return the names of the C sources and headers below a directory, sorted, each with a prefix.
+
+    Hidden files and folders are omitted. Links to folders are followed, because a copy of the directory also
+    follows them.
+    """
     found = []
     seen = set()
     for folder, folders, files in os.walk(directory, followlinks=True):
@@ -86,9 +100,12 @@ def code_files(directory: Path, prefix: str) -> List[str]:
 
 
 def include_folders(files: Iterable[str]) -> List[str]:
-    """The folders to search for headers: extra/ itself, each that holds a header, and those around it.
+    """Return the folders to search for headers: extra/, each folder with a header, and their parents.
 
-    files: names that begin with extra/. The order is that of the build files: by name, byte after byte.
+    The order equals the order of the build files: by name, byte by byte.
+
+    Args:
+        files: Names that begin with extra/.
     """
     folders = {EXTRA_DIRECTORY}
     for name in files:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a rule about model archives finds."""
+"""Result of a rule about model archives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """What is wrong with an archive, as the end of a sentence about it, and the next step."""
+    """A problem of a model archive.
+
+    Attributes:
+        what: Problem, as the predicate of a sentence about the archive, without a full stop.
+        next_step: An imperative sentence.
+    """
 
     what: str
     next_step: str

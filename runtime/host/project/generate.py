@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generating a project: everything is checked first, put together beside its place, then renamed."""
+"""Generation of a project: all checks come first, then a temporary directory is filled and renamed."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ from runtime.host.wire.packet_size import PACKET_BYTES, fits_packet
 if TYPE_CHECKING:
     from runtime.host.project.cmsis import Cmsis
 
-DEVICE: Final = "device"  # of runtime/: what a firmware is made of
+DEVICE: Final = "device"  # folder of runtime/ with the device runtime
 MAX_NDIM: Final = 8  # MTVM_MAX_NDIM of runtime/device/include/microtvm/config.h
 RAISES_NDIM: Final = re.compile(r"(-D)?MTVM_MAX_NDIM=")
-WORDS_OF_CMSIS: Final = (b"arm_", b"cmsis_", b"core_")  # the name of each of its headers has one
-MIN_WORKSPACE_BYTES: Final = 256  # what the device runtime starts with
+WORDS_OF_CMSIS: Final = (b"arm_", b"cmsis_", b"core_")  # each name of a CMSIS header contains one
+MIN_WORKSPACE_BYTES: Final = 256  # minimum with which the device runtime starts
 MAX_WORKSPACE_BYTES: Final = 1 << 30
 
-# Project type -> files of runtime/device/apps/ beside the one with main, whatever runtime the firmware has.
+# Project type -> files of runtime/device/apps/ in addition to the one with main, for both runtimes.
 SHARED_APPS: Final = {"host_driven": ("serve", "about"), "standalone": ("run_once",)}
 
 
@@ -66,14 +66,25 @@ def generate(
     *,
     has_host_tools: bool = True,
 ) -> Project:
-    """Write a project into project_dir, which must not exist or be empty.
+    """Write a project into project_dir.
 
-    model: the content of a model archive, or its path. options: coerced project options (options.py); missing
-    ones and None take their defaults. has_host_tools: whether it gets runtime/host, most of what is copied;
-    a project that only this process uses needs none.
+    A failure leaves no files behind: the project is written into a temporary directory and then renamed.
 
-    Nothing is left behind on failure: the project is put together beside its place and renamed. Raises
-    PlatformError and its subclasses.
+    Args:
+        platform: Platform from which the project is generated.
+        model: Content or path of the model archive.
+        project_dir: Directory of the project. It must be empty or not exist.
+        options: Values of the project options (options.py) in their types; a missing one or None is the
+            default.
+        has_host_tools: Copy runtime/host, the largest part of a project. A project that only this process
+            uses does not need it.
+
+    Returns:
+        The new project.
+
+    Raises:
+        PlatformError: An option, the board, the model archive or project_dir is invalid. Subclasses are
+            raised too.
     """
     chosen = board = choose_board(platform.boards(), options.get("board"))
     project_type = options.get("project_type") or "host_driven"
@@ -136,9 +147,9 @@ def generate(
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
         try:
-            staging.replace(project_dir)  # an empty directory gives way
+            staging.replace(project_dir)  # also replaces an empty directory
         except OSError:
-            _check_place(platform, project_dir)  # another process has been quicker
+            _check_place(platform, project_dir)  # another process may have created it meanwhile
             raise
     return Project(platform.at(project_dir), settings, chosen, packed)
 
@@ -150,7 +161,7 @@ def _texts(
     settings: ProjectSettings,
     samples: Mapping[str, bytes],
 ) -> Dict[str, str]:
-    """File name -> content of what is written and not copied."""
+    """Return path in the project -> content of each file that is written instead of copied."""
     name, write_config = config_files.CONFIGS[platform.build_system]
     texts = {
         PROJECT_FILE: json.dumps(settings.document(), indent=2) + "\n",
@@ -171,13 +182,13 @@ def _texts(
 
 
 def _place(project_dir: Path) -> Path:
-    """Return the whole path of a new project, without links and "..". Raises PlatformError."""
+    """Return the absolute path of a new project, without links and "..". Raise PlatformError for "~"."""
     if project_dir.parts and project_dir.parts[0].startswith("~"):
         raise PlatformError(
-            f"{project_dir} begins with {project_dir.parts[0]!r}, which a shell replaces, and nothing else.",
-            f"Write the whole path: {Path(*project_dir.parts).expanduser()}"
+            f"{project_dir} begins with {project_dir.parts[0]!r}, which only a shell expands.",
+            f"Use the absolute path {Path(*project_dir.parts).expanduser()} instead."
             if project_dir.parts[0] == "~" and os.environ.get("HOME")
-            else "Write the whole path.",
+            else "Use the absolute path.",
         )
     return project_dir.resolve()
 
@@ -186,45 +197,46 @@ def _check_place(platform: Platform, project_dir: Path) -> None:
     if project_dir.exists() and (not project_dir.is_dir() or any(project_dir.iterdir())):
         raise PlatformError(
             f"{project_dir} exists already and is not an empty directory.",
-            "Name another project directory, or delete that one.",
+            "Choose another project directory, or delete this one.",
         )
     for name in FROM_PLATFORM:
         copied = (platform.directory / name).resolve()
         if copied in (project_dir.resolve(), *project_dir.resolve().parents):
             raise PlatformError(
-                f"{project_dir} is inside {copied}, which every project gets a copy of.",
-                "Name a project directory outside of it.",
+                f"{project_dir} is inside {copied}, which is copied into every project.",
+                f"Choose a project directory outside of {copied}.",
             )
 
 
 def _check_crt(platform: Platform, archive: ModelArchive, project_type: str, crt: StandaloneCrt) -> None:
-    """Raise PlatformError for what does not go with TVM's own runtime."""
+    """Raise PlatformError when TVM's own runtime does not support this platform, archive or project type."""
     if project_type == "standalone" and archive.interface == "packed" and not crt.has_aot:
         raise PlatformError(
             f"TVM's own runtime in {crt.directory} has no AOT executor for a standalone project.",
-            "Use that of TVM 0.9 to 0.18, or crt=bundled.",
+            "Use the runtime of TVM 0.9 to 0.18, or crt=bundled.",
         )
     if not all(fits_packet(ndims, PACKET_BYTES) for ndims in archive.tensors_of_calls):
         raise PlatformError(
-            "A kernel of the model takes more tensors than fit into a packet, and TVM's own runtime has no "
-            "other way to receive them.",
+            "A kernel of the model has more arguments than fit into one packet, and TVM's own runtime cannot "
+            "receive them in several packets.",
             "Use crt=bundled.",
         )
     if platform.build_command is not None:
         raise PlatformError(
-            f"build_command in {API_SERVER} builds with the platform's own runtime.",
-            "Leave crt out, or take build_command out to build with Make or CMake.",
+            f"crt=tvm cannot be used with build_command of {API_SERVER}, which builds the platform's own "
+            "runtime.",
+            "Omit crt, or remove build_command to build with Make or CMake.",
         )
     crt.check_archive(archive)
 
 
 def _firmware_id(settings: ProjectSettings, packed: PackedTar) -> int:
-    """Return 32 bits that tell a firmware from those of other models and other settings."""
+    """Return 32 bits that distinguish the firmware of one model and one set of settings from others."""
     return zlib.crc32(repr(settings).encode("utf-8", "surrogatepass"), zlib.crc32(packed.data))
 
 
 def _exchange_runtime(crt: StandaloneCrt, project_dir: Path) -> None:
-    """Copy TVM's own runtime, and take the platform's away: both define the same names."""
+    """Copy TVM's own runtime, and remove the platform's, since both define the same names."""
     crt.copy(project_dir / CRT_DIRECTORY)
     device = project_dir / "runtime" / "device"
     for replaced in ("src", "include/tvm", "include/dlpack"):
@@ -234,23 +246,28 @@ def _exchange_runtime(crt: StandaloneCrt, project_dir: Path) -> None:
 def _workspace_bytes(
     archive: ModelArchive, board: Board, wanted: Optional[int], crt: Optional[StandaloneCrt]
 ) -> int:
-    """Bytes of the workspace: as wanted, if the board and the runtime can have that, else as needed."""
+    """Return the size of the workspace in bytes: the wanted size if given, else the needed one.
+
+    Raises:
+        PlatformError: The wanted size is out of range, or the needed one is impossible.
+    """
     needed = memory_plan.workspace_bytes(archive, board.ram_bytes) + (
         OVERHEAD_BYTES if crt is not None else 0
     )
     most = board.ram_bytes or MAX_WORKSPACE_BYTES
     if needed > max(most, MAX_WORKSPACE_BYTES):
         raise PlatformError(
-            f"The model archive {archive.path} declares tensors and workspaces of {needed:,} bytes; "
-            f"{board.name} has {most:,}.",
-            "Check the archive: no model for a microcontroller is so large. Export it again.",
+            f"The model archive {archive.path} declares tensors and workspaces of {needed:,} bytes, but "
+            f"board {board.name} has at most {most:,} bytes.",
+            "Export the model again: the archive may be damaged, since no model for a microcontroller is "
+            "this large.",
         )
     if wanted is None:
         return needed
     if not MIN_WORKSPACE_BYTES <= wanted <= most:
         raise PlatformError(
-            f"workspace_size_bytes: want {MIN_WORKSPACE_BYTES} to {most}, got {wanted}.",
-            f"Leave it out: this model then gets the {needed} bytes it needs.",
+            f"workspace_size_bytes is out of range: expected {MIN_WORKSPACE_BYTES} to {most}, got {wanted}.",
+            f"Omit workspace_size_bytes to use the {needed} bytes that this model needs.",
         )
     return wanted
 
@@ -260,13 +277,13 @@ def _copy_platform(platform: Platform, target: Path, has_host_tools: bool) -> No
         source = platform.directory / name
         if name == RUNTIME and not has_host_tools:
             _copy(source / DEVICE, target / name / DEVICE)
-        elif source.exists() and name != BOARDS_FILE:  # which has been read already
+        elif source.exists() and name != BOARDS_FILE:  # Platform.copy_boards() writes what was read
             _copy(source, target / name)
 
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        # Byte code goes along: the project's API server then starts as fast as the platform's.
+        # Byte code is copied too, so that the project's API server starts as fast as the platform's.
         shutil.copytree(source, target, dirs_exist_ok=True)
     else:
         shutil.copy(source, target)
@@ -275,7 +292,7 @@ def _copy(source: Path, target: Path) -> None:
 def _cmsis(
     platform: Platform, archive: ModelArchive, extra: Mapping[str, bytes], path: Optional[str]
 ) -> Optional[Cmsis]:
-    """What the project takes of CMSIS; None for nothing."""
+    """Return the part of CMSIS that the project needs; None for nothing."""
     code = (archive.read(name) for name in (*archive.sources, *archive.headers))
     if not extra and not any(word in text for text in code for word in WORDS_OF_CMSIS):
         return None
@@ -285,7 +302,7 @@ def _cmsis(
 
 
 def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]) -> List[str]:
-    """Return the names of the files of runtime/device/apps/ in this firmware, the one with main first."""
+    """Return the names of this firmware's files of runtime/device/apps/, the file with main first."""
     suffix = "" if crt is None else "_crt"
     apps = [f"{project_type}{suffix}", *SHARED_APPS[project_type]]
     if project_type == "standalone" and archive.interface == "packed":
@@ -294,7 +311,7 @@ def _apps(archive: ModelArchive, project_type: str, crt: Optional[StandaloneCrt]
 
 
 def _samples(archive: ModelArchive, file: Optional[str]) -> Dict[str, bytes]:
-    """The inputs of a standalone firmware from an .npy or .npz file; needs numpy where one is named."""
+    """Return the inputs of a standalone firmware from an .npy or .npz file; a file requires numpy."""
     if file is None:
         return {}
     from runtime.host.archive.tensor_files import read_inputs
@@ -303,7 +320,7 @@ def _samples(archive: ModelArchive, file: Optional[str]) -> Dict[str, bytes]:
 
 
 def _limits(archive: ModelArchive, definitions: Optional[List[str]]) -> List[str]:
-    """Compiler arguments that raise limits of the device runtime to what the model needs."""
+    """Return the compiler arguments that raise limits of the device runtime to the needs of the model."""
     most = archive.most_dimensions
     if most <= MAX_NDIM or any(RAISES_NDIM.match(text) for text in definitions or []):
         return []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels that TVM compiles to C with wrong answers, found before anything is built.
+"""Rules that find kernels with wrong answers in TVM's C before anything is built.
 
-STRIDED and AVERAGED were seen with TVM 0.16 on emulated boards, next to right answers of other targets.
-Each rule reads the fixed form of generated C. Code of another form gives no verdict.
+STRIDED and AVERAGED were observed with TVM 0.16 on emulated boards, while other targets had correct answers.
+Each rule reads the fixed form of generated C. A rule finds nothing in code of another form.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
 
 
 STRIDED: Final = Finding(
-    "has a depthwise convolution with strides for which TVM's Cortex-M kernel gives wrong answers: no window "
-    "reads the end of its padded rows, TVM leaves that end out, and the kernel still counts on it",
-    "Build the model for the target `c -keys=cpu`, or choose its padding so that width + padding - kernel "
+    "has a depthwise convolution with strides for which TVM's Cortex-M kernel has wrong answers: no window "
+    "reads the end of a padded row, so TVM omits this end, but the kernel still expects it",
+    "Build the model for the target `c -keys=cpu`, or choose the padding so that width + padding - kernel "
     "width is a multiple of the stride.",
 )
 
 AVERAGED: Final = Finding(
     "has an nn.avg_pool of 8- or 16-bit integers, for which TVM's C writes 32-bit numbers into the smaller "
     "tensor",
-    "In the model, cast the input of the pooling to int32, and its result back.",
+    "Cast the input of the pooling to int32 in the model, and cast its result back.",
 )
 
 HIDING: Final = Finding(
-    "has a variable of the name inf, inff, nan or nanf, which TVM also writes for infinity and not-a-number",
-    "Give the variable another name in the model.",
+    "has a variable with the name inf, inff, nan or nanf, which TVM also writes for infinity and "
+    "not-a-number",
+    "Rename the variable in the model.",
 )
 
-# A number, not a tensor: in place of a constant the name of a tensor does not compile.
+# Numbers only: a tensor with such a name in place of a constant does not compile.
 _HIDES: Final = re.compile(rb"\b(?:bool|float|double|u?int\d{1,2}_t) (?:inff?|nanf?)(?= ?[=;,)])")
 
 # A call of the kernel: its output, then its input at the row of `i` and the column of `j`. The kernel's name
@@ -46,8 +47,8 @@ _CONVOLVES: Final = re.compile(
 )
 _ROW: Final = re.compile(rb"\bi \* (\d{1,9})\)")
 
-# A kernel that begins with an average, and its body. The fused operators name it; a cast among them gives the
-# result the type that the graph has, and a name that was cut does not tell whether there is one.
+# A kernel that begins with an average. Its name lists the fused operators. A cast among them makes the result
+# correct, and a shortened name may hide a cast.
 _AVERAGE: Final = re.compile(r"\w{1,100}_fused_nn_avg_pool[123]d(?P<rest>\w*)")
 _CUT: Final = re.compile(r"_[0-9a-f]{8,}_?$")
 _NARROW_INPUT: Final = re.compile(r"\(\(u?int(?:8|16)_t\*\)p0(?:_\d+)?\)\[|\bu?int(?:8|16)_t\* p0\b")
@@ -57,7 +58,7 @@ _WIDE_PARAMETER: Final = re.compile(r"\bint32_t\* (?!arg_type_ids\b|out_ret_tcod
 
 
 def wrong_kernel(archive: ModelArchive) -> Optional[Finding]:
-    """Return why the archive's C gives wrong answers, or None."""
+    """Find a kernel in the archive's C that has wrong answers."""
     for name in archive.sources:
         code = archive.read(name)
         if b"kernel_convolve_int" in code and any(map(_skips_pixels, _CONVOLVES.finditer(code))):
@@ -70,7 +71,7 @@ def wrong_kernel(archive: ModelArchive) -> Optional[Finding]:
 
 
 def _skips_pixels(call: re.Match[bytes]) -> bool:
-    """Return whether successive outputs start at a distance that is no number of whole rows of the kernel."""
+    """Return whether successive rows of outputs start at distances that are not whole rows of the kernel."""
     row = _ROW.search(call["index"])
     return row is not None and int(row[1]) % (int(call["width"]) * int(call["channels"])) != 0
 
@@ -82,6 +83,6 @@ def _writes_past_its_output(name: str, kernel: Function) -> bool:
         return False
     if not (_NARROW_INPUT.search(kernel.parameters) or _NARROW_INPUT.search(kernel.body)):
         return False
-    # The packed interface hands tensors over, the C interface their numbers.
+    # The packed interface passes tensors, the C interface pointers to their numbers.
     stored = set(_STORED.findall(kernel.body)) & set(_DATA.findall(kernel.body))
     return bool(stored or _WIDE_PARAMETER.search(kernel.parameters))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A platform directory and what its owner declared in microtvm_api_server.py.
+"""Platform directory, and the declarations of its owner in microtvm_api_server.py.
 
-The same directory shape is a platform (no project.json in it) or a project (generated). What an
-API server needs for its first reply comes without pathlib, whose import costs as much as all the rest.
+A platform and a generated project have the same layout; a project also has project.json. An API server
+imports this module before its first reply: pathlib would double the time of that import.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 BOARDS_FILE: Final = "boards.json"
 API_SERVER: Final = "microtvm_api_server.py"  # the name that TVM looks for
 MODEL_ARCHIVE: Final = "model.tar"
-BUNDLED_MODEL: Final = "models/digits_aot.tar"  # of a platform: what check runs
-PROJECT_FILE: Final = "project.json"  # what makes a directory a project
+BUNDLED_MODEL: Final = "models/digits_aot.tar"  # of a platform; `check` runs this model
+PROJECT_FILE: Final = "project.json"  # in every project, and in no platform
 BUILD_FILES: Final = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 RUNTIME: Final = "runtime"  # the host tools and the device runtime
 OWN_PORT: Final = "port"  # the owner's C files, for the device port `custom`
 EXTRA_DIRECTORY: Final = "extra"  # the owner's other C files
 FROM_PLATFORM: Final = (
     API_SERVER,
+    "mtvm.py",
     "launch_microtvm_api_server.sh",
     "launch_microtvm_api_server.bat",
     BOARDS_FILE,
@@ -36,17 +37,26 @@ FROM_PLATFORM: Final = (
     OWN_PORT,
     EXTRA_DIRECTORY,
 )
-"""What a project takes from its platform, where the platform has it. The build file comes on top."""
+"""Files and folders that a project copies from its platform, if they exist there. The build file is added."""
 
 
 class Platform:
-    """What microtvm_api_server.py says of itself.
+    """Declarations of microtvm_api_server.py.
 
-    directory: where that file lies. name: what TVM shows. build_system: make or cmake.
-    build_command, flash_command: the owner's own commands as argv, with fields to be filled in (see firmware/
-    and runners/), or None for those that the board's entry and the build system lead to. flash_command as
-    argv is for boards that are real; as a mapping, from a board's name to argv, it is for these boards.
-    port: the serial port or HOST:PORT of the board when none is named; baud_rate: its speed.
+    Args:
+        directory: Directory of that file.
+        name: Name that TVM shows.
+        build_system: "make" or "cmake".
+        flash_command: Owner's command that flashes every real board, as argv with fields (see
+            firmware/owner_flash.py); or a mapping from a board's name to the command of that board. None: the
+            board's runner flashes it.
+        build_command: Owner's command that builds the firmware, as argv with fields (see
+            firmware/owner_build.py). None: the build system builds it.
+        port: Serial port or HOST:PORT of the board, unless an option names one.
+        baud_rate: Bits per second of the serial port. None: the value of the board.
+
+    Raises:
+        PlatformError: The build system is unknown, or a command is a string.
     """
 
     def __init__(
@@ -62,7 +72,7 @@ class Platform:
         if build_system not in BUILD_FILES:
             raise PlatformError(
                 f"build_system in {API_SERVER} is {build_system!r}.",
-                f"want one of: {', '.join(BUILD_FILES)}.",
+                f"Use one of: {', '.join(BUILD_FILES)}.",
             )
         commands = [("build_command", build_command)]
         if isinstance(flash_command, Mapping):
@@ -72,7 +82,7 @@ class Platform:
         for setting, command in commands:
             if isinstance(command, str):
                 raise PlatformError(
-                    f"{setting} in {API_SERVER} is one text: {command!r}.",
+                    f"{setting} in {API_SERVER} is a string: {command!r}.",
                     f"Write it as a list of arguments: {command.split()}.",
                 )
         self._directory = os.fspath(directory)
@@ -85,16 +95,16 @@ class Platform:
         self.baud_rate = baud_rate
 
     def flash_command_of(self, board: str) -> Optional[Tuple[str, ...]]:
-        """The owner's command that flashes a board: the board's own, or that for all; None without one."""
+        """Return the owner's command that flashes a board, or None."""
         command = self.flash_command
         return _argv(command.get(board) if isinstance(command, Mapping) else command)
 
     def is_flashed_by_owner(self, board: str) -> bool:
-        """Whether flash_command names this board, which is a real one then, whatever boards.json says."""
+        """Return whether flash_command names this board, which makes it a real board."""
         return isinstance(self.flash_command, Mapping) and board in self.flash_command
 
     def at(self, directory: Union[str, os.PathLike[str]]) -> Platform:
-        """The same declarations for another directory: that of a project."""
+        """Return these declarations for another directory, such as a project of this platform."""
         return Platform(
             directory,
             self.name,
@@ -107,14 +117,14 @@ class Platform:
 
     @property
     def directory(self) -> Path:
-        """Where the platform or project lies."""
+        """Directory of the platform or project."""
         from pathlib import Path
 
         return Path(self._directory)
 
     @property
     def model_archive(self) -> str:
-        """Where a project has its model archive."""
+        """Path of a project's model archive."""
         return os.path.join(self._directory, MODEL_ARCHIVE)  # noqa: PTH118
 
     @property
@@ -123,16 +133,16 @@ class Platform:
         return os.path.exists(os.path.join(self._directory, PROJECT_FILE))  # noqa: PTH110, PTH118
 
     def boards(self) -> Dict[str, Board]:
-        """The boards of boards.json, in its order."""
+        """Return the boards of boards.json, in the order of the file."""
         return self.board_table().boards
 
     @property
     def boards_path(self) -> str:
-        """Where its boards.json lies."""
+        """Path of boards.json."""
         return os.path.join(self._directory, BOARDS_FILE)  # noqa: PTH118
 
     def board_table(self) -> BoardTable:
-        """boards.json, read once, and again when the file has changed: an API server may live long."""
+        """Return boards.json, read again after a change: an API server may run for days."""
         signature = _signature(self.boards_path)
         if self._boards is None or self._boards[0] != signature:
             table = read_table(self.boards_path)
@@ -141,29 +151,28 @@ class Platform:
         return self._boards[1]
 
     def copy_boards(self, target: Path) -> None:
-        """Write boards.json, as it was read, to another place, with its time; see share_boards."""
+        """Write boards.json, as it was read, to `target`, with its time stamps (for share_boards)."""
         target.write_text(self.board_table().text, encoding="utf-8")
         times = os.stat(self.boards_path)  # noqa: PTH116
         os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def share_boards(self, project: Platform) -> None:
-        """Let a project have the boards that were read here, where its boards.json is the copy that
-        copy_boards wrote, by its size and time."""
+        """Share the boards with a project whose boards.json has the size and time that copy_boards wrote."""
         if self._boards is not None and self._boards[0] == _signature(project.boards_path) != ():
             project._boards = self._boards
 
     def _check_flash_command(self, boards: Dict[str, Board]) -> None:
-        """Raise PlatformError where flash_command is for a board that there is not."""
+        """Raise PlatformError if flash_command names an unknown board."""
         unknown = set(self.flash_command if isinstance(self.flash_command, Mapping) else ()) - set(boards)
         if unknown:
             raise PlatformError(
-                f"flash_command in {API_SERVER} is for {min(unknown)!r}, which is no board of boards.json.",
+                f"flash_command in {API_SERVER} names {min(unknown)!r}, which is not in boards.json.",
                 f"Name one of its boards: {', '.join(boards)}.",
             )
 
 
 def _signature(path: str) -> Tuple[int, ...]:
-    """Return what changes when a file is written: its size and time; nothing without a file."""
+    """Return size and time of a file, which a write changes; an empty tuple without a file."""
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
@@ -175,18 +184,27 @@ def _argv(command: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
     return None if command is None else tuple(command)
 
 
+def check_is_platform(directory: Path) -> None:
+    """Raise PlatformError for a directory that is neither a platform nor a project."""
+    if not (directory / API_SERVER).is_file():
+        raise PlatformError(
+            f"{directory} is neither a platform nor a project: it has no {API_SERVER}.",
+            "Change into the directory that Cookiecutter wrote or into a project, or name one with -C.",
+        )
+
+
 def load_platform(directory: Path) -> Platform:
-    """The platform or project in directory, as its microtvm_api_server.py declares it (PLATFORM)."""
+    """Return the platform or project in a directory, as PLATFORM of its microtvm_api_server.py declares it.
+
+    Raises:
+        PlatformError: There is no such file, it fails, or it does not define PLATFORM.
+    """
     import importlib.util
     import sys
     import traceback
 
+    check_is_platform(directory)
     path = directory / API_SERVER
-    if not path.is_file():
-        raise PlatformError(
-            f"{directory} is neither a platform nor a project: it has no {API_SERVER}.",
-            "Change into the directory that Cookiecutter wrote, or into a generated project.",
-        )
     spec = importlib.util.spec_from_file_location("microtvm_api_server", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -195,15 +213,15 @@ def load_platform(directory: Path) -> Platform:
         spec.loader.exec_module(module)
     except PlatformError:
         raise
-    except Exception as error:  # whatever its owner wrote there just now
+    except Exception as error:  # the owner may have made any mistake
         raise PlatformError(
             f"{path} cannot be loaded: {type(error).__name__}: {error}",
-            "Mend the line of that file which the log below names last.",
+            "Fix the last line of that file in the traceback below.",
             "".join(traceback.format_exception(type(error), error, error.__traceback__)),
         ) from error
     platform = getattr(module, "PLATFORM", None)
     if not isinstance(platform, Platform):
         raise PlatformError(
-            f"{path} defines no PLATFORM.", "Keep the line `PLATFORM = Platform(...)` in that file."
+            f"{path} does not define PLATFORM.", "Keep the line `PLATFORM = Platform(...)` in that file."
         )
     return platform

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A project: what generate.py writes from a platform and a model archive.
+"""A project, which generate.py writes from a platform and a model archive.
 
     microtvm_api_server.py, boards.json, Makefile or CMakeLists.txt, runtime/, extra/    from the platform
-    cmsis/                       what the model needs of CMSIS, if anything (see cmsis.py)
-    model.tar, model/            the archive, and its unpacked parts
-    src/model_config.c ...       memory sized for this model (see project_files.py)
-    config.mk or config.cmake    what was chosen, for the build system (see config_files.py)
-    project.json                 the same for the host tools (see settings.py)
+    cmsis/                       part of CMSIS that the model needs, if any (cmsis.py)
+    model.tar, model/            model archive, and its unpacked parts
+    src/model_config.c ...       memory sized for this model (project_files.py)
+    config.mk or config.cmake    settings for the build system (config_files.py)
+    project.json                 settings for the host tools (settings.py)
 
-A project needs nothing outside itself: moved elsewhere, it still builds.
+A project refers to no file outside its directory: after a move it still builds.
 """
 
 from __future__ import annotations
@@ -28,19 +28,30 @@ from runtime.host.project.settings import ProjectSettings, read_settings
 from runtime.host.system.leftovers import hold
 from runtime.host.system.regular_files import read_text
 
-BUILD_DIRECTORY: Final = "build"  # TVM refuses to build where it exists and to flash where it does not
+BUILD_DIRECTORY: Final = "build"  # TVM builds only if this does not exist, and flashes only if it does
 
 
 class Project:
     """A generated project.
 
-    settings: what it was generated with. board: of boards.json, as it was when the project was loaded.
-    packed: the content of its model archive where that has been read already.
+    Attributes:
+        platform: The owner's declarations, for the project's directory.
+        directory: Directory of the project.
+        settings: Settings with which the project was generated.
+        board: Entry of boards.json, as it was when the project was loaded.
     """
 
     def __init__(
         self, platform: Platform, settings: ProjectSettings, board: Board, packed: Optional[PackedTar] = None
     ) -> None:
+        """Create the project without reading files.
+
+        Args:
+            platform: The owner's declarations, for the project's directory.
+            settings: Settings with which the project was generated.
+            board: Entry of boards.json.
+            packed: Content of the model archive, if it was already read.
+        """
         self.platform = platform
         self.directory = platform.directory
         self.settings = settings
@@ -49,31 +60,36 @@ class Project:
 
     @property
     def firmware(self) -> Path:
-        """The file to put on the board."""
+        """Path of the file to flash."""
         return self.directory / BUILD_DIRECTORY / self.settings.config.firmware
 
     @property
     def archive_path(self) -> Path:
-        """Where its model archive lies."""
+        """Path of the model archive."""
         return Path(self.platform.model_archive)
 
     @cached_property
     def archive(self) -> ModelArchive:
-        """Its model archive, read once. Raises ArchiveError."""
+        """The model archive, read once. Raises ArchiveError for a damaged one."""
         return ModelArchive.unpacked(self._packed or read_packed(self.archive_path, MODEL_ARCHIVE))
 
 
 def load_project(platform: Platform, packed: Optional[PackedTar] = None) -> Project:
-    """Return the project in the platform's directory. Raises PlatformError where it is a platform only.
+    """Return the project in the platform's directory.
 
-    packed: the content of its model archive where that is known.
+    Args:
+        platform: The owner's declarations in that directory.
+        packed: Content of the model archive, if it was already read.
+
+    Raises:
+        PlatformError: The directory has no project, or project.json is invalid.
     """
     path = platform.directory / PROJECT_FILE
     try:
         document = json.loads(read_text(path))
     except FileNotFoundError as error:
         raise PlatformError(
-            f"{platform.directory} is a platform, not a project: nothing was generated there.",
+            f"{platform.directory} is a platform, not a generated project.",
             "Generate a project from a model archive first: python -m runtime.host build MODEL.tar",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
@@ -81,8 +97,6 @@ def load_project(platform: Platform, packed: Optional[PackedTar] = None) -> Proj
     try:
         settings = read_settings(document)
     except ValueError as error:
-        raise PlatformError(
-            f"{path} is not what this platform writes: {error}.", "Generate the project again."
-        ) from error
+        raise PlatformError(f"{path} is invalid: {error}.", "Generate the project again.") from error
     hold(platform.directory)
     return Project(platform, settings, choose_board(platform.boards(), settings.board), packed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that a project has of its own: C sized for the model, and a README."""
+"""Files that are written for each project: C with memory sized for the model, and a README."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from runtime.host.project.settings import ProjectSettings
 
 
 def c_string(text: str) -> str:
-    """Return a string literal of C; what is not plain ASCII becomes octal escapes of its UTF-8."""
+    """Return a string literal of C, with octal escapes of the UTF-8 bytes that are not plain ASCII."""
     data = text.encode("utf-8", "surrogatepass")
-    # "?": two of them begin a trigraph of old compilers.
+    # "?" is escaped because "??" begins a trigraph in old compilers.
     return (
         '"' + "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in data) + '"'
     )
@@ -26,8 +26,13 @@ def _name_list(variable: str, specs: Sequence[TensorSpec]) -> str:
 
 
 def model_config(archive: ModelArchive, workspace: int, firmware_id: int) -> str:
-    """C that defines the memory of a project's firmware, workspace in bytes, its 32-bit id, and the names
-    of its inputs and outputs."""
+    """Return the C source with a firmware's memory, its id, and the names of its inputs and outputs.
+
+    Args:
+        archive: Model archive.
+        workspace: Size of the workspace in bytes.
+        firmware_id: 32-bit id that the firmware reports.
+    """
     return f"""/* SPDX-License-Identifier: Apache-2.0
  * Memory of this project's firmware, sized for its model when the project was generated, and the model's
    names. */
@@ -48,13 +53,19 @@ const uint32_t mtvm_firmware_id = {firmware_id:#010x}u;
 
 
 def project_readme(settings: ProjectSettings, build_system: str, has_build_command: bool) -> str:
-    """README.md of a project. has_build_command: it is built the owner's way."""
+    """Return the README.md of a project.
+
+    Args:
+        settings: Settings with which the project was generated.
+        build_system: make or cmake.
+        has_build_command: The owner's build_command builds the project.
+    """
     config = settings.config
     main, *parts = (f"`{app}.c`" for app in config.apps)
     cmsis = "| `cmsis/` | the part of CMSIS that the model needs |\n" if config.cmsis_folders else ""
     tvm_crt = "| `crt/` | TVM's own runtime, in place of the platform's |\n" if config.uses_tvm_crt else ""
     board = (
-        "| `board/` | what the compiler and the linker are told of the board |\n"
+        "| `board/` | constants and memory layout of the board, for compiler and linker |\n"
         if config.is_bare_metal
         else ""
     )
@@ -67,20 +78,20 @@ def project_readme(settings: ProjectSettings, build_system: str, has_build_comma
     config_file = CONFIGS[build_system][0]
     return f"""# A generated microTVM project ({settings.project_type})
 
-It holds all that its firmware is built from; moved elsewhere it still builds. In this directory:
+This directory contains all sources of the firmware. After a move it still builds. Run these commands in it:
 
 ```sh
 python -m runtime.host run      # build, flash and run; build, flash, size, bench and check work here too
 {without_python}```
 
-| file | what it is |
+| file | contents |
 |---|---|
 | `model.tar`, `model/` | the model archive, and its unpacked parts |
-| `src/model_config.c` | the memory that the firmware gives to the model |
-| `src/model_input.c` | of a standalone project: its input; the option `standalone_input=FILE.npy` writes it |
-| `{config_file}` | what was chosen when the project was generated |
-| `extra/` | your own C files, if there are any, in any folders: they are compiled and linked too |
-{cmsis}{tvm_crt}{board}| `runtime/device/apps/` | {main}: `main`; {", ".join(parts)}: what it does |
+| `src/model_config.c` | the memory that the firmware reserves for the model |
+| `src/model_input.c` | input of a standalone project; the option `standalone_input=FILE.npy` writes it |
+| `{config_file}` | settings with which the project was generated |
+| `extra/` | your own C files, in any folders: all of them are compiled and linked |
+{cmsis}{tvm_crt}{board}| `runtime/device/apps/` | {main}: `main`; {", ".join(parts)}: its parts |
 
-A standalone firmware ends its report with `outcome: 0` when the model ran.
+A standalone firmware ends its report with `outcome: 0` if the model ran.
 """

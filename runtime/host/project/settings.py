@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a project was generated with, and what its build is configured with: the content of project.json."""
+"""Settings of a project and the configuration of its build: the content of project.json."""
 
 from __future__ import annotations
 
@@ -14,14 +14,23 @@ _TOOL_PREFIX: Final = re.compile(r"(?:[a-z0-9_]+-)*")
 
 
 class BuildConfig(NamedTuple):
-    """What a build is configured with: the variables of config.mk or config.cmake, by their names in upper
-    case.
+    """Configuration of a build: the variables of config.mk or config.cmake, there in upper case.
 
-    Paths are relative to the project. apps: files of runtime/device/apps/, without .c. firmware: the file to
-    make in build/. cross: the prefix of the cross compiler's name; empty where the firmware runs on this
-    machine. linker_script: of a board without an operating system; else empty. crt: the folder of TVM's own
-    runtime, if the firmware is built on that. cmsis_sources, cmsis_folders: files to compile and folders to
-    search for headers. definitions: -D arguments of the compiler.
+    Paths are relative to the project.
+
+    Attributes:
+        apps: Files of runtime/device/apps/, without .c.
+        firmware: Name of the file to create in build/.
+        cross: Prefix of the cross compiler's name; "" if the firmware runs on this machine.
+        cpu_flags: Flags of compiler and linker for the core.
+        linker_script: Linker script of a board without an operating system; "" for other boards.
+        port_sources: C files of the device port and its drivers.
+        optimization: Optimization flag of the compiler, such as "-O2".
+        definitions: -D arguments of the compiler.
+        warning_as_error: 1 if warnings of the compiler are errors, else 0.
+        crt: Folder of TVM's own runtime; "" if the firmware uses the platform's.
+        cmsis_sources: Files of CMSIS to compile.
+        cmsis_folders: Folders of CMSIS to search for headers.
     """
 
     apps: List[str]
@@ -39,16 +48,16 @@ class BuildConfig(NamedTuple):
 
     @property
     def is_bare_metal(self) -> bool:
-        """Whether the firmware is linked for a board without an operating system."""
+        """True if the firmware is linked for a board without an operating system."""
         return bool(self.linker_script)
 
     @property
     def uses_tvm_crt(self) -> bool:
-        """Whether the firmware is built on TVM's own runtime, some of which is C++."""
+        """True if the firmware uses TVM's own runtime, a part of which is C++."""
         return bool(self.crt)
 
     def variables(self) -> Dict[str, _Value]:
-        """Return name -> value of the variables that a build file reads; what is not used has none."""
+        """Return name -> value of the variables for a build file, without the unused ones of _IF_USED."""
         values = {
             name: list(value) if isinstance(value, tuple) else value for name, value in self._asdict().items()
         }
@@ -57,10 +66,16 @@ class BuildConfig(NamedTuple):
 
 
 class ProjectSettings(NamedTuple):
-    """What a project was generated with.
+    """Settings with which a project was generated.
 
-    board: its name in boards.json. runner: None for the board's. crt: what tells the copy of TVM's own
-    runtime from others, where the firmware is built on it. firmware_id: 32 bits that a device reports.
+    Attributes:
+        board: Name in boards.json.
+        runner: Flash tool or emulator; None for the board's default.
+        project_type: host_driven or standalone.
+        crt: Digest of the copy of TVM's own runtime; None if the firmware uses the platform's.
+        workspace_size_bytes: Size of the device runtime's pool.
+        firmware_id: 32 bits that a device reports.
+        config: Configuration of the build.
     """
 
     board: str
@@ -80,12 +95,18 @@ _IF_USED: Final = ("crt", "cmsis_sources", "cmsis_folders")
 
 
 def read_settings(document: Any) -> ProjectSettings:
-    """Return the settings that a project.json holds. Raises ValueError that says what is wrong in it.
+    """Return the settings of a project.json.
 
-    Names that this version does not know are left alone: another version may have written them.
+    Unknown names are ignored, since another version may have written them.
+
+    Args:
+        document: Parsed content of the file.
+
+    Raises:
+        ValueError: A setting is missing or invalid; the message names it.
     """
     if not isinstance(document, dict):
-        raise ValueError("it holds no object")
+        raise ValueError("expected an object")
     settings = _checked(document, _SETTINGS, _OPTIONAL_SETTINGS, "")
     config = _checked(document["config"], _CONFIG, _OPTIONAL_CONFIG, "config.")
     fields: Dict[str, Any] = {
@@ -97,13 +118,13 @@ def read_settings(document: Any) -> ProjectSettings:
 def _checked(
     values: Mapping[str, Any], required: Mapping[str, _Check], optional: Mapping[str, _Check], where: str
 ) -> Dict[str, Any]:
-    """Return the values of the names that are known. Raises ValueError for the first that is wrong."""
+    """Return the values of the known names. Raise ValueError for the first missing or invalid one."""
     given = {name: check for name, check in optional.items() if name in values}
     for name, (accepts, wanted) in {**required, **given}.items():
         if name not in values:
             raise ValueError(f"{where}{name} is missing")
         if not accepts(values[name]):
-            raise ValueError(f"{where}{name}: expected {wanted}")
+            raise ValueError(f"{where}{name} is not {wanted}")
     return {name: values[name] for name in (*required, *given)}
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""C of a standalone project: the input that its firmware runs on, and the call of a C interface.
+"""C sources of a standalone project: the model's input, and the call of its C interface.
 
-What the files must define is said in runtime/device/include/microtvm/app.h.
+runtime/device/include/microtvm/app.h declares the symbols that these files must define.
 """
 
 from __future__ import annotations
@@ -17,32 +17,35 @@ from runtime.host.errors import PlatformError
 from runtime.host.project.project_files import c_string
 
 BYTES_A_LINE: Final = 16
-STRING_BYTES: Final = 1600  # of one string literal: whole periods of the pattern, for each size of element
+STRING_BYTES: Final = 1600  # of one string literal; a multiple of the pattern's period for all element sizes
 MACRO_TIMES: Final = 16
-MAX_NUMBERS: Final = 1 << 16  # bytes of an input that is written as numbers
+MAX_NUMBERS: Final = 1 << 16  # largest input in bytes that is written as numbers
 MAX_INPUT_BYTES: Final = 32 << 20
-"""Of all inputs: gcc takes 7 s and 0.8 GB for such a string literal."""
+"""Limit of all inputs together: for such a string literal, gcc needs 7 s and 0.8 GB."""
 
 _ESCAPES: Final = [f"\\{byte:03o}" for byte in range(256)]
 FLOAT_FORMATS: Final = {"float16": "e", "float32": "f", "float64": "d"}
 
 
 def check_sizes(archive: ModelArchive, board: Board) -> None:
-    """Raise PlatformError for inputs that no firmware for this board can hold as constants."""
+    """Raise PlatformError for inputs that are too large as constants in a firmware for this board."""
     needed = sum(spec.size_bytes for spec in archive.inputs)
     limit = min(MAX_INPUT_BYTES, board.flash_bytes or MAX_INPUT_BYTES)
     if needed > limit:
         raise PlatformError(
-            f"The inputs of the model take {needed:,} bytes, and a standalone firmware of {board.name} can "
-            f"hold {limit:,} as constants.",
-            "Use project_type=host_driven, which sends them over the link, or a model with smaller inputs.",
+            f"The inputs of the model have {needed:,} bytes, but a standalone firmware for board "
+            f"{board.name} can contain at most {limit:,} bytes of constants.",
+            "Use project_type=host_driven, which sends the inputs from the host, or a model with smaller "
+            "inputs.",
         )
 
 
 def generated(archive: ModelArchive, samples: Mapping[str, bytes]) -> Dict[str, str]:
-    """File name -> content, for the project's src/.
+    """Return file name -> content of each file in the project's src/.
 
-    samples: input name -> its bytes; an input without one counts from 0 to 99, again and again.
+    Args:
+        archive: Model archive.
+        samples: Input name -> its bytes, little-endian. An input without bytes repeats the numbers 0 to 99.
     """
     samples = {**{spec.name: _counting_up(spec) for spec in archive.inputs}, **samples}
     files = {"model_input.c": _model_input(archive, samples)}
@@ -52,7 +55,7 @@ def generated(archive: ModelArchive, samples: Mapping[str, bytes]) -> Dict[str, 
 
 
 def _counting_up(spec: TensorSpec) -> bytes:
-    """0, 1, ... 99, again and again; for a bool 0, 1."""
+    """Return the bytes of an input that repeats 0, 1, ... 99, or 0, 1 for a bool."""
     dtype = DType.parse(spec.dtype)
     count = spec.size_bytes // dtype.itemsize
     values = range(min(count, 2 if dtype.bits == 1 else 100))
@@ -67,7 +70,7 @@ def _counting_up(spec: TensorSpec) -> bytes:
 def _model_input(archive: ModelArchive, samples: Mapping[str, bytes]) -> str:
     lines = [
         "/* SPDX-License-Identifier: Apache-2.0 */",
-        "/* What the model is run on: little-endian, one array for each input. Put your own data here. */",
+        "/* Inputs of the model: one little-endian array for each. Replace the bytes with your own data. */",
         '#include "microtvm/app.h"',
         "",
         f"const char mtvm_model_name[] = {c_string(archive.module)};",
@@ -133,8 +136,10 @@ def _table_reader(kind: str) -> List[str]:
 
 
 def _bytes(data: bytes) -> List[str]:
-    """Return the rest of an array after "=": numbers after a brace, or a string where these would take the
-    compiler minutes."""
+    """Return the initializer of an array: numbers after a brace, or a string for a large array.
+
+    The compiler would need minutes for a large array of numbers.
+    """
     if len(data) <= MAX_NUMBERS:
         rows = (data[start : start + BYTES_A_LINE] for start in range(0, len(data), BYTES_A_LINE))
         return [*(f"    {', '.join(map(str, row))}," for row in rows), "};"]
@@ -147,7 +152,7 @@ def _bytes(data: bytes) -> List[str]:
 
 
 def _repeated(literal: str, times: int) -> List[str]:
-    """Return a string literal so many times, by macros of 16 times each where that is shorter."""
+    """Return a string literal `times` times, with macros that repeat it 16 times if this is shorter."""
     if times < MACRO_TIMES:
         return [literal] * times
     lines, uses = [], []

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flash tools and emulators: how each is called, and what its failures mean.
+"""Flash tools and emulators: the command lines and the known failures of each.
 
-A runner turns a Job into command lines and runs nothing itself. base.Runner says how to write one.
+A runner turns a Job into command lines and runs nothing itself. The docstring of base.Runner explains how to
+write one.
 
 May import: boards, transports, archive, system.
 To add a flash tool: a module of host/runners/ with a subclass of base.Runner, its line in runners/table.py,
 how to install it in system/packages.json, its row in the platform's README.md, an entry in boards.json for
 each board that it flashes and, in the template, its rows in tests/runners/test_runners.py.
-An update replaces runtime/ of a platform whole: add a runner to the template to keep it. A tool for one
+An update replaces the whole runtime/ of a platform: add a runner to the template to keep it. A tool for one
 platform needs no runner; set flash_command in its microtvm_api_server.py.
 """

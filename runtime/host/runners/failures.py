@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Failures of flash tools: what the user reads, for what the tool printed.
+"""Known failures of flash tools: a pattern of the tool's output, the problem and the next step.
 
-A runner names the pattern of its own tool; the sentences of failures that several tools have are here, once.
+A runner passes the pattern of its own tool. This module has the sentences for failures that several tools
+have in common.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ class Failure(NamedTuple):
     """A known failure of a flash tool.
 
     Attributes:
-        pattern: a regular expression, searched for in every line of the tool's output, in any case.
-        what: one sentence that says what happened.
-        next_step: one sentence that says what to do.
-        retry: whether a second try may succeed.
+        pattern: Regular expression that is searched for in the tool's output, regardless of case. ^ and $
+            match at every line.
+        what: One sentence that states the problem.
+        next_step: An imperative sentence.
+        retry: A second try may succeed.
     """
 
     pattern: str
@@ -32,24 +34,31 @@ class Failure(NamedTuple):
 
 
 PLUG_IN: Final = "Plug the board's debug USB connector in, with a cable that carries data."
-POWER: Final = "Check that the board is powered, and the wires between the debug probe and the chip."
+POWER: Final = (
+    "Check that the board is powered and that all wires between the debug probe and the chip are connected."
+)
 UDEV_RULES: Final = (
-    "Install the udev rules that come with the tool into /etc/udev/rules.d, run `sudo udevadm control "
-    "--reload && sudo udevadm trigger`, and plug the board in again."
+    "Install the tool's udev rules into /etc/udev/rules.d, run `sudo udevadm control --reload && sudo "
+    "udevadm trigger`, and plug the board in again."
 )
 
 
-def no_permission(pattern: str, what: str = "The debug probe is there") -> Failure:
-    """Return the failure of a tool that may not open the USB device."""
-    return Failure(pattern, f"{what}, but this user may not open it.", UDEV_RULES)
+def no_permission(pattern: str, what: str = "The debug probe is connected") -> Failure:
+    """Return the failure of a tool without permission to open the USB device.
+
+    Args:
+        pattern: Regular expression of the tool's output.
+        what: Clause that names the connected device.
+    """
+    return Failure(pattern, f"{what}, but this user has no permission to open it.", UDEV_RULES)
 
 
 def probe_in_use(pattern: str) -> Failure:
-    """Return the failure of a tool that finds its probe claimed by another program."""
+    """Return the failure of a tool whose probe is claimed by another program."""
     return Failure(
         pattern,
         "The debug probe is in use by another program.",
-        "End the debugger, IDE or monitor that holds it, then flash again.",
+        "Close the debugger, IDE or monitor that uses the probe, then flash again.",
         retry=True,
     )
 
@@ -68,40 +77,56 @@ def no_probe(pattern: str, found_none: str, list_command: str = "") -> Failure:
     """Return the failure of a tool that finds no debug probe.
 
     Args:
-        found_none: the sentence that says so.
-        list_command: prints the serial numbers of the probes, where the tool has such a command.
+        pattern: Regular expression of the tool's output.
+        found_none: Sentence that states the problem.
+        list_command: Command that prints the serial numbers of the probes, if the tool has such a command.
     """
-    hint = f" with: {list_command}" if list_command else "."
-    return Failure(pattern, found_none, f"{PLUG_IN} With a serial number given, check it{hint}")
+    check = f"compare it with the output of: {list_command}" if list_command else "check it."
+    return Failure(pattern, found_none, f"{PLUG_IN} If you passed a serial number, {check}")
 
 
 def several_devices(pattern: str, found_several: str, list_command: str = "") -> Failure:
     """Return the failure of a tool that needs a serial number to choose one of several devices.
 
     Args:
-        found_several: the clause that says which devices there are.
-        list_command: prints their serial numbers, where the tool has such a command.
+        pattern: Regular expression of the tool's output.
+        found_several: Clause that names the devices.
+        list_command: Command that prints their serial numbers, if the tool has such a command.
     """
-    hint = f"; `{list_command}` shows them." if list_command else "."
-    return Failure(pattern, f"{found_several}, and none was chosen.", f"Name one with --serial-number{hint}")
+    hint = f"; `{list_command}` prints the serial numbers." if list_command else "."
+    return Failure(
+        pattern, f"{found_several}, and no serial number was given.", f"Choose one with --serial-number{hint}"
+    )
 
 
 def no_supply(pattern: str) -> Failure:
     """Return the failure of a probe that measures no voltage on the chip."""
-    return Failure(pattern, "The probe measures no supply voltage on the chip.", POWER)
+    return Failure(pattern, "The debug probe measures no supply voltage on the chip.", POWER)
 
 
 def chip_not_reached(pattern: str, hint: str = "") -> Failure:
-    """Return the failure of a probe that gets no reply from the chip. hint: a further cause to check."""
-    return Failure(pattern, "The probe does not reach the chip.", f"{POWER} {hint}".rstrip(), retry=True)
+    """Return the failure of a probe that gets no reply from the chip.
+
+    Args:
+        pattern: Regular expression of the tool's output.
+        hint: Sentence with a further cause to check.
+    """
+    return Failure(
+        pattern, "The debug probe gets no reply from the chip.", f"{POWER} {hint}".rstrip(), retry=True
+    )
 
 
 def chip_locked(pattern: str, how: str) -> Failure:
-    """Return the failure of a chip whose flash is protected. how: the way to unlock it, a clause."""
+    """Return the failure of a chip whose flash is protected.
+
+    Args:
+        pattern: Regular expression of the tool's output.
+        how: Imperative clause that states how to unlock the chip.
+    """
     return Failure(
         pattern,
         "The chip is locked: its flash is protected against access.",
-        f"Unlock it, which erases all of it: {how}.",
+        f"Unlock the chip, which erases all of its flash: {how}.",
     )
 
 
@@ -109,13 +134,14 @@ def outside_of_flash(pattern: str, flash: str, check: str = "memory.flash") -> F
     """Return the failure of a firmware that is linked for other addresses.
 
     Args:
-        flash: the memory that the firmware does not lie in, a clause.
-        check: fields of the board in boards.json that say where the flash is.
+        pattern: Regular expression of the tool's output.
+        flash: Clause that names the memory in which the firmware must be.
+        check: Fields of the board in boards.json that state where the flash is.
     """
     return Failure(
         pattern,
-        f"The firmware lies outside of {flash}.",
-        f"Check {check} of the board in boards.json against the chip.",
+        f"The firmware's addresses are outside of {flash}.",
+        f"Compare {check} of the board in boards.json with the chip's datasheet.",
     )
 
 
@@ -123,8 +149,8 @@ def verify_failed(pattern: str) -> Failure:
     """Return the failure of a flash that reads back other bytes than were written."""
     return Failure(
         pattern,
-        "What is in the flash is not what was written.",
-        "Flash again. If this repeats, check the power supply, and memory.flash of the board in boards.json; "
-        "the flash may be worn out.",
+        "The flash contents differ from the firmware.",
+        "Flash again. If the failure repeats, check the power supply and memory.flash of the board in "
+        "boards.json; the flash may also be worn out.",
         retry=True,
     )

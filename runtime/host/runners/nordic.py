@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nordic's tools for development kits with a J-Link on board: nrfutil with its device command, and its
-predecessor nrfjprog. Options: Nordic's documentation of both."""
+"""Nordic's tools for development kits with an on-board J-Link: nrfutil device, and its predecessor nrfjprog.
+
+Source of their options: Nordic's documentation of both.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ FAILURES: Final = (
         "No board with a J-Link probe was found.",
     ),
     known.several_devices(
-        r"multiple devices|more than one|several (devices|debuggers)", "Several boards are attached"
+        r"multiple devices|more than one|several (devices|debuggers)", "Several boards are connected"
     ),
     known.chip_locked(
         r"readback protection|access protection|NOT_AVAILABLE_BECAUSE_PROTECTION|APPROTECT|AP protection|"
@@ -32,18 +34,19 @@ FAILURES: Final = (
     ),
     known.Failure(
         r"UNKNOWN_DEVICE|device family|unknown_family|WRONG_FAMILY|family .*(not|mismatch)",
-        "The chip is not of the family that boards.json names.",
-        "Check that this board was chosen when the project was generated, and its entry in runners.",
+        "The chip's family differs from the family in boards.json.",
+        "Check that the project was generated for this board. If so, correct the board's entry for this tool "
+        "under runners in boards.json.",
     ),
     known.Failure(
         r"JLinkARM\.?dll (could not be opened|not found)|JLinkARM.* (missing|not installed)",
-        "The tool does not find SEGGER's J-Link software.",
+        "Nordic's tool cannot find SEGGER's J-Link software.",
         "Install the J-Link Software and Documentation Pack from SEGGER's web site.",
     ),
     known.Failure(
         r"no subcommand|unrecognized subcommand|command .?device.? (is )?not (found|installed)",
-        "nrfutil has no device command yet.",
-        "Install it with: nrfutil install device",
+        "nrfutil's device command is not installed.",
+        "Install this command with: nrfutil install device",
     ),
     known.verify_failed(r"verif\w+ (of .* )?failed|VERIFY_ERROR|VERIFY_FAILED|data does not match"),
     known.chip_not_reached(
@@ -55,12 +58,12 @@ FAILURES: Final = (
 
 def _family(value: Any) -> str:
     if value not in FAMILIES:
-        raise ValueError(f"want one of: {', '.join(FAMILIES)}")
+        raise ValueError(f"expected one of {', '.join(FAMILIES)}")
     return str(value)
 
 
 class NrfUtil(Runner):
-    """Needs to know nothing of the board."""
+    """nrfutil with its device command; it takes no parameters."""
 
     name: ClassVar = "nrfutil"
     tool: ClassVar = "nrfutil"
@@ -68,10 +71,12 @@ class NrfUtil(Runner):
     failures: ClassVar = FAILURES
 
     def places(self) -> List[Path]:
+        """Return the path in the user's home where nrfutil installs its programs."""
         return [Path.home() / ".nrfutil" / "bin" / self.tool]
 
     def commands(self, tool: str, job: Job) -> List[List[str]]:
-        # It would erase all of the flash if it were not told otherwise.
+        """Return the command that programs, verifies and resets the chip."""
+        # Without chip_erase_mode the tool erases the whole flash.
         options = "chip_erase_mode=ERASE_RANGES_TOUCHED_BY_FIRMWARE,verify=VERIFY_READ,reset=RESET_SYSTEM"
         argv = [tool, "device", "program", "--firmware", job.image("hex"), "--options", options]
         if job.serial_number:
@@ -80,21 +85,23 @@ class NrfUtil(Runner):
 
 
 class NrfJprog(Runner):
-    """`family`: of the chip."""
+    """nrfjprog; its parameter `family` is the chip's family."""
 
     name: ClassVar = "nrfjprog"
     tool: ClassVar = "nrfjprog"
-    parameters: ClassVar = {"family": Field(_family, True, f"of the chip: {', '.join(FAMILIES)}")}
+    parameters: ClassVar = {"family": Field(_family, True, f"the chip's family: {', '.join(FAMILIES)}")}
     images: ClassVar = ("hex",)
     failures: ClassVar = FAILURES
 
     def places(self) -> List[Path]:
+        """Return the usual paths of Nordic's installers on Linux."""
         return [Path(root) / "bin" / self.tool for root in ("/opt/nrf-command-line-tools", "/opt/nrfjprog")]
 
     def commands(self, tool: str, job: Job) -> List[List[str]]:
+        """Return the command that programs, verifies and resets the chip."""
         argv = [tool, "--family", job.params["family"], "--program", job.image("hex")]
         argv += ["--sectorerase", "--verify", "--reset"]
         if job.serial_number:
-            # Kits print their serial number with zeros in front, which the tool does not want.
+            # Kits print their serial number with leading zeros, which the tool rejects.
             argv += ["--snr", job.serial_number.lstrip("0")]
         return [argv]

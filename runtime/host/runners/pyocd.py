@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pyOCD: Cortex-M chips through CMSIS-DAP, ST-Link and J-Link probes. Messages: pyOCD 0.30 to 0.46."""
+"""pyOCD, for Cortex-M chips with a CMSIS-DAP, ST-Link or J-Link probe.
+
+Source of its messages: pyOCD 0.30 to 0.46.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,17 @@ from runtime.host.runners.base import Job, Runner
 
 
 class PyOcd(Runner):
-    """Writes, then compares in a second run: `pyocd flash` does not read back."""
+    """pyOCD; a second run compares the flash with the firmware, because `pyocd flash` does not read back."""
 
     name: ClassVar = "pyocd"
     tool: ClassVar = "pyocd"
     parameters: ClassVar = {
         "target": Field(
-            text, True, "pyOCD's name of the chip, as in `pyocd list --targets` or `pyocd pack find`"
+            text, True, "pyOCD's name of the chip, as `pyocd list --targets` or `pyocd pack find` prints it"
         ),
-        "options": Field(strings, False, 'session options, such as "connect_mode=under-reset"'),
+        "options": Field(
+            strings, False, 'a list of session options, for example ["connect_mode=under-reset"]'
+        ),
     }
     images: ClassVar = ("elf", "bin")
     timeout_sec: ClassVar = 180.0
@@ -31,9 +36,9 @@ class PyOcd(Runner):
         known.BUSY,
         known.Failure(
             r"Target type \S+ not recognized|unrecognized target|No target type",
-            "pyOCD does not know this chip yet.",
-            "Install its device pack with: pyocd pack install NAME, where NAME is runners.pyocd.target of "
-            "the board; `pyocd pack find NAME` shows how it is spelt.",
+            "pyOCD does not support the chip that boards.json names.",
+            "Install the chip's device pack with `pyocd pack install NAME`, where NAME is "
+            "runners.pyocd.target of the board in boards.json. `pyocd pack find NAME` prints the exact name.",
         ),
         known.no_probe(
             r"No connected debug probe|No available debug probes|no target device available|"
@@ -43,7 +48,7 @@ class PyOcd(Runner):
         ),
         known.several_devices(
             r"Enter the number of the debug probe|multiple (debug )?probes|EOF when reading",
-            "Several debug probes are attached",
+            "Several debug probes are connected",
             "pyocd list",
         ),
         known.chip_locked(
@@ -54,7 +59,8 @@ class PyOcd(Runner):
         known.chip_not_reached(
             r"No ACK|No response|target voltage|STLink error \(9\)|Get IDCODE error|Unexpected ACK|"
             r"WAIT response|SWD/JTAG communication failure|Memory transfer fault|memory transfer failed",
-            'A chip that sleeps needs "options": ["connect_mode=under-reset"] in runners.pyocd.',
+            'If the firmware on the chip sleeps, set "options": ["connect_mode=under-reset"] in '
+            "runners.pyocd.",
         ),
         known.verify_failed(
             r"Mismatched byte at|flash program(ming)? (page )?failure|Failed to program|"
@@ -62,17 +68,18 @@ class PyOcd(Runner):
         ),
         known.outside_of_flash(
             r"no memory region defined|not contained within any|no flash memory|does not overlap",
-            "the chip's flash, as pyOCD knows it",
+            "the chip's flash as pyOCD's device pack defines it",
             "runners.pyocd.target and memory.flash",
         ),
     )
 
     def places(self) -> List[Path]:
-        """Beside the interpreter: a virtual environment need not be in PATH to be used."""
+        """Return the path in the interpreter's directory: a virtual environment need not be in PATH."""
         return [Path(sys.executable).parent / self.tool]
 
     def commands(self, tool: str, job: Job) -> List[List[str]]:
-        # Unlocking a chip would erase all of it, and waiting for a probe would never end.
+        """Return the command that writes the flash, and the command that compares and resets."""
+        # auto_unlock erases the whole chip. Without --no-wait, pyOCD waits for a probe without a limit.
         common = ["--no-wait", "--target", job.params["target"], "-O", "auto_unlock=false"]
         for option in job.params["options"] or ():
             common += ["-O", option]

@@ -14,12 +14,15 @@ UNLOCK: Final = "with STM32CubeProgrammer, set readout protection (RDP) to AA an
 
 
 class StFlash(Runner):
-    """`connect_under_reset`: hold the chip in reset while connecting. Messages: stlink 1.7 and 1.8."""
+    """st-flash; its parameter `connect_under_reset` holds the chip in reset while st-flash connects.
+
+    Source of its messages: stlink 1.7 and 1.8.
+    """
 
     name: ClassVar = "st-flash"
     tool: ClassVar = "st-flash"
     parameters: ClassVar = {
-        "connect_under_reset": Field(flag, False, "true for a chip that sleeps or uses its debug pins"),
+        "connect_under_reset": Field(flag, False, "true if the firmware sleeps or uses the debug pins"),
     }
     images: ClassVar = ("hex",)
     proof: ClassVar = r"Flash written and verified"
@@ -38,7 +41,7 @@ class StFlash(Runner):
         known.chip_not_reached(
             r"(Can not|Failed to) connect to target|Failed to enter SWD|Could not find chip id|"
             r"Failed to read core_id|Failed to halt|NRST is not connected|unknown chip id",
-            'If they are fine, set "connect_under_reset": true in runners.st-flash.',
+            'If the connections are correct, set "connect_under_reset": true in runners.st-flash.',
         ),
         known.verify_failed(
             r"Verification of flash failed|Flash programming error|Flash loader (run|write) error"
@@ -46,6 +49,7 @@ class StFlash(Runner):
     )
 
     def commands(self, tool: str, job: Job) -> List[List[str]]:
+        """Return the command that writes the flash and resets the chip."""
         argv = [tool, "--reset"]
         if job.params["connect_under_reset"]:
             argv.append("--connect-under-reset")
@@ -55,12 +59,17 @@ class StFlash(Runner):
 
 
 class Stm32CubeProgrammer(Runner):
-    """Options: ST's user manual UM2237. Its exit status does not tell of every error; its words do."""
+    """STM32CubeProgrammer. Source of its options: ST's user manual UM2237.
+
+    The exit status does not report every error. The output does.
+    """
 
     name: ClassVar = "stm32cubeprogrammer"
     tool: ClassVar = "STM32_Programmer_CLI"
     parameters: ClassVar = {
-        "connect": Field(strings, False, 'more words after port=SWD, such as "mode=UR", "reset=HWrst"'),
+        "connect": Field(
+            strings, False, 'a list of more words after port=SWD, for example ["mode=UR", "reset=HWrst"]'
+        ),
     }
     images: ClassVar = ("hex",)
     proof: ClassVar = r"Download verified successfully"
@@ -80,18 +89,20 @@ class Stm32CubeProgrammer(Runner):
         ),
         known.chip_not_reached(
             r"No STM32 target found|Unable to get core ID|DEV_TARGET|DEV_CONNECT_ERR|held under reset",
-            'If they are fine, put "connect": ["mode=UR"] into runners.stm32cubeprogrammer.',
+            'If the connections are correct, set "connect": ["mode=UR"] in runners.stm32cubeprogrammer.',
         ),
         known.verify_failed(r"Data mismatch|Download verification failed|verif\w+ failed"),
     )
 
     def places(self) -> List[Path]:
+        """Return the usual paths of ST's installer on Linux and macOS."""
         program = Path("STMicroelectronics/STM32Cube/STM32CubeProgrammer")
         roots = (Path.home(), Path("/opt"), Path("/usr/local"), Path("/Applications"))
         mac = "STM32CubeProgrammer.app/Contents/MacOs/bin"
         return [root / program / folder / self.tool for root in roots for folder in ("bin", mac)]
 
     def commands(self, tool: str, job: Job) -> List[List[str]]:
+        """Return the command that downloads, verifies and resets."""
         argv = [tool, "--connect", "port=SWD"]
         if job.serial_number:
             argv.append(f"sn={job.serial_number}")

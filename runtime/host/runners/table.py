@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of flash tools and emulators. The docstring of Runner says how to add one."""
+"""Table of flash tools and emulators. The docstring of base.Runner explains how to add one."""
 
 from __future__ import annotations
 
@@ -35,10 +35,18 @@ RUNNERS: Final[Dict[str, Runner]] = {
 
 
 def find_runner(board: Board, name: str) -> Runner:
-    """The runner of that name. Raises BoardError where there is none."""
+    """Return the runner of that name.
+
+    Args:
+        board: The board, which the error names.
+        name: Key of the board's `runners`.
+
+    Raises:
+        BoardError: No runner has that name.
+    """
     if name not in RUNNERS:
         raise BoardError(
-            f"boards.json: board {board.name!r}: there is no runner {name!r}.",
+            f"boards.json: board {board.name!r}: unknown runner {name!r}.",
             server.did_you_mean(name, RUNNERS),
         )
     return RUNNERS[name]

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A content-addressed store of built libraries and firmwares, shared by all projects of one user.
 
-The name of an entry holds a digest of everything that its bytes depend on (compiler, flags, sources), so an
-entry never goes stale and is never changed: it is written beside its place and renamed, and whoever comes
-second writes the same bytes. That makes it safe under concurrent builds without a lock.
+The name of an entry contains a digest of everything that its bytes depend on (compiler, flags, sources). So
+an entry never becomes stale and never changes. A process writes an entry to a temporary file in the same
+directory and renames it; a second process writes identical bytes. Concurrent builds therefore need no lock.
 
-Each user has a cache of their own: entries can be read by nobody else, and those of others are not used. In a
-directory that belongs to somebody else a user has a directory `user-ID`.
+Each user has a separate cache: other users cannot read its entries, and entries of other users are not used.
+If the directory is owned by another user, entries are kept in its subdirectory `user-ID`.
 
-Where: $MICROTVM_CACHE_DIR, else $XDG_CACHE_HOME/microtvm-template, else ~/.cache/microtvm-template.
+Directory: $MICROTVM_CACHE_DIR, else $XDG_CACHE_HOME/microtvm-template, else ~/.cache/microtvm-template.
 """
 
 from __future__ import annotations
@@ -25,37 +25,42 @@ from typing import Final, Iterable, List, Optional
 
 from runtime.host.system.regular_files import MAX_CONTENT_BYTES, open_regular, read_bytes
 
-MAX_ENTRIES: Final = 512  # some 50 MB; the least recently used go first
+MAX_ENTRIES: Final = 512  # about 50 MB; the least recently used are deleted first
 DIGEST_BYTES: Final = hashlib.sha256().digest_size
 MAX_ENTRY_BYTES: Final = 128 << 20
-# Names of entries: a library of a build, or a digest with what was linked. The directory may hold more.
+# Names of entries: a built library, or a digest and a linked file. The directory may contain other files.
 ENTRY: Final = re.compile(r"libmicrotvm_\w+-[0-9a-f]{40}\.a|[0-9a-f]{40}-\S+")
-NEW: Final = "new-"  # begins the name of a file that is being written
+NEW: Final = "new-"  # prefix of a file that is being written
 
 
 class Digest:
-    """Collects what an entry is made of into one key. Parts carry their length: "ab","c" is not "a","bc"."""
+    """Digest of the parts of an entry. Each part includes its length, so "ab", "c" differs from "a", "bc"."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def add(self, *parts: str) -> None:
+        """Add strings."""
         for part in parts:
             self._add_bytes(part.encode("utf-8", "surrogateescape"))
 
     def add_files(self, root: Path, files: Iterable[Path]) -> None:
-        """Names relative to root, and contents, in sorted order. Raises OSError for what is no regular file
-        of a bounded size."""
+        """Add names relative to root, and contents, of files in sorted order.
+
+        Raises:
+            OSError: A file cannot be read, is not a regular file, or is larger than MAX_CONTENT_BYTES.
+        """
         for path in sorted(files):
             self.add(path.relative_to(root).as_posix())
             self._add_bytes(read_bytes(path, MAX_CONTENT_BYTES))
 
     def add_content(self, name: str, content: bytes) -> None:
-        """The content of a file that has been read, and its name."""
+        """Add the name and the content of a file that has already been read."""
         self.add(name)
         self._add_bytes(content)
 
     def key(self) -> str:
+        """Return the digest of all added parts: 40 hexadecimal digits."""
         return self._hash.hexdigest()[:40]
 
     def _add_bytes(self, data: bytes) -> None:
@@ -64,12 +69,15 @@ class Digest:
 
 
 class Cache:
-    """Files by name, of one user. A cache with a damaged entry or an unusable directory does not have the
-    file.
+    """The cached files of one user, by name.
 
-    An entry is the SHA-256 of its name and of a file's content, then the content: a damaged or renamed one is
-    found out and dropped. What another user has written is never used, because it is run.
-    note: what to tell the user about the directory; empty for nothing.
+    An entry is the SHA-256 of its name and of the file's content, followed by the content. A damaged or
+    renamed entry is detected and deleted. Entries of other users are never used, because their content is
+    executed. If the directory is unusable, the cache is empty.
+
+    Attributes:
+        note: Message about the directory for the user; empty if there is none.
+        directory: Directory of the entries; None if it is unusable.
     """
 
     def __init__(self, directory: Optional[Path] = None) -> None:
@@ -77,7 +85,15 @@ class Cache:
         self.directory = self._own(directory if directory is not None else default_directory())
 
     def fetch(self, name: str, target: Path) -> bool:
-        """Write the entry of this name to target. False when there is none."""
+        """Write the content of an entry to a file.
+
+        Args:
+            name: Name of the entry.
+            target: File to write.
+
+        Returns:
+            False if there is no such entry.
+        """
         if self.directory is None:
             return False
         path = self.directory / name
@@ -85,7 +101,7 @@ class Cache:
             content = self._read(path, name)
             if content is None:
                 return False
-            os.utime(path)  # marks it as used for _prune
+            os.utime(path)  # _prune() deletes the least recently used entries
         except OSError as error:
             if isinstance(error, PermissionError):
                 self.note = self._foreign()
@@ -94,7 +110,7 @@ class Cache:
         return True
 
     def publish(self, name: str, file: Path) -> None:
-        """Keep the content of file under name."""
+        """Store the content of a file under a name."""
         if self.directory is None or file.stat().st_size > MAX_ENTRY_BYTES:
             return
         content = file.read_bytes()
@@ -104,7 +120,7 @@ class Cache:
             handle, path = tempfile.mkstemp(dir=str(self.directory), prefix=NEW)
             temporary = Path(path)
             with os.fdopen(handle, "wb") as entry:
-                fcntl.flock(entry, fcntl.LOCK_EX | fcntl.LOCK_NB)  # tells it from one of a killed process
+                fcntl.flock(entry, fcntl.LOCK_EX | fcntl.LOCK_NB)  # leftovers() lists only unlocked files
                 entry.write(_digest(name, content) + content)
                 entry.flush()
                 temporary.replace(self.directory / name)
@@ -115,7 +131,7 @@ class Cache:
                 temporary.unlink()
 
     def entries(self) -> List[Path]:
-        """Return the entries, the least recently used first. Other files in the directory are none."""
+        """Return the entries, the least recently used first, without other files in the directory."""
         found = []
         with contextlib.suppress(OSError):
             for path in self.directory.iterdir() if self.directory is not None else ():
@@ -126,13 +142,13 @@ class Cache:
         return [path for _, path in sorted(found)]
 
     def leftovers(self) -> List[Path]:
-        """Return the entries that processes were writing when they were killed."""
+        """Return the temporary files of processes that were killed while writing an entry."""
         if self.directory is None or not self.directory.is_dir():
             return []
         return [path for path in self.directory.glob(f"{NEW}*") if self._is_abandoned(path)]
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes have left."""
+        """Remove the temporary files of killed processes."""
         for path in self.leftovers():
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -152,8 +168,12 @@ class Cache:
             os.close(descriptor)
 
     def _own(self, directory: Optional[Path]) -> Optional[Path]:
-        """Return the part of the directory that is this user's: all of it, or a directory inside where it
-        belongs to another user; None where that is another user's, too."""
+        """Return the part of the directory that this user owns.
+
+        Returns:
+            The directory, its subdirectory `user-ID` if another user owns the directory, or None if another
+            user owns both.
+        """
         try:
             if directory is None or directory.stat().st_uid == os.getuid():
                 return directory
@@ -162,25 +182,29 @@ class Cache:
             status = directory.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
                 raise PermissionError
-        except FileNotFoundError:  # it is made when something is kept
+        except FileNotFoundError:  # publish() creates the directory
             return directory
         except OSError:
             self.note = (
-                f"The cache {directory} belongs to another user and is not used: name one of your own in "
-                "MICROTVM_CACHE_DIR."
+                f"Cache {directory} is owned by another user and is not used. Set MICROTVM_CACHE_DIR to a "
+                "directory that you own."
             )
             return None
-        self.note = f"The cache {shared} belongs to another user: yours is {directory}."
+        self.note = f"Cache {shared} is owned by another user. {directory} is used instead."
         return directory
 
     def _foreign(self) -> str:
         return (
-            f"Entries of another user in the cache {self.directory} are not used: name a directory of your "
-            "own in MICROTVM_CACHE_DIR."
+            f"Cache {self.directory} has entries of another user, which are not used. Set "
+            "MICROTVM_CACHE_DIR to a directory that you own."
         )
 
     def _read(self, path: Path, name: str) -> Optional[bytes]:
-        """Return the content of an entry of this user; None for what is none. Raises OSError."""
+        """Return the content of an entry of this user; None if the entry is invalid.
+
+        Raises:
+            OSError: The entry cannot be read.
+        """
         descriptor = open_regular(path)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
@@ -206,7 +230,7 @@ def _digest(name: str, content: bytes) -> bytes:
 
 
 def default_directory() -> Optional[Path]:
-    """Where entries are kept when the caller does not say; None for a user who has no home."""
+    """Return the default directory of entries; None for a user without a home directory."""
     explicit = os.environ.get("MICROTVM_CACHE_DIR")
     if explicit:
         return Path(explicit)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scratch directories, and those that killed processes have left behind.
+"""Scratch directories, and removal of those that killed processes have left.
 
-A scratch directory is locked (flock) by the process that made it, for as long as that uses it. The kernel
-frees the lock when the process ends, whatever ends it; also across containers, where process ids tell
-nothing. So a directory with a name of ours whose lock is free belongs to nobody, and the next run removes it.
-Where the file system has no locks nothing is removed.
+The process that creates a scratch directory locks it (flock) while it uses the directory. The kernel releases
+the lock when the process ends for any reason. This also works across containers, where process ids are not
+unique. If a directory whose name matches NAMES is not locked, the next run removes it. If the file system
+has no locks, nothing is removed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Dict, Final, Iterator, List, Optional, Tuple
 
-STAGING: Final = ".microtvm-new-"  # beside the project that it becomes
+STAGING: Final = ".microtvm-new-"  # in the parent of the project, and renamed to it
 CHECK: Final = "microtvm-check-"
 SERVE: Final = "microtvm-serve-"
 NAMES: Final = re.compile(rf"(?:{re.escape(STAGING)}|{CHECK}|{SERVE})[0-9a-f]{{16}}")
@@ -28,14 +28,18 @@ NAMES: Final = re.compile(rf"(?:{re.escape(STAGING)}|{CHECK}|{SERVE})[0-9a-f]{{1
 HOLD_TRIES: Final = 50
 HOLD_PAUSE_SEC: Final = 0.02
 
-_held: Dict[str, int] = {}  # what this process has announced to use, with the descriptor that says so
+_held: Dict[str, int] = {}  # directory locked by this process -> descriptor
 
 
 @contextlib.contextmanager
 def scratch_directory(parent: Path, prefix: str) -> Iterator[Path]:
-    """Make a directory with a name of its own, and remove it at the end unless it has been renamed.
+    """Create a directory with a unique name, and remove it at the end unless it has been renamed.
 
-    prefix: STAGING, CHECK or SERVE. Removes what killed processes have left in the same place first.
+    Directories that killed processes have left in the same parent are removed first.
+
+    Args:
+        parent: Existing directory.
+        prefix: STAGING, CHECK or SERVE.
     """
     remove_leftovers(parent)
     path, lock = _make(parent, prefix)
@@ -54,14 +58,14 @@ def _make(parent: Path, prefix: str) -> Tuple[Path, int]:
         path.mkdir(mode=0o700 if prefix != STAGING else 0o777)
         try:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:  # another process has found it unlocked, and has removed it
+        except FileNotFoundError:  # removed by another process before it was locked
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another process has found it unlocked, and removes it
+        except BlockingIOError:  # another process is removing it
             os.close(lock)
             continue
-        except OSError:  # no locks here
+        except OSError:  # the file system has no locks
             return path, lock
         with contextlib.suppress(OSError):
             if os.path.samestat(path.lstat(), os.fstat(lock)):
@@ -71,20 +75,20 @@ def _make(parent: Path, prefix: str) -> Tuple[Path, int]:
 
 @contextlib.contextmanager
 def made_directories(path: Path) -> Iterator[None]:
-    """Make a directory with its parents; remove those that were made where the block fails."""
+    """Create a directory and its parents; remove the created ones if the block fails."""
     missing = [each for each in (path, *path.parents) if not each.exists()]
     path.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
         for each in missing:
-            with contextlib.suppress(OSError):  # somebody else has put something there
+            with contextlib.suppress(OSError):  # another process has created files in it
                 each.rmdir()
         raise
 
 
 def find_leftovers(parent: Path) -> List[Path]:
-    """Return the scratch directories of processes that have ended. An unreadable parent has none."""
+    """Return the scratch directories of ended processes; none if the parent is unreadable."""
     found = []
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
@@ -94,7 +98,7 @@ def find_leftovers(parent: Path) -> List[Path]:
 
 
 def remove_leftovers(parent: Path) -> List[Path]:
-    """Remove the scratch directories of processes that have ended, and return them."""
+    """Remove the scratch directories of ended processes, and return the removed ones."""
     removed = []
     for path in find_leftovers(parent):
         if remove_unused(path):
@@ -103,12 +107,12 @@ def remove_leftovers(parent: Path) -> List[Path]:
 
 
 def temporary_directory() -> Path:
-    """Return where `check` and `serve` have their scratch directories."""
+    """Return the parent of the scratch directories of `check` and `serve`."""
     return Path(tempfile.gettempdir())
 
 
 def is_unused(path: Path) -> bool:
-    """Return whether a directory of this user is there that no process holds."""
+    """Return whether a directory of this user exists that no process has locked."""
     lock = _lock_unused(path)
     if lock is None:
         return False
@@ -117,7 +121,7 @@ def is_unused(path: Path) -> bool:
 
 
 def remove_unused(path: Path) -> bool:
-    """Remove a directory unless a process holds it; return whether it is gone."""
+    """Remove a directory unless a process has locked it; return whether it is gone."""
     lock = _lock_unused(path)
     if lock is None:
         return False
@@ -129,7 +133,11 @@ def remove_unused(path: Path) -> bool:
 
 
 def hold(directory: Path) -> None:
-    """Announce for the rest of this process that it uses a project, so that `clean` leaves it."""
+    """Lock a project until this process ends, so that `clean` does not remove the project.
+
+    Args:
+        directory: Directory of the project. Nothing happens if it cannot be locked.
+    """
     name = str(directory)
     with contextlib.suppress(OSError):
         known = _held.get(name)
@@ -139,7 +147,7 @@ def hold(directory: Path) -> None:
             os.close(_held.pop(name))
         lock = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         _held[name] = lock
-        for _ in range(HOLD_TRIES):  # another process may be looking whether it is used
+        for _ in range(HOLD_TRIES):  # another process may be checking the lock
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return
@@ -148,7 +156,7 @@ def hold(directory: Path) -> None:
 
 
 def _lock_unused(path: Path) -> Optional[int]:
-    """Return the descriptor of a directory of this user, locked; None where another process holds it."""
+    """Return the locked descriptor of a directory of this user; None if another process has locked it."""
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
@@ -165,8 +173,7 @@ def _lock_unused(path: Path) -> Optional[int]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a directory with all that is in it, also directories that were copied without a right to
-    write."""
+    """Remove a directory with all its content, including copied directories without write permission."""
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         for directory, _, _ in os.walk(path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One at a time: locks that the operating system frees when their holder ends, whatever ends it."""
+"""Exclusive locks, which the operating system releases when their holder ends for any reason."""
 
 from __future__ import annotations
 
@@ -18,19 +18,26 @@ from runtime.host.system.open_files import shortened
 from runtime.host.system.regular_files import open_regular
 
 POLL_SEC: Final = 0.02
-LONGEST_HOLDER: Final = 10_000  # characters of what a holder says of itself
+LONGEST_HOLDER: Final = 10_000  # characters of the process id and command line of a holder
 
 
 @contextmanager
 def exclusive(path: Path, timeout_sec: float, what: str) -> Iterator[None]:
-    """Hold the lock file at path, which is made when it is missing.
+    """Hold the lock file at a path, which is created if it is missing.
 
-    what: who holds it when it is held, for the message. Raises PlatformError when that takes timeout_sec.
+    Args:
+        path: Lock file.
+        timeout_sec: Longest time to wait for another holder.
+        what: Clause for the error message, such as "Another build of this project has been running".
+
+    Raises:
+        PlatformError: The lock was not acquired within the timeout, or the file cannot be opened.
     """
 
     def held() -> PlatformError:
         return PlatformError(
-            f"{what} for more than {timeout_sec:.0f} s.", f"Wait until it ends, or end it; it holds {path}."
+            f"{what} for more than {timeout_sec:.0f} s.",
+            f"Wait for the process that holds {path}, or end that process.",
         )
 
     with os.fdopen(_opened(path, os.O_WRONLY, PlatformError), "a") as file:
@@ -39,10 +46,12 @@ def exclusive(path: Path, timeout_sec: float, what: str) -> Iterator[None]:
 
 
 class BoardLock:
-    """A board's only user on this machine, among the processes of one person.
+    """Exclusive use of a board on this machine among the processes of one user.
 
-    name: what the board is known by; see port_lock and serial_number_lock. The lock file holds the process
-    id and the command line of its holder, for whoever comes second.
+    The lock file contains the process id and the command line of its holder, for the error message.
+
+    Attributes:
+        name: Name of the board, from port_lock or serial_number_lock.
     """
 
     def __init__(self, name: str) -> None:
@@ -50,7 +59,14 @@ class BoardLock:
         self._file: Optional[IO[str]] = None
 
     def acquire(self, timeout_sec: float = 0.0) -> None:
-        """Takes the board. Raises TransportError that says who holds it, when that takes timeout_sec."""
+        """Lock the board.
+
+        Args:
+            timeout_sec: Longest time to wait for another holder.
+
+        Raises:
+            TransportError: The lock was not acquired within the timeout. The message names its holder.
+        """
         path = _directory() / _file_name(self.name)
         descriptor = _opened(path, os.O_RDWR, TransportError)
         file = os.fdopen(descriptor, "a+", encoding="utf-8", errors="backslashreplace")
@@ -66,8 +82,10 @@ class BoardLock:
         self._file = file
 
     def release(self) -> None:
-        """Gives the board back. Safe to call twice. The file stays: to delete it would free a lock that
-        somebody has just taken."""
+        """Unlock the board. Safe to call twice.
+
+        The file is kept: deleting it would release a lock that another process has just acquired.
+        """
         file, self._file = self._file, None
         if file is not None:
             file.truncate(0)
@@ -81,39 +99,44 @@ class BoardLock:
         self.release()
 
     def _held(self, file: IO[str]) -> TransportError:
+        name = self.name[:1].upper() + self.name[1:]
         file.seek(0)
         pid, _, command = file.read(LONGEST_HOLDER).partition("\n")
         if pid == str(os.getpid()):
             return TransportError(
-                f"{self.name} is in use by this very process.",
-                "Close its open transport first, or name another board.",
+                f"{name} is already open in this process.",
+                "Close the open transport first, or choose another board.",
             )
-        if not pid:  # it has the lock and has not written yet
-            return TransportError(f"{self.name} is in use by another process.", "Try again.")
+        if not pid:  # its holder has not written the file yet
+            return TransportError(f"{name} is in use by another process.", "Try again.")
         return TransportError(
-            f"{self.name} is in use by process {pid}: {shortened(command)}",
-            f"Wait until it ends, or end it with: kill {pid}; or name another board.",
+            f"{name} is in use by process {pid}: {shortened(command)}.",
+            f"Wait until process {pid} ends, choose another board, or end the process with: kill {pid}",
         )
 
 
 def port_lock(port: str) -> BoardLock:
-    """The lock of the board at a serial port, by whatever link to the port it is named."""
+    """Return the lock of the board at a serial port; all links to a port share one lock."""
     return BoardLock(os.path.realpath(port))
 
 
 def serial_number_lock(serial_number: str) -> BoardLock:
-    """The lock of a board that is known by the serial number of its probe, as flashing does."""
+    """Return the lock of a board that flashing selects by the serial number of its probe."""
     return BoardLock(f"the board with serial number {serial_number}")
 
 
 def _opened(path: Path, access: int, failure: Type[PlatformError]) -> int:
-    """Return a descriptor of the lock file, which is made when it is missing. Raises failure."""
+    """Return a descriptor of the lock file, which is created if it is missing.
+
+    Raises:
+        PlatformError: The file cannot be opened; the exception is of class `failure`.
+    """
     try:
         return open_regular(path, access | os.O_APPEND | os.O_CREAT)
     except OSError as error:
         raise failure(
             f"The lock file {path} cannot be opened: {reason_of(error)}.",
-            "Delete it; it is made again.",
+            "Delete the lock file; it is recreated automatically.",
         ) from error
 
 
@@ -130,13 +153,13 @@ def _acquire(file: IO[str], timeout_sec: float, held: Callable[[], PlatformError
 
 
 def _directory() -> Path:
-    """A directory of this person's own, the same for all their processes whatever is in their environment."""
+    """Return the directory of the locks: owned by this user, and independent of the environment."""
     path = Path("/tmp") / f"microtvm-locks-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     if path.is_symlink() or path.stat().st_uid != os.getuid():
         raise TransportError(
-            f"{path} belongs to somebody else, and the locks of your boards should be in it.",
-            "Have it deleted; it is made again.",
+            f"{path} is owned by another user, so board locks cannot be created.",
+            "Ask the owner to delete this directory; it is recreated automatically.",
         )
     return path
 

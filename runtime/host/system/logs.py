@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the host tools log: the commands that they run, and what devices say of themselves.
+"""Logs of the commands that the host tools run and of the text that devices print.
 
-Both go through `logging`, below the name "microtvm": a program that has handlers of its own gets the records.
-Where nothing else takes them, what devices say is printed to standard error, and commands are when they were
-asked for, with -v or the project option verbose. logging is imported here when there is something to log:
-its import takes a tenth of an API server's start.
+Both use `logging` below the name "microtvm", so a program with handlers gets the records. Without a handler,
+output of devices goes to standard error. Commands go there only after show_commands() (-v, or the project
+option verbose). The functions import logging, because its import takes a tenth of an API server's start.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ DEVICE = "microtvm.device"
 
 
 def show_commands(shown: bool = True) -> None:
-    """Have each command that a build or a flash runs logged with its output, or no longer."""
+    """Turn on or off the log of each command that a build or a flash runs, with its output."""
     import logging
 
     if shown or logging.getLogger(COMMANDS).level:
@@ -27,19 +26,19 @@ def show_commands(shown: bool = True) -> None:
 
 
 def log_command(command: str, output: str) -> None:
-    """Log a command line that was run, and what it printed. Nothing unless show_commands was called."""
+    """Log a command line and its output. Do nothing if show_commands() was not called."""
     logging = sys.modules.get("logging")
     if logging is not None:
         logging.getLogger(COMMANDS).info("$ %s\n%s", command, output.rstrip("\n"))
 
 
 def log_device(text: str) -> None:
-    """Log what a device says of itself."""
+    """Log text that a device printed."""
     _logger(DEVICE).info("device: %s", text.rstrip("\n"))
 
 
 def _logger(name: str) -> Any:
-    """Return a logger of ours whose records reach somebody."""
+    """Return a logger of the host tools that has at least one handler."""
     import logging
 
     logger = logging.getLogger(name)
@@ -48,7 +47,7 @@ def _logger(name: str) -> Any:
     if not logger.hasHandlers():
 
         class ToStandardError(logging.Handler):
-            """Prints a record without what a terminal would obey; whatever standard error is by then."""
+            """Handler that prints records to the current standard error, control characters as escapes."""
 
             def emit(self, record: logging.LogRecord) -> None:
                 print(server.printable(self.format(record)), file=sys.stderr, flush=True)

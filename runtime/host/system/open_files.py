@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which processes have a file open, as far as the system shows it: those of one's own on Linux."""
+"""The current user's processes that have a file open (Linux only)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 from typing import List, NamedTuple
 
-COMMAND_LENGTH = 200  # of what is shown of a command line
+COMMAND_LENGTH = 200  # characters of a command line in a message
 
 
 class Holder(NamedTuple):
+    """A process that has a file open."""
+
     pid: int
     command: str
 
@@ -20,7 +22,7 @@ class Holder(NamedTuple):
 
 
 def holders(path: str) -> List[Holder]:
-    """The other processes that have this file open, by whatever link it is named."""
+    """Return the other processes that have a file open; a link to the file counts as the file."""
     target = os.path.realpath(path)
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -31,12 +33,12 @@ def holders(path: str) -> List[Holder]:
 
 
 def shortened(command: str) -> str:
-    """A command line of a length that a message can hold."""
+    """Return a command line, cut to COMMAND_LENGTH characters for a message."""
     return command if len(command) <= COMMAND_LENGTH else f"{command[: COMMAND_LENGTH - 3]}..."
 
 
 def _has_open(descriptors: Path, target: str) -> bool:
-    # A process may end, or close a file, while it is looked at; and those of others cannot be.
+    # A process may end or close a file during the scan. Processes of other users cannot be read.
     with contextlib.suppress(OSError), os.scandir(descriptors) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
@@ -49,4 +51,4 @@ def _command(process: Path) -> str:
     with contextlib.suppress(OSError):
         words = (process / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
         return shortened(words.decode("utf-8", "replace"))
-    return "which has just ended"
+    return "ended before its command line was read"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How to install what the host tools need.
+"""Installation instructions for the programs that the host tools need.
 
 packages.json has an entry for each tool, and for each file of a cross compiler that Debian has in a separate
 package. The fields of an entry are strings:
@@ -8,9 +8,9 @@ package. The fields of an entry are strings:
     apt_on   the versions of Debian and Ubuntu that have them, unless all supported versions do
     macos    the command that installs the tool on macOS
     how      one sentence, for a tool without apt
-    short    the same for a list of tools
+    short    the sentence of `how` in a few words, for a list of tools
 
-The template's post_gen_project.py reads it as well.
+The template's post_gen_project.py also reads packages.json.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ TABLE: Final = Path(__file__).with_name("packages.json")
 
 
 def how_to_install(tool: str) -> Optional[str]:
-    """Return one sentence that says how to install a tool, or None for a tool that is not in the table."""
+    """Return the sentence that explains how to install a tool; None if the table lacks the tool."""
     entry = read_table().get(tool)
     if entry is None:
         return None
     if "apt" not in entry:
         return entry["how"]
-    return f"Install it, on {entry.get('apt_on', 'Debian or Ubuntu')} with: apt-get install {entry['apt']}"
+    return f"Install {tool} on {entry.get('apt_on', 'Debian or Ubuntu')} with: apt-get install {entry['apt']}"
 
 
 def how_to_install_requirements() -> str:
     """Return the command that installs the Python packages of a platform.
 
-    It creates a virtual environment unless it runs in one: Debian's own interpreter refuses to install.
+    The command creates a virtual environment unless this process runs in one: Debian's own interpreter
+    refuses to install packages.
     """
     if sys.prefix != sys.base_prefix:
         return f"{sys.executable} -m pip install -r requirements.txt"
@@ -46,6 +47,9 @@ def how_to_install_requirements() -> str:
 
 @functools.lru_cache(maxsize=None)
 def read_table() -> Mapping[str, Mapping[str, str]]:
-    """Read packages.json: tool -> its fields. Not read at import, so that the API server starts fast."""
+    """Return packages.json: tool -> its fields.
+
+    The file is not read at import, so that the API server starts fast.
+    """
     table: Dict[str, Dict[str, str]] = json.loads(TABLE.read_text(encoding="utf-8"))
     return table

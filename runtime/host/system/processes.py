@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for child processes, and ending them so that none is left.
+"""Waiting for child processes, and ending them completely.
 
-A process that Popen started with start_new_session=True leads a process group; what it starts belongs to that
-group. A process that os.fork made has no Popen and is named by its id.
+A process that Popen started with start_new_session=True leads a process group, which includes the processes
+that it starts. A process that os.fork created has no Popen and is identified by its id.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ __all__ = [
 ]
 
 LONGEST_SLEEP_SEC: Final = 0.25
-"""A signal that arrives just before poll() does not interrupt it: its handler runs this much later."""
+"""Longest sleep in poll(). A signal just before poll() does not interrupt the sleep, so its handler waits."""
 
 POLL_SEC: Final = 0.02
-"""The pause between two checks where the system does not report the end of a process."""
+"""Pause between two checks if the system does not report the end of a process."""
 
 
 def ends_within(process: subprocess.Popen[bytes], timeout_sec: float) -> bool:
-    """Wait for a process to end; return whether it has. Its exit status is then in returncode."""
+    """Wait for a process to end, and return whether it has; its exit status is then in returncode."""
     return _wait(process.pid, lambda: process.poll() is not None, timeout_sec)
 
 
@@ -51,12 +51,14 @@ def end_process(
 ) -> None:
     """End a process and collect its exit status.
 
-    It has grace_sec to exit on its own, as it should once its input is closed, and again after SIGTERM. Then
-    it is killed.
+    The process first has time to exit without a signal, as it should when its input is closed. It then gets
+    SIGTERM and the same time again, and finally SIGKILL.
 
     Args:
-        whole_group: send the signals to the process group that it leads.
-        ends: replaces ends_within, where something has to be done while waiting.
+        process: Process to end.
+        grace_sec: Seconds before each of the two signals.
+        whole_group: Send the signals to the process group that the process leads.
+        ends: Replacement for ends_within, if work is needed while waiting.
     """
     send = functools.partial(os.killpg, process.pid) if whole_group else process.send_signal
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -68,19 +70,24 @@ def end_process(
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the process group that a process leads, and collect the process's exit status."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: all that is left are zombies
+    """Kill the rest of the process group that a process leads, and collect its exit status."""
+    # macOS raises PermissionError if only zombies are left.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def end_fork(process_id: int, grace_sec: float, ends: Optional[Callable[[float], bool]] = None) -> None:
-    """End a process that os.fork made, and collect its exit status. Does nothing if that was done.
+    """End a process that os.fork created, and collect its exit status.
 
-    It has grace_sec after SIGTERM to end its own children. If it fails to, all of them are killed with it.
+    Does nothing if that was done before. After SIGTERM the process has time to end its children. If it does
+    not end, it is killed with all of them.
 
     Args:
-        ends: waits so many seconds for the end of the process, where there is a better sign of it.
+        process_id: Id of the process.
+        grace_sec: Seconds between SIGTERM and SIGKILL.
+        ends: Function that waits at most a number of seconds for the end of the process, if the caller has a
+            better sign of it.
     """
     ends = ends or functools.partial(_wait, process_id, lambda: _has_fork_ended(process_id))
     if not ends(0.0):
@@ -111,10 +118,10 @@ def _has_fork_ended(process_id: int) -> bool:
 
 
 def _wait(process_id: int, has_ended: Callable[[], bool], timeout_sec: float) -> bool:
-    """Wait until has_ended() returns True; return whether it has within timeout_sec.
+    """Wait until has_ended() returns True, and return whether it did so within the timeout.
 
-    A process file descriptor (Linux 5.3, Python 3.9) wakes us at the end of the process. Popen.wait(timeout)
-    polls every 50 ms.
+    A process file descriptor (Linux 5.3, Python 3.9) ends the wait immediately. Popen.wait(timeout) would
+    poll every 50 ms.
     """
     deadline = time.monotonic() + timeout_sec
     if has_ended():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running other programs: in a process group of their own, under a deadline, with their output kept.
+"""Running of other programs in a separate process group, with a timeout and captured output.
 
-Whatever ends the call (time, a signal that raises, an error) ends the whole group: a build never outlives
-the command that asked for it.
+Anything that ends the call (the timeout, a signal handler that raises, an error) ends the whole group. So a
+build never outlives the command that started it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,22 @@ from runtime.host.errors import ToolMissing
 from runtime.host.system.packages import how_to_install
 from runtime.host.system.processes import ends_within, kill_group
 
-MAX_OUTPUT_BYTES: Final = 8 << 20  # of a program; the last ones are kept
+MAX_OUTPUT_BYTES: Final = 8 << 20  # of a program; only its last bytes are kept
 
-# The parent may have died before the kernel was asked to tell: then it is not the parent any more.
+# The parent may have died before setpriv took effect: $PPID then differs from $0, the id of the parent.
 _UNLESS_ORPHANED: Final = 'test "$PPID" = "$0" && exec "$@"'
 
 
 class ToolResult(NamedTuple):
-    """What a program did. output: stdout and stderr together, in order. seconds: wall time."""
+    """Result of a program.
+
+    Attributes:
+        command: Command line, quoted for a shell.
+        exit_code: Exit status.
+        output: The last MAX_OUTPUT_BYTES of stdout and stderr together, in order.
+        seconds: Wall time.
+        timed_out: The program was ended at the timeout.
+    """
 
     command: str
     exit_code: int
@@ -37,19 +45,29 @@ class ToolResult(NamedTuple):
 
 
 def find_tool(name: str, what_for: str) -> str:
-    """Return the path of a program. Raises ToolMissing, which says how to install it."""
+    """Return the path of a program.
+
+    Args:
+        name: Name of the program.
+        what_for: Verb phrase for the message, such as "build the firmware".
+
+    Raises:
+        ToolMissing: The program is not in PATH. The next step explains how to install it.
+    """
     path = shutil.which(name)
     if path is None:
         raise ToolMissing(
             f"{name} is not installed; it is needed to {what_for}.",
-            how_to_install(name) or "Check how it is spelt, and that its directory is in PATH.",
+            how_to_install(name) or f"Check the spelling of {name}, and that its directory is in PATH.",
         )
     return path
 
 
 def dies_with_us() -> List[str]:
-    """What to put before a command line so that the process dies with this one; nothing where the system
-    has no such thing."""
+    """Return the prefix of a command line whose process must be killed when this process ends.
+
+    Empty if the system does not have setpriv.
+    """
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         return []
@@ -64,13 +82,18 @@ def run_tool(
     env: Optional[Mapping[str, str]] = None,
     bound: bool = False,
 ) -> ToolResult:
-    """Run argv to its end, at most timeout_sec. Its exit code is the caller's to judge.
+    """Run a program and wait until it ends, at most for the timeout. The caller checks its exit status.
 
-    bound: it ends with this process even where that is killed, as a tool must that holds a debug probe.
+    Args:
+        argv: Command line.
+        cwd: Working directory.
+        timeout_sec: Longest run time.
+        env: Environment; None for the current one.
+        bound: End the program even if this process is killed. Tools that hold a debug probe need this.
     """
     started = time.monotonic()
-    # A file takes the output, not a pipe: a pipe stays open for as long as any process holds it, also one
-    # that the program started and left behind.
+    # The output goes to a file, because a pipe stays open while any process holds it, including processes
+    # that the program started and left running.
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [*(dies_with_us() if bound else ()), *argv],

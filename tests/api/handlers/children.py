@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API server of a platform that leaves processes behind.
+"""API server of a platform whose child processes do not exit.
 
-ALIVE_FD in the environment names a pipe that every process of the platform holds open, so that its other end
-tells when the last of them is gone.
+ALIVE_FD in the environment names a pipe that all processes of the platform hold open. Its other end reports
+the end of the stream after the last of these processes has exited.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runtime import server
 
 ALIVE_FD = int(os.environ["ALIVE_FD"])
 
-# Each says "ready" when it is as it should be.
+# Each script prints "ready" after its set-up.
 CHILDREN = {
     "plain": "echo ready; exec sleep 1000",
     "with a child of its own": "sleep 1000 & echo ready; wait",
@@ -25,7 +25,7 @@ CHILDREN = {
 
 
 def start(script: str, own_group: bool) -> subprocess.Popen[bytes]:
-    # Whatever can be inherited is: ALIVE_FD, and the client's pipes if the server had left them so.
+    # The child inherits all descriptors: ALIVE_FD, and the client's pipes unless the server closed them.
     child = subprocess.Popen(
         ["sh", "-c", script], stdout=subprocess.PIPE, close_fds=False, start_new_session=own_group
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A handler as platforms write it for TVM's own module, with its helpers, errors, logging and annotations."""
+"""Handler written for TVM's own module, which uses its helpers, errors, logging and annotations."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ PROJECT_OPTIONS = [
 
 
 class NoSuchBoard(server.ServerError):  # type: ignore[misc]  # of TVM, which has no types
-    """Known to clients by its name."""
+    """Error that clients recognise by its class name."""
 
 
 class Handler(server.ProjectAPIHandler):  # type: ignore[misc]  # of TVM, which has no types
@@ -73,7 +73,7 @@ class Handler(server.ProjectAPIHandler):  # type: ignore[misc]  # of TVM, which 
         raise NoSuchBoard(data={"boards": []})
 
     def open_transport(self, options: typing.Dict[str, typing.Any]) -> server.TransportTimeouts:
-        assert options["port"] == "/dev/ttyACM0", options  # as it was sent, whatever its declared type
+        assert options["port"] == "/dev/ttyACM0", options  # not converted to the declared number
         self._proc = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         assert self._proc.stdin is not None and self._proc.stdout is not None
         os.set_blocking(self._proc.stdin.fileno(), False)

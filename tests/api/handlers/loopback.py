@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API server of a platform whose device is `cat`: what is written to it can be read from it."""
+"""API server of a platform whose device is `cat`, which sends back all that it receives."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make small model archives of every shape that occurs in the field, each with inputs and right answers.
+"""Make small model archives of every known kind, each with inputs and expected outputs.
 
-From the root of the repository, with the environment that examples/digits/README.md describes:
+Run from the root of the repository, in the environment that examples/digits/README.md describes:
 
     PYTHONHASHSEED=0 setarch -R /tmp/digits/bin/python -m tests.data.archives.make
 
-README.md beside this file says what each archive is.
+README.md in this directory describes each archive.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from examples.digits.tvm_wheel import (
 )
 
 HERE = Path(__file__).parent
-# Floats travel between functions in integer registers, or in those of the FPU.
+# Floats are passed to functions in integer registers, or in those of the FPU.
 CORTEX_M4_TARGETS = {
     "graph_llvm_m4": "llvm -mtriple=thumbv7em-none-eabi -mcpu=cortex-m4",
     "graph_llvm_m4_hard": "llvm -mtriple=thumbv7em-none-eabihf -mcpu=cortex-m4 -mfloat-abi=hard",
@@ -57,7 +57,7 @@ def dense() -> Tuple[Any, Arrays]:
 
 
 def product() -> Tuple[Any, Arrays]:
-    """Return a net without weights, the softmax of x (1, 4) times y (3, 4) transposed, and inputs for it."""
+    """Return softmax(x (1, 4) times y (3, 4) transposed), a net without weights, and inputs for it."""
     rng = np.random.default_rng(2)
     x = relay.var("x", shape=(1, 4), dtype="float32")
     y = relay.var("y", shape=(3, 4), dtype="float32")
@@ -98,10 +98,11 @@ def operator(target: str, runtime: Any) -> Any:
 
 
 def as_version(entries: Entries, version: int) -> Entries:
-    """Return a version 7 archive as TVM 0.8 (version 5) or the TVM after it (6) would have laid it out.
+    """Convert an archive of version 7 to the layout of TVM 0.8 (version 5) or of the next TVM (6).
 
-    Both have the one module's object at top level, graph.json and relay.txt. Version 5 has no prefix on the
-    names of the code, says nothing of inputs and outputs, and its system library counts in one byte.
+    Both versions have the one module's object at the top level, graph.json and relay.txt. Version 5 has no
+    prefix on the names of the code, no inputs and outputs in metadata.json, and a system library with a
+    one-byte count.
     """
     metadata = json.loads(entries["metadata.json"])
     (module,) = metadata["modules"].values()
@@ -124,7 +125,7 @@ def as_version(entries: Entries, version: int) -> Entries:
 
 
 def write(name: str, archive: bytes, inputs: Arrays, outputs: List[np.ndarray]) -> None:
-    """Write an archive, and beside it its inputs by name and its outputs by index."""
+    """Write an archive, and a .npz in its directory with inputs by name and outputs by index."""
     (HERE / name).write_bytes(archive)
     named: Dict[str, Any] = {f"input_{key}": value for key, value in inputs.items()}
     named.update({f"output_{index}": value for index, value in enumerate(outputs)})
@@ -179,7 +180,7 @@ def main() -> None:
         build(mod, C_TARGET, "aot", c_interface, name=name, system_library=False)
         for name, mod in (("first", dense_mod), ("second", many_mod))
     ]
-    (HERE / "two_modules.tar").write_bytes(tarred(exported(pair)))  # refused, so without answers
+    (HERE / "two_modules.tar").write_bytes(tarred(exported(pair)))  # refused, so without outputs
 
     inputs = {"A": np.arange(-4, 4, dtype="int8"), "B": np.array([100], "int8")}
     output = tvm.nd.empty((8,), "int8")

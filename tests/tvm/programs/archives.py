@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: archives.py PLATFORM SCRATCH BOARD NAME...: model archives of the tests on one board."""
+"""Model archives of the tests on one board.
+
+Usage: archives.py PLATFORM SCRATCH BOARD NAME...
+"""
 
 import sys
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: arm_kernels.py FOLDER CASE...: archives of TVM's hand-written kernels for Cortex-M, with answers.
+"""Archives of TVM's hand-written kernels for Cortex-M, with answers.
+
+Usage: arm_kernels.py FOLDER CASE...
 
 A case is TARGET:EXECUTOR:PLAN, such as `m4:aot:planned`, and becomes m4_aot_planned.tar and .npz. Its net has
-every kernel of KERNELS as one output each. The answers are those of TVM's LLVM code on this machine, with
-weights in layouts that TVM's x86 schedules take.
+every kernel of KERNELS as one output each. The answers are computed by TVM's LLVM code on this machine, with
+weights in the layouts of TVM's x86 schedules.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any, Callable, Dict, List, Tuple
 import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[3]))
-os.environ["TOPHUB_LOCATION"] = "NONE"  # TVM would download schedules that others tuned for arm_cpu
+os.environ["TOPHUB_LOCATION"] = "NONE"  # otherwise TVM downloads tuned schedules for arm_cpu
 
 import tvm
 from common import report
@@ -41,7 +43,8 @@ Shape = Tuple[int, ...]
 class Net:
     """Inputs, constants and outputs of a net, drawn from one seeded generator.
 
-    on_host: the same net with weights in the layouts of x86 schedules.
+    Args:
+        on_host: Store weights in the layouts of x86 schedules.
     """
 
     def __init__(self, on_host: bool) -> None:
@@ -126,10 +129,15 @@ def largest(
 def average(
     net: Net, operator: Callable[..., Any], dtype: str, shape: Shape, layout: str, **attributes: Any
 ) -> None:
-    """Append an average whose result is cast to int32: TVM's code has that type whatever the graph says, and
-    without a cast it writes past an output of 8 or 16 bits."""
+    """Append an average whose result is cast to int32.
+
+    TVM's code has that type whatever the graph declares. Without a cast it writes past an output of 8 or 16
+    bits.
+    """
     x = net.input(shape, dtype)
-    if dtype == "int8":  # the sum would have 8 bits; importers of quantized models write this cast too
+    if (
+        dtype == "int8"
+    ):  # the sum has only 8 bits otherwise; importers of quantized models also write this cast
         x = relay.cast(x, "int32")
     net.outputs.append(relay.cast(operator(x, layout=layout, **attributes), "int32"))
 
@@ -193,7 +201,7 @@ KERNELS: Dict[str, Tuple[Any, ...]] = {
     "conv2d gemm, int16": (conv2d, "int16", (1, 6, 6, 4), (3, 3, 4, 4), HWOI),
     "conv2d gemm, int16, odd": (conv2d, "int16", (1, 5, 5, 3), (2, 2, 3, 3), HWOI),
     "depthwise NHWC": (conv2d, "int8", (1, 8, 8, 8), (3, 3, 8, 1), HWOI, {"groups": 8, "channels": 8}),
-    # With strides TVM's kernel is wrong where no window reads the last number of a row of the padded input.
+    # With strides, TVM's kernel is wrong if no window reads the last number of a row of the padded input.
     "depthwise NHWC, padded": (
         conv2d,
         "int8",

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the programs of this folder share. They run in TVM's interpreter, with a platform on PYTHONPATH."""
+"""Code shared by the programs of this folder.
+
+They run in TVM's interpreter, with a platform on PYTHONPATH.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,17 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def report(**found: object) -> None:
-    """The last thing that a program does: what the test compares."""
+    """Print the values that the test compares, as the last line of a program."""
     print(json.dumps(found))
 
 
 def compiled(
     executor: str, **executor_options: object
 ) -> Tuple[Any, np.ndarray, np.ndarray, Dict[str, np.ndarray]]:
-    """A small convolution and a dense layer as C code.
+    """Compile a small convolution and a dense layer to C.
 
-    Gives the module, an input, what the model must answer to it, and the weights.
+    Returns:
+        Module, input, expected answer, and weights.
     """
     draw = np.random.RandomState(1)
     params = {
@@ -59,7 +63,7 @@ def compiled(
 
 
 def reference(params: Dict[str, np.ndarray], data: np.ndarray) -> np.ndarray:
-    """The same in numpy."""
+    """Compute the model of `compiled` in numpy."""
     padded = np.pad(data.astype("int32"), ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
     convolved = np.einsum("nchwij,ocij->nohw", windows, params["w"].astype("int32"))
@@ -68,7 +72,7 @@ def reference(params: Dict[str, np.ndarray], data: np.ndarray) -> np.ndarray:
 
 
 def archive(name: str) -> Tuple[str, str, Dict[str, np.ndarray], List[np.ndarray]]:
-    """Path, graph, inputs and outputs of a model archive of the tests."""
+    """Return path, graph, inputs and outputs of a model archive of the tests."""
     path = DATA / name
     arrays = dict(np.load(f"{path}.npz"))
     inputs = {key[6:]: value for key, value in arrays.items() if key.startswith("input_")}
@@ -81,7 +85,7 @@ def archive(name: str) -> Tuple[str, str, Dict[str, np.ndarray], List[np.ndarray
 
 
 def answers(executor: Any, inputs: Dict[str, np.ndarray], outputs: List[np.ndarray]) -> bool:
-    """Whether an executor answers as the archive says."""
+    """Return whether an executor gives the archive's outputs."""
     for name, value in inputs.items():
         executor.set_input(name, value)
     executor.run()
@@ -92,7 +96,7 @@ def answers(executor: Any, inputs: Dict[str, np.ndarray], outputs: List[np.ndarr
 
 
 def children(name: str = "") -> List[Any]:
-    """The processes that were started from here and still run."""
+    """Return the running descendants of this process."""
     running = psutil.Process().children(recursive=True)
     return [
         process
@@ -102,10 +106,10 @@ def children(name: str = "") -> List[Any]:
 
 
 def left() -> int:
-    """How many of them do not end by themselves."""
+    """Return the number of descendants that do not exit within 10 s."""
     return len(psutil.wait_procs(children(), timeout=10)[1])
 
 
 def sockets() -> int:
-    """How many sockets this process has open."""
+    """Return the number of open sockets of this process."""
     return len(psutil.Process().connections(kind="all"))

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: differential.py PLATFORM SCRATCH FIRST COUNT [--board NAME] [--kinds A,B] [--log FILE]
+"""Comparison of random models on a board with TVM's own answers.
 
-Runs random models, exported in every kind that a platform takes, on a board, and compares each answer with
-what TVM itself computes on this machine (llvm code, graph executor). FIRST and COUNT number the models. The
-last line is a JSON report: how many pairs of model and kind ended how, and every pair that was not right.
+Usage: differential.py PLATFORM SCRATCH FIRST COUNT [--board NAME] [--kinds A,B] [--log FILE]
+
+Each model is exported in every kind of archive that a platform accepts. Each answer is compared with TVM's on
+this machine (llvm code, graph executor). FIRST and COUNT number the models. The last line is a JSON report:
+the number of pairs of model and kind by outcome, and every pair that was not right.
 """
 
 from __future__ import annotations
@@ -54,19 +56,21 @@ Inputs = Dict[str, Any]
 
 
 class Wrong(Exception):
-    """An answer that is not TVM's."""
+    """Answer that differs from TVM's."""
 
 
 def check(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray], shapes: bool = True) -> None:
-    """Raise Wrong unless the outputs are TVM's: exactly for integers, to 1e-5 for floats."""
+    """Raise Wrong unless the outputs equal TVM's: integers exactly, floats within 1e-5."""
     if len(got) != len(wanted):
-        raise Wrong(f"{len(got)} outputs, not {len(wanted)}")
+        raise Wrong(f"expected {len(wanted)} outputs, got {len(got)}")
     for index, (answer, theirs) in enumerate(zip(got, wanted)):
         mine = answer
         if shapes and (mine.shape != theirs.shape or mine.dtype != theirs.dtype):
-            raise Wrong(f"output {index}: {mine.dtype} {mine.shape}, not {theirs.dtype} {theirs.shape}")
+            raise Wrong(
+                f"output {index}: expected {theirs.dtype} {theirs.shape}, got {mine.dtype} {mine.shape}"
+            )
         if mine.size != theirs.size:
-            raise Wrong(f"output {index}: {mine.size} elements, not {theirs.size}")
+            raise Wrong(f"output {index}: expected {theirs.size} elements, got {mine.size}")
         mine = answer.reshape(theirs.shape)
         if theirs.dtype.kind == "f":
             scale = np.abs(theirs[np.isfinite(theirs)]).max(initial=1.0)
@@ -74,7 +78,7 @@ def check(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray], shapes: bool 
         else:
             same = np.array_equal(mine, theirs)
         if not same:
-            raise Wrong(f"output {index}: {mine.ravel()[:6]}, not {theirs.ravel()[:6]}")
+            raise Wrong(f"output {index}: expected {theirs.ravel()[:6]}, got {mine.ravel()[:6]}")
 
 
 def run_standalone(
@@ -85,22 +89,22 @@ def run_standalone(
     inputs: Inputs,
     names: Optional[List[str]],
 ) -> List[np.ndarray]:
-    """One run of a standalone firmware: its outputs, by what its report says."""
+    """Run a standalone firmware once, and return the outputs in its report."""
     sample = directory.with_suffix(".npz")
     np.savez(sample, **{f"input_{name}": value for name, value in inputs.items()})
     project = generate(platform, archive, directory, {**options, "standalone_input": str(sample)})
     build_firmware(project)
     report = standalone_run.run_standalone(project)
     if "outcome: 0" not in report:
-        raise Wrong(f"the report is {report[-300:]}")
+        raise Wrong(f"unexpected report: {report[-300:]}")
     found = REPORTED.findall(report)
     if names is not None and [name for name, *_ in found] != names:
-        raise Wrong(f"outputs are called {[name for name, *_ in found]}, not {names}")
+        raise Wrong(f"expected outputs {names}, got {[name for name, *_ in found]}")
     return [np.array([float(text) for text in values.split()]) for _, _, _, values in found]
 
 
 def standalone_wanted(outputs: List[np.ndarray]) -> List[np.ndarray]:
-    """What a report of text can tell of these outputs."""
+    """Return these outputs as a text report can show them."""
     return [output.astype("float64") for output in outputs]
 
 
@@ -112,7 +116,11 @@ def run_pair(
     drawn: List[Tuple[Inputs, List[np.ndarray]]],
     board: Optional[str],
 ) -> Optional[Tuple[str, str]]:
-    """ "right", or why not. An export that TVM itself refuses is no pair: None."""
+    """Return "right", or an outcome and its reason.
+
+    Returns:
+        None if TVM itself refuses the export.
+    """
     target, executor, attributes, more, project_type = KINDS[kind]
     directory = scratch / kind
     shutil.rmtree(directory, ignore_errors=True)
@@ -122,7 +130,7 @@ def run_pair(
             model.mod, target, executor, attributes, opt_level=model.opt_level, name=model.name, **more
         )
         archive.write_bytes(tarred(exported(built)))
-    except Exception:  # whatever TVM raises: it has no such archive
+    except Exception:  # any error of TVM: it has no such archive
         return None
     options = {"project_type": project_type, "board": board}
     try:
@@ -135,7 +143,7 @@ def run_pair(
         build_firmware(project)
         with running_model(project) as running:
             if sorted(running.input_names) != sorted(model.inputs) and not kind.startswith("graph"):
-                raise Wrong(f"inputs are called {running.input_names}")
+                raise Wrong(f"unexpected input names: {running.input_names}")
             for inputs, outputs in drawn:
                 check(running.infer({k: v for k, v in inputs.items() if k in running.input_names}), outputs)
         return "right", ""

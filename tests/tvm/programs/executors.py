@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: executors.py PLATFORM SCRATCH BOARD: a model from relay to answers, in every way that TVM has."""
+"""One model from Relay to answers, in every way that TVM has.
+
+Usage: executors.py PLATFORM SCRATCH BOARD
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ with micro.Session(project.transport()) as session:
     executor.run()
     found["graph"] = np.array_equal(executor.get_output(0).numpy(), expected)
 
-    # One layer by itself: its weights are part of the code, so that it has one input and one output.
+    # A single layer: its weights are part of the code, so that it has one input and one output.
     node = next(node for node in json.loads(model.get_graph_json())["nodes"] if "dense" in node["name"])
     layer_in = tvm.nd.array(np.ones((1, 64), "int32"), session.device)
     layer_out = tvm.nd.array(np.zeros((1, 3), "int32"), session.device)
@@ -36,7 +39,7 @@ with micro.Session(project.transport()) as session:
     found["times of layer"] = list(timed(layer_in, layer_out).results)
     found["layer"] = np.array_equal(layer_out.numpy(), weights["d"].sum(axis=1, keepdims=True).T)
 
-# TVM ends the API server with the session.
+# TVM stops the API server at the end of the session.
 project = micro.GeneratedProject.from_directory(f"{scratch}/graph", {})
 with micro.Session(project.transport()) as session:
     executor = micro.create_local_debug_executor(

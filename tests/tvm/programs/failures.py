@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: failures.py PLATFORM SCRATCH: what TVM's user gets when a session goes wrong, and what is left."""
+"""Errors of TVM's sessions, and the processes that remain.
+
+Usage: failures.py PLATFORM SCRATCH
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ found: Dict[str, Dict[str, Any]] = {}
 
 
 class Case:
-    """One session, from which the named error is to come; its text goes into the report."""
+    """One session that must raise the named error. The report has the error's message."""
 
     def __init__(self, name: str, *expected: Type[BaseException], timeouts: Any = None) -> None:
         self.name = name
@@ -87,7 +90,7 @@ with Case("refused", tvm.error.RPCError) as (session, _):
 with Case("server killed", TransportClosedError, tvm.error.RPCError) as (_, executor):
     (server,) = [process for process in children() if "microtvm_api_server.py" in " ".join(process.cmdline())]
     server.kill()
-    server.wait()  # for as long as the device has not noticed either, it answers
+    server.wait()  # until the device detects this end, it still replies
     executor.run()
 
 other = micro.Session(micro.GeneratedProject.from_directory(f"{scratch}/project", {}).transport())
@@ -97,7 +100,7 @@ with Case("Ctrl-C", KeyboardInterrupt) as (_, executor):
     next(process for process in children("firmware") if process != other_firmware).suspend()
     other.__exit__(None, None, None)
     if os.fork() == 0:
-        time.sleep(0.2)  # until run() waits; earlier the signal would be Python's alone
+        time.sleep(0.2)  # run() must be waiting; an earlier signal would reach only Python
         os.kill(os.getppid(), signal.SIGINT)
         os._exit(0)
     executor.run()

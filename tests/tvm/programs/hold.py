@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: hold.py PROJECT: a session that says "open", and answers when it is told to."""
+"""Session that prints "open" and computes an answer on request.
+
+Usage: hold.py PROJECT
+"""
 
 import sys
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: inference.py PLATFORM SCRATCH NAME ROUNDS: seconds of an inference through tvm.micro.Session, and of
-the same kernels by the clock of a second device. Rounds of both alternate: a busy machine slows both."""
+"""Seconds of an inference through tvm.micro.Session, and of its kernels by a second device's clock.
+
+Usage: inference.py PLATFORM SCRATCH NAME ROUNDS
+
+Rounds of both alternate, so that a busy machine slows both.
+"""
 
 import statistics
 import sys

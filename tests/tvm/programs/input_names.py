@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: input_names.py PLATFORM SCRATCH ARCHIVE NAME...: TVM's session finds inputs by their names.
+"""Inputs of TVM's session, found by name.
 
-Reports for each NAME the shape of the input, or what the device says.
+Usage: input_names.py PLATFORM SCRATCH ARCHIVE NAME...
+
+Reports for each NAME the shape of the input, or the device's error.
 """
 
 from __future__ import annotations

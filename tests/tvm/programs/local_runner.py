@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: local_runner.py PLATFORM TRIALS: AutoTVM, with all that it starts, on this machine."""
+"""AutoTVM with all its processes on this machine.
+
+Usage: local_runner.py PLATFORM TRIALS
+"""
 
 import sys
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: onnx_model.py FOLDER: writes a small ONNX model, an input, and what two references make of it.
+"""Small ONNX model with an input and two reference outputs.
 
-In FOLDER are model.onnx, input.npy and references.npz: `onnx` is from the reference evaluator of the
-onnx package, `tvm` from TVM's own executor with the LLVM code generator. Prints the output's shape as JSON.
+Usage: onnx_model.py FOLDER
+
+FOLDER gets model.onnx, input.npy and references.npz: `onnx` is from the reference evaluator of the onnx
+package, `tvm` from TVM's own executor with the LLVM code generator. The program prints the output's shape as
+JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from tvm import relay
 from tvm.contrib import graph_executor
 
 OPSET = 13
-TARGET = f"llvm -mtriple={platform.machine()}-linux-gnu"  # the wheel's own default is RISC-V
+TARGET = f"llvm -mtriple={platform.machine()}-linux-gnu"  # the default of the wheel is RISC-V
 SHAPE = (1, 2, 8, 8)
 CLASSES = 5
 

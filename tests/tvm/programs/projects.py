@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: projects.py PLATFORM SCRATCH: options as TVM sends them, and sessions that TVM opens by itself."""
+"""Options as TVM sends them, and sessions that TVM itself opens.
+
+Usage: projects.py PLATFORM SCRATCH
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ for name, options, error in (
 
 
 def opened(*arguments: object) -> bool:
-    """A session as TVM's RPC server opens it: nobody closes it but the end of the connection."""
+    """Open a session as TVM's RPC server does, and return whether the answers are right.
+
+    Only the end of the connection closes this session.
+    """
     remote = tvm.rpc.RPCSession(
         compile_and_create_micro_session(Path(path).read_bytes(), platform, json.dumps({}), *arguments)
     )

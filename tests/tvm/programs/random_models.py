@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random small models: types, ranks, operators, inputs and outputs, and names that real frameworks write."""
+"""Random small models: types, ranks, operators, inputs and outputs, and names of real frameworks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ RARE = ("float16", "uint16", "uint32", "uint64")
 TYPES = (*["float32"] * 9, *INTEGERS * 3, *["int8"] * 3, *["bool"] * 3, *["float64"] * 3, *RARE)
 
 PLAIN = ("x", "y", "input", "input_1", "image", "data", "state", "b", "a", "z", "mask")
-# As PyTorch, ONNX, TensorFlow, Keras and people write them; many share a C identifier with another.
+# Names of PyTorch, ONNX, TensorFlow, Keras and hand-written models. Many share a C identifier with another
+# name.
 ODD = (
     *(
         "x.1",
@@ -82,14 +83,17 @@ OUTPUTS = (
 T = TypeVar("T")
 Shape = Tuple[int, ...]
 Expression = Any  # of relay, which has no types
-Entry = Tuple[Expression, Shape, str]  # an expression, its shape and its type
+Entry = Tuple[Expression, Shape, str]  # expression, shape, type
 
 
 @dataclass
 class Model:
-    """A relay module, names of its inputs in order, and what may be given to them.
+    """Relay module with the names and types of its inputs.
 
-    opt_level, name: what it is to be built with.
+    Attributes:
+        inputs: Shape and type by name, in order.
+        opt_level: Argument of the build.
+        name: Name of the module, an argument of the build.
     """
 
     mod: object
@@ -99,14 +103,14 @@ class Model:
     name: str
 
     def draw_inputs(self, draw: np.random.Generator) -> Dict[str, np.ndarray]:
-        """Random arrays for the inputs, small numbers of either sign."""
+        """Return random arrays for the inputs: small numbers of either sign."""
         return {name: numbers(draw, shape, dtype) for name, (shape, dtype) in self.inputs.items()}
 
 
 def numbers(draw: np.random.Generator, shape: Shape, dtype: str) -> np.ndarray:
     if dtype == "bool":
         return np.asarray(draw.integers(0, 2, shape)).astype("bool")
-    if dtype == "float16":  # small whole numbers, which it holds exactly
+    if dtype == "float16":  # small integers, which float16 represents exactly
         return np.asarray(draw.integers(-9, 10, shape)).astype(dtype)
     if dtype.startswith("float"):
         return np.asarray(draw.normal(size=shape)).astype(dtype)
@@ -114,7 +118,7 @@ def numbers(draw: np.random.Generator, shape: Shape, dtype: str) -> np.ndarray:
 
 
 class Builder:
-    """Grows a model: a pool of expressions, each with its type inferred at once."""
+    """Growing model: a pool of expressions, each with its inferred type."""
 
     def __init__(self, draw: np.random.Generator) -> None:
         self.draw = draw
@@ -122,12 +126,12 @@ class Builder:
         self.variables: List[Expression] = []
 
     def pick(self, *wanted: str) -> Optional[Entry]:
-        """An expression of the pool of one of these types (any, where none are named); None without one."""
+        """Return an expression of one of these types (default: any) from the pool, or None."""
         found = [entry for entry in self.pool if not wanted or entry[2] in wanted]
         return found[self.draw.integers(len(found))] if found else None
 
     def pick_any(self) -> Entry:
-        """An expression of the pool, which has the inputs at least."""
+        """Return an expression of the pool, which contains at least the inputs."""
         entry = self.pick()
         assert entry is not None
         return entry
@@ -140,7 +144,7 @@ class Builder:
         return tuple(int(self.draw.integers(1, 5)) for _ in range(self.choice(ranks)))
 
     def add(self, expression: Expression) -> bool:
-        """Put an expression into the pool; False where relay refuses it."""
+        """Add an expression to the pool. Return whether relay accepts it."""
         function = relay.Function(self.variables, expression)
         try:
             mod = relay.transform.InferType()(tvm.IRModule.from_expr(function))
@@ -164,13 +168,13 @@ class Builder:
         return relay.const(numbers(self.draw, shape, dtype))
 
     def grow(self) -> None:
-        """Add one random operator, or nothing where it does not fit."""
+        """Add one random operator, or nothing if it does not fit."""
         name = self.choice([name for name in dir(self) if name.startswith("op_")])
         expression = getattr(self, name)()
         if expression is not None:
             self.add(expression)
 
-    # Each returns an expression over the pool, or None.
+    # Each op_ function returns an expression over the pool, or None.
 
     def op_unary_float(self) -> Expression:
         entry = self.pick("float32", "float64")
@@ -210,7 +214,7 @@ class Builder:
         if left is None:
             return None
         right = self.pick(left[2])
-        assert right is not None, "left is one"
+        assert right is not None, "The pool contains at least `left`."
         return self.choice((relay.greater, relay.less, relay.equal, relay.less_equal))(left[0], right[0])
 
     def op_logical(self) -> Expression:
@@ -218,7 +222,7 @@ class Builder:
         if left is None:
             return None
         right = self.pick("bool")
-        assert right is not None, "left is one"
+        assert right is not None, "The pool contains at least `left`."
         return self.choice(
             (
                 relay.logical_not(left[0]),
@@ -384,11 +388,11 @@ def distinct_names(draw: np.random.Generator, count: int, odd: bool) -> List[str
 
 
 def random_model(seed: int) -> Model:
-    """The model of a seed. Some of its outputs are inputs, views, scalars, or one tensor twice."""
+    """Return the model of a seed. Outputs may be inputs, views, scalars, or one tensor twice."""
     draw = np.random.default_rng(seed)
     builder = Builder(draw)
     odd = bool(draw.integers(3))
-    same = bool(draw.integers(2))  # inputs that nothing but their names tells apart
+    same = bool(draw.integers(2))  # inputs that differ only in their names
     shape, dtype = builder.shape(), builder.choice(TYPES)
     for name in distinct_names(draw, int(draw.integers(1, 5)), odd):
         if not same:
@@ -406,7 +410,7 @@ def random_model(seed: int) -> Model:
         outputs.append(entry[0])
         if not draw.integers(8):
             outputs.append(builder.choice((entry[0], relay.reshape(entry[0], (-1,)))))
-    # An input that nothing uses is rare in models, and a subtraction of all tells when two are swapped.
+    # Models rarely have unused inputs. A subtraction of all inputs detects two that are swapped.
     alike = [entry for entry in builder.pool[:given] if entry[2] != "bool"]
     if same and len(alike) > 1:
         mixed = alike[0][0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's tracker, until its parent ends it: prints its port."""
+"""TVM's tracker: prints its port and runs until its parent ends it."""
 
 import contextlib
 import signal
@@ -13,5 +13,5 @@ print(tracker.port, flush=True)
 try:
     signal.pause()
 finally:
-    with contextlib.suppress(OSError):  # it may have had the same signal
+    with contextlib.suppress(OSError):  # the tracker may have received the same signal
         tracker.terminate()

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: trials.py TRACKER_PORT KEY TIMEOUT_SEC OPTIONS NAME...: what the stock runner of AutoTVM makes of
-candidates, some of which are made to fail. OPTIONS: project options as JSON. A line of JSON for each as it
-comes, then all of them."""
+"""Results of AutoTVM's stock runner for candidates, some of which fail on purpose.
+
+Usage: trials.py TRACKER_PORT KEY TIMEOUT_SEC OPTIONS NAME...
+
+OPTIONS are project options as JSON. The program prints a line of JSON for each result, then one with all
+results.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ BODY = "void* resource_handle) {\n"
 
 @autotvm.template("tests/scale")  # type: ignore[untyped-decorator]  # TVM has no types
 def scale(n: int) -> Tuple[Any, List[Any]]:
-    """A candidate: n numbers, each taken times 3, in a loop that is split."""
+    """Return a candidate: n numbers times 3, in a split loop."""
     x = te.placeholder((n,), name="x", dtype="int32")
     y = te.compute((n,), lambda i: x[i] * 3, name="y")
     schedule = te.create_schedule(y.op)
@@ -42,7 +46,7 @@ def scale(n: int) -> Tuple[Any, List[Any]]:
 
 
 def faulty(archive: Path, fault: str, path: Path) -> None:
-    """A copy of the archive in which each kernel begins with the fault."""
+    """Write a copy of the archive in which each kernel begins with the fault."""
     with tarfile.open(archive) as tar, tarfile.open(path, "w") as copy:
         for member in tar.getmembers():
             file = tar.extractfile(member)

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: tune.py TRACKER_PORT KEY TRIALS BOARDS: a stock tuner of AutoTVM, with as many trials at a time as
-there are boards. Seconds of each batch are told, and of all, but for the first batch, which starts TVM's
-workers."""
+"""Stock tuner of AutoTVM with one trial per board at a time.
+
+Usage: tune.py TRACKER_PORT KEY TRIALS BOARDS
+
+The program reports the seconds of each batch and their sum, without the first batch, which starts TVM's
+workers.
+"""
 
 from __future__ import annotations
 

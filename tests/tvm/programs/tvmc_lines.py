@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""usage: tvmc_lines.py: runs tvmc as often as it is told, and imports TVM once.
+"""Several runs of tvmc with one import of TVM.
 
-Each line of stdin is a JSON list, the arguments of one tvmc. A fork of this interpreter runs it, which finds
-nothing of the lines before. A line of stdout answers with its status and with what it printed.
+Usage: tvmc_lines.py
+
+Each line of stdin is a JSON list with the arguments of one tvmc. A fork of this interpreter runs it, so that
+no state of earlier lines remains. A line of stdout has its exit status and output.
 """
 
 from __future__ import annotations
@@ -22,18 +24,18 @@ from runtime.host.commands import boards, serve, tvmc  # noqa: F401 (for the for
 tvm_micro.enable()
 import tvm.driver.tvmc.main  # noqa: E402, F401 (for the forks)
 
-DEADLINE_SEC = 300  # for a machine that does much else
+DEADLINE_SEC = 300  # long enough for a busy machine
 
 
 def become_tvmc(arguments: List[str], *streams: IO[str]) -> None:
-    """In a fork: python -m runtime.host tvmc ARGUMENTS. It ends without taking TVM apart, which takes 2 s."""
+    """Run python -m runtime.host tvmc ARGUMENTS in a fork, which skips the shutdown of TVM that takes 2 s."""
     signal.alarm(DEADLINE_SEC)
     for number, file in enumerate(streams, start=1):
         os.dup2(file.fileno(), number)
     sys.argv[1:] = ["tvmc", *arguments]
     try:
         runpy.run_module("runtime.host", run_name="__main__", alter_sys=True)
-    except SystemExit as end:  # of which multiprocessing of CPython 3.8 makes status 1 when it has no status
+    except SystemExit as end:  # multiprocessing of CPython 3.8 turns a missing status into 1
         sys.exit(0 if end.code is None else end.code)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model's object files were compiled for: read from them, and compared with the board's core.
+"""Reader of a model's object files, which compares their architecture and ABI with the board's core.
 
-Written here, and not borrowed: an API server generates projects without any package.
+No package for ELF is used, because an API server generates projects without any package.
 
 May import: what project may.
-To add an architecture: its machine in elf.py, and what its files say in abi.py.
+To add an architecture: its machine in MACHINES and the reader of its attributes, both in abi.py.
 """

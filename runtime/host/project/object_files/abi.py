@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the object files of a model archive were compiled for, and whether a processor can run them.
+"""Check that a processor can run the object files of a model archive.
 
 Sources: the ELF specification; for Arm the "Addenda to, and Errata in, the ABI for the Arm Architecture"
 (build attributes); for RISC-V the ELF psABI (e_flags, Tag_RISCV_arch).
@@ -21,10 +21,10 @@ ARM_MACHINE: Final = 40
 RISCV_MACHINE: Final = 243
 MACHINES: Final = {3: "x86", 8: "MIPS", 40: "Arm", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
 
-ARM_TEXTS: Final = (4, 5)  # tags that have a text for a value
+ARM_TEXTS: Final = (4, 5)  # tags with a string as their value
 TAG_CPU_ARCH: Final = 6
 TAG_PROFILE: Final = 7
-TAG_ARM_ISA: Final = 8  # Arm instructions, which no Cortex-M has
+TAG_ARM_ISA: Final = 8  # Arm instructions, which no Cortex-M supports
 TAG_FP_ARCH: Final = 10
 TAG_ADVANCED_SIMD: Final = 12
 TAG_HARD_FP_USE: Final = 27
@@ -32,15 +32,15 @@ TAG_VFP_ARGS: Final = 28
 TAG_DSP: Final = 46
 TAG_MVE: Final = 48
 VFP_ARGS_HARD: Final = 1
-SINGLE_PRECISION: Final = 1  # of Tag_ABI_HardFP_use
-MICROCONTROLLER: Final = ord("M")  # of Tag_CPU_arch_profile
-# Tag_FP_arch -> version of the floating point architecture.
+SINGLE_PRECISION: Final = 1  # value of Tag_ABI_HardFP_use
+MICROCONTROLLER: Final = ord("M")  # value of Tag_CPU_arch_profile
+# Tag_FP_arch -> version of the floating-point architecture.
 FP_VERSIONS: Final = {0: 0, 1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 4, 7: 5, 8: 5}
-FP_OF_32: Final = (3, 5, 7)  # of Tag_FP_arch: 32 double registers, and a Cortex-M has 16
+FP_OF_32: Final = (3, 5, 7)  # values of Tag_FP_arch for 32 double registers; a Cortex-M has only 16
 RISCV_TEXTS: Final = tuple(range(1, 32, 2))
 TAG_RISCV_ARCH: Final = 5
-# Tag_CPU_arch of the Cortex-M architectures: name, and the level of their instruction sets, each of which
-# holds those below it.
+# Tag_CPU_arch of the Cortex-M architectures -> name, and level of the instruction set. Each level includes
+# the levels below it.
 ARM_ARCHITECTURES: Final[Dict[int, Tuple[str, int]]] = {
     11: ("Armv6-M", 0),
     12: ("Armv6S-M", 0),
@@ -50,17 +50,24 @@ ARM_ARCHITECTURES: Final[Dict[int, Tuple[str, int]]] = {
     17: ("Armv8-M mainline", 3),
     21: ("Armv8.1-M mainline", 4),
 }
-RISCV_FLOAT_ABI: Final = 0x6  # of e_flags
-RISCV_MARKS: Final = {0x1: "c", 0x8: "e"}
-# The end of -mabi -> the bits of e_flags.
+RISCV_FLOAT_ABI: Final = 0x6  # mask of e_flags
+RISCV_MARKS: Final = {0x1: "c", 0x8: "e"}  # bit of e_flags -> extension
+# Last letter of -mabi -> bits of e_flags.
 RISCV_ABIS: Final = {"f": 0x2, "d": 0x4, "q": 0x6}
-SOFT_FLAG: Final = "-mfloat-abi=softfp"  # the FPU is used, and floats travel in integer registers
+SOFT_FLAG: Final = "-mfloat-abi=softfp"  # uses the FPU, but passes floats in integer registers
 HARD_FLAG: Final = "-mfloat-abi=hard"
 
 
 class Abi(NamedTuple):
-    """machine: e_machine. bits: 32 or 64. architecture: Tag_CPU_arch, for Arm. uses_fpu: for Arm. hard_float:
-    floats travel between functions in registers of the floating point unit."""
+    """Architecture and calling convention of an object file.
+
+    Attributes:
+        machine: e_machine.
+        bits: 32 or 64; 0 for an invalid ELF class.
+        architecture: Tag_CPU_arch; None except for Arm.
+        uses_fpu: The code may use the floating-point unit; set for Arm only.
+        hard_float: Functions pass floats in floating-point registers.
+    """
 
     machine: int
     bits: int
@@ -70,7 +77,7 @@ class Abi(NamedTuple):
 
     @property
     def what(self) -> str:
-        """In words."""
+        """Name of the architecture for messages."""
         name = MACHINES.get(self.machine, f"machine {self.machine}")
         if self.architecture is not None:
             name, _ = ARM_ARCHITECTURES.get(self.architecture, (f"Arm architecture {self.architecture}", 0))
@@ -80,11 +87,18 @@ class Abi(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """Instructions of an object file that not every core of its architecture has.
+    """Optional features of an architecture that an object file uses.
 
-    fpu: version of the floating point architecture, 0 for none. double: double precision. wide_fpu: 32 double
-    registers. mve: 1 for vectors of integers, 2 for floats too. not_microcontroller: of Arm's other profiles.
-    float_abi: of RISC-V's e_flags. extensions: of RISC-V, as far as the file tells.
+    Attributes:
+        fpu: Version of the floating-point architecture, 0 for none.
+        double: Double precision.
+        wide_fpu: 32 double registers.
+        neon: Neon instructions.
+        mve: Vector extension: 0 for none, 1 for integers, 2 for integers and floats.
+        dsp: DSP extension.
+        not_microcontroller: Code for another profile of Arm than M.
+        float_abi: Bits RISCV_FLOAT_ABI of RISC-V's e_flags.
+        extensions: RISC-V extensions that the file lists.
     """
 
     fpu: int = 0
@@ -99,18 +113,24 @@ class Needs(NamedTuple):
 
 
 def flags_for(board: str, cpu: Cpu, objects: Mapping[str, bytes]) -> List[str]:
-    """The flags of a processor, with which all of a firmware is compiled that these object files are part of.
+    """Return the compiler flags for a whole firmware that includes these object files.
 
-    objects: their bytes by name. Raises ArchiveError where the processor cannot run one of them.
+    Args:
+        board: Name of the board, for the message.
+        cpu: Core of the board.
+        objects: Name -> content of each object file.
+
+    Raises:
+        ArchiveError: An object file is damaged, or the core cannot run it.
     """
     abis = {name: read_abi(name, data) for name, data in objects.items()}
     for name, abi in abis.items():
         reason = _obstacle(cpu, abi) or _lack(cpu, abi, read_needs(name, objects[name]))
         if reason:
             raise ArchiveError(
-                f"{name} in the archive was compiled for {abi.what}; {board} {reason}.",
-                "Export the model again, for the target of this board, or choose the board it was made for. "
-                f"LLVM's options for this board: {cpu.llvm}.",
+                f"{name} in the archive was compiled for {abi.what}, but board {board} {reason}.",
+                "Export the model again for the target of this board, or choose the board for which the "
+                f"model was compiled. Use LLVM's options for this board: {cpu.llvm}.",
             )
     if not abis or any(abi.hard_float for abi in abis.values()):
         return list(cpu.flags)
@@ -118,34 +138,41 @@ def flags_for(board: str, cpu: Cpu, objects: Mapping[str, bytes]) -> List[str]:
 
 
 def _obstacle(cpu: Cpu, abi: Abi) -> str:
-    """Why the processor cannot run it, after the board's name; "" when it can."""
+    """Return the predicate that states why the core cannot link the file; "" if it can."""
     family, machine = ("an Arm", ARM_MACHINE) if cpu.cross == ARM else ("a RISC-V", RISCV_MACHINE)
     if (abi.machine, abi.bits) != (machine, cpu.bits):
-        return f"has {family} with {cpu.bits} bits"
+        return f"has {family} core with {cpu.bits} bits"
     if machine == RISCV_MACHINE and abi.hard_float != cpu.hard_float:
-        return f"passes floats in {'its own' if cpu.hard_float else 'integer'} registers, and they do not"
+        board, file = ("floating-point", "integer") if cpu.hard_float else ("integer", "floating-point")
+        return f"passes floats in {board} registers, and the file in {file} registers"
     if machine == ARM_MACHINE:
         if ARM_ARCHITECTURES.get(abi.architecture or 0, ("", 99))[1] > cpu.level:
-            return "has an older core, which lacks some of the instructions"
+            return "has an older core, which lacks some of the file's instructions"
         if (abi.uses_fpu or abi.hard_float) and not cpu.hard_float:
-            return "has no floating point unit, which they use"
+            return "has no floating-point unit, which the file uses"
     return ""
 
 
 def _lack(cpu: Cpu, abi: Abi, needs: Needs) -> str:
-    """What the processor lacks of the object file's instructions, after the board's name; "" for nothing."""
+    """Return the predicate that states which of the file's instructions the core lacks; "" for none."""
     if abi.machine == RISCV_MACHINE:
         return _riscv_lack(cpu, needs)
     table = (
         (needs.not_microcontroller, "has a Cortex-M, which does not run code for other Arm cores"),
-        (needs.neon or needs.wide_fpu, "has no Neon and no 32 floating point registers, which they use"),
+        (
+            needs.neon or needs.wide_fpu,
+            "has neither Neon nor 32 floating-point registers, which the file uses",
+        ),
         (
             needs.fpu > cpu.fpu and bool(cpu.fpu),
-            f"has a floating point unit FPv{cpu.fpu}, and they use FPv{needs.fpu}",
+            f"has a floating-point unit FPv{cpu.fpu}, and the file uses FPv{needs.fpu}",
         ),
-        (needs.double and not cpu.double, "has no floating point unit for double precision, which they use"),
-        (needs.mve > cpu.mve, "has no vector extension (MVE, also called Helium), which they use"),
-        (needs.dsp and not cpu.dsp, "has no DSP extension, which they use"),
+        (
+            needs.double and not cpu.double,
+            "has no floating-point unit for double precision, which the file uses",
+        ),
+        (needs.mve > cpu.mve, "has no vector extension (MVE, also called Helium), which the file uses"),
+        (needs.dsp and not cpu.dsp, "has no DSP extension, which the file uses"),
     )
     return next((words for lacks, words in table if lacks), "")
 
@@ -155,17 +182,24 @@ def _riscv_lack(cpu: Cpu, needs: Needs) -> str:
     arch, abi = flags["-march"], flags["-mabi"]
     missing = needs.extensions - extensions(arch) - ALWAYS
     if missing:
-        # A name that another one implies says nothing new.
+        # The one-letter extensions imply most of the others.
         shown = sorted(name for name in missing if len(name) == 1) or sorted(missing)
-        return f"is an {arch} and lacks the extensions {', '.join(shown)}, which they use"
+        return f"is an {arch} and lacks the extensions {', '.join(shown)}, which the file uses"
     if needs.float_abi != RISCV_ABIS.get(abi[-1], 0):
-        return f"passes arguments as the ABI {abi} says, and they do not"
+        return f"passes arguments by the ABI {abi}, and the file by another ABI"
     return ""
 
 
 def read_needs(name: str, data: bytes) -> Needs:
-    """The instructions that an object file may have besides those of its architecture. Raises ArchiveError,
-    naming the file, where it is damaged."""
+    """Return the optional features of its architecture that an object file uses.
+
+    Args:
+        name: Name of the file, for the message.
+        data: Content of the file.
+
+    Raises:
+        ArchiveError: The file is damaged.
+    """
     try:
         (machine,) = struct.unpack_from("<H", data, 18)
         if machine == ARM_MACHINE:
@@ -210,8 +244,15 @@ def _riscv_flags(data: bytes) -> int:
 
 
 def read_abi(name: str, data: bytes) -> Abi:
-    """What an ELF object file was compiled for. Raises ArchiveError, naming the file, where it is none or
-    damaged."""
+    """Return the architecture and calling convention of an ELF object file.
+
+    Args:
+        name: Name of the file, for the message.
+        data: Content of the file.
+
+    Raises:
+        ArchiveError: The file is damaged, or is not a little-endian ELF file.
+    """
     try:
         return _read(data)
     except (struct.error, IndexError, ValueError) as error:
@@ -220,16 +261,16 @@ def read_abi(name: str, data: bytes) -> Abi:
 
 def _damaged(name: str, error: Exception) -> ArchiveError:
     return ArchiveError(
-        f"{name} in the archive is not an object file that can be linked: {error}.",
-        "Export the model again, for the target of this board.",
+        f"{name} in the archive is not a valid object file: {error}.",
+        "Export the model again for the target of this board.",
     )
 
 
 def _read(data: bytes) -> Abi:
     if data[:4] != MAGIC:
-        raise ValueError("it is not ELF")
+        raise ValueError("the file is not ELF")
     if data[5] != 1:
-        raise ValueError("its numbers are big-endian")
+        raise ValueError("expected little-endian numbers, got big-endian")
     bits = {1: 32, 2: 64}.get(data[4], 0)
     (machine,) = struct.unpack_from("<H", data, 18)
     if machine == ARM_MACHINE:

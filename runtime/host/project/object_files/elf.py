@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ELF object files of 32 and 64 bits, little-endian: sections, symbols, and build attributes.
+"""Reader of little-endian ELF object files of 32 and 64 bits: sections, symbols, and build attributes.
 
 Sources: the ELF specification; "Addenda to, and Errata in, the ABI for the Arm Architecture", whose format of
 build attributes RISC-V shares. Every function raises struct.error, IndexError or ValueError for damaged data.
@@ -14,12 +14,21 @@ SYMBOL_TABLE: Final = 2  # sh_type
 ATTRIBUTES: Final = 0x70000003  # sh_type of .ARM.attributes and .riscv.attributes
 EXECUTABLE: Final = 0x4  # sh_flags
 TAG_FILE: Final = 1
-TAG_COMPATIBILITY: Final = 32  # has a number and a text
-LARGEST_NUMBER: Final = 63  # bits of a ULEB128 number that means anything
+TAG_COMPATIBILITY: Final = 32  # has a number and a string
+LARGEST_NUMBER: Final = 63  # limit in bits of a ULEB128 number
 
 
 class Section(NamedTuple):
-    """A section header. kind: sh_type. link: sh_link. entry: sh_entsize."""
+    """A section header.
+
+    Attributes:
+        kind: sh_type.
+        flags: sh_flags.
+        offset: sh_offset.
+        size: sh_size.
+        link: sh_link.
+        entry: sh_entsize.
+    """
 
     kind: int
     flags: int
@@ -29,11 +38,12 @@ class Section(NamedTuple):
     entry: int
 
     def content(self, data: bytes) -> bytes:
+        """Return the bytes of the section in a file."""
         return data[self.offset : self.offset + self.size]
 
 
 def sections(data: bytes) -> List[Section]:
-    """The section headers of an object file."""
+    """Return the section headers of an object file."""
     wide = data[4] == 2
     (table,) = struct.unpack_from("<Q" if wide else "<I", data, 40 if wide else 32)
     size, count = struct.unpack_from("<HH", data, 58 if wide else 46)
@@ -47,7 +57,12 @@ def sections(data: bytes) -> List[Section]:
 
 
 def symbols(data: bytes, length: int) -> Iterator[Tuple[bytes, int, int]]:
-    """The first bytes of the name, so many, the section and the value of each symbol of a 32-bit file."""
+    """Yield name, section and value of each symbol of a 32-bit file.
+
+    Args:
+        data: Content of the file.
+        length: Number of bytes after which names are cut.
+    """
     all_sections = sections(data)
     for table in all_sections:
         if table.kind == SYMBOL_TABLE:
@@ -60,9 +75,12 @@ def symbols(data: bytes, length: int) -> Iterator[Tuple[bytes, int, int]]:
 
 
 def attributes(data: bytes, vendor: bytes, texts: Tuple[int, ...]) -> Iterator[Tuple[int, Union[int, bytes]]]:
-    """Tag and value of each build attribute of the whole file; nothing where it has no such section.
+    """Yield tag and value of each build attribute of the whole file; nothing if the file has no attributes.
 
-    vendor: whose attributes. texts: the tags below 32 that have a text for a value; above, odd ones have.
+    Args:
+        data: Content of the file.
+        vendor: Name of the vendor of the attributes, such as b"aeabi".
+        texts: Tags below 32 with a string as their value. Above 32, odd tags have strings.
     """
     for section in sections(data):
         if section.kind == ATTRIBUTES:
@@ -73,19 +91,22 @@ def attributes(data: bytes, vendor: bytes, texts: Tuple[int, ...]) -> Iterator[T
 def _attributes(
     section: bytes, vendor: bytes, texts: Tuple[int, ...]
 ) -> Iterator[Tuple[int, Union[int, bytes]]]:
-    """Format version A: vendors; in each parts (of the file, a section, a symbol); in each attributes."""
+    """Yield the attributes of a section of format version A.
+
+    The section has vendors, a vendor has parts (of the file, a section, a symbol), a part has attributes.
+    """
     at = 1
     while at < len(section):
         (length,) = struct.unpack_from("<I", section, at)
         if length < 5:
-            raise ValueError("its build attributes are damaged")
+            raise ValueError("the build attributes are damaged")
         inner, end = at + 4 + len(vendor), at + length
         ours = section[at + 4 : inner] == vendor
         while ours and inner < end:
             part = section[inner]
             (part_length,) = struct.unpack_from("<I", section, inner + 1)
             if part_length < 5:
-                raise ValueError("its build attributes are damaged")
+                raise ValueError("the build attributes are damaged")
             if part == TAG_FILE:
                 yield from _values(section[inner + 5 : inner + part_length], texts)
             inner += part_length
@@ -108,7 +129,7 @@ def _values(part: bytes, texts: Tuple[int, ...]) -> Iterator[Tuple[int, Union[in
 
 
 def _number(part: bytes, at: int) -> Tuple[int, int]:
-    """A ULEB128 number and where it ends."""
+    """Return a ULEB128 number and the position after it."""
     value = 0
     shift = 0
     while True:
@@ -119,4 +140,4 @@ def _number(part: bytes, at: int) -> Tuple[int, int]:
         if byte < 0x80:
             return value, at
         if shift > LARGEST_NUMBER:
-            raise ValueError("its build attributes are damaged")
+            raise ValueError("the build attributes are damaged")

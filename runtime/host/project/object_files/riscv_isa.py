@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The extensions of a RISC-V: as -march names them, and as an object file does (Tag_RISCV_arch).
+"""Parser of RISC-V extension names in -march and in the Tag_RISCV_arch of an object file.
 
-Source: "RISC-V ELF psABI", attributes, and the ISA manual's chapter of extension names.
+Sources: "RISC-V ELF psABI", section on attributes, and the chapter on extension names of the ISA manual.
 """
 
 from __future__ import annotations
@@ -21,24 +21,32 @@ IMPLIED: Final[Mapping[str, Tuple[str, ...]]] = {
     "zcf": ("zca", "f"),
     "zcd": ("zca", "d"),
 }
-# Control registers and fence.i, which every core here has; -march of older compilers does not name them.
+# Control registers and fence.i, which all cores of boards/cores.py have. -march of older compilers does not
+# name these extensions.
 ALWAYS: Final = frozenset(("zicsr", "zifencei", "zicntr"))
-LONGEST_TEXT: Final = 2000  # all extensions of today take a quarter of that
+LONGEST_TEXT: Final = 2000  # four times the length of all current extension names together
 _VERSION: Final = re.compile(r"(?<=[a-z])\d+p\d+$|(?<=[a-z])\d+$")
 _BASE: Final = re.compile(r"rv(?:32|64)")
 
 
 def extensions(text: str) -> FrozenSet[str]:
-    """The extensions in "rv32imac_zicsr" or "rv32i2p1_m2p0", the base i or e too, and what they imply."""
+    """Return the extensions of an architecture, including the base i or e and all implied extensions.
+
+    Args:
+        text: Architecture such as "rv32imac_zicsr" or "rv32i2p1_m2p0".
+
+    Raises:
+        ValueError: The architecture is invalid.
+    """
     if len(text) > LONGEST_TEXT:
-        raise ValueError(f"its architecture is a text of {len(text):,} letters")
+        raise ValueError(f"the name of the architecture has {len(text):,} characters")
     names: Set[str] = set()
     first, *more = text.lower().split("_")
     letters = _BASE.sub("", first)
     while letters:
         found = re.match(r"([zsx][a-z]+(?:\d+[a-z]+)*|[a-z])(?:\d+p\d+|\d+)?", letters)
         if found is None:
-            raise ValueError(f"its architecture is {text[:60]!r}")
+            raise ValueError(f"unknown architecture {text[:60]!r}")
         names.add(found[1])
         letters = letters[found.end() :]
     names.update(_VERSION.sub("", name) for name in more)

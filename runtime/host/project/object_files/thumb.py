@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the Thumb code of an object file computes in double precision.
+"""Search for double-precision instructions in the Thumb code of an object file.
 
-Build attributes say what a compiler was allowed to use. LLVM allows a Cortex-M7 double precision unless told
-otherwise, and most models do not use it, so the instructions decide. Source: "Armv7-M Architecture Reference
-Manual", A5.3 (32-bit instructions) and A6.4 (floating-point data processing).
+Build attributes state which instructions a compiler was allowed to use. By default LLVM allows double
+precision for a Cortex-M7, but most models do not use it. Therefore the instructions decide. Source: "Armv7-M
+Architecture Reference Manual", A5.3 (32-bit instructions) and A6.4 (floating-point data processing).
 """
 
 from __future__ import annotations
@@ -13,19 +13,26 @@ from typing import Dict, Final, List, Tuple
 
 from runtime.host.project.object_files import elf
 
-CODE: Final = b"$t"  # mapping symbols: from here on Thumb code, or data
-DATA: Final = b"$d"
-FIRST_LONG: Final = 0xE800  # the first halfword of a 32-bit instruction is this or more
-PROCESSING: Final = (0xEE00, 0xFE00)  # of data processing by a coprocessor, or of a transfer
-DOUBLE: Final = 11  # the coprocessor of double precision; 10 is that of single precision
-WIDEN: Final = 0xEEB7  # vcvt.f64.f32 is written for coprocessor 10
+CODE: Final = b"$t"  # mapping symbol at the start of Thumb code
+DATA: Final = b"$d"  # mapping symbol at the start of data
+FIRST_LONG: Final = 0xE800  # minimum of the first halfword of a 32-bit instruction
+PROCESSING: Final = (0xEE00, 0xFE00)  # coprocessor data processing, or a transfer
+DOUBLE: Final = 11  # coprocessor number of double precision; 10 is single precision
+WIDEN: Final = 0xEEB7  # vcvt.f64.f32 has coprocessor number 10
 
 
 def computes_in_double(data: bytes) -> bool:
-    """Whether any instruction needs a floating point unit for double precision.
+    """Return whether any instruction needs a floating-point unit for double precision.
 
-    Moves, loads and stores of double registers do not: each unit has those. Raises struct.error, IndexError
-    or ValueError where the file is damaged.
+    Moves, loads and stores of double registers do not count: every floating-point unit supports them.
+
+    Args:
+        data: Content of a 32-bit object file.
+
+    Raises:
+        struct.error: The file is damaged.
+        IndexError: The file is damaged.
+        ValueError: The file is damaged.
     """
     marks: Dict[int, List[Tuple[int, bytes]]] = {}
     for name, owner, value in elf.symbols(data, len(CODE) + 1):
@@ -38,8 +45,8 @@ def computes_in_double(data: bytes) -> bool:
             code = section.content(data)
             seen += len(code)
             if seen > len(data):
-                raise ValueError("its sections overlap")
-            # Without a mark a section is taken for code: more is found, and not less.
+                raise ValueError("the sections overlap")
+            # A section without mapping symbols counts as code, so that no instruction is missed.
             ranges = sorted(marks.get(index, [])) or [(0, CODE)]
             ends = [start for start, _ in ranges[1:]] + [len(code)]
             for (start, kind), end in zip(ranges, ends):

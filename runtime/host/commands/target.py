@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Target of a command: platform or project, project options, and how the board is attached.
+
+One rule serves every command. A project option is given as -o NAME=VALUE; board, runner, port,
+serial_number and baud_rate also have a switch, which means the same. --env NAME adds the named settings of
+mtvm.toml: a value on the command line precedes them. A command refuses an option that it does not use.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any, Dict, Final, List, NamedTuple, Optional, Tuple
+
+import click
+
+from runtime import server
+from runtime.host.boards.attachment import BY_DEFAULT, Attachment
+from runtime.host.boards.board import Board
+from runtime.host.boards.table import choose_board
+from runtime.host.commands.app import platform_here
+from runtime.host.errors import PlatformError
+from runtime.host.project.named_settings import read_named_settings
+from runtime.host.project.options import project_options
+from runtime.host.project.platform import BUNDLED_MODEL, PROJECT_FILE, Platform
+from runtime.host.project.project import Project, load_project
+
+PROJECTS: Final = "projects"  # of a platform: the projects that the command line generates
+ATTACHMENT: Final = Attachment._fields
+
+
+class Words(NamedTuple):
+    """Options of a command line as they were typed.
+
+    Attributes:
+        assignments: NAME=VALUE of each -o.
+        switches: Project option -> value of its switch. Without the switches that were not given.
+        env: NAME of --env.
+    """
+
+    assignments: Tuple[str, ...] = ()
+    switches: Tuple[Tuple[str, Any], ...] = ()
+    env: Optional[str] = None
+
+
+class Target(NamedTuple):
+    """Target of a command.
+
+    Attributes:
+        platform: Platform or project.
+        options: Project options for generate_project, with defaults. Empty if the line names none.
+        attachment: How the board is attached.
+    """
+
+    platform: Platform
+    options: Dict[str, Any]
+    attachment: Attachment
+
+    @property
+    def board(self) -> Board:
+        """Board of the project, else the one that the options name, else the default."""
+        if self.platform.is_project:
+            return load_project(self.platform).board
+        return choose_board(self.platform.boards(), self.options.get("board"))
+
+
+def read_target(words: Words, used: Tuple[str, ...] = ("generate", "attachment")) -> Target:
+    """Return the target of a command line.
+
+    Args:
+        words: Options as typed.
+        used: Kinds of options that the command uses: "generate" (all options of generate_project), "board"
+            (this one of them), "attachment".
+
+    Raises:
+        PlatformError: An option is unknown, invalid, a duplicate or not used by the command.
+    """
+    platform = platform_here()
+    given = _given(words)
+    named = {} if words.env is None else read_named_settings(platform, words.env)
+    if not given and not named:
+        return Target(platform, {}, BY_DEFAULT)
+    declared = {option.name: option for option in project_options(platform.boards())}
+    generating = [name for name in declared if _is_used_to_generate(declared[name])]
+    names = [
+        name
+        for name in ("verbose", *generating)
+        if "generate" in used or ("board" in used and name == "board")
+    ]
+    names += ATTACHMENT if "attachment" in used else ()
+    for name in given:
+        if name in declared and name not in names:
+            command = click.get_current_context().info_name
+            raise PlatformError(
+                f"The command {command} does not use the project option {name}.",
+                "Leave the option out of this command line.",
+            )
+    _check_board(words, given, named)
+    # Named settings are defaults of all commands: each command takes what it uses.
+    texts = {**{name: value for name, value in named.items() if name in names}, **given}
+    try:
+        values = server.coerce_options(
+            [declared[name] for name in declared if name != "runner"], _without(texts, "runner")
+        )
+    except server.OptionError as error:
+        raise PlatformError(error.what, error.next_step) from error
+    if values["baud_rate"] is not None and values["baud_rate"] < 1:
+        raise PlatformError(
+            f"baud_rate is {values['baud_rate']}; expected at least 1.", "Give bits per second."
+        )
+    if values["verbose"]:
+        from runtime.host.system.logs import show_commands
+
+        show_commands()
+    # Not coerced: "custom" names the owner's flash_command, which is not in boards.json.
+    attachment = Attachment.from_options({**values, "runner": texts.get("runner")})
+    if set(texts) <= {*ATTACHMENT, "verbose"}:
+        return Target(platform, {}, attachment)
+    if platform.is_project:
+        raise PlatformError(
+            "This directory is a generated project: its options were chosen when it was generated.",
+            "Leave out -o, --board and --env, or run the command on the platform.",
+        )
+    return Target(platform, {name: values[name] for name in generating}, attachment)
+
+
+def project_of(target: Target, model: Optional[Path], project_dir: Optional[Path]) -> Project:
+    """Return the project of a command: the current one, or one generated for `model` (or found again).
+
+    Raises:
+        PlatformError: A platform without `model`, or a project with `model` or `project_dir`.
+    """
+    platform = target.platform
+    if platform.is_project:
+        if model is not None or project_dir is not None:
+            raise PlatformError(
+                "This directory is a generated project: it has its model and its options already.",
+                "Leave out MODEL.tar and --project-dir, or run the command on the platform.",
+            )
+        return load_project(platform)
+    bundled = os.path.relpath(platform.directory / BUNDLED_MODEL)
+    if model is None:
+        raise PlatformError(
+            "This directory is a platform: the command needs a model archive.",
+            f"Name one, for example: python mtvm.py run {shlex.quote(bundled)}",
+        )
+    if not model.exists():
+        raise PlatformError(f"There is no file {model}.", f"Check the path. A model to try is {bundled}.")
+    from runtime.host.archive.tar import read_packed
+    from runtime.host.project.lookup import find_or_generate, project_name
+    from runtime.host.system.leftovers import remove_leftovers, temporary_directory
+
+    packed = read_packed(model)
+    options = target.options or server.coerce_options(generate_options(platform), {})
+    remove_leftovers(platform.directory / PROJECTS)
+    remove_leftovers(temporary_directory())
+    if project_dir is not None and (project_dir / PROJECT_FILE).exists():
+        raise PlatformError(
+            f"{project_dir} is a project already.",
+            f"Work on it without MODEL.tar: python mtvm.py -C {shlex.quote(str(project_dir))} COMMAND; "
+            "or name another directory.",
+        )
+    place = project_dir or platform.directory / PROJECTS / project_name(platform, packed, options)
+    return find_or_generate(platform, packed, place, options)
+
+
+def generate_options(platform: Platform) -> List[server.ProjectOption]:
+    """Return the project options that a project is generated with."""
+    return [option for option in project_options(platform.boards()) if _is_used_to_generate(option)]
+
+
+def attachment_options(platform: Platform) -> List[server.ProjectOption]:
+    """Return the project options that describe how the board is attached."""
+    return [option for option in project_options(platform.boards()) if option.name in ATTACHMENT]
+
+
+def _is_used_to_generate(option: server.ProjectOption) -> bool:
+    """Return whether a project is generated with this option. An attachment belongs to the command."""
+    methods = (*(option.required or ()), *(option.optional or ()))
+    return option.name not in (*ATTACHMENT, "verbose") and "generate_project" in methods
+
+
+def _given(words: Words) -> Dict[str, Any]:
+    """Return the project options on the command line: name -> value."""
+    given: Dict[str, Any] = {}
+    for assignment in words.assignments:
+        name, separator, value = assignment.partition("=")
+        if not separator:
+            raise PlatformError(f"-o {assignment} has no value.", f"Write it as -o {assignment}=VALUE.")
+        if name in given:
+            raise PlatformError(f"-o {name} is a duplicate.", "Give the option one time.")
+        given[name] = value
+    for name, value in words.switches:
+        if name in given:
+            raise PlatformError(
+                f"-o {name} is a duplicate of --{name.replace('_', '-')}.", "Give one of the two."
+            )
+        given[name] = value
+    return given
+
+
+def _check_board(words: Words, given: Dict[str, Any], named: Dict[str, Any]) -> None:
+    """Raise PlatformError for a board with the named settings of another one: the port would be wrong."""
+    board = given.get("board")
+    if board is not None and named.get("board", board) != board:
+        raise PlatformError(
+            f"--env {words.env} is for the board {named['board']}, and the command line names {board}.",
+            "Leave out --env or the board.",
+        )
+
+
+def _without(values: Dict[str, Any], name: str) -> Dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
