@@ -3,6 +3,8 @@
 # make tune    tune a convolution of the digits model with AutoTVM on that device
 # make test    run every check and every test; make test-fast: the tests that take less than two minutes
 # make bench   measure the figures of the README
+# make docs    build the pages of docs/ as a site in build/docs
+# make coverage   report the lines of the host tools that the fast tests run in their own process
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -13,7 +15,7 @@ export MICROTVM_TVM_PROJECT_API := $(CURDIR)/$(TVM)
 TVM_VENV := .cache/tvm-venv
 export MICROTVM_TVM_PYTHON := $(CURDIR)/$(TVM_VENV)/bin/python
 
-.PHONY: demo tune test test-fast lint bench clean
+.PHONY: demo tune test test-fast lint bench docs coverage clean
 demo: $(VENV)/ready-demo
 	$(BIN)/python examples/digits/demo.py
 
@@ -37,6 +39,13 @@ lint: $(VENV)/ready-test
 
 bench: $(VENV)/ready-test $(TVM)/client.py $(TVM_VENV)/ready
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/packages
+	$(BIN)/python -m tools.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+coverage: $(VENV)/ready-test $(TVM)/client.py
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered
 
 # One virtual environment for all targets, and a stamp file for the system packages of each.
 $(VENV)/ready-demo $(VENV)/ready-test: $(VENV)/ready-%: tools/system-packages.sh $(VENV)/packages

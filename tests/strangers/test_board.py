@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition of a board by the instructions in runtime/host/boards alone."""
+"""Addition of a board by the instructions in docs/how-to/add-a-board.md alone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Dict, Final
 import pytest
 
 from runtime.host.boards.table import load_boards
-from tests.conftest import TEMPLATE, Baker
+from tests.conftest import Baker
 from tests.support.additions import EXACT, add_board, type_command
-from tests.support.pages import changed_files, check_places, docstring, places_to_add, read_tree
+from tests.support.pages import changed_files, check_places, how_to, places_to_add, read_tree
 from tests.support.repositories import copy_template
 
-PAGE: Final = docstring(TEMPLATE / "runtime/host/boards/__init__.py")
+PAGE: Final = how_to("add-a-board")
 NAME: Final = "musca_b1"
 # No board of the family has this core together with this UART.
 MUSCA_B1: Final[Dict[str, Any]] = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition of a UART driver and a device port by the instructions in runtime/device/README.md alone."""
+"""Addition of a UART driver and a device port by docs/how-to/add-a-device-port.md alone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 from runtime.host.boards.table import load_boards
 from runtime.host.errors import BoardError
 from runtime.host.project.board_support import port_config
-from tests.conftest import TEMPLATE, Baker, Platform
+from tests.conftest import Baker, Platform
 from tests.support.additions import EXACT, add_board, insert_after, type_command
-from tests.support.pages import changed_files, check_places, places_to_add, read_tree
+from tests.support.pages import changed_files, check_places, how_to, places_to_add, read_tree
 
-PAGE: Final = (TEMPLATE / "runtime/device/README.md").read_text(encoding="utf-8")
+PAGE: Final = how_to("add-a-device-port")
 MODEL: Final = "models/digits_aot.tar"
 LONGEST_START_SEC: Final = 20.0
 

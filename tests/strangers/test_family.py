@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition of a board family to the template by the instructions in its README.md alone."""
+"""Addition of a board family to the template by the instructions in docs/how-to/add-a-family.md alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final
 
 import pytest
 
-from tests.conftest import TEMPLATE, Baker
+from tests.conftest import Baker
 from tests.support.additions import EXACT, insert_after, run_tests, type_command
-from tests.support.pages import changed_files, check_places, places_to_add, read_tree
+from tests.support.pages import changed_files, check_places, how_to, places_to_add, read_tree
 from tests.support.repositories import copy_template
 
-PAGE: Final = (TEMPLATE / "README.md").read_text(encoding="utf-8")
+PAGE: Final = how_to("add-a-family")
 FAMILY: Final = "sanitized"
 LABEL: Final = "This machine, and the firmware stops at the first error in memory or arithmetic"
 FIRST_LINES: Final = """\
@@ -35,7 +35,7 @@ add_link_options(-fsanitize=address,undefined)
 
 
 def add_family(template: Path) -> None:
-    """Follow the README.md: add the folder, the choice, the row of the tests and the README's own row."""
+    """Follow the page: add the folder, the choice, the row of the tests and the README's own row."""
     (families,) = template.glob("*cookiecutter.platform_slug*/families")
     folder = families / FAMILY
     shutil.copytree(families / "host", folder)

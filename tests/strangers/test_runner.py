@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition of a flash tool by the instructions in runtime/host/runners alone."""
+"""Addition of a flash tool by the instructions in docs/how-to/add-a-runner.md alone."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Final
 
 import pytest
 
-from tests.conftest import TEMPLATE, Baker
+from tests.conftest import Baker
 from tests.support.additions import insert_after, run_command, run_tests, type_command
-from tests.support.pages import changed_files, check_places, docstring, places_to_add, read_tree
+from tests.support.pages import changed_files, check_places, how_to, places_to_add, read_tree
 from tests.support.repositories import copy_template
 
-PAGE: Final = docstring(TEMPLATE / "runtime/host/runners/__init__.py")
+PAGE: Final = how_to("add-a-runner")
 BOARD: Final = "nucleo_l4r5zi"  # no other test flashes it; flash commands lock a board by name
 MODEL: Final = "models/digits_aot.tar"
 SERIAL_NUMBER: Final = "HB0042"

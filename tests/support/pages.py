@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages with instructions to add something, and the files that a person who follows them has changed.
 
-A page is a docstring or a README.md. Its sentence "To add a board: ..." names every file to change or to add:
+The pages are in docs/how-to. The sentence "To add a board: ..." names every file to change or to add:
 `name.ext`, or a folder with a trailing slash for new files in it. A part such as <family> matches any name.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 from typing import Dict, Final, List, Set
 
 PLACE: Final = re.compile(r"[\w<>.-]*/[\w<>./-]*|[\w<>-]+\.(?:py|json|md|c|toml)\b")
+HOW_TO: Final = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 NOT_SOURCES: Final = {"__pycache__", "projects", ".git"}
 
 
-def docstring(module: Path) -> str:
-    """Return the docstring of a Python module."""
-    return ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+def how_to(name: str) -> str:
+    """Return the content of a page of docs/how-to."""
+    return (HOW_TO / f"{name}.md").read_text(encoding="utf-8")
 
 
 def places_to_add(what: str, page: str) -> List[str]:
