@@ -21,7 +21,7 @@ BUILD_FILES = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 # Marks a build file of this template; it is in the first five lines. pre_gen_project.py has a copy.
 OURS = "# Builds the firmware of a project of the platform "
 # Files of a family that only the bake needs: includes of README.md, and the table of tools.
-FAMILY_ONLY = ("first_minutes.md", "new_board.md", "tools.json")
+FAMILY_ONLY = ("first_minutes.md", "new_board.md", "your_board.md", "tools.json")
 # Directory for C of the owner; some families, such as `custom`, create it. pre_gen_project.py has a copy.
 OWN_PORT = "port"
 # Files of every family, unless the family has a file of that name.
@@ -29,6 +29,7 @@ COMMON = "common"
 # From the template -> into the platform. A directory is replaced as a whole, a file is overwritten.
 COPIES = (
     ("runtime", "runtime"),
+    ("docs/boards-json.md", "docs/boards-json.md"),
     ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
     ("examples/digits/digits_test.npz", "models/digits_test.npz"),
 )

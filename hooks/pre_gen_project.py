@@ -76,6 +76,7 @@ IN_THE_WAY = (
     ("runtime", is_foreign_runtime, "does not belong to a platform"),
     ("families", is_link_or_file, "is a link or a file"),
     ("models", is_not_a_directory, "is not a directory"),
+    ("docs", is_not_a_directory, "is not a directory"),
 )
 # Further rows for a family that creates the owner's C directory.
 IN_THE_WAY_OF_OWN_PORT = (

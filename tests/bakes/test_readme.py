@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README.md of a platform: its commands work as written."""
+"""README.md and docs/ of a platform: their commands work as written."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from typing import Dict, List
 import pytest
 from packaging.requirements import Requirement
 
-from runtime.host.boards.table import FIELDS, MEMORY_RANGE, REGISTER_WRITE, UART
-from runtime.host.runners.table import RUNNERS
 from runtime.host.system.cache import default_directory
 from tests.conftest import TEMPLATE, Baker, Platform
 
@@ -29,6 +27,8 @@ INSTALL = "python -m pip install -r requirements.txt"
 CREATE_VENV = "python3 -m venv .venv"
 FAMILIES = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["board_family"]
 FIRMWARE = ("firmware", "firmware.elf")
+# Pages with commands that run here, in the order in which a user reads them.
+PAGES = ("README.md", "docs/how-to/add-a-board.md", "docs/customize.md")
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
@@ -36,6 +36,15 @@ def commands(markdown: str) -> List[str]:
     """Return the lines of all fenced sh blocks; console blocks need more than the platform."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", markdown, flags=re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
+
+
+def add_settings(platform: Platform) -> None:
+    """Add the named settings that the pages show to mtvm.toml."""
+    page = platform.text("docs/customize.md")
+    settings = re.findall(r"^```toml\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    assert settings
+    with (platform.path / "mtvm.toml").open("a", encoding="utf-8") as file:
+        file.write("\n".join(settings))
 
 
 def requirements(platform: Platform) -> List[Requirement]:
@@ -62,11 +71,12 @@ def lend_packages(platform: Path) -> str:
 )
 def test_commands_work_as_written(bake: Baker, family: str, build_system: str) -> None:
     platform = bake(board_family=family, build_system=build_system)
-    script = commands(platform.text("README.md"))
+    script = [line for page in PAGES for line in [f"cd {platform.path}", *commands(platform.text(page))]]
     assert script.count(INSTALL) == script.count(CREATE_VENV) == 1
     for subcommand in ("check", "run", "boards", "build", "flash", "size", "bench"):
         assert any(line.startswith(f"python mtvm.py {subcommand}") for line in script)
     script[script.index(INSTALL)] = lend_packages(platform.path)
+    add_settings(platform)
     if (family, build_system) != ("host", "make"):
         script[script.index(CREATE_VENV)] += " --without-pip"
     done = subprocess.run(
@@ -80,7 +90,7 @@ def test_commands_work_as_written(bake: Baker, family: str, build_system: str) -
     )
     assert done.returncode == 0, done.stdout
     assert "answered exactly as on the host" in done.stdout
-    assert any((platform.path / "my_firmware" / "build" / name).is_file() for name in FIRMWARE)
+    assert any((platform.path / "projects/my_firmware/build" / name).is_file() for name in FIRMWARE)
 
 
 @pytest.mark.slow
@@ -106,7 +116,8 @@ def test_compiler_and_flags_are_those_of_the_environment(
 
 
 def test_the_cache_lies_where_it_says(default_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = re.search(r"kept in\s`(~/.+?)`, or where `(\w+)` says", default_platform.text("README.md"))
+    page = default_platform.text("docs/customize.md")
+    said = re.search(r"libraries in `(~/.+?)`, or in the directory that `(\w+)` names", page)
     assert said is not None
     for name in (said[2], "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -115,30 +126,11 @@ def test_the_cache_lies_where_it_says(default_platform: Platform, monkeypatch: p
     assert default_directory() == Path("elsewhere")
 
 
-def words_of(*kinds: str) -> List[str]:
-    """Return the names of the drivers of these kinds that a board can name."""
-    ports = TEMPLATE / "runtime" / "device" / "ports"
-    return [path.stem for kind in kinds for path in sorted((ports / kind).glob("*.c"))]
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_field_of_a_board_is_explained(bake: Baker, family: str) -> None:
-    readme = bake(board_family=family).text("README.md")
-    section = readme.split("### Boards\n")[1].split("\n## ", 1)[0]
-    assert [field for field in FIELDS if f"| `{field}` |" not in section] == []
-    assert [field for field in (*MEMORY_RANGE, *UART, *REGISTER_WRITE) if f"`{field}`" not in section] == []
-    assert [kind for kind in words_of("timer", "interrupts") if f"`{kind}`" not in section] == []
-    assert [kind for kind in words_of("uart") if f"| `{kind}` |" not in section] == []
-    for runner in RUNNERS.values():
-        words = (runner.name, *runner.parameters)
-        assert [word for word in words if not re.search(rf"`{word}\b", section)] == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["cortex_m", "riscv"])
 def test_a_board_that_is_in_no_table_needs_the_entry_that_is_told(bake: Baker, family: str) -> None:
     platform = bake(board_family=family)
-    walk = platform.text("README.md").split("### A board that is in no table\n")[1].split("\n## ", 1)[0]
+    walk = platform.text("docs/how-to/add-a-board.md").split("## A board that is in no table\n")[1]
     (entry,) = re.findall(r"^```json\n(.*?)^```$", walk, flags=re.MULTILINE | re.DOTALL)
     (command,) = re.findall(r"^```console\n(.*?)^```$", walk, flags=re.MULTILINE | re.DOTALL)
     name = entry.split('"')[1]
@@ -174,7 +166,7 @@ def test_requirements_are_those_of_the_tests(default_platform: Platform) -> None
 
 def test_the_packages_beside_tvm_are_those_of_the_tests(default_platform: Platform) -> None:
     (line,) = re.findall(
-        r'^python -m pip install "hhb-tvm.*$', default_platform.text("README.md"), re.MULTILINE
+        r'^python -m pip install "hhb-tvm.*$', default_platform.text("docs/tvm.md"), re.MULTILINE
     )
     words = shlex.split(line)[4:]
     assert words[-2:] == ["-r", "requirements.txt"]

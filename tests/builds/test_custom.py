@@ -138,11 +138,11 @@ def steps(readme: str) -> Dict[str, Step]:
 
 
 class Owner:
-    """Person who follows the README of a platform."""
+    """Person who follows the page "Add a board" of a platform."""
 
     def __init__(self, baked: Baked, tools: Path) -> None:
         self.path = baked.path
-        self.steps = steps(baked.text("README.md"))
+        self.steps = steps(baked.text("docs/how-to/add-a-board.md"))
         self._path = f"{tools}{os.pathsep}{os.environ['PATH']}"
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:

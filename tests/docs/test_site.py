@@ -77,7 +77,7 @@ def test_options_of_a_group_and_of_its_commands_are_described() -> None:
     @click.option("-C", "directory", metavar="DIR", envvar="MTVM_DIR", show_envvar=True, help="Run in DIR.")
     @click.version_option("1.2.3")
     def tool(directory: str) -> None:
-        """Do \b things."""
+        r"""Do \b things."""
 
     context = click.Context(tool, info_name="tool")
     usage, words, table = describe(tool, context)

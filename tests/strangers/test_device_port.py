@@ -17,7 +17,7 @@ from runtime.host.boards.table import load_boards
 from runtime.host.errors import BoardError
 from runtime.host.project.board_support import port_config
 from tests.conftest import Baker, Platform
-from tests.support.additions import EXACT, add_board, insert_after, type_command
+from tests.support.additions import EXACT, add_board, type_command
 from tests.support.pages import changed_files, check_places, how_to, places_to_add, read_tree
 
 PAGE: Final = how_to("add-a-device-port")
@@ -179,8 +179,6 @@ def test_a_file_adds_a_uart_driver(bake: Baker) -> None:
     before = read_tree(platform)
     driver = platform / "runtime/device/ports/uart/smartfusion2.c"
     driver.write_text(SMARTFUSION2_UART, encoding="utf-8")
-    row = "| `smartfusion2` | Microchip SmartFusion2 |"
-    insert_after(platform / "README.md", "| `sifive` | SiFive FE310 and its relatives |", row)
     add_board(platform / "boards.json", "emcraft_sf2", SMARTFUSION2)
     check_places(changed_files(before, read_tree(platform)), places_to_add("a UART driver", PAGE))
 

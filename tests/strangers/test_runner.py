@@ -74,10 +74,6 @@ def add_runner(template: Path) -> None:
     hint = json.dumps({"how": INSTALL})
     insert_after(host / "system/packages.json", '  "dfu-util": {"apt": "dfu-util"},', f'  "hexburn": {hint},')
     (platform,) = template.glob("*cookiecutter.platform_slug*")
-    insert_after(
-        platform / "README.md", "| `nrfutil` | nothing |", "| `hexburn` | `page_bytes` of the chip |"
-    )
-
     boards_json = platform / "families/cortex_m/boards.json"
     document = json.loads(boards_json.read_text(encoding="utf-8"))
     document["boards"][BOARD]["runners"]["hexburn"] = {"page_bytes": 2048}
@@ -87,6 +83,11 @@ def add_runner(template: Path) -> None:
     insert_after(tests, '    "picotool": {},', '    "hexburn": {"page_bytes": 2048},')
     insert_after(tests, "COMMAND_LINES = [", COMMAND_LINES)
     insert_after(tests, "KNOWN_FAILURES = [", KNOWN_FAILURES)
+
+
+def write_pages(template: Path) -> None:
+    """Write the generated pages, as `make docs` does."""
+    subprocess.run([sys.executable, "-m", "tools.docs"], cwd=template, check=True, stdout=subprocess.DEVNULL)
 
 
 def install_hexburn(folder: Path) -> None:
@@ -101,11 +102,11 @@ def install_hexburn(folder: Path) -> None:
 @pytest.mark.slow
 def test_a_module_and_its_rows_add_a_flash_tool(bake: Baker, tmp_path: Path) -> None:
     template = tmp_path / "template"
-    copy_template(
-        template, "pyproject.toml", "tests/conftest.py", "tests/support", "tests/runners", "tests/bakes"
-    )
+    parts = ("pyproject.toml", "tools", "DECISIONS.md", "tests/conftest.py", "tests/support", "tests/runners")
+    copy_template(template, *parts, "tests/bakes")
     before = read_tree(template)
     add_runner(template)
+    write_pages(template)
     check_places(changed_files(before, read_tree(template)), places_to_add("a flash tool", PAGE))
     tables = "hexburn or the_table_has_every_runner or every_field_of_a_board"
     run_tests(template, "tests/runners/test_runners.py", "tests/bakes/test_readme.py", "-k", tables)

@@ -17,6 +17,7 @@ PARTS = (
     "answer_rules.py",
     "needs_cookiecutter_2_6.py",
     "hooks",
+    "docs",
     "{{cookiecutter.platform_slug}}",
     "runtime",
     "examples",

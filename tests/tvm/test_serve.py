@@ -107,20 +107,19 @@ def test_a_tuner_tunes_on_a_rack(tvm: Tvm, tracker_port: int) -> None:
     assert found["best"] == min(found["costs"]) > 0
 
 
-def test_what_the_readme_says_tunes(tvm_python: str, bake: Baker) -> None:
-    """Run the commands of the README, with a free port in place of a busy one."""
+def test_the_page_about_tuning_works(tvm_python: str, bake: Baker) -> None:
+    """Run the commands of the page, with a free port in place of a busy one."""
     tvm = Tvm(tvm_python, bake())
-    section = tvm.platform.text("README.md").split("\n## Tuning\n")[1].split("\n## ")[0]
-    section = section.replace("9190", str(free_port(range(9190, 9199))))
-    commands = re.findall(r"^python -m (.*)$", section, re.MULTILINE)
+    section = tvm.platform.text("docs/tuning.md").replace("9190", str(free_port(range(9190, 9199))))
+    commands = re.findall(r"^python (.*)$", section, re.MULTILINE)
     programs = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     assert [command.split()[:2] for command in commands] == [
-        ["tvm.exec.rpc_tracker", "--host"],
-        *[["runtime.host", "serve"]] * 2,
+        ["-m", "tvm.exec.rpc_tracker"],
+        *[["mtvm.py", "serve"]] * 2,
     ]
     with ExitStack() as processes:
         for command in commands:
-            argv = [tvm_python, "-u", "-m", *shlex.split(command)]
+            argv = [tvm_python, "-u", *shlex.split(command)]
             process = processes.enter_context(started(argv, tvm.platform.path, tvm.environment()))
             assert process.stdout is not None
             assert re.search(r"bind to|is served as lab", process.stdout.readline())

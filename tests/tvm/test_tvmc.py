@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's own command line on a platform, as in the platform's README.md."""
+"""TVM's own command line on a platform, as in docs/tvm.md of the platform."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def make_project(tvm: Tvm, directory: Path) -> Path:
     return directory
 
 
-def test_what_the_readme_says_works(tvm_python: str, bake: Baker) -> None:
+def test_the_page_about_tvm_works(tvm_python: str, bake: Baker) -> None:
     tvm = Tvm(tvm_python, bake())
-    section = tvm.platform.text("README.md").split("\n## With TVM\n")[1].split("\n## ")[0]
-    commands = re.findall(r"^(python -m runtime\.host (?:.*\\\n)*.*)", section, re.MULTILINE)
+    section = tvm.platform.text("docs/tvm.md").split("\n## TVM's own C runtime\n")[0]
+    commands = re.findall(r"^(python mtvm\.py (?:.*\\\n)*.*)", section, re.MULTILINE)
     programs = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     lines = [shlex.split(command.replace("\\\n", " "))[1:] for command in commands]
-    assert [line[2:4] for line in lines[3:]] == [
+    assert [line[1:3] for line in lines[3:]] == [
         ["tvmc", "run"],
         ["tvmc", "compile"],
         ["run", "models/mine.tar"],
@@ -64,7 +64,7 @@ def test_what_the_readme_says_works(tvm_python: str, bake: Baker) -> None:
     for line in lines:
         ran = tvm.run(*line)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        if line[2:4] == ["tvmc", "run"]:
+        if line[1:3] == ["tvmc", "run"]:
             assert ran.stdout.startswith("[[   2    0    4    7]\n"), ran.stdout
     with np.load(tvm.platform.path / "outputs.npz") as got, np.load(
         tvm.platform.path / "references.npz"

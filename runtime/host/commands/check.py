@@ -94,7 +94,7 @@ def _summary(target: Target, results: List[CheckResult]) -> Tuple[bool, List[str
     count = f"{len(still_open)} setting{'s are' if len(still_open) > 1 else ' is'} left to fill in"
     return works_here, [
         "Everything works on this machine." if works_here else "The board is not ready yet.",
-        f"{count}, in the order above. README.md explains how.",
+        f"{count}, in the order above. docs/how-to/add-a-board.md explains them.",
         f"next: {still_open[0].what}: {still_open[0].found}",
     ]
 

@@ -51,8 +51,8 @@ def project_options(boards: Dict[str, Board]) -> List[server.ProjectOption]:
                 "help": "Macros for every file of the firmware, for example NAME=1,OTHER.",
             },
             extra_files_tar={
-                "help": "Tar that is unpacked into the project's extra/. The build compiles its *.c, and finds its "
-                "*.h in every folder.",
+                "help": "Tar that is unpacked into the project's extra/. Its *.c are compiled, its "
+                "*.h are found, in every folder.",
             },
         ),
         server.ProjectOption(

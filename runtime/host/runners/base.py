@@ -83,7 +83,7 @@ class Runner:
     3. Fill `failures` from the tool's real output without a probe, with a locked chip and with a wrong serial
        number. Use the functions of failures.py; the first pattern that matches is reported.
     4. Add an instance to RUNNERS in table.py, and the tool to system/packages.json.
-    5. Add a row to the table of `runners` in the platform's README.md.
+    5. Run `make docs`, which writes the page and the schema of boards.json.
     6. Add an entry to `runners` of a board in boards.json.
     7. In the template, add rows to the tables of tests/runners/test_runners.py: NUCLEO_RUNNERS, COMMAND_LINES
        (with and without a serial number) and KNOWN_FAILURES. Tests that run over RUNNERS fail without these
