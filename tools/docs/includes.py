@@ -36,6 +36,8 @@ def fill(page: str, root: Path, generators: Mapping[str, Generator]) -> str:
     """Return a page with the content of its blocks replaced by that of their owners.
 
     Args:
+        page: Text of the page.
+        root: Directory of the repository.
         generators: Name of a generated block -> the function that returns its content.
 
     Raises:
