@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw the demo as docs/images/demo.svg: python -m tools.picture.
 
-The picture is the output of `make demo` on this machine, with an empty cache. It uses the fonts of the viewer,
-because no page loads fonts from another server.
+The picture is the output of `make demo` on this machine, with an empty cache. It uses a font of the viewer,
+because no page loads one from a server.
 """
 
 from __future__ import annotations
