@@ -4,6 +4,7 @@
 # make test    run every check and every test; make test-fast: the tests that take less than two minutes
 # make bench   measure the figures of the README
 # make docs    build the pages of docs/ as a site in build/docs
+# make picture draw the demo as docs/images/demo.svg
 # make coverage   report the lines of the host tools that the fast tests run in their own process
 PYTHON ?= python3
 VENV   := .venv
@@ -15,7 +16,7 @@ export MICROTVM_TVM_PROJECT_API := $(CURDIR)/$(TVM)
 TVM_VENV := .cache/tvm-venv
 export MICROTVM_TVM_PYTHON := $(CURDIR)/$(TVM_VENV)/bin/python
 
-.PHONY: demo tune test test-fast lint bench docs coverage clean
+.PHONY: demo tune test test-fast lint bench docs picture coverage clean
 demo: $(VENV)/ready-demo
 	$(BIN)/python examples/digits/demo.py
 
@@ -43,6 +44,9 @@ bench: $(VENV)/ready-test $(TVM)/client.py $(TVM_VENV)/ready
 docs: $(VENV)/packages
 	$(BIN)/python -m tools.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+picture: $(VENV)/ready-demo
+	$(BIN)/python -m tools.picture
 
 coverage: $(VENV)/ready-test $(TVM)/client.py
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered
