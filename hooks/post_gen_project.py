@@ -9,6 +9,7 @@ reach this file only as JSON inside one string literal, so that none of them can
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -176,10 +177,23 @@ def install_lines(hints: List[Dict[str, str]]) -> List[str]:
     return lines + [hint.get("short", hint["how"]) for hint in hints if "how" in hint]
 
 
+def is_for_this_python(requirement: str) -> bool:
+    """Return whether the marker of a line of requirements.txt, if it has one, is true for this Python."""
+    marker = re.search(r'; python_version ([<>=]+) "(\d+)\.(\d+)"', requirement)
+    if marker is None:
+        return True
+    version = (int(marker[2]), int(marker[3]))
+    return {
+        "<": sys.version_info[:2] < version,
+        "==": sys.version_info[:2] == version,
+        ">=": sys.version_info[:2] >= version,
+    }[marker[1]]
+
+
 def find_packages(requirements: str) -> List[Row]:
     """Look up the packages of requirements.txt in this Python; return rows as find_tools does."""
     lines = [line.split("#")[0].strip() for line in requirements.splitlines()]
-    names = dict.fromkeys(line.split(">")[0].strip() for line in lines if line)
+    names = dict.fromkeys(line.split(">")[0].strip() for line in lines if line and is_for_this_python(line))
     install = ["python -m pip install -r requirements.txt"]
     return [
         (

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 from runtime.host.system.cache import default_directory
 from tests.conftest import TEMPLATE, Baker, Platform
+from tests.support.repositories import commit, git
 
 # Needs the network. The tests use this interpreter's packages; test_requirements_are_those_of_the_tests
 # compares them with the file.
@@ -77,6 +78,8 @@ def test_commands_work_as_written(bake: Baker, family: str, build_system: str) -
         assert any(line.startswith(f"python mtvm.py {subcommand}") for line in script)
     script[script.index(INSTALL)] = lend_packages(platform.path)
     add_settings(platform)
+    git("init", "--quiet", cwd=platform.path)
+    commit(platform.path, "The platform")
     if (family, build_system) != ("host", "make"):
         script[script.index(CREATE_VENV)] += " --without-pip"
     done = subprocess.run(
@@ -90,6 +93,7 @@ def test_commands_work_as_written(bake: Baker, family: str, build_system: str) -
     )
     assert done.returncode == 0, done.stdout
     assert "answered exactly as on the host" in done.stdout
+    assert git("status", "--porcelain", cwd=platform.path) == "", "the owner would commit generated files"
     assert any((platform.path / "projects/my_firmware/build" / name).is_file() for name in FIRMWARE)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import platform as this_machine
 import sys
 from importlib import metadata
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from rich.text import Text
 
@@ -66,10 +66,16 @@ def check(target: Target, as_json: bool) -> None:
 
 
 def _checks(target: Target) -> Iterator[CheckResult]:
-    """Run the checks, with the step at work on the terminal."""
-    steps = run_checks(target.platform, target.options, target.attachment)
+    """Run the checks, and show on a terminal the step that runs."""
+    shown: List[Callable[[str], None]] = []
+
+    def starting(what: str) -> None:
+        shown[-1](f"Checking: {what}")
+
+    steps = run_checks(target.platform, target.options, target.attachment, starting)
     while True:
-        with progress("Checking"):
+        with progress("Checking") as show:
+            shown.append(show)
             result = next(steps, None)
         if result is None:
             return

@@ -59,6 +59,7 @@ def run_checks(
     platform: Platform,
     options: Optional[Mapping[str, Any]] = None,
     attachment: Attachment = BY_DEFAULT,
+    starting: Callable[[str], None] = lambda _what: None,
 ) -> Iterator[CheckResult]:
     """Check a platform (with its bundled model, in a temporary directory) or a project (with its own model).
 
@@ -66,6 +67,7 @@ def run_checks(
         platform: Platform or project.
         options: Project options for the bundled model.
         attachment: How the board is attached.
+        starting: Called with the name of each step that may take more than a second, before it starts.
 
     Yields:
         Results of the steps. All tools and packages are checked; after those, the first failure is the last
@@ -98,6 +100,7 @@ def run_checks(
         if still_open and requirements.board.transport != PROCESS:
             steps = steps[:2] if requirements.can_build else []
         for what, action in steps:
+            starting(what)
             result = _try(what, action)
             yield result
             if result.error is not None:

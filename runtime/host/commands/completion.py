@@ -81,8 +81,9 @@ complete -c mtvm -c mtvm.py -f -a '(_mtvm_complete)'
 def completion(shell: str) -> None:
     """Print a script that completes commands in a shell.
 
-    The script also defines the command `mtvm`, which works on this platform from any directory. Load it in
-    the start-up file of the shell, for example: eval "$(python /path/to/mtvm.py completion bash)"
+    The script also defines the command `mtvm`, which works on this platform from any directory. Load the
+    script in the start-up file of bash or zsh with eval "$(python /path/to/mtvm.py completion bash)", and of
+    fish with: python /path/to/mtvm.py completion fish | source
     """
     program = os.path.join(os.path.realpath(directory_here()), COMMAND_LINE)  # noqa: PTH118
     click.echo(SCRIPTS[shell].format(command=shlex.join([sys.executable, program])), nl=False)
