@@ -263,6 +263,7 @@ class TestOptions:
             ("port", "/dev/nosuch", "--port does not apply"),
             ("serial_number", "17", "--serial-number does not apply"),
             ("baud_rate", "9600", "--baud-rate does not apply"),
+            ("port", "", "The value of port is empty."),
             ("baud_rate", "0", "expected at least 1"),
             ("baud_rate", "fast", 'Set "baud_rate" to an integer'),
             ("runner", "qemu", "Board 'host' cannot be flashed with 'qemu'."),

@@ -87,7 +87,7 @@ def parse(words: List[str]) -> None:
         click.exceptions.Exit, click.MissingParameter
     ):  # --version; a name without its options
         root = main.make_context("mtvm.py", list(words), obj=".")
-        # What is left after the options of all commands.
+        # The command and its arguments.
         rest = [*root._protected_args, *root.args]
         command = main.get_command(root, rest[0]) if rest else None
         if command is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Any, Dict, Final, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple
 
 import click
 
@@ -82,39 +82,17 @@ def read_target(words: Words, used: Tuple[str, ...] = ("generate", "attachment")
     if not given and not named:
         return Target(platform, {}, BY_DEFAULT)
     declared = {option.name: option for option in project_options(platform.boards())}
-    generating = [name for name in declared if _is_used_to_generate(declared[name])]
-    names = [
-        name
-        for name in ("verbose", *generating)
-        if "generate" in used or ("board" in used and name == "board")
-    ]
-    names += ATTACHMENT if "attachment" in used else ()
-    for name in given:
-        if name in declared and name not in names:
-            command = click.get_current_context().info_name
-            raise PlatformError(
-                f"The command {command} does not use the project option {name}.",
-                "Leave the option out of this command line.",
-            )
+    names = _names_used(declared, used)
+    _check_given(given, declared, names)
     _check_board(words, given, named)
     # Named settings are defaults of all commands: each command takes what it uses.
     texts = {**{name: value for name, value in named.items() if name in names}, **given}
-    try:
-        values = server.coerce_options(
-            [declared[name] for name in declared if name != "runner"], _without(texts, "runner")
-        )
-    except server.OptionError as error:
-        raise PlatformError(error.what, error.next_step) from error
-    if values["baud_rate"] is not None and values["baud_rate"] < 1:
-        raise PlatformError(
-            f"baud_rate is {values['baud_rate']}; expected at least 1.", "Give bits per second."
-        )
+    values = _coerced(declared, texts)
     if values["verbose"]:
         from runtime.host.system.logs import show_commands
 
         show_commands()
-    # Not coerced: "custom" names the owner's flash_command, which is not in boards.json.
-    attachment = Attachment.from_options({**values, "runner": texts.get("runner")})
+    attachment = Attachment.from_options(values)
     if set(texts) <= {*ATTACHMENT, "verbose"}:
         return Target(platform, {}, attachment)
     if platform.is_project:
@@ -122,7 +100,49 @@ def read_target(words: Words, used: Tuple[str, ...] = ("generate", "attachment")
             "This directory is a generated project: its options were chosen when it was generated.",
             "Leave out -o, --board and --env, or run the command on the platform.",
         )
-    return Target(platform, {name: values[name] for name in generating}, attachment)
+    options = {name: values[name] for name, option in declared.items() if _is_used_to_generate(option)}
+    return Target(platform, options, attachment)
+
+
+def _names_used(declared: Mapping[str, server.ProjectOption], used: Tuple[str, ...]) -> List[str]:
+    """Return the names of the project options that a command uses."""
+    names: List[str] = []
+    if "generate" in used:
+        names = ["verbose", *(name for name, option in declared.items() if _is_used_to_generate(option))]
+    elif "board" in used:
+        names = ["board"]
+    return [*names, *(ATTACHMENT if "attachment" in used else ())]
+
+
+def _check_given(
+    given: Mapping[str, Any], declared: Mapping[str, server.ProjectOption], names: List[str]
+) -> None:
+    """Raise PlatformError for an option that the command does not use, or an attachment without a value."""
+    for name, value in given.items():
+        if name in declared and name not in names:
+            command = click.get_current_context().info_name
+            raise PlatformError(
+                f"The command {command} does not use the project option {name}.",
+                "Leave the option out of this command line.",
+            )
+        if name in ATTACHMENT and value == "":
+            raise PlatformError(f"The value of {name} is empty.", "Give a value, or leave the option out.")
+
+
+def _coerced(declared: Mapping[str, server.ProjectOption], texts: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the values of all project options, of the types that they declare."""
+    # Not coerced: "custom" names the owner's flash_command, which is not in boards.json.
+    runner = texts.get("runner")
+    coercible = [option for option in declared.values() if option.name != "runner"]
+    try:
+        values = server.coerce_options(coercible, {**texts, "runner": None})
+    except server.OptionError as error:
+        raise PlatformError(error.what, error.next_step) from error
+    if values["baud_rate"] is not None and values["baud_rate"] < 1:
+        raise PlatformError(
+            f"baud_rate is {values['baud_rate']}; expected at least 1.", "Give bits per second."
+        )
+    return {**values, "runner": runner}
 
 
 def project_of(target: Target, model: Optional[Path], project_dir: Optional[Path]) -> Project:
@@ -208,7 +228,3 @@ def _check_board(words: Words, given: Dict[str, Any], named: Dict[str, Any]) -> 
             f"--env {words.env} is for the board {named['board']}, and the command line names {board}.",
             "Leave out --env or the board.",
         )
-
-
-def _without(values: Dict[str, Any], name: str) -> Dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name}
