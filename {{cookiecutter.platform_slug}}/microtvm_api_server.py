@@ -33,7 +33,7 @@ PLATFORM = Platform(
 
 
 class Handler(PlatformHandler):
-    """Handler of the Project API. Override its methods here; runtime/host/handler.py documents them."""
+    """Override a method of the Project API here to do it your own way; see runtime/host/handler.py."""
 
 
 if __name__ == "__main__":

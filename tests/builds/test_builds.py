@@ -232,7 +232,7 @@ def test_a_path_that_cmake_cannot_have_is_told_at_once(
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [("gcc 'x", "is not a command"), ("no-such-compiler -m32", "no-such-compiler is not installed")],
+    [("gcc 'x", "is not a valid command"), ("no-such-compiler -m32", "no-such-compiler is not installed")],
 )
 def test_a_compiler_that_is_no_command_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch, command: str, words: str

@@ -376,7 +376,7 @@ class TestBuildCommand:
         server.write_text(server.read_text().replace("build_command=None", f"build_command={command}"))
         argv = [sys.executable, "-m", "runtime.host", "size", DIGITS]
         done = subprocess.run(argv, cwd=path, capture_output=True, text=True, check=True)
-        assert done.stdout.startswith("No link map: let build_command write one to build/firmware.map")
+        assert done.stdout.startswith("No link map. Add -Wl,-Map=build/firmware.map to build_command")
         assert "workspace at most" in done.stdout
 
 

@@ -823,7 +823,7 @@ def test_an_object_file_that_is_none_is_told_by_the_linkers_words(project: Path,
     (objects / "bad.o").write_bytes(b"no object")
     said = refused(project, "build")
     assert "not recognized" in said.splitlines()[0], said
-    assert "made for this board" in said
+    assert "exported for the target of this board" in said
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Dict, Final, List, Set
 
-PLACE: Final = re.compile(r"[\w<>.-]*/[\w<>./-]*|[\w<>-]+\.(?:py|json|md|c|toml)\b")
+PLACE: Final = re.compile(r"[\w<>.-]*/[\w<>./-]*|[\w<>.-]+\.(?:py|json|md|c|toml)\b")
 HOW_TO: Final = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 NOT_SOURCES: Final = {"__pycache__", "projects", ".git"}
 

@@ -32,7 +32,7 @@ if [ -e "$INSTALLED/clang" ]; then cp "$STUBS/clang" "$BIN/clang"; fi
 
 RISCV = ("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf")
 # Emulators and flash tools, present or absent.
-PRESENT = ("qemu-system-arm", "qemu-system-riscv32", "openocd", "st-flash", "dfu-util")
+PRESENT = ("qemu-system-arm", "qemu-system-riscv32", "openocd", "st-flash", "dfu-util", "zsh", "fish")
 
 
 class Machine:

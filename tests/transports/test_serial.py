@@ -273,7 +273,7 @@ class TestFailures:
     def test_no_such_port(self) -> None:
         error = refusal(SerialTransport("/dev/no-such-port", 115200))
         assert "Serial port /dev/no-such-port does not exist" in error.what
-        assert "runtime.host ports" in error.next_step
+        assert "mtvm.py ports" in error.next_step
 
     def test_what_is_no_serial_port(self, tmp_path: Path) -> None:
         file = tmp_path / "file"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Example for tuning, and the statements of the first page about TVM."""
+"""Example for tuning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TEMPLATE, Platform
+from tests.conftest import TEMPLATE
 from tests.tvm.conftest import Tvm
 
 EXAMPLE = TEMPLATE / "examples" / "tune" / "tune.py"
@@ -27,14 +27,3 @@ def test_it_tunes_draws_and_compares(tvm: Tvm, tmp_path: Path) -> None:
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     results = [json.loads(line)["result"] for line in (tmp_path / "digits.log").read_text().splitlines()]
     assert len(results) == TRIALS and not any(error for _, error, *_ in results)
-
-
-def test_commands_of_the_first_page_are_those_of_the_platform(default_platform: Platform) -> None:
-    """Check that the commands run as written."""
-    lines = re.findall(
-        r"^python -m .*(?:tvmc|serve|rpc_tracker) .*", (TEMPLATE / "README.md").read_text(), re.M
-    )
-    assert len(lines) == 5
-    page = re.sub(r" \\\n +", " ", default_platform.text("README.md"))
-    for line in lines:
-        assert re.search(rf"^{re.escape(line)}( |$)", page, re.MULTILINE), line

@@ -18,7 +18,7 @@ FAILURES = {
     "killed": "was terminated by SIGKILL.\n",
     "killed, then asked again": "was terminated by SIGKILL.\n",
     "silent": "The device did not reply within 1 s.\n",
-    "refused": "type code of an argument: want 7, got 0",
+    "refused": "argument type code: expected 7, got 0",
     "server killed": "The API server of the project closed its pipe.\n",
     "Ctrl-C": "",
     "works again": "",

@@ -148,7 +148,7 @@ def test_help_lists_the_options_of_the_platform(tvmc: Tvmc) -> None:
     ).stdout
     rows = re.findall(r"^ +(\w+)=(.*)\n +(.*)$", shown, re.MULTILINE)
     helps = {name: (choices, text) for name, choices, text in rows}
-    assert helps["board"] == ("{host}", "the board to build for: host. Defaults to 'host'.")
+    assert helps["board"] == ("{host}", "board to build for: host. Defaults to 'host'.")
     assert helps["verbose"][0] == "{true, false}"
     assert {"project_type", "workspace_size_bytes", "optimization", "crt", "serial_number"} <= set(helps)
     # tvmc writes the first letter in lower case, which would change a name or an abbreviation.
