@@ -6,6 +6,7 @@ rendered. It runs in the platform's directory, may run twice, and uses neither n
 reach this file only as JSON inside one string literal, so that none of them can become code.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -206,9 +207,15 @@ def find_packages(requirements: str) -> List[Row]:
     ]
 
 
-def report(where: str, kept: List[str], rows: List[Row]) -> None:
+def report(answers: Dict[str, str], where: str, kept: List[str], rows: List[Row]) -> None:
     """Print the tools found, instructions to install the others, and the next commands."""
-    print("\nThe platform has been written.")
+    print(
+        f"\nThe platform has been written: board family {answers['board_family']}, "
+        f"built with {answers['build_system']}."
+    )
+    python = answers["server_python"]
+    if python and not os.access(python, os.X_OK):
+        print(f"Warning: the Python of the API server, {python}, is not an executable file on this machine.")
     for name in kept:
         print(f"Kept unchanged: {name}/, which contains your files.")
     kinds = list(dict.fromkeys(kind for kind, *_ in rows))
@@ -273,7 +280,9 @@ def main() -> int:
     requirements = (platform / "requirements.txt").read_text(encoding="utf-8")
     packages = json.loads((platform / PACKAGES).read_text(encoding="utf-8"))
     rows = find_tools(tools, packages, answers["build_system"]) + find_packages(requirements)
-    report(where, kept, rows)
+    with contextlib.suppress(BrokenPipeError):  # the reader of the report is gone; the platform is complete
+        report(answers, where, kept, rows)
+        sys.stdout.flush()
     return 0
 
 

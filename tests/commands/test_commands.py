@@ -206,6 +206,8 @@ class TestWrongCommandLines:
             ("bord=host", 'Did you mean "board"?'),
             ("board=hots", 'Did you mean "host"?'),
             ("board", "Write it as -o board=VALUE."),
+            ("=host", "has no name"),
+            ("standalone_input=boards.json", "applies to project_type=standalone only"),
             ("optimization=O9", "expected one of O0, O1, O2, O3, Os"),
             ("warning_as_error=perhaps", 'Set "warning_as_error" to true or false'),
             ("workspace_size_bytes=much", 'Set "workspace_size_bytes" to an integer'),
@@ -279,6 +281,14 @@ class TestModels:
 
     def test_what_is_none(self, platform: Place) -> None:
         assert "README.md is not a tar file" in platform.fail("run", "README.md")
+
+    @pytest.mark.parametrize(("name", "words"), [("m.onnx", "an ONNX model"), ("m.pt2", "a PyTorch model")])
+    def test_one_of_another_kind_is_named(
+        self, platform: Place, tmp_path: Path, name: str, words: str
+    ) -> None:
+        (tmp_path / name).write_bytes(b"\x08\x0a\x12\x07pytorch" * 100)
+        said = platform.fail("run", str(tmp_path / name))
+        assert f"is {words}, not a model archive." in said and "docs/tvm.md" in said
 
     def test_one_cut_short(self, platform: Place, tmp_path: Path) -> None:
         cut = tmp_path / "cut.tar"
@@ -494,6 +504,16 @@ class TestRun:
         good = saved(tmp_path / "good.npy", np.zeros((1, 1, 8, 8), "int8"))
         assert "has more than one file" in project.fail("run", "-i", good, "-i", good)
 
+    def test_an_output_does_not_overwrite_what_the_command_reads(
+        self, own_platform: Place, tmp_path: Path
+    ) -> None:
+        file = saved(tmp_path / "x.npy", np.zeros((1, 1, 8, 8), "int8"))
+        before = (own_platform.path / DIGITS).read_bytes()
+        for output in (DIGITS, file):
+            said = own_platform.fail("run", DIGITS, "-i", f"image={file}", "--output", output)
+            assert f"--output would overwrite {output}" in said
+        assert (own_platform.path / DIGITS).read_bytes() == before and np.load(file).shape == (1, 1, 8, 8)
+
     def test_an_output_that_cannot_be_written(self, project: Place) -> None:
         assert "cannot be written" in project.fail("run", "--output", f"{os.devnull}/out.npz")
 
@@ -501,7 +521,8 @@ class TestRun:
     def test_a_standalone_project_reports(self, platform: Place, tmp_path: Path) -> None:
         options = (DIGITS, "-o", "project_type=standalone")
         assert "int32" in platform.run("run", *options)
-        assert "compiled into it" in platform.fail("run", *options, "-i", "x.npy")
+        assert "-o standalone_input=FILE" in platform.fail("run", *options, "-i", "x.npy")
+        assert "--output does not apply" in platform.fail("run", *options, "--output", "x.npz")
         assert "standalone" in platform.fail("bench", *options)
 
     @pytest.mark.parametrize("project_type", ["host_driven", "standalone"])

@@ -172,9 +172,15 @@ class TestAnotherDirectory:
         assert mtvm("-C", str(own.program.parent), "boards").startswith("other (default)")
 
     def test_a_directory_that_is_neither(self, mtvm: CommandLine) -> None:
-        for directory in (".", "nosuch"):
-            _, complaint = mtvm.both("-C", directory, "boards", status=1)
-            assert "is neither a platform nor a project" in complaint and "next:" in complaint
+        _, complaint = mtvm.both("-C", ".", "boards", status=1)
+        assert "is neither a platform nor a project" in complaint and "next:" in complaint
+        _, complaint = mtvm.both("-C", "nosuch", "boards", status=1)
+        assert "There is no directory nosuch." in complaint
+
+    def test_a_failure_before_the_command_is_a_document_too(self, mtvm: CommandLine) -> None:
+        for directory in ("nosuch", "."):
+            said = mtvm("-C", directory, "run", "--json", status=1)
+            jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(said))
 
     def test_an_older_platform_is_refused(self, mtvm: CommandLine, own: CommandLine) -> None:
         own.program.unlink()
@@ -382,6 +388,7 @@ class TestBoards:
         assert [board["name"] for board in document["boards"]] == found
 
     def test_a_filter_without_a_board_is_an_error(self, mtvm: CommandLine) -> None:
+        assert "error" in mtvm.json("boards", "nosuch", status=1)
         _, complaint = mtvm.both("boards", "nosuch", status=1)
         assert "No board of this platform contains 'nosuch'." in complaint
 
@@ -416,6 +423,23 @@ class TestCompletion:
     def test_of_commands_options_and_values(self, mtvm: CommandLine, words: str, expected: List[str]) -> None:
         assert self.complete(mtvm, words) == expected
 
+    def test_a_value_after_the_equals_sign_in_bash(self, mtvm: CommandLine) -> None:
+        """Check the splitting of bash at the sign: it replaces only the last part of the word."""
+        line = "mtvm run -o optimization=O"
+        script = f"{mtvm('completion', 'bash')}\nCOMP_LINE='{line}' COMP_POINT={len(line)}; _mtvm_complete\n"
+        done = subprocess.run(
+            ["bash", "--norc", "-c", script + 'echo "${COMPREPLY[@]}"'],
+            cwd=mtvm.cwd,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == ["O0", "O1", "O2", "O3", "Os"], done.stderr
+
+    def test_of_files(self, mtvm: CommandLine) -> None:
+        said = mtvm(_MTVM_COMPLETE="bash_complete", COMP_WORDS="mtvm run -i ./", COMP_CWORD="3")
+        assert said.startswith("file,")
+
     def test_of_named_settings(self, own: CommandLine) -> None:
         (own.program.parent / "mtvm.toml").write_text("[env.lab]\n[env.desk]\n")
         assert self.complete(own, "mtvm run --env ") == ["lab", "desk"]
@@ -431,7 +455,7 @@ class TestCompletion:
         [
             (
                 "bash",
-                'COMP_WORDS=(mtvm bo) COMP_CWORD=1; _mtvm_complete; echo "${COMPREPLY[@]}"',
+                'COMP_LINE="mtvm bo" COMP_POINT=7; _mtvm_complete; echo "${COMPREPLY[@]}"',
             ),
             ("zsh", "compadd() {{ shift 1; echo ${{(P)1}}; }}; words=(mtvm bo) CURRENT=2; _mtvm_complete"),
             ("fish", "complete -C 'mtvm bo'"),

@@ -96,6 +96,18 @@ class PackedTar(NamedTuple):
     data: bytes
 
 
+_MODELS: Final = {
+    ".onnx": "an ONNX model",
+    ".tflite": "a TensorFlow Lite model",
+    ".pt": "a PyTorch model",
+    ".pt2": "a PyTorch model",
+    ".pth": "a PyTorch model",
+    ".h5": "a Keras model",
+    ".keras": "a Keras model",
+    ".pb": "a TensorFlow model",
+}
+"""Suffix of a file -> the model in it, which users give in place of a model archive."""
+
 _Place = Tuple[int, int]  # first byte in the tar, byte after the last
 
 
@@ -330,6 +342,12 @@ def _broken(path: Path, kind: Kind, data: bytes, read: int, last: str, reason: s
         reason: Reason from tarfile.
     """
     if not last and data[257:262] != b"ustar":
+        model = _MODELS.get(path.suffix.lower())
+        if model is not None and kind is MODEL_ARCHIVE:
+            return ArchiveError(
+                f"{path} is {model}, not a model archive.",
+                "Compile the model to a model archive first: docs/tvm.md of the platform has the command.",
+            )
         other = next((f"{other}, " for magic, other in _OTHER_KINDS.items() if data.startswith(magic)), "")
         return ArchiveError(f"{path} is {other}not a tar file.", kind.make_again)
     after = f" after member {last!r}" if last else ""

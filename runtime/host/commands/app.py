@@ -76,6 +76,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: List[str]
     ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
         """Return the command that `args` names; with -C, continue in the host tools of that directory."""
+        if "--json" in args:
+            ctx.meta[JSON] = args[0]  # for a failure before the command reads its options
         if ctx.params.get("directory") is not None and not ctx.resilient_parsing:
             _enter(ctx, Path(ctx.params["directory"]), args)
         if args[0] not in COMMANDS:
@@ -111,7 +113,7 @@ def _fail(ctx: click.Context, failure: Exception) -> NoReturn:
     show_error(reported)
     if ctx.meta.get(VERBOSE):
         err.print(Text(traceback_of(failure).rstrip(), "dim"))
-    if ctx.meta.get(JSON):
+    if ctx.meta.get(JSON) and getattr(failure, "errno", None) != errno.ENOSPC:
         from runtime.host.commands.json_output import print_failure
 
         print_failure(ctx.meta[JSON], reported)
@@ -163,6 +165,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, is_asked: boo
 @click.option(
     "-C",
     "directory",
+    type=click.Path(),
     metavar="DIR",
     help="Platform or project to work on. Default: the one of this mtvm.py. Other paths stay relative to "
     "the current directory.",

@@ -46,15 +46,14 @@ def boards(words: Tuple[str, ...], as_json: bool) -> None:
     """
     known = list(platform_here().boards().values())
     found = [board for board in known if all(word.lower() in _searched(board) for word in words)]
-    if as_json:
-        print_document("boards", {"boards": [board_fields(board) for board in found]})
-        return
     if not found:
         raise BoardError(
             f"No board of this platform contains {' and '.join(map(repr, words))}.",
             f"Leave out the filter to list all {len(known)} boards.",
         )
-    if len(found) == 1:
+    if as_json:
+        print_document("boards", {"boards": [board_fields(board) for board in found]})
+    elif len(found) == 1:
         _print_board(found[0])
     else:
         _print_boards(found)

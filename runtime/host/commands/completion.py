@@ -23,7 +23,9 @@ SCRIPTS: Final = {
     "bash": """\
 mtvm() {{ {command} "$@"; }}
 _mtvm_complete() {{
-  local line kind value
+  local line kind value typed=${{COMP_LINE:0:COMP_POINT}}
+  local -a words=($typed)
+  case $typed in *" ") words+=("") ;; esac
   COMPREPLY=()
   while IFS= read -r line; do
     kind=${{line%%,*}} value=${{line#*,}}
@@ -32,24 +34,28 @@ _mtvm_complete() {{
       *) COMPREPLY+=("$value") ;;
     esac
     case $value in *=) compopt -o nospace 2>/dev/null ;; esac
-  done < <(COMP_WORDS="${{COMP_WORDS[*]}}" COMP_CWORD=$COMP_CWORD _MTVM_COMPLETE=bash_complete \\
+  done < <(COMP_WORDS=$typed COMP_CWORD=$((${{#words[@]}} - 1)) _MTVM_COMPLETE=bash_complete \\
     {command} 2>/dev/null)
+  # bash splits words at "=" too, and replaces the part after the last one.
+  value=${{words[${{#words[@]}} - 1]}}
+  case $value in *=*) COMPREPLY=("${{COMPREPLY[@]#"${{value%=*}}="}}") ;; esac
 }}
 complete -F _mtvm_complete mtvm mtvm.py
 """,
     "zsh": """\
 mtvm() {{ {command} "$@"; }}
 _mtvm_complete() {{
-  local -a lines values
+  local -a lines values prefixes
   local kind value help
   lines=("${{(@f)$(COMP_WORDS="${{words[*]}}" COMP_CWORD=$((CURRENT-1)) _MTVM_COMPLETE=zsh_complete \\
     {command} 2>/dev/null)}}")
   for kind value help in "${{lines[@]}}"; do
     case $kind in
       file|dir) _path_files ;;
-      *) values+=("$value") ;;
+      *) [[ $value == *= ]] && prefixes+=("$value") || values+=("$value") ;;
     esac
   done
+  (( ${{#prefixes}} )) && compadd -S '' -a prefixes
   (( ${{#values}} )) && compadd -a values
 }}
 (( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit -u }}

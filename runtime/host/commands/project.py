@@ -6,9 +6,10 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
+from click.shell_completion import CompletionItem
 from rich.text import Text
 
 from runtime import server
@@ -22,6 +23,7 @@ from runtime.host.execution.firmware_info import Usage, read_usage
 from runtime.host.firmware import build as builder
 from runtime.host.firmware import flash as flasher
 from runtime.host.firmware.parts import LINK_MAP, link_map
+from runtime.host.project.platform import MODEL_ARCHIVE
 from runtime.host.project.project import BUILD_DIRECTORY, Project
 
 
@@ -68,6 +70,7 @@ def flash(project: Project, attachment: Attachment, dry_run: bool) -> None:
     "inputs",
     multiple=True,
     metavar="[NAME=]FILE",
+    shell_complete=lambda _ctx, _parameter, incomplete: [CompletionItem(incomplete, type="file")],
     help="Input tensor: an .npy file, or an .npz file with one array per input, by the input's name. Without "
     "files the inputs count from 0 to 99, repeatedly.",
 )
@@ -92,11 +95,7 @@ def run(
     The command generates the project, builds it and flashes the board first, as far as this is needed.
     """
     if project.settings.project_type == "standalone":
-        if inputs or output:
-            raise PlatformError(
-                "A standalone firmware runs on the input that was compiled into it.",
-                f"Change {project.directory / 'src' / 'model_input.c'}, or use project_type=host_driven.",
-            )
+        _check_standalone(inputs, output)
         from runtime.host.execution.standalone_run import run_standalone
 
         _bring_up(project, attachment)
@@ -110,6 +109,9 @@ def run(
     from runtime.host.archive import tensor_files
     from runtime.host.execution.running_model import running_model
 
+    model = click.get_current_context().params["model"]
+    files = [Path(text if Path(text).exists() else text.partition("=")[2]) for text in inputs]
+    _check_output(output, (project.directory / MODEL_ARCHIVE, *files, *([model] if model else [])))
     tensor_files.check_readable(inputs)
     _bring_up(project, attachment)
     with progress("Running the model"), running_model(project, attachment, print_log) as executor:
@@ -225,6 +227,30 @@ def bench(project: Project, attachment: Attachment, number: int, as_json: bool) 
     for row in (device, whole):
         table.add_row(row.what, *(f"{1e3 * seconds:.3f}" for seconds in (row.median, row.p99, row.least)))
     out.print(table, soft_wrap=False, crop=False)
+
+
+def _check_standalone(inputs: Tuple[str, ...], output: Optional[Path]) -> None:
+    """Raise PlatformError for tensors that a standalone firmware cannot exchange."""
+    if inputs:
+        raise PlatformError(
+            "A standalone firmware runs on the input that was compiled into it: --input does not apply.",
+            "Give the file as -o standalone_input=FILE, or use project_type=host_driven.",
+        )
+    if output is not None:
+        raise PlatformError(
+            "A standalone firmware reports its outputs as text: --output does not apply.",
+            "Leave out --output, or use project_type=host_driven.",
+        )
+
+
+def _check_output(output: Optional[Path], used: Sequence[Path]) -> None:
+    """Raise PlatformError for an output file that is an input of the command."""
+    for path in used:
+        if output is not None and output.exists() and path.exists() and output.samefile(path):
+            raise PlatformError(
+                f"--output would overwrite {path}, which the command reads.",
+                "Name another file for the outputs.",
+            )
 
 
 def _build(project: Project) -> builder.BuildReport:

@@ -131,18 +131,20 @@ def _check_given(
 
 def _coerced(declared: Mapping[str, server.ProjectOption], texts: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the values of all project options, of the types that they declare."""
-    # Not coerced: "custom" names the owner's flash_command, which is not in boards.json.
-    runner = texts.get("runner")
-    coercible = [option for option in declared.values() if option.name != "runner"]
+    # Any string is a runner: "custom" names the owner's flash_command, which is not in boards.json.
+    options = [
+        option.replace({"choices": None}) if option.name == "runner" else option
+        for option in declared.values()
+    ]
     try:
-        values = server.coerce_options(coercible, {**texts, "runner": None})
+        values = server.coerce_options(options, texts)
     except server.OptionError as error:
         raise PlatformError(error.what, error.next_step) from error
     if values["baud_rate"] is not None and values["baud_rate"] < 1:
         raise PlatformError(
             f"baud_rate is {values['baud_rate']}; expected at least 1.", "Give bits per second."
         )
-    return {**values, "runner": runner}
+    return values
 
 
 def project_of(target: Target, model: Optional[Path], project_dir: Optional[Path]) -> Project:
@@ -206,6 +208,8 @@ def _given(words: Words) -> Dict[str, Any]:
     given: Dict[str, Any] = {}
     for assignment in words.assignments:
         name, separator, value = assignment.partition("=")
+        if not name:
+            raise PlatformError(f"-o {assignment!r} has no name.", "Write it as -o NAME=VALUE.")
         if not separator:
             raise PlatformError(f"-o {assignment} has no value.", f"Write it as -o {assignment}=VALUE.")
         if name in given:

@@ -13,7 +13,7 @@ import click
 
 from runtime.host.commands.app import main
 from runtime.host.commands.console import show_error
-from runtime.host.errors import PlatformError
+from runtime.host.errors import PlatformError, traceback_of
 
 # Exceptions that tvmc shows as a traceback: name of the class -> problem and next step.
 EXPLAINED: Final = {
@@ -32,6 +32,7 @@ EXPLAINED: Final = {
 }
 
 
+LONGEST_LOG: Final = 4_000  # characters of TVM's traceback
 INSTALL_ONNX: Final = 'Install it in the environment of TVM: python -m pip install "onnx>=1.13,<1.19"'
 
 
@@ -77,7 +78,7 @@ def _report_failed_session() -> None:
 
 
 def _explain(error: Exception) -> NoReturn:
-    """Raise a PlatformError for a known failure, and any other exception unchanged."""
+    """Raise a PlatformError for a failure of tvmc."""
     name = type(error).__name__
     if name in EXPLAINED:
         raise PlatformError(*EXPLAINED[name]) from error
@@ -87,7 +88,11 @@ def _explain(error: Exception) -> NoReturn:
     tvm_error: Any = importlib.import_module("tvm").TVMError
     if isinstance(error, (session.JSONRPCError, tvm_error)):
         raise _as_platform_error(error) from error
-    raise error
+    raise PlatformError(
+        f"TVM's tvmc failed: {name}: {(str(error).strip() or name).splitlines()[-1]}",
+        "Read the log of TVM below. docs/tvm.md of the platform has the options that make a model archive.",
+        traceback_of(error)[-LONGEST_LOG:],
+    ) from error
 
 
 def _as_platform_error(error: Exception) -> PlatformError:

@@ -30,6 +30,7 @@ from runtime.host.system.locks import exclusive
 
 REPORT_FILE: Final = "build.json"
 LOCK_FILE: Final = ".build.lock"
+INCOMING: Final = ".build.new"  # of a project: files from the cache before they replace those of build/
 TOO_LARGE: Final = "overflowed by"  # printed by GNU ld, which still writes the link map
 
 
@@ -64,8 +65,9 @@ class BuildReport(NamedTuple):
 def build(project: Project, *, cache: Optional[Cache] = None) -> BuildReport:
     """Build <project>/build/firmware.
 
-    The build starts with an empty build directory, since unchanged parts come from the cache. Two builds of
-    one project run one after the other.
+    The build directory holds only files of this build, since unchanged parts come from the cache. Two
+    builds of one project run one after the other. A firmware from the cache replaces its file in one step,
+    because another process may run the one that is there.
 
     Args:
         project: Project to build.
@@ -85,16 +87,34 @@ def build(project: Project, *, cache: Optional[Cache] = None) -> BuildReport:
         compiler = find_compiler(project.settings.config.cross)
         names = cache_names(project, compiler)
         directory = project.directory / BUILD_DIRECTORY
-        _make_empty(directory)
-        if all(cache.fetch(names[file], directory / file) for file in linked_files(project)):
+        if _fetch_firmware(project, cache, names):
             stages = [Stage("firmware", 0.0, True)]
-            project.firmware.chmod(0o777 & ~_umask())
         else:
+            _make_empty(directory)
             stages = list(_run_stages(project, compiler, cache, names))
         if not project.settings.config.is_bare_metal:  # a bare-metal linker script already has the limits
             check_memory(project)
         _write_report(directory, stages)
     return BuildReport(project.firmware, stages, cache.note)
+
+
+def _fetch_firmware(project: Project, cache: Cache, names: Dict[str, str]) -> bool:
+    """Take the firmware and its link map from the cache. Return False if the cache does not have both."""
+    directory, incoming = project.directory / BUILD_DIRECTORY, project.directory / INCOMING
+    files = linked_files(project)
+    _make_empty(incoming)
+    is_complete = all(cache.fetch(names[file], incoming / file) for file in files)
+    if is_complete:
+        (incoming / project.firmware.name).chmod(0o777 & ~_umask())
+        if directory.is_symlink() or not directory.is_dir():
+            _make_empty(directory)
+        for file in files:
+            (incoming / file).replace(directory / file)
+        for path in directory.iterdir():
+            if path.name not in files:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    shutil.rmtree(incoming)
+    return is_complete
 
 
 def _build_with_owner_command(project: Project) -> BuildReport:

@@ -36,7 +36,8 @@ RULES: Final[Tuple[Rule, ...]] = (
         "host_driven",
         lambda archive: not archive.has_system_library,
         "has no system library, so a host cannot find its functions",
-        "Export it with the packed interface and system-lib, or use project_type=standalone.",
+        "Export it with the packed interface and system-lib (tvmc: --runtime-crt-system-lib 1 "
+        "--executor-aot-interface-api packed), or use project_type=standalone.",
     ),
     Rule(
         "host_driven",

@@ -88,6 +88,11 @@ def generate(
     """
     chosen = board = choose_board(platform.boards(), options.get("board"))
     project_type = options.get("project_type") or "host_driven"
+    if options.get("standalone_input") and project_type != "standalone":
+        raise PlatformError(
+            "standalone_input applies to project_type=standalone only.",
+            "Remove standalone_input, and pass the inputs when the model runs (run --input FILE).",
+        )
     project_dir = _place(project_dir)
     _check_place(platform, project_dir)
     packed = model if isinstance(model, PackedTar) else read_packed(model, MODEL_KIND)
@@ -197,7 +202,7 @@ def _check_place(platform: Platform, project_dir: Path) -> None:
     if project_dir.exists() and (not project_dir.is_dir() or any(project_dir.iterdir())):
         raise PlatformError(
             f"{project_dir} exists already and is not an empty directory.",
-            "Choose another project directory, or delete this one.",
+            "Choose another project directory.",
         )
     for name in FROM_PLATFORM:
         copied = (platform.directory / name).resolve()

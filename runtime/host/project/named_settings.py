@@ -121,6 +121,10 @@ def _read_toml(path: Path) -> Dict[str, Any]:
             ) from error
     try:
         document: Dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise PlatformError(
+            f"{path} is not valid TOML: it is not UTF-8.", "Save the file as UTF-8."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise PlatformError(f"{path} is not valid TOML: {error}.", "Fix the file at that line.") from error
     return document

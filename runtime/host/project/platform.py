@@ -186,6 +186,8 @@ def _argv(command: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
 
 def check_is_platform(directory: Path) -> None:
     """Raise PlatformError for a directory that is neither a platform nor a project."""
+    if not directory.is_dir():
+        raise PlatformError(f"There is no directory {directory}.", "Check the path.")
     if not (directory / API_SERVER).is_file():
         raise PlatformError(
             f"{directory} is neither a platform nor a project: it has no {API_SERVER}.",

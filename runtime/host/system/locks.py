@@ -136,7 +136,7 @@ def _opened(path: Path, access: int, failure: Type[PlatformError]) -> int:
     except OSError as error:
         raise failure(
             f"The lock file {path} cannot be opened: {reason_of(error)}.",
-            "Delete the lock file; it is recreated automatically.",
+            "Check the permissions of its directory. A lock file may be deleted: it is recreated.",
         ) from error
 
 

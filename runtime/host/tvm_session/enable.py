@@ -25,8 +25,8 @@ from runtime.host.errors import PlatformError, ToolMissing
 
 WHEEL: Final = "hhb-tvm==3.2.3"
 HOW_TO_INSTALL: Final = (
-    f'Run `pip install "{WHEEL}" "numpy>=1.24,<2" tflite tqdm -r requirements.txt` in a virtual environment '
-    "of CPython 3.10 or 3.8, or build TVM 0.8 to 0.18 with USE_MICRO. Then use that interpreter."
+    f'Run `pip install "{WHEEL}" "numpy>=1.24,<2" "onnx>=1.13,<1.19" tflite tqdm -r requirements.txt` in a '
+    "virtual environment of CPython 3.10 or 3.8, or build TVM 0.8 to 0.18 with USE_MICRO. Then use it."
 )
 SESSION_FUNCTION: Final = "micro._rpc_connect"
 STDERR: Final = 2
