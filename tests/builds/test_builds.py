@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, Tuple
@@ -240,6 +241,32 @@ def test_a_compiler_that_is_no_command_is_told(
     monkeypatch.setenv("CC", command)
     with pytest.raises(PlatformError, match=words):
         build(project)
+
+
+@pytest.mark.slow
+def test_a_build_from_the_cache_never_removes_the_firmware(project: Project, tmp_path: Path) -> None:
+    """Check the files that another process may run or read while this one builds the same project again."""
+    cache = Cache(tmp_path / "cache")
+    build(project, cache=cache)
+    (project.directory / "build" / "stale.o").write_bytes(b"")
+    needed = [project.firmware, project.directory / "build" / "firmware.map"]
+    missing = []
+    is_done = threading.Event()
+
+    def watch() -> None:
+        while not is_done.is_set():
+            missing.extend(path.name for path in needed if not path.exists())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for _ in range(10):
+            assert build(project, cache=cache).stages[0].cached
+    finally:
+        is_done.set()
+        watcher.join()
+    assert missing == []
+    assert not (project.directory / "build" / "stale.o").exists()
 
 
 @pytest.mark.slow
