@@ -12,7 +12,7 @@ import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 import numpy as np
 import pytest
@@ -250,7 +250,7 @@ def test_a_build_from_the_cache_never_removes_the_firmware(project: Project, tmp
     build(project, cache=cache)
     (project.directory / "build" / "stale.o").write_bytes(b"")
     needed = [project.firmware, project.directory / "build" / "firmware.map"]
-    missing = []
+    missing: List[str] = []
     is_done = threading.Event()
 
     def watch() -> None:
