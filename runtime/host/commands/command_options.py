@@ -72,7 +72,7 @@ def verbose_option(function: Function) -> Function:
         is_flag=True,
         expose_value=False,
         callback=_note_verbose,
-        help="Print every program that runs, with its output.",
+        help="Print every program of a build or a flash, with its output.",
     )(function)
 
 
