@@ -362,12 +362,13 @@ class TestNamedSettings:
         assert "this directory is a generated project" in complaint
 
 
-class TestBoards:
-    @pytest.fixture(scope="class")
-    def cortex_m(self, bake_shared: Baker) -> Platform:
-        """A platform with many boards."""
-        return bake_shared(board_family="cortex_m", platform_name="many boards")
+@pytest.fixture(scope="module")
+def cortex_m(bake_shared: Baker) -> Platform:
+    """A platform with many boards."""
+    return bake_shared(board_family="cortex_m", platform_name="many boards")
 
+
+class TestBoards:
     def test_the_table_fits_a_screen(self, cortex_m: Platform, elsewhere: Path) -> None:
         lines = CommandLine(cortex_m.path / "mtvm.py", elsewhere)("boards").splitlines()
         assert len(lines) <= 24 and max(map(len, lines)) <= 80
