@@ -174,7 +174,7 @@ def _texts(
         "README.md": project_files.project_readme(
             settings, platform.build_system, platform.build_command is not None
         ),
-        ".gitignore": "build/\n.build.lock\n__pycache__/\n",
+        ".gitignore": "build/\n.build.lock\n.build.new/\n__pycache__/\n",
         "src/model_config.c": project_files.model_config(
             archive, settings.workspace_size_bytes, settings.firmware_id
         ),
