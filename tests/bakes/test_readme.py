@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 from runtime.host.system.cache import default_directory
 from tests.conftest import TEMPLATE, Baker, Platform
+from tests.support.pages import blocks
 from tests.support.repositories import commit, git
 
 # Needs the network. The tests use this interpreter's packages; test_requirements_are_those_of_the_tests
@@ -37,14 +38,13 @@ PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 def commands(markdown: str) -> List[str]:
     """Return the lines of all fenced sh blocks; console blocks need more than the platform."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", markdown, flags=re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+    return [line for block in blocks(markdown, "sh") for line in block.splitlines()]
 
 
 def add_settings(platform: Platform) -> None:
     """Add the named settings that the pages show to mtvm.toml."""
     page = platform.text(CUSTOMIZE)
-    settings = re.findall(r"^```toml\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    settings = blocks(page, "toml")
     assert settings
     with (platform.path / "mtvm.toml").open("a", encoding="utf-8") as file:
         file.write("\n".join(settings))
@@ -140,8 +140,8 @@ def test_the_cache_lies_where_it_says(default_platform: Platform, monkeypatch: p
 def test_a_board_that_is_in_no_table_needs_the_entry_that_is_told(bake: Baker, family: str) -> None:
     platform = bake(board_family=family)
     walk = platform.text("docs/how-to/add-a-board.md").split("## A board that is in no table\n")[1]
-    (entry,) = re.findall(r"^```json\n(.*?)^```$", walk, flags=re.MULTILINE | re.DOTALL)
-    (command,) = re.findall(r"^```console\n(.*?)^```$", walk, flags=re.MULTILINE | re.DOTALL)
+    (entry,) = blocks(walk, "json")
+    (command,) = blocks(walk, "console")
     name = entry.split('"')[1]
     boards = platform.path / "boards.json"
     before = boards.read_text(encoding="utf-8")

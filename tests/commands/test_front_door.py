@@ -118,6 +118,11 @@ class TestFromAnyDirectory:
             assert mtvm(*line), line
         assert list(mtvm.cwd.iterdir()) == []
 
+    def test_the_list_of_commands_has_the_summary_of_each(self) -> None:
+        for name, entry in COMMANDS.items():
+            command = command_line.get_command(None, name)  # type: ignore[arg-type]  # not used
+            assert command is not None and command.get_short_help_str(limit=200) == entry.summary, name
+
     def test_paths_are_relative_to_the_current_directory(self, mtvm: CommandLine) -> None:
         np.save(mtvm.cwd / "x.npy", np.ones((1, 1, 8, 8), "int8"))
         mtvm("run", digits(mtvm), "--input", "x.npy", "--output", "out.npz")

@@ -16,12 +16,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 import pytest
 import yaml
 
 from tests.conftest import TEMPLATE, Baker
+from tests.support.pages import blocks
 
 DOCS = TEMPLATE / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md")}
@@ -29,11 +30,6 @@ FEWEST_PAGES_WITH_COMMANDS = 5
 OTHER_LANGUAGES = {"console", "json", "python", "text", "c"}
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BOARDS = '  "boards": {\n'
-
-
-def blocks(page: str, language: str) -> List[str]:
-    """Return the content of the fenced blocks in a language."""
-    return [content for name, content in FENCE.findall(page) if name == language]
 
 
 def head_of(page: str) -> Dict[str, Any]:

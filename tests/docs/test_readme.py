@@ -18,6 +18,7 @@ import pytest
 
 from runtime.host.commands.app import main
 from tests.conftest import TEMPLATE, Baker, Platform
+from tests.support.pages import blocks
 
 README = (TEMPLATE / "README.md").read_text(encoding="utf-8")
 LONGEST_LINES = 100  # of a README that is one page
@@ -25,10 +26,6 @@ LONGEST_LINES = 100  # of a README that is one page
 INSTALL = re.compile(r"^python -m pip install .*$", re.MULTILINE)
 # `.ci/run` runs these with the whole suite around them.
 MAKE = re.compile(r"^make \w+$", re.MULTILINE)
-
-
-def sh_blocks(page: str) -> str:
-    return "\n".join(re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
 
 
 def test_it_is_one_page() -> None:
@@ -41,7 +38,7 @@ def test_a_new_user_gets_an_answer(tmp_path: Path, bake: Baker) -> None:
     (tmp_path / "path" / "to").mkdir(parents=True)
     (tmp_path / "path" / "to" / "microtvm-template").symlink_to(TEMPLATE)
     lent = sysconfig.get_paths()["purelib"]
-    script = sh_blocks(README)
+    script = "\n".join(blocks(README, "sh"))
     assert script.count("cookiecutter path/to/microtvm-template\n") == 1
     script = MAKE.sub("true", script)
     script = INSTALL.sub(
@@ -74,7 +71,7 @@ def pages() -> Iterator[Tuple[str, str]]:
 
 def command_lines(page: str) -> List[List[str]]:
     """Return the words of each command line of mtvm.py: in blocks, and in the text between backquotes."""
-    code = re.findall(r"^```(?:sh|console)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    code = [*blocks(page, "sh"), *blocks(page, "console")]
     inline = re.findall(r"`(python mtvm\.py [^`]+)`", page)
     lines = [line for block in code for line in block.replace("\\\n", " ").splitlines()] + inline
     words = [shlex.split(line)[2:] for line in lines if line.startswith("python mtvm.py ")]

@@ -21,6 +21,11 @@ def how_to(name: str) -> str:
     return (HOW_TO / f"{name}.md").read_text(encoding="utf-8")
 
 
+def blocks(page: str, language: str) -> List[str]:
+    """Return the content of the fenced blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
 def places_to_add(what: str, page: str) -> List[str]:
     """Return the files and folders that a page names in its sentence "To add WHAT: ...".
 

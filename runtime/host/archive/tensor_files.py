@@ -8,7 +8,7 @@ import os
 import sys
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Final, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, Final, Sequence, Tuple, Union
 
 from runtime.host.archive.model_archive import TensorSpec
 from runtime.host.errors import PlatformError, ToolMissing, reason_of
@@ -145,15 +145,19 @@ def write_outputs(path: Path, outputs: Sequence[Array]) -> None:
         ) from error
 
 
+def split_name(text: str) -> Tuple[str, str]:
+    """Return name and path of NAME=FILE; the name of a FILE without one is empty."""
+    name, separator, path_text = text.partition("=")
+    return (name, path_text) if separator else ("", text)
+
+
 def _named_arrays(text: str, names: Sequence[str]) -> Dict[str, Array]:
     """Return input name -> array of one FILE.npy, NAME=FILE.npy or FILE.npz.
 
     The .npz files of the examples have arrays "input_<name>" and "output_...". So a prefix "input_" is
     removed if the model has no input of the full name, and "output_..." arrays are skipped.
     """
-    name, separator, path_text = text.partition("=")
-    if not separator:
-        name, path_text = "", text
+    name, path_text = split_name(text)
     loaded = read_arrays(Path(path_text))
     if isinstance(loaded, dict):
         return {

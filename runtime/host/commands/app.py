@@ -77,7 +77,7 @@ class Commands(click.Group):
     ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
         """Return the command that `args` names; with -C, continue in the host tools of that directory."""
         if "--json" in args:
-            ctx.meta[JSON] = args[0]  # for a failure before the command reads its options
+            ctx.meta[JSON] = args[0]  # for a failure, also one before the command reads its options
         if ctx.params.get("directory") is not None and not ctx.resilient_parsing:
             _enter(ctx, Path(ctx.params["directory"]), args)
         if args[0] not in COMMANDS:
@@ -202,8 +202,3 @@ def platform_here() -> Platform:
     from runtime.host.project.platform import load_platform
 
     return load_platform(directory_here())
-
-
-def note_command(json_command: str) -> None:
-    """Remember that the result of this command is one JSON document, so that a failure becomes one too."""
-    click.get_current_context().meta[JSON] = json_command

@@ -15,8 +15,6 @@ from runtime.host.boards.attachment import Attachment
 from runtime.host.boards.board import PROCESS, Board
 from runtime.host.commands.app import main, platform_here
 from runtime.host.commands.command_options import (
-    ATTACH,
-    GENERATE,
     TargetCommand,
     json_option,
     model_argument,
@@ -25,7 +23,7 @@ from runtime.host.commands.command_options import (
 )
 from runtime.host.commands.console import Screen, err, format_size, out, progress, short_size
 from runtime.host.commands.json_output import board_fields, print_document
-from runtime.host.commands.target import Target, project_of
+from runtime.host.commands.target import ATTACH, GENERATE, Target, project_of
 from runtime.host.errors import BoardError, PlatformError
 from runtime.host.execution import connection
 from runtime.host.firmware.build import build
@@ -73,7 +71,7 @@ def _print_boards(found: Sequence[Board]) -> None:
     for board in found:
         table.add_row(
             Text(board.name + (" (default)" if board.default else ""), "bold"),
-            board.cpu or "this machine" if board.transport == PROCESS else board.cpu or "-",
+            board.cpu or ("this machine" if board.transport == PROCESS else "-"),
             short_size(board.flash_bytes),
             short_size(board.ram_bytes),
             board.verified,

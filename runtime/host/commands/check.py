@@ -12,17 +12,10 @@ from rich.text import Text
 
 from runtime.host.commands.app import main
 from runtime.host.commands.check_steps import PACKAGES, CheckResult, run_checks
-from runtime.host.commands.command_options import (
-    ATTACH,
-    GENERATE,
-    TargetCommand,
-    json_option,
-    target_options,
-    verbose_option,
-)
+from runtime.host.commands.command_options import TargetCommand, json_option, target_options, verbose_option
 from runtime.host.commands.console import out, progress
 from runtime.host.commands.json_output import error_fields, print_document
-from runtime.host.commands.target import Target
+from runtime.host.commands.target import ATTACH, GENERATE, Target
 
 
 @main.command(cls=TargetCommand)
@@ -67,15 +60,14 @@ def check(target: Target, as_json: bool) -> None:
 
 def _checks(target: Target) -> Iterator[CheckResult]:
     """Run the checks, and show on a terminal the step that runs."""
-    shown: List[Callable[[str], None]] = []
+    show: Callable[[str], None]
 
     def starting(what: str) -> None:
-        shown[-1](f"Checking: {what}")
+        show(f"Checking: {what}")
 
     steps = run_checks(target.platform, target.options, target.attachment, starting)
     while True:
         with progress("Checking") as show:
-            shown.append(show)
             result = next(steps, None)
         if result is None:
             return

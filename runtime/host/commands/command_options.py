@@ -10,9 +10,12 @@ from typing import Any, Callable, List, Optional, Tuple
 import click
 
 from runtime.host.boards.board import Board
-from runtime.host.commands.app import VERBOSE, directory_here, main, note_command
+from runtime.host.commands.app import VERBOSE, directory_here, main
 from runtime.host.commands.target import (
+    ATTACH,
     ATTACHMENT,
+    BOARD,
+    GENERATE,
     Target,
     Words,
     attachment_options,
@@ -25,7 +28,6 @@ from runtime.host.project.platform import Platform, load_platform
 from runtime.server import ProjectOption
 
 Function = Callable[..., Any]
-GENERATE, BOARD, ATTACH = "generate", "board", "attachment"  # kinds of options, see read_target()
 
 
 class TargetCommand(click.Command):
@@ -77,18 +79,11 @@ def verbose_option(function: Function) -> Function:
 
 
 def json_option(function: Function) -> Function:
-    """Add --json, as the argument as_json of the function."""
-
-    def note(ctx: click.Context, _parameter: click.Parameter, is_json: bool) -> bool:
-        if is_json and not ctx.resilient_parsing:
-            note_command(str(ctx.info_name))
-        return is_json
-
+    """Add --json, as the argument as_json of the function. Commands notes the option for a failure."""
     return click.option(
         "--json",
         "as_json",
         is_flag=True,
-        callback=note,
         help="Print the result as one JSON document on standard output, also for a failure.",
     )(function)
 

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from runtime import server
 from runtime.host.boards.attachment import Attachment
-from runtime.host.commands.command_options import ATTACH, json_option, project_command
+from runtime.host.commands.command_options import json_option, project_command
 from runtime.host.commands.console import err, format_size, number_table, out, print_log, progress
 from runtime.host.commands.json_output import print_document, tensor_fields, usage_fields
+from runtime.host.commands.target import ATTACH
 from runtime.host.errors import PlatformError
 from runtime.host.execution import connection
 from runtime.host.execution.firmware_info import Usage, read_usage
@@ -110,7 +111,7 @@ def run(
     from runtime.host.execution.running_model import running_model
 
     model = click.get_current_context().params["model"]
-    files = [Path(text if Path(text).exists() else text.partition("=")[2]) for text in inputs]
+    files = [Path(tensor_files.split_name(text)[1]) for text in inputs]
     _check_output(output, (project.directory / MODEL_ARCHIVE, *files, *([model] if model else [])))
     tensor_files.check_readable(inputs)
     _bring_up(project, attachment)
@@ -259,7 +260,8 @@ def _build(project: Project) -> builder.BuildReport:
 
 
 def _flash(project: Project, attachment: Attachment) -> None:
-    commands = flasher.flash_commands(project, attachment)
+    # Only the progress on a terminal names the tool.
+    commands = flasher.flash_commands(project, attachment) if err.is_terminal else []
     if not commands:
         flasher.flash(project, attachment)
         return
@@ -293,15 +295,14 @@ def _run_for_usage(project: Project, attachment: Attachment) -> Optional[Usage]:
 
 def _memory_rows(project: Project) -> List[Tuple[str, str]]:
     """Return the memory of its board that the firmware takes, in words."""
-    from runtime.host.firmware.link_map import part_sizes
-
-    board = project.board
-    map_file = link_map(project)
-    parts = [] if map_file is None else part_sizes(map_file)
+    sizes = _size_fields(project) or {}
     return [
-        (what, f"{sum(getattr(part, kind) for part in parts):,} of {limit:,} bytes of {board.name}")
-        for what, kind, limit in (("flash", "flash", board.flash_bytes), ("RAM", "ram", board.ram_bytes))
-        if limit is not None and parts
+        (what, f"{sizes[taken]:,} of {sizes[limit]:,} bytes of {project.board.name}")
+        for what, taken, limit in (
+            ("flash", "flash_bytes", "board_flash_bytes"),
+            ("RAM", "ram_bytes", "board_ram_bytes"),
+        )
+        if sizes.get(limit) is not None
     ]
 
 

@@ -14,9 +14,9 @@ from rich.text import Text
 from runtime.host.boards.attachment import Attachment
 from runtime.host.boards.board import EMULATOR, PROCESS, Board
 from runtime.host.commands.app import main
-from runtime.host.commands.command_options import ATTACH, BOARD, TargetCommand, target_options
+from runtime.host.commands.command_options import TargetCommand, target_options
 from runtime.host.commands.console import err, out, show_error
-from runtime.host.commands.target import Target
+from runtime.host.commands.target import ATTACH, BOARD, Target
 from runtime.host.errors import PlatformError
 from runtime.host.project.attachment_rules import check_attachment
 from runtime.host.project.platform import BUNDLED_MODEL

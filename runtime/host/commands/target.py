@@ -28,6 +28,9 @@ from runtime.host.project.project import Project, load_project
 
 PROJECTS: Final = "projects"  # of a platform: the projects that the command line generates
 ATTACHMENT: Final = Attachment._fields
+GENERATE: Final = "generate"  # kind of options: all options of generate_project
+BOARD: Final = "board"  # only this one of them
+ATTACH: Final = "attachment"  # how the board is attached
 
 
 class Words(NamedTuple):
@@ -39,9 +42,9 @@ class Words(NamedTuple):
         env: NAME of --env.
     """
 
-    assignments: Tuple[str, ...] = ()
-    switches: Tuple[Tuple[str, Any], ...] = ()
-    env: Optional[str] = None
+    assignments: Tuple[str, ...]
+    switches: Tuple[Tuple[str, Any], ...]
+    env: Optional[str]
 
 
 class Target(NamedTuple):
@@ -65,13 +68,12 @@ class Target(NamedTuple):
         return choose_board(self.platform.boards(), self.options.get("board"))
 
 
-def read_target(words: Words, used: Tuple[str, ...] = ("generate", "attachment")) -> Target:
+def read_target(words: Words, used: Tuple[str, ...]) -> Target:
     """Return the target of a command line.
 
     Args:
         words: Options as typed.
-        used: Kinds of options that the command uses: "generate" (all options of generate_project), "board"
-            (this one of them), "attachment".
+        used: Kinds of options that the command uses: GENERATE, BOARD, ATTACH.
 
     Raises:
         PlatformError: An option is unknown, invalid, a duplicate or not used by the command.
@@ -107,11 +109,11 @@ def read_target(words: Words, used: Tuple[str, ...] = ("generate", "attachment")
 def _names_used(declared: Mapping[str, server.ProjectOption], used: Tuple[str, ...]) -> List[str]:
     """Return the names of the project options that a command uses."""
     names: List[str] = []
-    if "generate" in used:
+    if GENERATE in used:
         names = ["verbose", *(name for name, option in declared.items() if _is_used_to_generate(option))]
-    elif "board" in used:
-        names = ["board"]
-    return [*names, *(ATTACHMENT if "attachment" in used else ())]
+    elif BOARD in used:
+        names = [BOARD]
+    return [*names, *(ATTACHMENT if ATTACH in used else ())]
 
 
 def _check_given(

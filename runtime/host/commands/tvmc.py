@@ -102,9 +102,7 @@ def _as_platform_error(error: Exception) -> PlatformError:
     message = str(getattr(error, "message", None) or str(error).rpartition(FROM_DEVICE)[2])
     data = getattr(error, "data", None)
     log = data.get("traceback", "") if isinstance(data, dict) else ""
-    if (
-        message == type(error).__name__
-    ):  # the message is the name of a condition; the log explains the condition
+    if message == type(error).__name__:  # the name of a condition, which the log explains
         message, log = log.strip() or message, ""
     what, _, next_step = message.partition("\n")
     return PlatformError(what, next_step or "Read the output of the device and of the API server.", log)
