@@ -34,6 +34,7 @@ COMMANDS = (
         "build",
         "check",
         "clean",
+        "compile",
         "completion",
         "flash",
         "monitor",
@@ -282,7 +283,9 @@ class TestModels:
     def test_what_is_none(self, platform: Place) -> None:
         assert "README.md is not a tar file" in platform.fail("run", "README.md")
 
-    @pytest.mark.parametrize(("name", "words"), [("m.onnx", "an ONNX model"), ("m.pt2", "a PyTorch model")])
+    @pytest.mark.parametrize(
+        ("name", "words"), [("m.tflite", "a TensorFlow Lite model"), ("m.pt2", "a PyTorch model")]
+    )
     def test_one_of_another_kind_is_named(
         self, platform: Place, tmp_path: Path, name: str, words: str
     ) -> None:

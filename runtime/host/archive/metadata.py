@@ -111,6 +111,23 @@ class Metadata:
                 break
         return found
 
+    @property
+    def about(self) -> Dict[str, Any]:
+        """Facts that the compiler of this platform wrote about the model; empty for other archives."""
+        return dict(self._mapping(self._module.get("about", {}), "about"))
+
+    def names_in_order(self, key: str) -> Optional[List[str]]:
+        """Return the names of the "inputs" or "outputs" in the order of the code; None without a list.
+
+        Only the compiler of this platform lists them.
+        """
+        if "tensors" not in self._module:
+            return None
+        names = self._mapping(self._module["tensors"], "tensors").get(key)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            self.refuse(f"has an invalid metadata.json: 'tensors' has no list of {key}")
+        return list(names)
+
     def checked(self, spec: TensorSpec) -> TensorSpec:
         """Return a tensor unchanged.
 

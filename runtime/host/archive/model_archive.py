@@ -379,6 +379,8 @@ class ModelArchive:
             c_interface=self.c_interface,
             relay=self.relay_facts,
             has_relay=self._relay_name() is not None,
+            input_names=self.metadata.names_in_order("inputs"),
+            output_names=self.metadata.names_in_order("outputs"),
         )
 
     @cached_property

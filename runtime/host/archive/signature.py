@@ -38,6 +38,8 @@ class Texts(NamedTuple):
         c_interface: The C interface.
         relay: Facts from the Relay text; None also if its form is unknown.
         has_relay: The archive has a Relay text, even if its form is unknown.
+        input_names: Names of the inputs in order, from metadata.json; None if it does not list them.
+        output_names: Names of the outputs in order, from metadata.json; None if it does not list them.
     """
 
     inputs: Optional[Dict[str, Declared]]
@@ -48,6 +50,8 @@ class Texts(NamedTuple):
     c_interface: Optional[CInterface]
     relay: Optional[RelayFacts]
     has_relay: bool = True
+    input_names: Optional[List[str]] = None
+    output_names: Optional[List[str]] = None
 
 
 class Contradiction(Exception):
@@ -112,6 +116,8 @@ def _input_listings(texts: Texts) -> List[Listing]:
         Contradiction: A text that lists only inputs has another number of inputs than metadata.json.
     """
     listings = []
+    if texts.input_names is not None:
+        listings.append(Listing([TensorFacts(name) for name in texts.input_names], str))
     if texts.graph is not None:
         listings.append(Listing(texts.graph.inputs, str))
     if texts.code is not None:
@@ -142,7 +148,7 @@ def outputs_of(texts: Texts) -> List[TensorSpec]:
         Contradiction: The texts contradict each other.
     """
     relay = texts.relay
-    true_names = relay.output_names if relay else None
+    true_names = texts.output_names or (relay.output_names if relay else None)
     tensors = _positioned_outputs(texts, true_names)
     declared = texts.outputs or {}
     if tensors is None:

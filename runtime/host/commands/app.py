@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "build": Entry("project", "Generate a project and build its firmware."),
     "check": Entry("check", "Find what is missing or wrong, with the next step."),
     "clean": Entry("clean", "Remove projects, cached libraries and leftovers."),
+    "compile": Entry("models", "Compile a model file to a verified model archive."),
     "completion": Entry("completion", "Print a script that completes commands in a shell."),
     "flash": Entry("project", "Build the firmware and flash the board."),
     "monitor": Entry("boards", "Show the output of a board."),

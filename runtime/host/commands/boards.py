@@ -23,7 +23,7 @@ from runtime.host.commands.command_options import (
 )
 from runtime.host.commands.console import Screen, err, format_size, out, progress, short_size
 from runtime.host.commands.json_output import board_fields, print_document
-from runtime.host.commands.target import ATTACH, GENERATE, Target, project_of
+from runtime.host.commands.target import ATTACH, GENERATE, ModelSource, Target, project_of
 from runtime.host.errors import BoardError, PlatformError
 from runtime.host.execution import connection
 from runtime.host.firmware.build import build
@@ -137,7 +137,9 @@ def monitor(model: Optional[Path], target: Target, seconds: Optional[float]) -> 
     from runtime.host.wire.monitor import watch
 
     platform, attachment = target.platform, target.attachment
-    project = project_of(target, model, None) if platform.is_project or model is not None else None
+    project = (
+        project_of(target, ModelSource(model), None) if platform.is_project or model is not None else None
+    )
     board = project.board if project is not None else target.board
     here = project is not None and connection.is_local(project, attachment)
     if project is not None and here:

@@ -11,11 +11,13 @@ import click
 
 from runtime.host.boards.board import Board
 from runtime.host.commands.app import VERBOSE, directory_here, main
+from runtime.host.commands.model_options import Shapes, compile_options
 from runtime.host.commands.target import (
     ATTACH,
     ATTACHMENT,
     BOARD,
     GENERATE,
+    ModelSource,
     Target,
     Words,
     attachment_options,
@@ -152,12 +154,12 @@ def _attachment_switches() -> List[Callable[[Function], Function]]:
 
 
 def model_argument(function: Function) -> Function:
-    """Add the argument [MODEL.tar], as `model`: a path or None."""
+    """Add the argument [MODEL], as `model`: a path or None."""
     return click.argument(
         "model",
         type=click.Path(path_type=Path),
         required=False,
-        metavar="[MODEL.tar]",
+        metavar="[MODEL]",
     )(function)
 
 
@@ -177,15 +179,22 @@ def project_command(*used: str) -> Callable[[Callable[..., None]], click.Command
             help="Directory to generate the project in. Default: a directory in projects/, which depends on "
             "model and options.",
         )
+        @compile_options
         @target_options(GENERATE, *used)
         @verbose_option
         @functools.wraps(function)
         def command(
-            model: Optional[Path], project_dir: Optional[Path], target: Target, **others: Any
+            model: Optional[Path],
+            project_dir: Optional[Path],
+            input_shapes: Shapes,
+            verify: bool,
+            target: Target,
+            **others: Any,
         ) -> None:
             if ATTACH in used:
                 others["attachment"] = target.attachment
-            function(project_of(target, model, project_dir), **others)
+            source = ModelSource(model, input_shapes, verify)
+            function(project_of(target, source, project_dir), **others)
 
         return main.command(cls=TargetCommand)(command)
 

@@ -16,6 +16,7 @@ from typing import Any, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple
 import click
 
 from runtime import server
+from runtime.host.archive.tar import PackedTar
 from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import Board
 from runtime.host.boards.table import choose_board
@@ -45,6 +46,20 @@ class Words(NamedTuple):
     assignments: Tuple[str, ...]
     switches: Tuple[Tuple[str, Any], ...]
     env: Optional[str]
+
+
+class ModelSource(NamedTuple):
+    """Model of a command.
+
+    Attributes:
+        path: Model archive or model file; None in a project.
+        input_shapes: Input -> extents, for a model file that leaves dimensions open.
+        verify: Compare the answers of a compiled model file with a reference.
+    """
+
+    path: Optional[Path]
+    input_shapes: Mapping[str, Tuple[int, ...]] = {}
+    verify: bool = True
 
 
 class Target(NamedTuple):
@@ -149,13 +164,14 @@ def _coerced(declared: Mapping[str, server.ProjectOption], texts: Mapping[str, A
     return values
 
 
-def project_of(target: Target, model: Optional[Path], project_dir: Optional[Path]) -> Project:
-    """Return the project of a command: the current one, or one generated for `model` (or found again).
+def project_of(target: Target, source: ModelSource, project_dir: Optional[Path]) -> Project:
+    """Return the project of a command: the current one, or one generated for a model (or found again).
 
     Raises:
-        PlatformError: A platform without `model`, or a project with `model` or `project_dir`.
+        PlatformError: A platform without a model, or a project with a model or `project_dir`.
     """
     platform = target.platform
+    model = source.path
     if platform.is_project:
         if model is not None or project_dir is not None:
             raise PlatformError(
@@ -171,11 +187,10 @@ def project_of(target: Target, model: Optional[Path], project_dir: Optional[Path
         )
     if not model.exists():
         raise PlatformError(f"There is no file {model}.", f"Check the path. A model to try is {bundled}.")
-    from runtime.host.archive.tar import read_packed
     from runtime.host.project.lookup import find_or_generate, project_name
     from runtime.host.system.leftovers import remove_leftovers, temporary_directory
 
-    packed = read_packed(model)
+    packed = _archive_of(source, model)
     options = target.options or server.coerce_options(generate_options(platform), {})
     remove_leftovers(platform.directory / PROJECTS)
     remove_leftovers(temporary_directory())
@@ -187,6 +202,25 @@ def project_of(target: Target, model: Optional[Path], project_dir: Optional[Path
         )
     place = project_dir or platform.directory / PROJECTS / project_name(platform, packed, options)
     return find_or_generate(platform, packed, place, options)
+
+
+def _archive_of(source: ModelSource, model: Path) -> PackedTar:
+    """Return the model archive of a command, compiled if the model is a model file."""
+    from runtime.host.archive.tar import read_packed
+    from runtime.host.compile.stored import compiled_archive, is_model_file
+
+    if is_model_file(model):
+        from runtime.host.commands.console import progress
+
+        return compiled_archive(
+            model, input_shapes=source.input_shapes, verify=source.verify, progress=progress
+        )
+    if source.input_shapes or not source.verify:
+        raise PlatformError(
+            f"{model} is a compiled model archive: --input-shape and --no-verify do not apply.",
+            "Leave out --input-shape and --no-verify.",
+        )
+    return read_packed(model)
 
 
 def generate_options(platform: Platform) -> List[server.ProjectOption]:

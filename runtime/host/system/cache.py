@@ -94,26 +94,36 @@ class Cache:
         Returns:
             False if there is no such entry.
         """
-        if self.directory is None:
-            return False
-        path = self.directory / name
-        try:
-            content = self._read(path, name)
-            if content is None:
-                return False
-            os.utime(path)  # _prune() deletes the least recently used entries
-        except OSError as error:
-            if isinstance(error, PermissionError):
-                self.note = self._foreign()
+        content = self.get(name)
+        if content is None:
             return False
         target.write_bytes(content)
         return True
 
+    def get(self, name: str) -> Optional[bytes]:
+        """Return the content of an entry; None if there is no such entry."""
+        if self.directory is None:
+            return None
+        path = self.directory / name
+        try:
+            content = self._read(path, name)
+            if content is not None:
+                os.utime(path)  # _prune() deletes the least recently used entries
+        except OSError as error:
+            if isinstance(error, PermissionError):
+                self.note = self._foreign()
+            return None
+        return content
+
     def publish(self, name: str, file: Path) -> None:
         """Store the content of a file under a name."""
-        if self.directory is None or file.stat().st_size > MAX_ENTRY_BYTES:
+        if self.directory is not None and file.stat().st_size <= MAX_ENTRY_BYTES:
+            self.put(name, file.read_bytes())
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store content under a name. A failure leaves the cache as it was."""
+        if self.directory is None or len(content) > MAX_ENTRY_BYTES:
             return
-        content = file.read_bytes()
         temporary = None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)

@@ -74,8 +74,9 @@ def answer_of_tvm(model: Any, image: numpy.ndarray) -> Any:
 folder = Path(sys.argv[1])
 made = make_model()
 pixels = numpy.random.default_rng(0).normal(size=SHAPE).astype("float32")
-(scores,) = ReferenceEvaluator(made).run(None, {"image": pixels})
+answers: Any = ReferenceEvaluator(made).run(None, {"image": pixels})
 onnx.save(made, str(folder / "model.onnx"))
+scores = answers[0]
 numpy.save(folder / "input.npy", pixels)
 numpy.savez(folder / "references.npz", onnx=scores, tvm=answer_of_tvm(made, pixels))
 print(json.dumps({"shape": scores.shape}))

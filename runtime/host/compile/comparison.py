@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparison of the answers of a device with those of a reference."""
+
+from __future__ import annotations
+
+from typing import Final, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+
+class Tolerance(NamedTuple):
+    """Largest error of a floating-point output. Integers must be equal.
+
+    Attributes:
+        relative: Part of the value.
+        largest: Part of the largest absolute value of the output.
+    """
+
+    relative: float = 1e-3
+    largest: float = 1e-4
+
+
+DEFAULT: Final = Tolerance()
+
+
+class Difference(NamedTuple):
+    """Errors of one output over all sets of inputs.
+
+    Attributes:
+        name: Name of the output.
+        largest_error: Largest absolute error.
+        mean_error: Mean absolute error.
+        largest_value: Largest absolute value of the reference.
+        wrong: Elements outside of the tolerance.
+        elements: All elements.
+        same_first: Sets of inputs with the same index of the largest element; None for an output that is no
+            list of scores.
+    """
+
+    name: str
+    largest_error: float
+    mean_error: float
+    largest_value: float
+    wrong: int
+    elements: int
+    same_first: Optional[int]
+
+
+def compare(
+    name: str, answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: Tolerance = DEFAULT
+) -> Difference:
+    """Return the errors of one output.
+
+    NaN equals NaN, and an infinity equals only itself.
+
+    Args:
+        name: Name of the output.
+        answers: Answer for each set of inputs.
+        expected: Answer of the reference, of the same shape and type.
+        tolerance: Allowed error.
+    """
+    largest_error = total = largest_value = 0.0
+    wrong = elements = same_first = 0
+    is_scores = bool(expected) and _is_scores(expected[0])
+    for answer, reference in zip(answers, expected):
+        if answer.shape != reference.shape or answer.dtype != reference.dtype:
+            wrong += max(1, reference.size)
+            elements += max(1, reference.size)
+            largest_error = float("inf")
+            continue
+        one, other = answer.astype(np.float64), reference.astype(np.float64)
+        finite = np.isfinite(other)
+        same = (one == other) | (np.isnan(one) & np.isnan(other))
+        with np.errstate(invalid="ignore"):
+            error = np.where(same, 0.0, np.abs(one - other))
+        error = np.where(np.isnan(error) | (~finite & ~same), np.inf, error)
+        peak = float(np.abs(other[finite]).max()) if finite.any() else 0.0
+        if reference.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                allowed = tolerance.relative * np.abs(other) + tolerance.largest * peak
+            wrong += int((error > np.where(finite, allowed, 0.0)).sum())
+        else:
+            wrong += int((~(answer == reference)).sum())
+        elements += reference.size
+        largest_error = max(largest_error, float(error.max()) if error.size else 0.0)
+        total += float(error.sum())
+        largest_value = max(largest_value, peak)
+        if is_scores and reference.size:
+            same_first += int(answer.argmax() == reference.argmax())
+    return Difference(
+        name,
+        largest_error,
+        total / max(1, elements),
+        largest_value,
+        wrong,
+        elements,
+        same_first if is_scores else None,
+    )
+
+
+def _is_scores(array: np.ndarray) -> bool:
+    """Return whether an output may be the scores of a classifier: one row of several numbers."""
+    return array.ndim >= 1 and array.shape[-1] == array.size and array.size > 1 and array.dtype.kind != "b"
+
+
+def compare_all(
+    names: Sequence[str],
+    answers: Sequence[dict[str, np.ndarray]],
+    expected: Sequence[dict[str, np.ndarray]],
+    tolerance: Tolerance = DEFAULT,
+) -> List[Difference]:
+    """Return the errors of each output; the arguments have a dictionary for each set of inputs."""
+    return [
+        compare(name, [one[name] for one in answers], [one[name] for one in expected], tolerance)
+        for name in names
+    ]
