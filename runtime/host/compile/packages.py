@@ -7,16 +7,17 @@ version than the tested ones is refused.
 
 from __future__ import annotations
 
-import importlib.metadata
+import os
 import sys
 from pathlib import Path
-from typing import Dict, Final, Optional, Tuple
+from typing import Dict, Final, List, Optional, Tuple
 
 from runtime.host.errors import ToolMissing
 from runtime.host.system.packages import how_to_install_requirements
 
 REQUIREMENTS: Final = "requirements-compile.txt"  # of a platform
 PACKAGES: Final = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnxruntime", "numpy")
+METADATA: Final = ".dist-info"
 TESTED_TVM: Final = ("0.25", "0.26", "0.27")
 TESTED_PYTHON: Final = ((3, 10), (3, 13))
 PLATFORM: Final = Path(__file__).resolve().parents[3]  # that has this runtime/
@@ -24,13 +25,27 @@ PLATFORM: Final = Path(__file__).resolve().parents[3]  # that has this runtime/
 
 def installed_versions() -> Dict[str, Optional[str]]:
     """Return package -> installed version, None for a missing package. Nothing is imported."""
-    versions: Dict[str, Optional[str]] = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return versions
+    found: Dict[str, str] = {}
+    for place in sys.path:
+        for directory in _metadata_directories(place):
+            name, _, version = directory[: -len(METADATA)].partition("-")
+            found.setdefault(_normal(name), version)
+    return {package: found.get(_normal(package)) for package in PACKAGES}
+
+
+def _metadata_directories(place: str) -> List[str]:
+    """Return NAME-VERSION.dist-info of each package in a folder (specification of installed projects).
+
+    importlib.metadata parses a file of each package, which takes 20 ms.
+    """
+    try:
+        return [name for name in os.listdir(place or ".") if name.endswith(METADATA)]  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")
 
 
 def check_packages() -> Tuple[Tuple[str, str], ...]:

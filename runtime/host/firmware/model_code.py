@@ -14,8 +14,7 @@ from typing import Final, Iterator, List, NamedTuple, Optional, Tuple
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.boards.board import CUSTOM, Board
 from runtime.host.errors import BuildError, PlatformError
-from runtime.host.firmware.compilers import compiler_identity, find_compiler
-from runtime.host.firmware.fingerprint import COMPILER_ENVIRONMENT
+from runtime.host.firmware.compilers import COMPILER_ENVIRONMENT, compiler_identity, find_compiler
 from runtime.host.project.board_support import port_config
 from runtime.host.project.object_files.elf import EXECUTABLE, sections
 from runtime.host.project.platform import Platform
