@@ -22,7 +22,7 @@ from tests.conftest import TEMPLATE, Baker, Platform
 DIGITS = "models/digits_aot.tar"
 VERSION = (TEMPLATE / "runtime" / "VERSION").read_text(encoding="utf-8").strip()
 SCHEMA = json.loads((TEMPLATE / "runtime/host/commands/output.schema.json").read_text(encoding="utf-8"))
-JSON_COMMANDS = ("check", "boards", "ports", "size", "bench", "run")
+JSON_COMMANDS = ("check", "boards", "ports", "size", "bench", "run", "compile", "inspect", "verify")
 
 
 class CommandLine:
