@@ -40,6 +40,7 @@ COMMON_FILES = {
     "README.md",
     "boards.json",
     "docs/boards-json.md",
+    "docs/compile.md",
     "docs/customize.md",
     "docs/how-to/add-a-board.md",
     "docs/tuning.md",
@@ -343,7 +344,10 @@ def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
         shutil.copy(TEMPLATE / name, broken / name)
     with pytest.raises(FailedHookException):
         bake(template=broken, into=tmp_path / "out")
-    assert "missing: runtime, docs/boards-json.md, examples/digits/digits_aot.tar" in capfd.readouterr().err
+    assert (
+        "missing: runtime, docs/boards-json.md, docs/compile.md, examples/digits/digits_aot.tar"
+        in capfd.readouterr().err
+    )
     assert list((tmp_path / "out").iterdir()) == []
 
 
