@@ -297,7 +297,7 @@ class TestVerify:
         two = onnx_nets.two_of_each(tmp_path / "two.onnx")
         random = np.random.default_rng(1)
         given = {name: random.random((2, 2, 3), "float32") for name in "ab"}
-        np.savez(tmp_path / "in.npz", **given)
+        np.savez(tmp_path / "in.npz", **given)  # type: ignore[arg-type]
         document = mtvm.json("verify", two, "--inputs", tmp_path / "in.npz")
         assert [output["name"] for output in document["outputs"]] == ["sum", "large"]
         assert document["ok"] and document["sets_of_inputs"] == 2

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from runtime.host.archive.tensor_files import Array
 
 
-class Kind(NamedTuple):
-    """Side of a model.
+class Side(NamedTuple):
+    """Side of a model: its inputs or its outputs.
 
     Attributes:
         word: "input" or "output".
@@ -26,8 +26,8 @@ class Kind(NamedTuple):
     others: str
 
 
-INPUT = Kind("input", "output_")
-OUTPUT = Kind("output", "input_")
+INPUT = Side("input", "output_")
+OUTPUT = Side("output", "input_")
 
 
 def read_input_sets(path: Path, inputs: Sequence[TensorSpec]) -> List[Dict[str, Array]]:
@@ -70,7 +70,7 @@ def read_output_sets(path: Path, outputs: Sequence[TensorSpec]) -> List[List[Arr
 
 
 def _read(
-    path: Path, kind: Kind, specs: Sequence[TensorSpec], labels: Mapping[str, int]
+    path: Path, side: Side, specs: Sequence[TensorSpec], labels: Mapping[str, int]
 ) -> List[List[Array]]:
     loaded = read_arrays(path)
     if not isinstance(loaded, dict):
@@ -80,36 +80,36 @@ def _read(
         )
     arrays: Dict[int, Array] = {}
     for label, array in loaded.items():
-        if label not in labels and label.startswith(kind.others):
+        if label not in labels and label.startswith(side.others):
             continue
         index = labels.get(label)
         if index is None:
             raise PlatformError(
-                f"{path}: the model has no {kind.word} {label!r}.",
-                f"Use the {kind.word}s of this model: {', '.join(spec.name for spec in specs)}.",
+                f"{path}: the model has no {side.word} {label!r}.",
+                f"Use the {side.word}s of this model: {', '.join(spec.name for spec in specs)}.",
             )
         if index in arrays:
             raise PlatformError(
-                f"{path} holds {kind.word} {specs[index].name!r} under two names.", "Keep one of the arrays."
+                f"{path} holds {side.word} {specs[index].name!r} under two names.", "Keep one of the arrays."
             )
         arrays[index] = array
     missing = [spec.name for index, spec in enumerate(specs) if index not in arrays]
     if missing:
         raise PlatformError(
-            f"{path} does not hold {kind.word} {', '.join(map(repr, missing))} of the model.",
-            f"Save an array for each {kind.word}.",
+            f"{path} does not hold {side.word} {', '.join(map(repr, missing))} of the model.",
+            f"Save an array for each {side.word}.",
         )
-    split = [_split(path, kind, spec, arrays[index]) for index, spec in enumerate(specs)]
+    split = [_split(path, side, spec, arrays[index]) for index, spec in enumerate(specs)]
     counts = sorted({len(each) for each in split})
     if len(counts) > 1:
         raise PlatformError(
-            f"{path} holds {' and '.join(map(str, counts))} sets of {kind.word}s.",
+            f"{path} holds {' and '.join(map(str, counts))} sets of {side.word}s.",
             "Give each array a leading axis of the same length, or none.",
         )
     return [list(one) for one in zip(*split)]
 
 
-def _split(path: Path, kind: Kind, spec: TensorSpec, array: Array) -> List[Array]:
+def _split(path: Path, side: Side, spec: TensorSpec, array: Array) -> List[Array]:
     """Return the sets in one array.
 
     An array of the tensor's shape is one set. Otherwise the first axis counts sets: in front of the shape,
@@ -119,7 +119,7 @@ def _split(path: Path, kind: Kind, spec: TensorSpec, array: Array) -> List[Array
     if array.dtype != spec.dtype or not count:
         shape = "any shape" if spec.shape is None else str(list(spec.shape))
         raise PlatformError(
-            f"{path}: {kind.word} {spec.name!r}: expected {spec.dtype} {shape}, {spec.size_bytes} bytes, or "
+            f"{path}: {side.word} {spec.name!r}: expected {spec.dtype} {shape}, {spec.size_bytes} bytes, or "
             f"several along a leading axis, got {array.dtype} {list(array.shape)}.",
             "Convert the array (numpy's astype, reshape and transpose) and save it again.",
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command that shows what a model consists of: inspect."""
+"""Command that shows the contents of a model: inspect."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from runtime.host.project.platform import MODEL_ARCHIVE as OF_PROJECT
 def inspect(model: Optional[Path], input_shapes: Shapes, verify: bool, as_json: bool) -> None:
     """Show inputs, operators, kernels and memory of a model.
 
-    MODEL is a model archive or an ONNX file, which is compiled. What cannot be compiled is listed with the
-    next step. Without MODEL, a generated project shows its own model.
+    MODEL is a model archive or an ONNX file, which is compiled. The output lists the parts that
+    cannot be compiled, with the next step. Without MODEL, a generated project shows its own model.
     """
     platform = platform_here()
     path = (

@@ -11,12 +11,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import click
 
 from runtime.host.boards.attachment import Attachment
+from runtime.host.commands.app import directory_here
 from runtime.host.commands.command_options import json_option, project_command
 from runtime.host.commands.console import number_table, out, print_log, progress
 from runtime.host.commands.json_output import finite, print_document
 from runtime.host.commands.project import bring_up, project_fields
 from runtime.host.commands.target import ATTACH, SOURCE, ModelSource
 from runtime.host.errors import PlatformError
+from runtime.host.project.platform import PROJECT_FILE
 from runtime.host.project.project import Project
 
 
@@ -33,6 +35,8 @@ def _check(source: ModelSource, inputs: Optional[Path], outputs: Optional[Path],
     from runtime.host.archive.tensor_files import read_arrays
     from runtime.host.compile.device_check import check_sources
 
+    if source.path is None and not (directory_here() / PROJECT_FILE).exists():
+        return  # a platform without a model, which project_of() reports
     check_sources(source.path, inputs, outputs)
     for path in (inputs, outputs):
         if path is not None:

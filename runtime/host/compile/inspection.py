@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model consists of, from its archive, or from a model file that is compiled for it."""
+"""Contents of a model, from its archive, or from a model file that is compiled for it."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Need(NamedTuple):
 
     @property
     def fits(self) -> Optional[bool]:
-        """Whether the board has the memory; None if that is not known, or the board has no limit."""
+        """True if the board has the memory; None if that is not known, or the board has no limit."""
         size = self.size_bytes
         return None if size is None or self.board_bytes is None else size <= self.board_bytes
 
