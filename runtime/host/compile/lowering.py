@@ -24,7 +24,20 @@ def lowered(module: Any) -> Any:
 
     Args:
         module: tvm.IRModule with a Relax main function.
+
+    Raises:
+        ModelError: TVM has no kernel for an operator.
     """
+    try:
+        return _lower(module)
+    except Exception as error:
+        raise ModelError(
+            f"TVM has no kernel for an operator of the model: {last_line(error)}",
+            "Replace the operator, or simplify its arguments.",
+        ) from error
+
+
+def _lower(module: Any) -> Any:
     steps = relax.transform
     with tvm.target.Target("c"):
         return tvm.transform.Sequential(
@@ -106,4 +119,8 @@ def _register_math() -> None:
 
 
 def _call_of(function: str) -> Callable[[Any], Any]:
-    return lambda call: tirx.call_pure_extern(str(call.dtype), function, *call.args)
+    def rule(call: Any) -> Any:
+        kind = call.dtype if hasattr(call, "dtype") else call.ty  # 0.27 replaced dtype
+        return tirx.call_pure_extern(kind, function, *call.args)
+
+    return rule
