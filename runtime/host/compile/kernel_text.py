@@ -49,7 +49,8 @@ _HEAD: Final = re.compile(
     r"|  int32_t dev_id = \(\(\(DLTensor\*\)\w+\)\[0\]\.device\.device_id\);"
     r"|  if \(!\(\w+_strides(?:_\d+)? == NULL\)\) \{"
 )
-_PARAMETER_CAST: Final = re.compile(r"\(\((?:float|bool|u?int\d+_t)\*\)(\w+)\)\[")
+_BLOCK: Final = re.compile(r"( *)void\* (\w+) =(?= TVMBackendAllocWorkspace)")
+_PARAMETER_CAST: Final = re.compile(r"\(\((float|bool|u?int\d+_t)\*\)(\w+)\)\[")
 
 TYPE: Final = r"(?:float|bool|u?int(?:8|16|32|64)_t)"
 WIDTHS: Final = {
@@ -210,9 +211,25 @@ def _read(name: str, text: str) -> Kernel:
     if not handles:
         raise _refused(name, lines[0] if lines else "")
     pointers = set(arguments.values())
-    body = [_line(name, _plain(line.strip(), pointers)) for line in [*offsets, *lines[head:]]]
+    rest = lines[head:]
+    blocks = {found[2] for found in map(_BLOCK.match, rest) if found}
+    rest = _typed_blocks(name, rest, blocks)
+    body = [_line(name, _plain(line.strip(), pointers | blocks)) for line in [*offsets, *rest]]
     count = max(handles.values()) + 1
     return Kernel(name, [arguments.get(index) for index in range(count)], _checked(name, body, pointers))
+
+
+def _typed_blocks(name: str, lines: List[str], blocks: Set[str]) -> List[str]:
+    """Return lines in which an allocated block has the type that its uses cast it to, as from 0.26 on."""
+    types: Dict[str, str] = {}
+    for line in lines:
+        for cast in _PARAMETER_CAST.finditer(line):
+            if cast[2] in blocks and types.setdefault(cast[2], cast[1]) != cast[1]:
+                raise _refused(name, line)
+    return [
+        _BLOCK.sub(lambda found: f"{found[1]}{types.get(found[2], 'void')}* {found[2]} =", line, count=1)
+        for line in lines
+    ]
 
 
 def _plain(line: str, pointers: Set[str]) -> str:
@@ -221,7 +238,7 @@ def _plain(line: str, pointers: Set[str]) -> str:
     TVM writes an infinity as inff, which C does not have. In 0.25 an argument is a void pointer, which each
     use casts.
     """
-    line = _PARAMETER_CAST.sub(lambda found: f"{found[1]}[" if found[1] in pointers else found[0], line)
+    line = _PARAMETER_CAST.sub(lambda found: f"{found[2]}[" if found[2] in pointers else found[0], line)
     for pattern, macro in _MACROS:
         line = pattern.sub(macro, line)
     return line

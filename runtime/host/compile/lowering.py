@@ -114,8 +114,10 @@ def last_line(error: Exception) -> str:
 @functools.lru_cache(maxsize=None)
 def _register_math() -> None:
     """Add the rules of MATH to TVM, once in a process: a second registration fails."""
+    # 0.27 moved the function.
+    register = getattr(tirx.op, "register_intrin_lowering", None) or tvm.ir.register_intrin_lowering
     for name, function in MATH.items():
-        tirx.op.register_intrin_lowering(f"tirx.{name}", target="c", f=_call_of(function), level=11)
+        register(f"tirx.{name}", target="c", f=_call_of(function), level=11)
 
 
 def _call_of(function: str) -> Callable[[Any], Any]:
