@@ -9,7 +9,7 @@ from runtime.host.compile.emit_c import library_c, model_c
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.kernel_c import CKernel, c_kernel
 from runtime.host.compile.kernel_text import NEXT, read_kernels
-from runtime.host.compile.lowering import c_source, kernels_of, lowered
+from runtime.host.compile.lowering import c_source, kernels_of, lowered, script_of
 from runtime.host.compile.onnx_model import Value
 from runtime.host.compile.placement import Placement, place
 from runtime.host.compile.program import Program, Tensor
@@ -79,7 +79,8 @@ def compile_relax(
     _check_signature("input", inputs, program.inputs)
     _check_signature("output", outputs, program.outputs)
     functions = {kernel: scheduled(function, knobs) for kernel, function in kernels_of(low).items()}
-    texts = read_kernels(c_source(functions)) if functions else {}
+    scripts = {kernel: script_of(function) for kernel, function in functions.items()}
+    texts = read_kernels(c_source(functions), scripts) if functions else {}
     kernels: Dict[str, CKernel] = {}
     for index, (kernel, tensors) in enumerate(program.signatures.items()):
         if kernel not in texts:

@@ -19,6 +19,7 @@ import re
 from typing import Dict, Final, List, Mapping, NamedTuple, Optional, Set
 
 from runtime.host.compile.errors import ModelError
+from runtime.host.compile.float_literals import literals_of, with_exact_literals
 
 NEXT: Final = "Install the versions of requirements-compile.txt, and compile again."
 
@@ -172,16 +173,23 @@ class Kernel(NamedTuple):
     lines: List[Line]
 
 
-def read_kernels(source: str) -> Dict[str, Kernel]:
+def read_kernels(source: str, scripts: Mapping[str, str]) -> Dict[str, Kernel]:
     """Return name -> kernel of the C that TVM generated.
+
+    Args:
+        source: C of all kernels.
+        scripts: Name -> script of each kernel, which has the constants with all digits.
 
     Raises:
         ModelError: The text of a kernel has an unknown form.
     """
-    return {found[1]: _read(found[1], found[2]) for found in _FUNCTION.finditer(source)}
+    return {
+        found[1]: _read(found[1], found[2], literals_of(scripts[found[1]]))
+        for found in _FUNCTION.finditer(source)
+    }
 
 
-def _read(name: str, text: str) -> Kernel:
+def _read(name: str, text: str, literals: Dict[str, str]) -> Kernel:
     lines = text.splitlines()
     selected: Dict[str, int] = {}
     handles: Dict[str, int] = {}
@@ -214,7 +222,10 @@ def _read(name: str, text: str) -> Kernel:
     rest = lines[head:]
     blocks = {found[2] for found in map(_BLOCK.match, rest) if found}
     rest = _typed_blocks(name, rest, blocks)
-    body = [_line(name, _plain(line.strip(), pointers | blocks)) for line in [*offsets, *rest]]
+    body = [
+        _line(name, with_exact_literals(_plain(line.strip(), pointers | blocks), literals))
+        for line in [*offsets, *rest]
+    ]
     count = max(handles.values()) + 1
     return Kernel(name, [arguments.get(index) for index in range(count)], _checked(name, body, pointers))
 

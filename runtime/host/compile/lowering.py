@@ -65,6 +65,11 @@ def kernels_of(module: Any) -> Mapping[str, Any]:
     }
 
 
+def script_of(kernel: Any) -> str:
+    """Return a kernel as TVMScript, which has constants with all digits."""
+    return str(kernel.script(show_meta=False))
+
+
 def c_source(kernels: Mapping[str, Any]) -> str:
     """Return the C that TVM generates for kernels.
 
