@@ -15,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET: Final = 17
 UNARY: Final = (
-    "Abs", "Neg", "Relu", "Sigmoid", "Tanh", "Exp", "Erf", "Floor", "Ceil", "Softplus", "Softsign", "HardSwish",
-    "HardSigmoid", "Elu", "Selu", "LeakyRelu", "Sqrt", "Log", "Reciprocal", "Sin", "Cos", "Identity", "Sign",
+    "Abs", "Neg", "Relu", "Sigmoid", "Tanh", "Exp", "Erf", "Floor", "Ceil", "Softplus", "Softsign",
+    "HardSwish", "HardSigmoid", "Elu", "Selu", "LeakyRelu", "Sqrt", "Log", "Reciprocal", "Sin", "Cos",
+    "Identity", "Sign",
 )  # fmt: skip
 BINARY: Final = ("Add", "Sub", "Mul", "Div", "Max", "Min", "PRelu")
 COMPARISONS: Final = ("Less", "Greater", "Equal", "LessOrEqual", "GreaterOrEqual")

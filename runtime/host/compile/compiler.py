@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, NamedTuple, Sequence
 
-from runtime.host.compile.emit_c import library_c, model_c
+from runtime.host.compile.emit_c import infer_h, library_c, model_c
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.kernel_c import CKernel, c_kernel
 from runtime.host.compile.kernel_text import NEXT, read_kernels
@@ -47,6 +47,9 @@ class Compiled(NamedTuple):
         return archive_bytes(
             self.module,
             {
+                f"codegen/host/include/{self.module}_infer.h": infer_h(
+                    self.module, self.inputs, self.outputs, self.program
+                ),
                 f"{folder}_lib0.c": library_c(self.module, self.program),
                 f"{folder}_lib1.c": model_c(self.module, self.program, self.kernels, self.placement),
             },
