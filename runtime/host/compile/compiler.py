@@ -79,6 +79,9 @@ def compile_relax(
     """
     low = lowered(module)
     program = read_program(low)
+    program.outputs = [
+        _with_extents_of_one(tensor, value) for tensor, value in zip(program.outputs, outputs)
+    ] + program.outputs[len(outputs) :]
     _check_signature("input", inputs, program.inputs)
     _check_signature("output", outputs, program.outputs)
     functions = {kernel: scheduled(function, knobs) for kernel, function in kernels_of(low).items()}
@@ -91,6 +94,17 @@ def compile_relax(
         call = next(call for call in program.calls if call.kernel == kernel)
         kernels[kernel] = c_kernel(index, texts[kernel], tensors, len(call.outputs))
     return Compiled(name, inputs, outputs, program, kernels, place(program, kernels))
+
+
+def _with_extents_of_one(tensor: Tensor, declared: Value) -> Tensor:
+    """Return an output in its declared shape, if the shapes differ in extents of one only.
+
+    TVM's importer gives a result without dimensions the shape [1].
+    """
+    wanted = [extent for extent in declared.shape if extent != 1]
+    if tensor.shape == declared.shape or wanted != [extent for extent in tensor.shape if extent != 1]:
+        return tensor
+    return Tensor(f"{tensor.name}_output", declared.shape, tensor.dtype, view_of=tensor)
 
 
 def _check_signature(kind: str, declared: Sequence[Value], tensors: Sequence[Tensor]) -> None:
