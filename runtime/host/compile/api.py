@@ -100,10 +100,15 @@ def _compile_onnx(
         from runtime.host.compile.compiler import compile_relax
         from runtime.host.compile.importer import import_onnx
         from runtime.host.compile.report import about, about_verification
-    with progress("Importing the operators"):
-        imported = import_onnx(static)
-    with progress("Compiling the kernels"):
-        compiled = compile_relax(imported, inputs, outputs, MODULE)
+    try:
+        with progress("Importing the operators"):
+            imported = import_onnx(static)
+        with progress("Compiling the kernels"):
+            compiled = compile_relax(imported, inputs, outputs, MODULE)
+    except ModelError as error:
+        from runtime.host.compile.culprit import named
+
+        raise named(static, error, _compile_alone) from error
     facts = about(compiled, static)
     packed = PackedTar(name, compiled.archive(facts))
     verified = None
@@ -114,6 +119,16 @@ def _compile_onnx(
             verified = verify_archive(static, ModelArchive.unpacked(packed))
             packed = PackedTar(name, compiled.archive({**facts, **about_verification(verified)}))
     return CompiledModel(packed, compiled, verified)
+
+
+def _compile_alone(model: Any) -> None:
+    """Compile a model of one operator, for its failure."""
+    from runtime.host.compile.compiler import compile_relax
+    from runtime.host.compile.importer import import_onnx
+    from runtime.host.compile.onnx_model import true_inputs, values_of
+
+    inputs, outputs = values_of(true_inputs(model), "input"), values_of(model.graph.output, "output")
+    compile_relax(import_onnx(model), inputs, outputs, MODULE)
 
 
 def _is_relax(model: Any) -> bool:

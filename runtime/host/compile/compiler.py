@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, NamedTuple, Sequence
 
-from runtime.host.compile.emit_c import library_c, model_c
+from runtime.host.compile.emit_c import infer_h, library_c, model_c
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.kernel_c import CKernel, c_kernel
 from runtime.host.compile.kernel_text import NEXT, read_kernels
-from runtime.host.compile.lowering import c_source, kernels_of, lowered
+from runtime.host.compile.lowering import c_source, kernels_of, lowered, script_of
 from runtime.host.compile.onnx_model import Value
 from runtime.host.compile.placement import Placement, place
 from runtime.host.compile.program import Program, Tensor
@@ -47,6 +47,9 @@ class Compiled(NamedTuple):
         return archive_bytes(
             self.module,
             {
+                f"codegen/host/include/{self.module}_infer.h": infer_h(
+                    self.module, self.inputs, self.outputs, self.program
+                ),
                 f"{folder}_lib0.c": library_c(self.module, self.program),
                 f"{folder}_lib1.c": model_c(self.module, self.program, self.kernels, self.placement),
             },
@@ -76,10 +79,14 @@ def compile_relax(
     """
     low = lowered(module)
     program = read_program(low)
+    program.outputs = [
+        _with_extents_of_one(tensor, value) for tensor, value in zip(program.outputs, outputs)
+    ] + program.outputs[len(outputs) :]
     _check_signature("input", inputs, program.inputs)
     _check_signature("output", outputs, program.outputs)
     functions = {kernel: scheduled(function, knobs) for kernel, function in kernels_of(low).items()}
-    texts = read_kernels(c_source(functions)) if functions else {}
+    scripts = {kernel: script_of(function) for kernel, function in functions.items()}
+    texts = read_kernels(c_source(functions), scripts) if functions else {}
     kernels: Dict[str, CKernel] = {}
     for index, (kernel, tensors) in enumerate(program.signatures.items()):
         if kernel not in texts:
@@ -87,6 +94,17 @@ def compile_relax(
         call = next(call for call in program.calls if call.kernel == kernel)
         kernels[kernel] = c_kernel(index, texts[kernel], tensors, len(call.outputs))
     return Compiled(name, inputs, outputs, program, kernels, place(program, kernels))
+
+
+def _with_extents_of_one(tensor: Tensor, declared: Value) -> Tensor:
+    """Return an output in its declared shape, if the shapes differ in extents of one only.
+
+    TVM's importer gives a result without dimensions the shape [1].
+    """
+    wanted = [extent for extent in declared.shape if extent != 1]
+    if tensor.shape == declared.shape or wanted != [extent for extent in tensor.shape if extent != 1]:
+        return tensor
+    return Tensor(f"{tensor.name}_output", declared.shape, tensor.dtype, view_of=tensor)
 
 
 def _check_signature(kind: str, declared: Sequence[Value], tensors: Sequence[Tensor]) -> None:

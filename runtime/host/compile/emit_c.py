@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from typing import Final, List, Mapping, Sequence, Tuple
 
+from runtime.host.archive.facts import c_identifier
 from runtime.host.compile.constants_c import c_values
 from runtime.host.compile.kernel_c import CKernel, c_type
+from runtime.host.compile.onnx_model import Value
 from runtime.host.compile.placement import Placement
 from runtime.host.compile.program import Program, Tensor
-from runtime.host.dtype import DType
+from runtime.host.dtype import DType, describe
 
 ARENA: Final = "global_workspace"  # the host tools find its size under this name of TVM's C code
 ALIGNED: Final = 16  # bytes, as in TVM's C code
@@ -54,6 +56,31 @@ def model_c(module: str, program: Program, kernels: Mapping[str, CKernel], place
     lines += [f"{_entry(module, program)};", f"{_entry(module, program)} {{"]
     lines += [f"  {line}" for line in _body(program, kernels, placement)]
     lines += ["}", ""]
+    return "\n".join(lines)
+
+
+def infer_h(module: str, inputs: Sequence[Value], outputs: Sequence[Value], program: Program) -> str:
+    """Return the header of the plain entry, for a firmware that calls it without a runtime."""
+    guard = f"{prefix(module)}_infer_h".upper()
+    tensors = [
+        *((f"in{index}", *each) for index, each in enumerate(zip(inputs, program.inputs))),
+        *((f"out{index}", *each) for index, each in enumerate(zip(outputs, program.outputs))),
+    ]
+    lines = [
+        "// Run the model once. All memory is static, so that only one call may run at a time.",
+        "// Each argument is aligned as its C type; arguments do not overlap.",
+        "//",
+        *(
+            f"//   {argument}: {c_identifier(value.name)[:80]}, {describe(value.dtype, value.shape)}, "
+            f"{tensor.size_bytes} bytes"
+            for argument, value, tensor in tensors
+        ),
+        f"#ifndef {guard}",
+        f"#define {guard}",
+        f"{_entry(module, program)};",
+        "#endif",
+        "",
+    ]
     return "\n".join(lines)
 
 

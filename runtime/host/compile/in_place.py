@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Final, List, Optional, Sequence, Tuple
+from typing import Dict, Final, List, Optional, Sequence, Set, Tuple
 
 from runtime.host.compile.kernel_text import Line
 
@@ -26,8 +26,8 @@ def may_share(lines: Sequence[Line], source: str, target: str, elements: int) ->
         target: Data pointer of the output.
         elements: Number of elements of the output.
     """
-    loops: List[int] = []  # extent of each open loop; 1 for a condition
-    temporaries: Dict[str, Tuple[str, int]] = {}  # value loaded from the input -> index, iteration
+    loops: List[Optional[int]] = []  # extent of each open loop; None for a condition
+    temporaries: Dict[str, Tuple[Set[str], int]] = {}  # value loaded from the input -> indices, iteration
     iteration = stores = 0
     has_load = False
     for line in lines:
@@ -36,10 +36,10 @@ def may_share(lines: Sequence[Line], source: str, target: str, elements: int) ->
             return False
         for word in _WORD.findall(line.text):
             if word in temporaries:
-                index, at = temporaries[word]
+                indices, at = temporaries[word]
                 if at != iteration:
                     return False
-                loads.append(index)
+                loads += indices
         if line.match["stored"] == target:
             if any(index != line.match["index"] for index in loads) or _loads(line.text, target) is None:
                 return False
@@ -48,18 +48,18 @@ def may_share(lines: Sequence[Line], source: str, target: str, elements: int) ->
             has_load = has_load or bool(loads)
             product = 1
             for extent in loops:
-                product *= extent
+                product *= 1 if extent is None else extent
             stores += product
         elif re.search(rf"\b{target}\b", line.text):
             return False
         elif loads:
-            name = line.match["variable"]
-            if name is None or len(set(loads)) != 1 or not line.match["value"]:
+            name = line.match["variable"] if line.match["value"] else line.match["stored"]
+            if name is None or line.match["index"]:
                 return False
-            temporaries[name] = (loads[0], iteration)
+            temporaries[name] = ({*loads, *temporaries.get(name, (set(), 0))[0]}, iteration)
         if line.match["end"] or line.match["else"]:
-            loops.pop()
-            iteration += 1
+            is_loop = loops.pop() is not None
+            iteration += is_loop
         if line.match["for"]:
             found = _EXTENT.fullmatch(line.text)
             if found is None:
@@ -67,8 +67,7 @@ def may_share(lines: Sequence[Line], source: str, target: str, elements: int) ->
             loops.append(int(found[3]) - int(found[2]))
             iteration += 1
         elif line.match["if"] or line.match["else"]:
-            loops.append(1)
-            iteration += 1
+            loops.append(None)
     return has_load and stores == elements
 
 

@@ -24,14 +24,8 @@ LONGEST_NAME: Final = 40  # characters of TVM's name in ours; fused groups reach
 C_TYPES: Final = {"float32": "float", "bool": "bool"}
 
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
-_LOWEST: Final = re.compile(r"(\w+(?:\[[^=]*\])?) = -3\.402823e\+38f;")
-_HIGHEST: Final = re.compile(r"(\w+(?:\[[^=]*\])?) = 3\.402823e\+38f;")
-_SPECIAL: Final = (
-    (re.compile(r"\binff?\b"), "INFINITY"),
-    (re.compile(r"\bnanf?\b"), "NAN"),
-    # printf's %e has 7 digits, too few for the largest float.
-    (re.compile(r"\b3\.402823e\+38f"), "FLT_MAX"),
-)
+_LOWEST: Final = re.compile(r"(\w+(?:\[[^=]*\])?) = -FLT_MAX;")
+_HIGHEST: Final = re.compile(r"(\w+(?:\[[^=]*\])?) = FLT_MAX;")
 
 
 class CKernel(NamedTuple):
@@ -222,8 +216,6 @@ def _indented(lines: Sequence[str]) -> str:
     for line in lines:
         text = _LOWEST.sub(r"\1 = -INFINITY;", line)
         text = _HIGHEST.sub(r"\1 = INFINITY;", text)
-        for pattern, replacement in _SPECIAL:
-            text = pattern.sub(replacement, text)
         depth -= text.startswith("}")
         result.append(f"{'  ' * depth}{text}\n")
         depth += text.endswith("{")

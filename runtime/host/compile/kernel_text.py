@@ -16,9 +16,10 @@ with anything else is refused: C that is not understood must not run on a device
 from __future__ import annotations
 
 import re
-from typing import Dict, Final, List, Mapping, NamedTuple, Optional
+from typing import Dict, Final, List, Mapping, NamedTuple, Optional, Set
 
 from runtime.host.compile.errors import ModelError
+from runtime.host.compile.float_literals import literals_of, with_exact_literals
 
 NEXT: Final = "Install the versions of requirements-compile.txt, and compile again."
 
@@ -31,20 +32,26 @@ _FUNCTION: Final = re.compile(
 _ARGUMENT: Final = r"\(\(\(TVMFFIAny\*\)args\)\[(\d+)\]\.v_ptr\)"
 _SELECT: Final = re.compile(rf"    (condval\w*) = {_ARGUMENT};")
 _HANDLE: Final = re.compile(r"  void\* (\w+) = \(void\*\)(condval\w*);")
-_HANDLE_0_25: Final = re.compile(rf"  void\* (\w+) = \(\(\w+_type_index == 70\) \? .* : {_ARGUMENT}\);")
+_HANDLE_0_25: Final = re.compile(rf"  void\* (\w+) = \(\(\w+_type_index\w* == 70\) \? .* : {_ARGUMENT}\);")
 _DATA: Final = re.compile(r"  \w+\* (\w+) = (?:\(+\w+\*\))*\(\(\(DLTensor\*\)(\w+)\)\[0\]\.data\)+;")
+_OFFSET: Final = re.compile(
+    r"  int64_t (\w*elem_offset\w*) = "
+    r"\(\(int64_t\)\(\(\(\(DLTensor\*\)\w+\)\[0\]\.byte_offset\) / \(uint64_t\)\d+(?:ULL)?\)\);"
+)
 _HEAD: Final = re.compile(
-    r"  int32_t \w+_type_index = \(\(\(TVMFFIAny\*\)args\)\[\d+\]\.type_index\);"
+    r"  int32_t \w+_type_index\w* = \(\(\(TVMFFIAny\*\)args\)\[\d+\]\.type_index\);"
     r"|  void\* condval\w*;"
-    r"|  if \(+\w+_type_index == 70\)+ \{"
+    r"|  if \(+\w+_type_index\w* == 70\)+ \{"
     r"|    condval\w* = \(\(void\*\)\(\(char\*\)\(\(\(TVMFFIAny\*\)args\)\[\d+\]\.v_ptr\) \+ 24\)\);"
     r"|  \} else \{"
     r"|  \}"
-    r"|  \w+\* \w+_(?:shape|strides) = (?:\(int64_t\*\))?\(\(\(DLTensor\*\)\w+\)\[0\]\.(?:shape|strides)\);"
+    r"|  \w+\* \w+_(?:shape|strides)(?:_\d+)? = "
+    r"(?:\(int64_t\*\))?\(\(\(DLTensor\*\)\w+\)\[0\]\.(?:shape|strides)\);"
     r"|  int32_t dev_id = \(\(\(DLTensor\*\)\w+\)\[0\]\.device\.device_id\);"
-    r"|  if \(!\(\w+_strides == NULL\)\) \{"
+    r"|  if \(!\(\w+_strides(?:_\d+)? == NULL\)\) \{"
 )
-_PARAMETER_CAST: Final = re.compile(r"\(\((?:float|bool|u?int\d+_t)\*\)(\w+)\)\[")
+_BLOCK: Final = re.compile(r"( *)void\* (\w+) =(?= TVMBackendAllocWorkspace)")
+_PARAMETER_CAST: Final = re.compile(r"\(\((float|bool|u?int\d+_t)\*\)(\w+)\)\[")
 
 TYPE: Final = r"(?:float|bool|u?int(?:8|16|32|64)_t)"
 WIDTHS: Final = {
@@ -107,6 +114,9 @@ _KNOWN: Final = frozenset(
         "for",
         "if",
         "else",
+        "FLT_MAX",
+        "INFINITY",
+        "NAN",
     ]
 )
 
@@ -124,12 +134,17 @@ _LINE: Final = re.compile(
     r"\(uint64_t\)(?P<bytes>\d+)(?:ULL)?, \d+, \d+\)+;"
     r"|(?P<return>return -1;)"
 )
+_MACROS: Final = (
+    (re.compile(r"\binff?\b"), "INFINITY"),
+    (re.compile(r"\bnanf?\b"), "NAN"),
+    # printf's %e has 7 digits, too few for the largest float.
+    (re.compile(r"\b3\.402823e\+38f"), "FLT_MAX"),
+)
 _TOKEN: Final = re.compile(
     r"(?P<name>[A-Za-z_]\w*)"
     r"|(?:0x[0-9a-fA-F.]+(?:p[+-]?\d+)?|\d+(?:\.\d*)?(?:e[+-]?\d+)?)(?:ULL|LL|UL|L|U|f)?"
     r"|\s+|[-+*/%<>=!&|^~?:,()\[\].]+"
 )
-_FLOAT: Final = re.compile(r"(?<![\w.])(\d+\.\d+e[+-]\d+)(?!f|\w)")
 
 
 class Line(NamedTuple):
@@ -158,26 +173,35 @@ class Kernel(NamedTuple):
     lines: List[Line]
 
 
-def read_kernels(source: str) -> Dict[str, Kernel]:
+def read_kernels(source: str, scripts: Mapping[str, str]) -> Dict[str, Kernel]:
     """Return name -> kernel of the C that TVM generated.
+
+    Args:
+        source: C of all kernels.
+        scripts: Name -> script of each kernel, which has the constants with all digits.
 
     Raises:
         ModelError: The text of a kernel has an unknown form.
     """
-    return {found[1]: _read(found[1], found[2]) for found in _FUNCTION.finditer(source)}
+    return {
+        found[1]: _read(found[1], found[2], literals_of(scripts[found[1]]))
+        for found in _FUNCTION.finditer(source)
+    }
 
 
-def _read(name: str, text: str) -> Kernel:
+def _read(name: str, text: str, literals: Dict[str, str]) -> Kernel:
     lines = text.splitlines()
     selected: Dict[str, int] = {}
     handles: Dict[str, int] = {}
     arguments: Dict[int, str] = {}
+    offsets: List[str] = []
     head = 0
     for line in lines:
         selection = _SELECT.fullmatch(line)
         handle = _HANDLE.fullmatch(line)
         old_handle = _HANDLE_0_25.fullmatch(line)
         data = _DATA.fullmatch(line)
+        offset = _OFFSET.fullmatch(line)
         if selection:
             selected[selection[1]] = int(selection[2])
         elif handle and handle[2] in selected:
@@ -186,20 +210,49 @@ def _read(name: str, text: str) -> Kernel:
             handles[old_handle[1]] = int(old_handle[2])
         elif data and data[2] in handles:
             arguments[handles[data[2]]] = data[1]
+        elif offset:
+            # The arguments of our calls start at their first element.
+            offsets.append(f"int64_t {offset[1]} = 0;")
         elif not _HEAD.fullmatch(line):
             break
         head += 1
     if not handles:
         raise _refused(name, lines[0] if lines else "")
     pointers = set(arguments.values())
-    body = [_line(name, _without_casts(line.strip(), pointers)) for line in lines[head:]]
+    rest = lines[head:]
+    blocks = {found[2] for found in map(_BLOCK.match, rest) if found}
+    rest = _typed_blocks(name, rest, blocks)
+    body = [
+        _line(name, with_exact_literals(_plain(line.strip(), pointers | blocks), literals))
+        for line in [*offsets, *rest]
+    ]
     count = max(handles.values()) + 1
     return Kernel(name, [arguments.get(index) for index in range(count)], _checked(name, body, pointers))
 
 
-def _without_casts(line: str, pointers: set[str]) -> str:
-    """Return a line in which the arguments of 0.25, which are void pointers, are used without casts."""
-    return _PARAMETER_CAST.sub(lambda found: f"{found[1]}[" if found[1] in pointers else found[0], line)
+def _typed_blocks(name: str, lines: List[str], blocks: Set[str]) -> List[str]:
+    """Return lines in which an allocated block has the type that its uses cast it to, as from 0.26 on."""
+    types: Dict[str, str] = {}
+    for line in lines:
+        for cast in _PARAMETER_CAST.finditer(line):
+            if cast[2] in blocks and types.setdefault(cast[2], cast[1]) != cast[1]:
+                raise _refused(name, line)
+    return [
+        _BLOCK.sub(lambda found: f"{found[1]}{types.get(found[2], 'void')}* {found[2]} =", line, count=1)
+        for line in lines
+    ]
+
+
+def _plain(line: str, pointers: Set[str]) -> str:
+    """Return a line with the macros of math.h, and without the casts of arguments.
+
+    TVM writes an infinity as inff, which C does not have. In 0.25 an argument is a void pointer, which each
+    use casts.
+    """
+    line = _PARAMETER_CAST.sub(lambda found: f"{found[2]}[" if found[2] in pointers else found[0], line)
+    for pattern, macro in _MACROS:
+        line = pattern.sub(macro, line)
+    return line
 
 
 def _line(name: str, text: str) -> Line:
@@ -209,7 +262,7 @@ def _line(name: str, text: str) -> Line:
     return Line(text, match.groupdict())
 
 
-def _checked(name: str, body: List[Line], pointers: set[str]) -> List[Line]:
+def _checked(name: str, body: List[Line], pointers: Set[str]) -> List[Line]:
     """Return the lines, after a comparison of each identifier with the declared ones."""
     declared = set(pointers)
     for line in body:

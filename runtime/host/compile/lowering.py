@@ -24,7 +24,20 @@ def lowered(module: Any) -> Any:
 
     Args:
         module: tvm.IRModule with a Relax main function.
+
+    Raises:
+        ModelError: TVM has no kernel for an operator.
     """
+    try:
+        return _lower(module)
+    except Exception as error:
+        raise ModelError(
+            f"TVM has no kernel for an operator of the model: {last_line(error)}",
+            "Replace the operator, or simplify its arguments.",
+        ) from error
+
+
+def _lower(module: Any) -> Any:
     steps = relax.transform
     with tvm.target.Target("c"):
         return tvm.transform.Sequential(
@@ -50,6 +63,11 @@ def kernels_of(module: Any) -> Mapping[str, Any]:
         for variable, function in module.functions.items()
         if isinstance(function, tirx.PrimFunc)
     }
+
+
+def script_of(kernel: Any) -> str:
+    """Return a kernel as TVMScript, which has constants with all digits."""
+    return str(kernel.script(show_meta=False))
 
 
 def c_source(kernels: Mapping[str, Any]) -> str:
@@ -101,9 +119,15 @@ def last_line(error: Exception) -> str:
 @functools.lru_cache(maxsize=None)
 def _register_math() -> None:
     """Add the rules of MATH to TVM, once in a process: a second registration fails."""
+    # 0.27 moved the function.
+    register = getattr(tirx.op, "register_intrin_lowering", None) or tvm.ir.register_intrin_lowering
     for name, function in MATH.items():
-        tirx.op.register_intrin_lowering(f"tirx.{name}", target="c", f=_call_of(function), level=11)
+        register(f"tirx.{name}", target="c", f=_call_of(function), level=11)
 
 
 def _call_of(function: str) -> Callable[[Any], Any]:
-    return lambda call: tirx.call_pure_extern(str(call.dtype), function, *call.args)
+    def rule(call: Any) -> Any:
+        kind = call.dtype if hasattr(call, "dtype") else call.ty  # 0.27 replaced dtype
+        return tirx.call_pure_extern(kind, function, *call.args)
+
+    return rule

@@ -12,7 +12,7 @@ sums keep their order, as a reduction is never split.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, List, NamedTuple, Optional
+from typing import Any, Final, List, NamedTuple, Optional, Sequence
 
 from tvm import s_tir
 
@@ -110,17 +110,17 @@ class _Schedule:
         inner: List[Any] = []
         if tail is not None:
             outer = list(spatial)
-            if len(spatial) == 2:
-                columns = self._divisor(spatial[-1], max(knobs.rows, knobs.columns))
-                rows = 1
+            if self._is_row_of(spatial):
+                columns, rows = self._divisor(spatial[-1], max(knobs.rows, knobs.columns)), 1
             else:
                 columns = self._divisor(spatial[-1], knobs.columns)
-                rows = self._divisor(spatial[1], knobs.rows) if len(spatial) == 4 else 1
+                rows = self._divisor(spatial[_row(spatial)], knobs.rows)
             if columns > 1:
                 outer[-1], part = schedule.split(spatial[-1], [None, columns])
                 inner.append(part)
             if rows > 1:
-                outer[1], part = schedule.split(spatial[1], [None, rows])
+                at = _row(spatial)
+                outer[at], part = schedule.split(spatial[at], [None, rows])
                 inner.insert(0, part)
             schedule.reorder(*outer, *reduction, *inner)
             schedule.reverse_compute_at(tail, outer[-1])
@@ -138,6 +138,10 @@ class _Schedule:
                 for loop in schedule.get_loops(other)[-len(inner) :]:
                     if self._extent(loop) <= 16:
                         schedule.unroll(loop)
+
+    def _is_row_of(self, spatial: Sequence[Any]) -> bool:
+        """Return whether only the last dimension can be tiled, as for one row of a dense layer."""
+        return len(spatial) == 1 or self._extent(spatial[_row(spatial)]) == 1
 
     def _extent(self, loop: Any) -> int:
         return int(self._schedule.get(loop).extent)
@@ -171,6 +175,11 @@ class _Schedule:
                 if not all(one.same_as(other) for one, other in zip(starts, variables)):
                     return None
         return tail
+
+
+def _row(spatial: Sequence[Any]) -> int:
+    """Return the index of the outer tiled dimension: channels of a convolution, rows of a product."""
+    return 1 if len(spatial) > 2 else 0
 
 
 def _buffer(region: Any) -> Any:
