@@ -48,6 +48,7 @@ COMMON_FILES = {
     "microtvm_api_server.py",
     "mtvm.py",
     "mtvm.toml",
+    "requirements-compile.txt",
     "requirements.txt",
     "models/digits_aot.tar",
     "models/digits_test.npz",

@@ -24,7 +24,7 @@ from runtime.host.project.platform import Platform as HostPlatform
 from tests.conftest import Baker, Platform
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
-TOOLS = ["Python packages", "board", "C compiler", "build system"]
+TOOLS = ["Python packages", "compile", "board", "C compiler", "build system"]
 TRIAL = ["project", "build", "flash", "answers"]
 
 
@@ -236,12 +236,12 @@ class TestOpenItems:
     def test_a_fresh_one_works_here_and_ends_with_them(self, custom: HostPlatform) -> None:
         results = results_of(custom)
         assert [result.what for result in results if not result.is_open] == [*TOOLS, *TRIAL, "reached"]
-        assert [result.is_open for result in results] == [False] * 9 + [True] * 9
+        assert [result.is_open for result in results] == [False] * 10 + [True] * 9
 
     def test_a_board_that_nothing_builds_for_is_not_built_here(self, custom: HostPlatform) -> None:
         self.change(custom, '"process"', '"serial"')
         results = results_of(custom)
-        assert [result.what for result in results if not result.is_open] == ["Python packages", "board"]
+        assert [result.what for result in results if not result.is_open] == TOOLS[:3]
 
     def test_the_command_line_closes_some(self, custom: HostPlatform) -> None:
         self.change(custom, '"process"', '"serial"')
