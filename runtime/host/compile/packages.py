@@ -17,7 +17,7 @@ from runtime.host.system.packages import how_to_install_requirements
 
 REQUIREMENTS: Final = "requirements-compile.txt"  # of a platform
 PACKAGES: Final = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnxruntime", "numpy")
-METADATA: Final = ".dist-info"
+METADATA: Final = (".dist-info", ".egg-info")  # the latter of packages of Debian
 TESTED_TVM: Final = ("0.25", "0.26", "0.27")
 TESTED_PYTHON: Final = ((3, 10), (3, 13))
 PLATFORM: Final = Path(__file__).resolve().parents[3]  # that has this runtime/
@@ -28,13 +28,13 @@ def installed_versions() -> Dict[str, Optional[str]]:
     found: Dict[str, str] = {}
     for place in sys.path:
         for directory in _metadata_directories(place):
-            name, _, version = directory[: -len(METADATA)].partition("-")
-            found.setdefault(_normal(name), version)
+            name, _, rest = directory.rpartition(".")[0].partition("-")
+            found.setdefault(_normal(name), rest.partition("-")[0])
     return {package: found.get(_normal(package)) for package in PACKAGES}
 
 
 def _metadata_directories(place: str) -> List[str]:
-    """Return NAME-VERSION.dist-info of each package in a folder (specification of installed projects).
+    """Return NAME-VERSION.dist-info or .egg-info of each package in a folder.
 
     importlib.metadata parses a file of each package, which takes 20 ms.
     """
