@@ -9,7 +9,7 @@
 #include <tvm/runtime/crt/platform.h>
 
 uint64_t mtvm_timer_ticks(void);
-extern const uint32_t mtvm_timer_hz;
+uint32_t mtvm_timer_hz(void);
 
 #define FUNCTION(name) \
   static int name(TVMValue *args, int *codes, int count, TVMValue *result, int *result_code, void *resource)
@@ -100,7 +100,7 @@ FUNCTION(allocates) {
  * back. The clock is read alternately with interrupts masked and unmasked. */
 FUNCTION(computes) {
   const uint64_t begun = mtvm_timer_ticks();
-  const uint64_t ticks = (uint64_t)args[0].v_int64 * mtvm_timer_hz / 1000000 + 1;
+  const uint64_t ticks = (uint64_t)args[0].v_int64 * mtvm_timer_hz() / 1000000 + 1;
   uint64_t now = begun;
   for (unsigned turn = 0; now - begun < ticks; turn++) {
     const uint64_t last = now;
@@ -115,7 +115,7 @@ FUNCTION(computes) {
       RETURN(-1);
     }
   }
-  RETURN((int64_t)((now - begun) * 1000000 / mtvm_timer_hz));
+  RETURN((int64_t)((now - begun) * 1000000 / mtvm_timer_hz()));
 }
 
 FUNCTION(adds_up) {

@@ -15,7 +15,7 @@
 #define WIDTH_32 3u
 #define HALF 1u
 
-const uint32_t mtvm_timer_hz = 8000000;
+uint32_t mtvm_timer_hz(void) { return 8000000; }
 
 static uint32_t last;
 static uint32_t wraps;
