@@ -127,12 +127,23 @@ FUNCTION(adds_up) {
   RETURN(sum);
 }
 
+/* Run a loop of two instructions args[0] times. */
+FUNCTION(loops) {
+  uintptr_t turns = (uintptr_t)args[0].v_int64;
+#ifdef __riscv
+  __asm volatile("1: addi %0, %0, -1\n\tbnez %0, 1b" : "+r"(turns));
+#else
+  __asm volatile(".syntax unified\n\t1: subs %0, %0, #1\n\tbne 1b" : "+l"(turns)::"cc");
+#endif
+  RETURN((int64_t)turns);
+}
+
 /* Call the function args[0] with the remaining arguments. One registered function is enough for all of them,
  * because the table of the firmware is small. */
 FUNCTION(user) {
   static int (*const functions[])(TVMValue *, int *, int, TVMValue *, int *, void *) = {
       recurses, reads,   stores, writes_code, jumps,    runs_garbage,     gives_up,
-      aborts,   asserts, prints, allocates,   computes, calls_the_system, adds_up,
+      aborts,   asserts, prints, allocates,   computes, calls_the_system, adds_up, loops,
   };
   return functions[args[0].v_int64](args + 1, codes + 1, count - 1, result, result_code, resource);
 }

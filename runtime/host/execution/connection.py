@@ -55,7 +55,7 @@ def is_emulated(project: Project, attachment: Attachment) -> bool:
 
 
 def instruction_ns(project: Project, attachment: Attachment) -> Optional[int]:
-    """Return the nanoseconds of the device's time per instruction; None for a device that runs in real time."""
+    """Return the nanoseconds of the device's time per instruction; None for a device in real time."""
     if not is_emulated(project, attachment):
         return None
     from runtime.host.runners.qemu import INSTRUCTION_NS, counts_instructions

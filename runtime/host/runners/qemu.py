@@ -23,8 +23,8 @@ It exceeds two ticks of the slowest timer of an emulated board (125 ns on the mi
 identifies the exact number of instructions.
 """
 
-# With sleep=off, QEMU 7.2 jumps to the next period of SysTick while the board waits for bytes: the process took
-# 120 % of a processor on an idle mps2_an385, and 0 % with sleep=on.
+# With sleep=off, QEMU 7.2 runs one period of SysTick after the other while the board waits for bytes: the
+# process of an idle mps2_an385 took 120 % of a processor. With sleep=on it took 0 %.
 COUNTING = ("-icount", f"shift={INSTRUCTION_SHIFT},align=off,sleep=on")
 COUNTS: Final = "count_instructions"
 
