@@ -77,7 +77,7 @@ def test_two_benches_are_equal_to_the_last_digit(built: Built, board: str) -> No
 
 
 @pytest.mark.parametrize("board", ["netduino2", "qemu_virt_rv32"])
-def test_a_board_whose_entry_says_no_reports_seconds(built: Built, board: str) -> None:
+def test_a_board_that_does_not_count_reports_seconds(built: Built, board: str) -> None:
     measured = measure(in_real_time(built(board)), 3)
     assert measured.instructions is None
     assert measured.device is not None and 0 < measured.device.least < measured.whole.p99

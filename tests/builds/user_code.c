@@ -142,8 +142,8 @@ FUNCTION(loops) {
  * because the table of the firmware is small. */
 FUNCTION(user) {
   static int (*const functions[])(TVMValue *, int *, int, TVMValue *, int *, void *) = {
-      recurses, reads,   stores, writes_code, jumps,    runs_garbage,     gives_up,
-      aborts,   asserts, prints, allocates,   computes, calls_the_system, adds_up, loops,
+      recurses, reads,     stores,   writes_code,      jumps,   runs_garbage, gives_up, aborts, asserts,
+      prints,   allocates, computes, calls_the_system, adds_up, loops,
   };
   return functions[args[0].v_int64](args + 1, codes + 1, count - 1, result, result_code, resource);
 }

@@ -206,7 +206,7 @@ def takes_its_longest_packet_while_it_computes(project: Project) -> None:
 
 
 def in_real_time(project: Project) -> Project:
-    """Return the project of a board whose entry says that it does not count instructions."""
+    """Return the project of a board whose entry has "count_instructions": false."""
     qemu = {**project.board.runners[EMULATOR], "count_instructions": False}
     board = project.board._replace(runners={**project.board.runners, EMULATOR: qemu})
     return Project(project.platform, project.settings, board)
