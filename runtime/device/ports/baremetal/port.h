@@ -37,7 +37,7 @@ void mtvm_uart_put(uint8_t byte); /* waits for room; works with interrupts maske
 /* The timer. It counts from mtvm_timer_init on. It does not wrap between two readings. Each measurement calls
  * mtvm_timer_init again; a timer with an interrupt then begins a period, so that equal code takes equal time. */
 void mtvm_timer_init(void);
-void mtvm_timer_interrupt(void); /* the interrupt of the core's timer, if any */
+void mtvm_timer_interrupt(void); /* of SysTick, or BOARD_TIMER_INTERRUPT, if any */
 uint64_t mtvm_timer_ticks(void);
 uint32_t mtvm_timer_hz(void); /* ticks per second */
 
