@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 from runtime.host.boards.table import load_boards
 from runtime.host.execution.latency import measure
+from runtime.host.execution.standalone_run import run_standalone
 from runtime.host.project.project import Project
 from tests.conftest import TEMPLATE, Baker
-from tests.support.emulated import Family, counted, in_real_time
+from tests.support.emulated import DIGITS, Family, counted, in_real_time
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +83,13 @@ def test_a_board_that_does_not_count_reports_seconds(built: Built, board: str) -
     measured = measure(in_real_time(built(board)), 3)
     assert measured.instructions is None
     assert measured.device is not None and 0 < measured.device.least < measured.whole.p99
+
+
+def test_a_standalone_firmware_reports_instructions(families: Dict[str, Family], built: Built) -> None:
+    project = families["cortex_m"].build("mps2_an385", DIGITS / "digits_aot.tar", project_type="standalone")
+    found = re.search(r"^instructions: about (\d+)$", run_standalone(project), re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) == pytest.approx(measure(built("mps2_an385"), 1).instructions, rel=0.01)
 
 
 def _bench(project: Path) -> Dict[str, Any]:

@@ -2,9 +2,9 @@
 /* SysTick of a Cortex-M. It counts cycles of the core in 24 bits; an interrupt counts the periods. The cycle
  * counter of DWT would need no interrupt, but Cortex-M0 and emulators do not have it.
  *
- * QEMU's boards with an STM32 run SysTick at the highest clock of the chip (hw/arm: SYSCLK_FRQ), and do not
- * model the chip's clock tree. The field `emulated_hz` of the board's timer is this clock. QEMU reports 10 ms of
- * an eighth of this clock in the calibration register; an STM32 has its constant for 1 ms there. */
+ * QEMU runs SysTick of an STM32 at one fixed clock (SYSCLK_FRQ in hw/arm), whatever the firmware sets. The field
+ * `emulated_hz` of the board's timer is this clock. In the calibration register QEMU reports 10 ms of an eighth
+ * of this clock: 30,000 ticks or more. An STM32 has a smaller constant (RM0041: 9,000, RM0090: 18,750). */
 #include "../baremetal/port.h"
 
 #define CONTROL MTVM_REGISTER(32, 0xe000e010u)
