@@ -34,7 +34,7 @@ class Difference(NamedTuple):
         largest_value: Largest absolute value of the reference.
         wrong: Elements outside of the tolerance.
         elements: All elements.
-        same_first: Sets of inputs with the same index of the largest element; None for an output that is no
+        same_first: Sets of inputs with the same index of the largest element; None for an output that is not a
             list of scores.
     """
 

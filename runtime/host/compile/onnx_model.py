@@ -136,7 +136,7 @@ def values_of(values: Sequence[Any], kind: str) -> List[Value]:
         kind: "input" or "output", for messages.
 
     Raises:
-        ModelError: One is no tensor, has a type that devices do not support, or a dynamic shape.
+        ModelError: One is not a tensor, has a type that devices do not support, or a dynamic shape.
     """
     found = []
     for value in values:
