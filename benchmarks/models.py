@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nets compiled from ONNX with today's TVM, compared with the same nets through TVM 0.16, on an emulated Cortex-M4F.
+"""Nets from ONNX through today's TVM and through TVM 0.16, on an emulated Cortex-M4F.
 
 Instructions of an inference, bytes of the arena, bytes of the model's code. TVM 0.16: AOT, planned memory,
 without a tuning log.

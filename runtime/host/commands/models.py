@@ -22,7 +22,7 @@ from runtime.host.commands.console import format_size, out, progress
 from runtime.host.commands.model_options import compile_options
 from runtime.host.errors import PlatformError, reason_of
 
-RUNTIME_BYTES: Final = 12 << 10  # of code: the device runtime; a host-driven firmware has it in addition to the model
+RUNTIME_BYTES: Final = 12 << 10  # code of the device runtime
 
 
 @main.command()

@@ -49,7 +49,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     """Return the model in a file, with its external data.
 
     Raises:
-        PlatformError: The file cannot be read, is too large, or is no ONNX model.
+        PlatformError: The file cannot be read, is too large, or is not an ONNX model.
     """
     try:
         with open(open_regular(path), "rb") as file:  # noqa: PTH123  a descriptor
