@@ -23,6 +23,7 @@ TABLES: Dict[str, str] = {
     "device": "Device runtime on a Cortex-M3, no model, -Os",
     "inference": "Inference from this process, minus the device's compute time",
     "chain": "From a model archive to its first result",
+    "models": "Nets of today, on an emulated Cortex-M4F",
     "soak": "Digits on an emulated Cortex-M3 over many sessions",
     "session": "Inference through TVM's own session, minus the device's compute time",
     "tune": "Tuning with AutoTVM",

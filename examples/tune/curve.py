@@ -9,11 +9,10 @@ from typing import List, Optional, Sequence, Tuple
 import matplotlib.figure
 import plotext
 
-Times = Sequence[Optional[float]]  # microseconds; None for a failed trial, but not for all
+Times = Sequence[Optional[float]]  # microseconds or instructions; None for a failed trial, but not for all
 
 COLUMNS, ROWS = 78, 16  # characters of the curve in the terminal
 TRIAL, BEST, FAILED = "trial", "the best so far", "failed trial"
-AXES = ("trial", "microseconds")
 
 
 def best_so_far(times: Times) -> List[Optional[float]]:
@@ -25,7 +24,7 @@ def best_so_far(times: Times) -> List[Optional[float]]:
     return best
 
 
-def in_terminal(times: Times) -> str:
+def in_terminal(times: Times, unit: str) -> str:
     """Return the curve as lines of text."""
     plotext.clear_figure()
     plotext.theme("clear")
@@ -34,13 +33,13 @@ def in_terminal(times: Times) -> str:
     plotext.scatter(*_known(times), label=TRIAL, marker="o")
     if None in times:
         plotext.scatter(*_failed(times), label=FAILED, marker="x")
-    plotext.xlabel(AXES[0])
-    plotext.ylabel(AXES[1])
+    plotext.xlabel(TRIAL)
+    plotext.ylabel(unit)
     plotext.ylim(lower=0)
     return str(plotext.uncolorize(plotext.build()))
 
 
-def as_png(times: Times, path: Path) -> None:
+def as_png(times: Times, unit: str, path: Path) -> None:
     """Write the curve as a picture."""
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -48,7 +47,7 @@ def as_png(times: Times, path: Path) -> None:
     axes.plot(*_known(times), "o", markersize=3, label=TRIAL)
     if None in times:
         axes.plot(*_failed(times), "x", label=FAILED)
-    axes.set(xlabel=AXES[0], ylabel=AXES[1], ylim=(0, None))
+    axes.set(xlabel=TRIAL, ylabel=unit, ylim=(0, None))
     axes.legend()
     figure.savefig(path, dpi=100)
 

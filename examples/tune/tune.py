@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -36,12 +36,22 @@ from examples.digits import tvm_wheel  # noqa: E402
 from examples.digits.export import network  # noqa: E402
 from examples.digits.network import infer  # noqa: E402
 from examples.tune import curve  # noqa: E402
+from runtime.host.boards.table import choose_board  # noqa: E402
+from runtime.host.project.platform import load_platform  # noqa: E402
+from runtime.host.runners import qemu  # noqa: E402
 
 # The schedules for x86 split and reorder loops, which helps any core. C has no vector types.
 TARGET = "c -keys=x86,cpu -model=host"
 SCALAR = {"tir.disable_vectorize": True}
 KEY = "digits"
 SEED = 1
+
+
+class Unit(NamedTuple):
+    """Unit of the device's results, and its number per second of the device's time."""
+
+    name: str
+    per_second: float
 
 
 def main() -> int:
@@ -54,22 +64,23 @@ def main() -> int:
     model = network(weights)
     task = largest_convolution(model)
     print(f"tuning {task.name}, {len(task.config_space)} candidates: {task.args[0]}, {task.args[1]}")
+    unit = unit_of(arguments.platform, arguments.board)
     with contextlib.ExitStack() as stack:
         address, key = arguments.tracker, arguments.key
         if address is None:
             address = stack.enter_context(rack_of_one(arguments.platform, arguments.board, key))
-        times = tune(task, address, key, arguments.trials, log)
+        times = tune(task, address, key, arguments.trials, unit, log)
     if all(time is None for time in times):
         print(
             f"error: No candidate ran.\nnext:  Read the errors in {log} and the output of the board's server."
         )
         return 1
-    print(curve.in_terminal(times))
-    curve.as_png(times, arguments.out / "digits.png")
-    before, right_before = run(model, weights, arguments.platform, arguments.board)
+    print(curve.in_terminal(times, unit.name))
+    curve.as_png(times, unit.name, arguments.out / "digits.png")
+    before, right_before = run(model, weights, arguments.platform, arguments.board, unit)
     with autotvm.apply_history_best(str(log)):
-        after, right_after = run(model, weights, arguments.platform, arguments.board)
-    print(f"the model before: {before:.1f} us, after: {after:.1f} us, speed-up: {before / after:.2f}")
+        after, right_after = run(model, weights, arguments.platform, arguments.board, unit)
+    print(f"{unit.name} of the model before: {before:,.1f}, after: {after:,.1f}, ratio: {before / after:.2f}")
     print(f"curve: {arguments.out / 'digits.png'}, log: {log}")
     if right_before and right_after:
         print("The answers before and after equal those of numpy.")
@@ -119,6 +130,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def unit_of(platform: Path, name: Optional[str]) -> Unit:
+    """Return the unit of a board's results: instructions for an emulated board that counts them."""
+    board = choose_board(load_platform(platform).boards(), name)
+    if board.is_emulated and qemu.counts_instructions(board):
+        return Unit("instructions", 1e9 / qemu.INSTRUCTION_NS)
+    return Unit("microseconds", 1e6)
+
+
 def largest_convolution(model: Any) -> Any:
     """Return the tuning task of the convolution with the most operations."""
     with tvm.transform.PassContext(opt_level=3, config=SCALAR):
@@ -145,15 +164,17 @@ def rack_of_one(platform: Path, board: Optional[str], key: str) -> Iterator[Tupl
         tracker.terminate()
 
 
-def tune(task: Any, address: Tuple[str, int], key: str, trials: int, log: Path) -> List[Optional[float]]:
-    """Run the trials and return the microseconds of each; None for failed ones. The log has the results."""
+def tune(
+    task: Any, address: Tuple[str, int], key: str, trials: int, unit: Unit, log: Path
+) -> List[Optional[float]]:
+    """Run the trials and return the result of each; None for failed ones. The log has seconds."""
     times: List[Optional[float]] = []
 
     def show(_tuner: Any, _inputs: Any, results: Any) -> None:
         for result in results:
-            times.append(1e6 * float(np.mean(result.costs)) if result.error_no == 0 else None)
+            times.append(unit.per_second * float(np.mean(result.costs)) if result.error_no == 0 else None)
         best = curve.best_so_far(times)[-1]
-        shown = "none yet" if best is None else f"{best:.2f} us"
+        shown = "none yet" if best is None else f"{best:,.2f} {unit.name}"
         print(f"\rtrial {len(times)} of {trials}, best {shown}", end="", flush=True)
 
     np.random.seed(SEED)
@@ -180,8 +201,8 @@ def tune(task: Any, address: Tuple[str, int], key: str, trials: int, log: Path) 
     return times
 
 
-def run(model: Any, weights: Any, platform: Path, board: Optional[str]) -> Tuple[float, bool]:
-    """Return the microseconds of an inference on the board, and whether its answers equal numpy's."""
+def run(model: Any, weights: Any, platform: Path, board: Optional[str], unit: Unit) -> Tuple[float, bool]:
+    """Return the result of an inference on the board in this unit, and whether its answers equal numpy's."""
     attributes = {"interface-api": "packed", "unpacked-api": False}
     built = tvm_wheel.build(model, TARGET, "aot", attributes)
     images = np.load(ROOT / "examples/digits/digits_test.npz")["images"][:10]
@@ -199,7 +220,7 @@ def run(model: Any, weights: Any, platform: Path, board: Optional[str]) -> Tuple
                 executor.run()
                 answers.append(executor.get_output(0).numpy()[0])
             timed = executor.module.time_evaluator("run", session.device, number=20, repeat=5)()
-    return 1e6 * float(np.median(timed.results)), np.array_equal(answers, infer(images, weights))
+    return unit.per_second * float(np.median(timed.results)), np.array_equal(answers, infer(images, weights))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from tests.support.emulated import (
     User,
     answers_as_expected,
     classifies_digits,
+    in_real_time,
     new_session,
     nonces,
     prints_and_allocates,
@@ -252,7 +253,7 @@ def test_a_packet_that_comes_while_a_kernel_runs_waits_whole(family: Family, boa
 @pytest.mark.parametrize("board", ["mps2_an385", "microbit"])
 def test_the_clock_neither_goes_back_nor_loses_a_period(family: Family, board: str) -> None:
     """Measure a time in which the 24-bit SysTick of mps2_an385 wraps twice."""
-    with running_model(family.with_user_code(board)) as executor:
+    with running_model(in_real_time(family.with_user_code(board))) as executor:
         user = executor.rpc.get_function("user")
         started = time.monotonic()
         took = user(User.COMPUTES, 1_500_000)

@@ -9,7 +9,7 @@
 #include <tvm/runtime/crt/platform.h>
 
 uint64_t mtvm_timer_ticks(void);
-extern const uint32_t mtvm_timer_hz;
+uint32_t mtvm_timer_hz(void);
 
 #define FUNCTION(name) \
   static int name(TVMValue *args, int *codes, int count, TVMValue *result, int *result_code, void *resource)
@@ -100,7 +100,7 @@ FUNCTION(allocates) {
  * back. The clock is read alternately with interrupts masked and unmasked. */
 FUNCTION(computes) {
   const uint64_t begun = mtvm_timer_ticks();
-  const uint64_t ticks = (uint64_t)args[0].v_int64 * mtvm_timer_hz / 1000000 + 1;
+  const uint64_t ticks = (uint64_t)args[0].v_int64 * mtvm_timer_hz() / 1000000 + 1;
   uint64_t now = begun;
   for (unsigned turn = 0; now - begun < ticks; turn++) {
     const uint64_t last = now;
@@ -115,7 +115,7 @@ FUNCTION(computes) {
       RETURN(-1);
     }
   }
-  RETURN((int64_t)((now - begun) * 1000000 / mtvm_timer_hz));
+  RETURN((int64_t)((now - begun) * 1000000 / mtvm_timer_hz()));
 }
 
 FUNCTION(adds_up) {
@@ -127,12 +127,23 @@ FUNCTION(adds_up) {
   RETURN(sum);
 }
 
+/* Run a loop of two instructions args[0] times. */
+FUNCTION(loops) {
+  uintptr_t turns = (uintptr_t)args[0].v_int64;
+#ifdef __riscv
+  __asm volatile("1: addi %0, %0, -1\n\tbnez %0, 1b" : "+r"(turns));
+#else
+  __asm volatile(".syntax unified\n\t1: subs %0, %0, #1\n\tbne 1b" : "+l"(turns)::"cc");
+#endif
+  RETURN((int64_t)turns);
+}
+
 /* Call the function args[0] with the remaining arguments. One registered function is enough for all of them,
  * because the table of the firmware is small. */
 FUNCTION(user) {
   static int (*const functions[])(TVMValue *, int *, int, TVMValue *, int *, void *) = {
-      recurses, reads,   stores, writes_code, jumps,    runs_garbage,     gives_up,
-      aborts,   asserts, prints, allocates,   computes, calls_the_system, adds_up,
+      recurses, reads,     stores,   writes_code,      jumps,   runs_garbage, gives_up, aborts, asserts,
+      prints,   allocates, computes, calls_the_system, adds_up, loops,
   };
   return functions[args[0].v_int64](args + 1, codes + 1, count - 1, result, result_code, resource);
 }

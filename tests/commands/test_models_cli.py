@@ -368,6 +368,14 @@ class TestInspect:
         assert document["kernels"] == [] and len(document["not_supported"]) == 1
         assert document["inputs"] == [{"name": "x", "dtype": "float16", "shape": [4], "bytes": None}]
 
+    def test_every_refused_operator_is_named(self, mtvm: Line, tmp_path: Path) -> None:
+        found = mtvm.json("inspect", onnx_nets.two_refused(tmp_path / "refused.onnx"))
+        problems = " ".join(error["problem"] for error in found["not_supported"])
+        assert problems.count("TopK") == problems.count("RandomNormalLike") == 1
+        assert [operator["operator"] for operator in found["operators"]] == [
+            *("RandomNormalLike", "Add", "TopK")
+        ]
+
     @pytest.mark.parametrize("path", sorted(ARCHIVES.glob("*.tar*")), ids=lambda path: path.name)
     def test_every_archive(self, mtvm: Line, path: Path) -> None:
         if path.name == "two_modules.tar":

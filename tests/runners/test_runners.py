@@ -391,9 +391,25 @@ class TestCommandLines:
         board = make_project(runners, runner="qemu", built=False).board
         assert qemu.argv("build/firmware.elf", board, 7) == [
             *("qemu-system-riscv32", "-machine", "virt", "-cpu", "rv32", "-bios", "none"),
+            *("-icount", "shift=8,align=off,sleep=on"),
             *("-display", "none", "-monitor", "none", "-parallel", "none"),
             *("-chardev", "socket,id=uart,fd=7", "-serial", "chardev:uart", "-kernel", ELF),
         ]
+
+    @pytest.mark.parametrize("counts", [True, False])
+    def test_of_an_emulator_counts_instructions_unless_the_entry_excludes_it(
+        self, make_project: MakeProject, counts: bool
+    ) -> None:
+        entry = {**NUCLEO_RUNNERS["qemu"], "count_instructions": counts}
+        board = make_project({"qemu": entry}, runner="qemu", built=False).board
+        assert qemu.counts_instructions(board) is counts
+        assert ("-icount" in qemu.argv("firmware.elf", board, 7)) is counts
+
+    def test_of_an_emulator_in_real_time_may_set_another_rate(self, make_project: MakeProject) -> None:
+        rate = ["-icount", "shift=3"]
+        entry = {**NUCLEO_RUNNERS["qemu"], "count_instructions": False, "arguments": rate}
+        board = make_project({"qemu": entry}, runner="qemu", built=False).board
+        assert qemu.argv("firmware.elf", board, 7)[3:5] == rate
 
     def test_of_an_emulator_that_the_board_has_not(self, make_project: MakeProject) -> None:
         board = make_project({"openocd": {"config": ["a.cfg"]}}, built=False).board
@@ -573,6 +589,18 @@ class TestSchema:
                 {"machine": "virt"},
                 "field 'runners.qemu.program' is missing.",
                 "Set 'program' to the emulator",
+            ),
+            (
+                "qemu",
+                {**NUCLEO_RUNNERS["qemu"], "count_instructions": "no"},
+                "field 'runners.qemu.count_instructions' is invalid: expected true or false, got 'no'.",
+                "Set 'count_instructions' to false for a board that runs in real time",
+            ),
+            (
+                "qemu",
+                {**NUCLEO_RUNNERS["qemu"], "arguments": ["-icount", "shift=3"]},
+                "'runners.qemu.arguments' contains -icount, which count_instructions sets.",
+                "Remove -icount and its value from arguments, or set count_instructions to false.",
             ),
         ],
     )

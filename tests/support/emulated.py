@@ -16,8 +16,12 @@ from typing import Dict, List, Optional, Set
 import numpy as np
 import pytest
 
+from runtime.host.boards.attachment import BY_DEFAULT
+from runtime.host.boards.board import EMULATOR
 from runtime.host.errors import ProtocolError
 from runtime.host.execution import connection
+from runtime.host.execution.device_memory import DeviceMemory
+from runtime.host.execution.executor import Executor, Step
 from runtime.host.execution.firmware_info import Usage, read_usage
 from runtime.host.execution.running_model import running_model
 from runtime.host.firmware.build import build
@@ -25,7 +29,7 @@ from runtime.host.project.generate import generate
 from runtime.host.project.platform import load_platform
 from runtime.host.project.project import Project
 from runtime.host.transports.base import Transport
-from runtime.host.wire.messages import CALL_FUNC, Value, encode_message, encode_sequence
+from runtime.host.wire.messages import CALL_FUNC, MODULE, Handle, Value, encode_message, encode_sequence
 from runtime.host.wire.rpc import RpcClient, decode_return
 from runtime.host.wire.session import Session, Timeouts
 from tests.conftest import TEMPLATE, Baker
@@ -59,6 +63,7 @@ class User(IntEnum):
     COMPUTES = 11
     CALLS_THE_SYSTEM = 12
     ADDS_UP = 13
+    LOOPS = 14
 
 
 class Family:
@@ -198,6 +203,29 @@ def takes_its_longest_packet_while_it_computes(project: Project) -> None:
         took = answers[0][-1]
         assert isinstance(took, int) and took >= 100_000
         assert answers[1][-1] == 255 * len(longest)
+
+
+def in_real_time(project: Project) -> Project:
+    """Return the project of a board whose entry has "count_instructions": false."""
+    qemu = {**project.board.runners[EMULATOR], "count_instructions": False}
+    board = project.board._replace(runners={**project.board.runners, EMULATOR: qemu})
+    return Project(project.platform, project.settings, board)
+
+
+def counted(project: Project, *turns: int) -> List[int]:
+    """Return the instructions that the board counts in loops of two instructions.
+
+    Args:
+        project: Built project with user_code.c, for a board that counts instructions.
+        turns: Turns of each loop.
+    """
+    rate = connection.instruction_ns(project, BY_DEFAULT)
+    assert rate is not None
+    with running_model(project) as executor:
+        rpc = executor.rpc
+        user = rpc.get_function("user")
+        steps = [Step(Handle(0, MODULE), user, (int(User.LOOPS), each)) for each in turns]
+        return [Executor(rpc, DeviceMemory(rpc), [], [], [step]).instructions(rate) for step in steps]
 
 
 def nonces(project: Project, restarts: int) -> Set[int]:

@@ -80,3 +80,15 @@ def site_without_compile(place: Path) -> Path:
         if not path.name.startswith(OF_COMPILE):
             (place / path.name).symlink_to(path)
     return place
+
+
+def two_refused(path: Path) -> Path:
+    """Write a net with two operators that are always refused: TopK and RandomNormalLike."""
+    nodes = [
+        helper.make_node("RandomNormalLike", ["x"], ["noise"]),
+        helper.make_node("Add", ["x", "noise"], ["sum"]),
+        helper.make_node("TopK", ["sum", "k"], ["y", "index"]),
+    ]
+    count = numpy_helper.from_array(np.array([2], "int64"), "k")
+    outputs = [value("y", [2]), value("index", [2], TensorProto.INT64)]
+    return save(path, helper.make_graph(nodes, "net", [value("x", [4])], outputs, [count]))

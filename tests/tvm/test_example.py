@@ -22,7 +22,7 @@ def test_it_tunes_draws_and_compares(tvm: Tvm, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"trial {TRIALS} of {TRIALS}, best " in ran.stdout
     assert "microseconds" in ran.stdout and "the best so far" in ran.stdout
-    assert re.search(r"the model before: [\d.]+ us, after: [\d.]+ us", ran.stdout)
+    assert re.search(r"microseconds of the model before: [\d.,]+, after: [\d.,]+, ratio: \d", ran.stdout)
     assert ran.stdout.endswith("The answers before and after equal those of numpy.\n")
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     results = [json.loads(line)["result"] for line in (tmp_path / "digits.log").read_text().splitlines()]

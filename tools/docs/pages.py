@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Dict, Final, Mapping
 
-from tools.docs import boards, command_line, rooms
+from tools.docs import boards, command_line, onnx_operators, rooms
 from tools.docs.includes import BLOCK, Generator, fill
 from tools.docs.schema import boards_schema
 
@@ -20,6 +20,7 @@ GENERATORS: Final[Mapping[str, Generator]] = {
     "rooms": rooms.sections,
     "commands": command_line.commands,
     "project-options": command_line.options,
+    "refused-operators": onnx_operators.refused,
     **boards.GENERATORS,
 }
 """Name of a block of a page -> the function that returns its content, of the root of the repository."""

@@ -19,6 +19,7 @@ from runtime.host.system.version import version
 if TYPE_CHECKING:
     from runtime.host.execution.device_memory import Array
     from runtime.host.execution.firmware_info import Usage, Used
+    from runtime.host.execution.latency import Latency
 
 SCHEMA_VERSION: Final = 1
 """Rises when a field changes its meaning or goes. A new field does not raise it."""
@@ -68,6 +69,13 @@ def tensor_fields(name: str, array: Array) -> Dict[str, Any]:
         "shape": list(array.shape),
         "values": finite(array.tolist()),
     }
+
+
+def latency_fields(latency: Optional[Latency]) -> Optional[Dict[str, float]]:
+    """Return the seconds of an inference; None for a device that counts instructions."""
+    if latency is None:
+        return None
+    return {"median": latency.median, "p99": latency.p99, "least": latency.least}
 
 
 def usage_fields(usage: Optional[Usage]) -> Optional[Dict[str, Any]]:

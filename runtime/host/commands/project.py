@@ -16,7 +16,7 @@ from runtime import server
 from runtime.host.boards.attachment import Attachment
 from runtime.host.commands.command_options import json_option, project_command
 from runtime.host.commands.console import err, format_size, number_table, out, print_log, progress
-from runtime.host.commands.json_output import print_document, tensor_fields, usage_fields
+from runtime.host.commands.json_output import latency_fields, print_document, tensor_fields, usage_fields
 from runtime.host.commands.target import ATTACH
 from runtime.host.errors import PlatformError
 from runtime.host.execution import connection
@@ -209,23 +209,32 @@ def size(project: Project, attachment: Attachment, no_run: bool, as_json: bool) 
 def bench(project: Project, attachment: Attachment, number: int, as_json: bool) -> None:
     """Measure the latency of a model.
 
-    The device measures its own time. This machine measures the time of a whole inference: inputs, run,
-    outputs.
+    The device measures its own time; an emulated board counts instructions instead. This machine measures the
+    time of a whole inference: inputs, run, outputs.
     """
     from runtime.host.execution.latency import measure
 
     bring_up(project, attachment)
     with progress(f"Timing {number:,} inferences"):
-        device, whole = measure(project, number, attachment)
+        measured = measure(project, number, attachment)
     if as_json:
-        latencies = {
-            key: {"median": row.median, "p99": row.p99, "least": row.least}
-            for key, row in (("device", device), ("whole", whole))
-        }
-        print_document("bench", {**project_fields(project), "number": number, "seconds": latencies})
+        print_document(
+            "bench",
+            {
+                **project_fields(project),
+                "number": number,
+                "instructions_per_inference": measured.instructions,
+                "seconds": {
+                    "device": latency_fields(measured.device),
+                    "whole": latency_fields(measured.whole),
+                },
+            },
+        )
         return
+    if measured.instructions is not None:
+        out.print(f"on the device: {measured.instructions:,} instructions per inference")
     table = number_table("milliseconds", "median", "p99", "least")
-    for row in (device, whole):
+    for row in filter(None, (measured.device, measured.whole)):
         table.add_row(row.what, *(f"{1e3 * seconds:.3f}" for seconds in (row.median, row.p99, row.least)))
     out.print(table, soft_wrap=False, crop=False)
 

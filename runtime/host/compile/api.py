@@ -84,7 +84,14 @@ def _compile_onnx(
     with progress("Reading the model"):
         import onnx
 
-        from runtime.host.compile.onnx_model import read_onnx, true_inputs, values_of, with_static_shapes
+        from runtime.host.compile.onnx_model import (
+            checked,
+            read_onnx,
+            true_inputs,
+            values_of,
+            with_static_shapes,
+        )
+        from runtime.host.compile.onnx_rewrite import simplified
 
         if isinstance(model, (str, Path)):
             model = read_onnx(Path(model))
@@ -100,15 +107,17 @@ def _compile_onnx(
         from runtime.host.compile.compiler import compile_relax
         from runtime.host.compile.importer import import_onnx
         from runtime.host.compile.report import about, about_verification
+    simple = static
     try:
         with progress("Importing the operators"):
-            imported = import_onnx(static)
+            simple = checked(simplified(static))
+            imported = import_onnx(simple)
         with progress("Compiling the kernels"):
             compiled = compile_relax(imported, inputs, outputs, MODULE)
     except ModelError as error:
         from runtime.host.compile.culprit import named
 
-        raise named(static, error, _compile_alone) from error
+        raise named(simple, error, _compile_alone) from error
     facts = about(compiled, static)
     packed = PackedTar(name, compiled.archive(facts))
     verified = None

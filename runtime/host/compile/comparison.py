@@ -34,8 +34,8 @@ class Difference(NamedTuple):
         largest_value: Largest absolute value of the reference.
         wrong: Elements outside of the tolerance.
         elements: All elements.
-        same_first: Sets of inputs with the same index of the largest element; None for an output that is no
-            list of scores.
+        same_first: Sets of inputs with the same index of the largest element; None for an output that is
+            not a list of scores.
     """
 
     name: str

@@ -18,7 +18,7 @@ CONVOLUTIONS: Final = ("Conv", "ConvTranspose")
 
 
 def with_plain_constants(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy in which constant biases are added apart, and constant weights of Gemm are transposed.
+    """Return a copy with constant biases in an Add, and constant weights of Gemm transposed.
 
     Args:
         model: Model with the types of all values.

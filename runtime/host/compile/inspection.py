@@ -151,8 +151,23 @@ def _without_kernels(
         arena_bound_bytes=None,
         constant_bytes=None,
         verified=None,
-        not_supported=[error],
+        not_supported=[error, *_refused(model, error)],
     )
+
+
+def _refused(model: Any, known: PlatformError) -> List[PlatformError]:
+    """Return an error for each operator that is always refused, without one that `known` names."""
+    from runtime.host.compile.onnx_rewrite.table import REFUSALS
+
+    used = {node.op_type for node in model.graph.node if node.domain in ("", "ai.onnx")}
+    return [
+        PlatformError(
+            f"Operator {name} is not supported: {REFUSALS[name]}.",
+            "Replace the operator, or compute its result on the host.",
+        )
+        for name in sorted(used & set(REFUSALS))
+        if name not in known.what
+    ]
 
 
 def _tensor(value: Any) -> Tensor:

@@ -49,7 +49,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     """Return the model in a file, with its external data.
 
     Raises:
-        PlatformError: The file cannot be read, is too large, or is no ONNX model.
+        PlatformError: The file cannot be read, is too large, or is not an ONNX model.
     """
     try:
         with open(open_regular(path), "rb") as file:  # noqa: PTH123  a descriptor
@@ -137,7 +137,7 @@ def values_of(values: Sequence[Any], kind: str) -> List[Value]:
         kind: "input" or "output", for messages.
 
     Raises:
-        ModelError: One is no tensor, has a type that devices do not support, or a dynamic shape.
+        ModelError: One is not a tensor, has a type that devices do not support, or a dynamic shape.
     """
     found = []
     for value in values:

@@ -137,7 +137,7 @@ def tensor_type(expression: Any) -> Tuple[Shape, str]:
     """Return shape and data type of a Relax expression.
 
     Raises:
-        ModelError: The expression is no tensor, or its shape is known only at run time.
+        ModelError: The expression is not a tensor, or its shape is known only at run time.
     """
     kind = getattr(expression, "struct_info", None) or getattr(expression, "ty", None)
     return _shape_and_dtype(kind)

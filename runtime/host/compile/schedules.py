@@ -3,7 +3,7 @@
 
 A kernel as TVM legalizes it keeps each intermediate result in memory. Here elementwise operations are folded
 into the loops that use their results, and a reduction is accumulated in a tile of registers: a few output
-channels times a few output columns at once, so that each loaded element is used several times.
+channels times a few output columns at the same time, so that each loaded element is used several times.
 
 A schedule changes the order of the work, never its result, except for the rounding of floating-point sums:
 sums keep their order, as a reduction is never split.
@@ -26,8 +26,8 @@ class Knobs(NamedTuple):
     """Choices of a schedule, for a tuner to turn.
 
     Attributes:
-        rows: Elements of the outer tiled dimension at once: output channels of a convolution.
-        columns: Elements of the inner tiled dimension at once: output columns.
+        rows: Elements of the outer tiled dimension at the same time: output channels of a convolution.
+        columns: Elements of the inner tiled dimension at the same time: output columns.
         unrolled: Most steps of a reduction that are written out.
     """
 

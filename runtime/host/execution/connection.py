@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Optional
 
 from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import EMULATOR, PROCESS
@@ -52,6 +52,15 @@ def is_emulated(project: Project, attachment: Attachment) -> bool:
         return False
     runner = attachment.runner or project.settings.runner
     return wants_emulator(board, attachment._replace(runner=runner))
+
+
+def instruction_ns(project: Project, attachment: Attachment) -> Optional[int]:
+    """Return the nanoseconds of the device's time per instruction; None for a device in real time."""
+    if not is_emulated(project, attachment):
+        return None
+    from runtime.host.runners.qemu import INSTRUCTION_NS, counts_instructions
+
+    return INSTRUCTION_NS if counts_instructions(project.board) else None
 
 
 def wants_emulator(board: Board, attachment: Attachment) -> bool:

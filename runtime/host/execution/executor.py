@@ -205,7 +205,23 @@ class Executor:
             repeat: Number of measurements.
             min_repeat_ms: Minimum time of a measurement; the device increases `number` to reach this time.
         """
-        totals = [0.0] * repeat
+        steps = self._time_steps(number, repeat, min_repeat_ms)
+        return [sum(step[index] for step in steps) for index in range(repeat)]
+
+    def instructions(self, instruction_ns: int) -> int:
+        """Return the instructions of one run, on a device whose time advances by instructions.
+
+        The calls of a graph are counted one by one. The instructions between the calls are not included.
+
+        Args:
+            instruction_ns: Nanoseconds of the device's time per instruction. The count is exact if a tick of
+                the device's timer takes less than half of them.
+        """
+        return sum(round(1e9 * step[0] / instruction_ns) for step in self._time_steps(1, 1, 0))
+
+    def _time_steps(self, number: int, repeat: int, min_repeat_ms: int) -> List[Tuple[float, ...]]:
+        """Return the seconds of each call of a run, measured `repeat` times."""
+        steps = []
         evaluator = self.rpc.get_function("runtime.RPCTimeEvaluator")
         for step in self._steps:
             arguments = (step.module, step.function.name, *CPU, number, repeat, min_repeat_ms)
@@ -222,5 +238,5 @@ class Executor:
             self.rpc.free(timed)
             if not isinstance(seconds, bytes) or len(seconds) != 8 * repeat:
                 raise unexpected_reply(f"a time evaluator did not return {repeat} numbers")
-            totals = [sum(pair) for pair in zip(totals, struct.unpack(f"<{repeat}d", seconds))]
-        return totals
+            steps.append(struct.unpack(f"<{repeat}d", seconds))
+        return steps

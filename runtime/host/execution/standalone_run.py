@@ -10,13 +10,14 @@ from typing import Final
 
 from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.errors import TransportClosed, TransportError, TransportTimeout
-from runtime.host.execution.connection import check_built, transport_for
+from runtime.host.execution.connection import check_built, instruction_ns, transport_for
 from runtime.host.project.project import Project
 from runtime.host.system.programs import run_tool
 from runtime.host.transports.base import Transport
 
 STANDALONE_TIMEOUT_SEC: Final = 60.0
 OUTCOME: Final = re.compile(r"^outcome: (\d+)\s*$", re.MULTILINE)  # last line of a report
+MICROSECONDS: Final = re.compile(r"^microseconds: (\d+)$", re.MULTILINE)
 TAIL_BYTES: Final = 128 << 10  # end of a report that is searched for the outcome: more than one read returns
 MAX_REPORT_BYTES: Final = 4 << 20
 
@@ -24,12 +25,21 @@ MAX_REPORT_BYTES: Final = 4 << 20
 def run_standalone(project: Project, attachment: Attachment = BY_DEFAULT) -> str:
     """Run a standalone firmware, and return its report.
 
+    The report of a board that counts instructions has their number in place of the microseconds.
+
     Raises:
         TransportError: The firmware crashed, failed, or did not finish within STANDALONE_TIMEOUT_SEC.
     """
     if project.settings.config.cross:
-        return _read_report(project, transport_for(project, attachment))
+        report = _read_report(project, transport_for(project, attachment))
+        rate = instruction_ns(project, attachment)
+        return report if rate is None else _in_instructions(report, rate)
     return _run_here(project)
+
+
+def _in_instructions(report: str, rate: int) -> str:
+    """Return the report with instructions; their number is uncertain by the firmware's unit of 1 us."""
+    return MICROSECONDS.sub(lambda found: f"instructions: about {round(1000 * int(found[1]) / rate)}", report)
 
 
 def _run_here(project: Project) -> str:

@@ -93,12 +93,13 @@ void TVMPlatformAbort(tvm_crt_error_t code) {
 }
 
 tvm_crt_error_t TVMPlatformTimerStart(void) {
+  mtvm_timer_init();
   started = mtvm_timer_ticks();
   return kTvmErrorNoError;
 }
 
 tvm_crt_error_t TVMPlatformTimerStop(double *elapsed_seconds) {
-  *elapsed_seconds = (double)(mtvm_timer_ticks() - started) / (double)mtvm_timer_hz;
+  *elapsed_seconds = (double)(mtvm_timer_ticks() - started) / (double)mtvm_timer_hz();
   return kTvmErrorNoError;
 }
 
@@ -157,7 +158,7 @@ static char *append_hex(char *to, uintptr_t number) {
  * have stopped the timer. One turn takes more than 16 cycles, so LAST_TURNS turns take more than a second on
  * most chips. */
 static void drain_uart(void) {
-  const uint32_t ticks = mtvm_timer_hz / (BOARD_UART_BAUD / (LONGEST_FIFO * 10) + 1);
+  const uint32_t ticks = mtvm_timer_hz() / (BOARD_UART_BAUD / (LONGEST_FIFO * 10) + 1);
   const uint64_t begun = mtvm_timer_ticks();
   for (uint32_t turns = 0; turns < LAST_TURNS && mtvm_timer_ticks() - begun < ticks; turns++) {
   }

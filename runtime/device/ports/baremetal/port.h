@@ -34,11 +34,12 @@ void mtvm_uart_init(void);
 void mtvm_uart_interrupt(void);
 void mtvm_uart_put(uint8_t byte); /* waits for room; works with interrupts masked, too */
 
-/* The timer. It counts from mtvm_timer_init on. It does not wrap between two readings. */
+/* The timer. It counts from mtvm_timer_init on. It does not wrap between two readings. Each measurement calls
+ * mtvm_timer_init again; a timer with an interrupt then begins a period, so that equal code takes equal time. */
 void mtvm_timer_init(void);
-void mtvm_timer_interrupt(void); /* the interrupt of the core's timer, if any */
+void mtvm_timer_interrupt(void); /* of SysTick, or BOARD_TIMER_INTERRUPT, if any */
 uint64_t mtvm_timer_ticks(void);
-extern const uint32_t mtvm_timer_hz;
+uint32_t mtvm_timer_hz(void); /* ticks per second */
 
 /* ports/baremetal */
 void mtvm_port_fill_ram(void);   /* initialise the variables of C */

@@ -107,16 +107,25 @@ void mtvm_core_fault(uint32_t exception, const uint32_t *frame) {
   mtvm_port_fault(whats[exception - 3], frame[6], frame[5]);
 }
 
+#if defined(BOARD_TIMER_INTERRUPT) && BOARD_TIMER_INTERRUPT > BOARD_UART_INTERRUPT
+#define LAST_INTERRUPT BOARD_TIMER_INTERRUPT
+#else
+#define LAST_INTERRUPT BOARD_UART_INTERRUPT
+#endif
+
 typedef void (*vector_t)(void);
 /* clang-format off */
 __attribute__((section(".vectors"), used)) static const union {
   vector_t function;
   uint8_t *stack;
-} vectors[16 + BOARD_UART_INTERRUPT + 1] = {
+} vectors[16 + LAST_INTERRUPT + 1] = {
     [0] = {.stack = mtvm_stack_top},      [1] = {mtvm_reset}, [2] = {fault}, [3] = {fault}, [4] = {fault},
     [5] = {fault},                        [6] = {fault},      [7] = {fault}, [11] = {fault}, [12] = {fault},
     [14] = {fault},                       [15] = {mtvm_timer_interrupt},
     [16 + BOARD_UART_INTERRUPT] = {mtvm_uart_interrupt},
+#if defined(BOARD_TIMER_INTERRUPT)
+    [16 + BOARD_TIMER_INTERRUPT] = {mtvm_timer_interrupt},
+#endif
 };
 /* clang-format on */
 

@@ -7,7 +7,7 @@
 #define CSR_MCYCLE 0xb00
 #define CSR_MCYCLEH 0xb80
 
-const uint32_t mtvm_timer_hz = BOARD_CLOCK_HZ;
+uint32_t mtvm_timer_hz(void) { return BOARD_CLOCK_HZ; }
 
 void mtvm_timer_init(void) {
 #if defined(BOARD_TIMER_INHIBIT)

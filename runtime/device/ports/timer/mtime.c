@@ -3,7 +3,7 @@
  * and its frequency. */
 #include "../baremetal/port.h"
 
-const uint32_t mtvm_timer_hz = BOARD_TIMER_HZ;
+uint32_t mtvm_timer_hz(void) { return BOARD_TIMER_HZ; }
 
 void mtvm_timer_init(void) {} /* it runs from reset */
 

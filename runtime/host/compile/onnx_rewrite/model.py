@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rewritten model: inputs, outputs and the nodes between them."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Set
+
+import numpy as np
+
+from runtime.host.compile.errors import ModelError
+from runtime.host.compile.onnx_rewrite import graphs, table
+from runtime.host.compile.onnx_rewrite.emitter import Emitter
+from runtime.host.compile.onnx_rewrite.upgrade import upgraded
+from runtime.host.compile.onnx_rewrite.values import (
+    IR_VERSION,
+    SUPPORTED_DTYPES,
+    TARGET,
+    Item,
+    Value,
+)
+
+
+def simplified(model: Any) -> Any:
+    """Return an equivalent model of opset 21 that has only operators and forms which TVM imports correctly.
+
+    Args:
+        model: onnx.ModelProto that passes onnx.checker, with static shapes of inputs. It is not changed.
+
+    Returns:
+        An onnx.ModelProto with the same inputs (without those that are initializers) and outputs.
+
+    Raises:
+        ModelError: An operator, an attribute or an element type is not supported.
+    """
+    import onnx
+    from onnx import inliner
+
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    graph = model.graph
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    emit = Emitter(table.RULES, table.REFUSALS, upgraded)
+    scope: Dict[str, Item] = {}
+    for value in (*graph.input, *graph.output):
+        emit.reserve(value.name)
+    graphs.add_constants(emit, graph, scope)
+    inputs = [value for value in graph.input if value.name not in scope]
+    for value in inputs:
+        scope[value.name] = _input(value)
+    graphs.run_nodes(emit, graph.node, scope, opset)
+    results = [_output(value, scope) for value in graph.output]
+    nodes = _with_outputs(emit, [value.name for value in inputs], graph.output, results)
+    used = {name for node in nodes for name in node.input}
+    simple = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            nodes,
+            graph.name or "main",
+            [_described(scope[value.name], value.name) for value in inputs],
+            [_described(item, value.name) for item, value in zip(results, graph.output)],
+            [
+                onnx.numpy_helper.from_array(array, name)
+                for name, array in emit.constants.items()
+                if name in used
+            ],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", TARGET)],
+        ir_version=IR_VERSION,
+        producer_name=model.producer_name,
+    )
+    onnx.checker.check_model(simple)
+    return simple
+
+
+def _input(value: Any) -> Value:
+    """Return an input of the model as a value."""
+    from onnx import helper
+
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        raise ModelError(
+            f"Input {value.name!r} is not a tensor.", "Export the model with inputs that are tensors."
+        )
+    if not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim):
+        raise ModelError(
+            f"Input {value.name!r} has a dynamic shape.", "Export the model with static shapes of inputs."
+        )
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    if dtype not in SUPPORTED_DTYPES:
+        raise ModelError(
+            f"Input {value.name!r} has element type {dtype}, which has no counterpart in C.",
+            "Convert the model to float32, or quantize it to int8.",
+        )
+    return Value(value.name, dtype, tuple(dim.dim_value for dim in tensor.shape.dim))
+
+
+def _output(value: Any, scope: Dict[str, Item]) -> Value:
+    """Return the item of an output of the model."""
+    item = scope[value.name]
+    if not isinstance(item, Value):
+        raise ModelError(
+            f"Output {value.name!r} is not a tensor.", "Export the model with outputs that are tensors."
+        )
+    if item.dtype not in SUPPORTED_DTYPES:
+        raise ModelError(
+            f"Output {value.name!r} has element type {item.dtype}, which has no counterpart in C.",
+            "Convert the model to float32, or quantize it to int8.",
+        )
+    return item
+
+
+def _described(item: Item, name: str) -> Any:
+    """Return the ValueInfoProto of an input or output."""
+    from onnx import helper
+
+    assert isinstance(item, Value)
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(item.dtype), item.shape)
+
+
+def _with_outputs(emit: Emitter, inputs: List[str], outputs: Any, results: List[Value]) -> List[Any]:
+    """Return the nodes that outputs depend on, with the model's names of outputs."""
+    from onnx import helper
+
+    names: Dict[str, str] = {}
+    fixed: Set[str] = {*inputs, *emit.constants}
+    added = []
+    for value, item in zip(outputs, results):
+        if item.name in fixed or item.name in names:
+            source = names.get(item.name, item.name)
+            added.append(helper.make_node("Identity", [source], [value.name], name=f"{value.name}/copy"))
+        else:
+            names[item.name] = value.name
+    needed = {item.name for item in results}
+    kept: List[Any] = []
+    for node in reversed(emit.nodes):
+        if needed.intersection(name for name in node.output if name):
+            needed.update(node.input)
+            kept.append(node)
+    for node in kept:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    return [*reversed(kept), *added]
