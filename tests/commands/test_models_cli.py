@@ -371,7 +371,7 @@ class TestInspect:
     def test_every_refused_operator_is_named(self, mtvm: Line, tmp_path: Path) -> None:
         found = mtvm.json("inspect", onnx_nets.two_refused(tmp_path / "refused.onnx"))
         problems = " ".join(error["problem"] for error in found["not_supported"])
-        assert problems.count("TopK") == problems.count("RandomNormalLike") == 1
+        assert len(found["not_supported"]) == 2 and "TopK" in problems and "RandomNormalLike" in problems
         assert [operator["operator"] for operator in found["operators"]] == [
             *("RandomNormalLike", "Add", "TopK")
         ]
