@@ -41,9 +41,10 @@ def folded(node: Node) -> Optional[List[Array]]:
         return None
     described = inference.inferred(node)
     for found in described:
-        if found is not None and found[1] is not None:
-            if int(np.prod(found[1], dtype=np.int64)) * found[0].itemsize > LARGEST_RESULT:
-                return None
+        if found is None or found[1] is None:
+            continue
+        if int(np.prod(found[1], dtype=np.int64)) * found[0].itemsize > LARGEST_RESULT:
+            return None
     results = _computed(node)
     if results is None or len(results) < len(node.outputs):
         return None
