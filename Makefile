@@ -9,6 +9,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Packages of `mtvm.py compile`, which a platform has too.
+COMPILE := {{cookiecutter.platform_slug}}/requirements-compile.txt
 # TVM's own client and server of the Project API, which tests and benchmarks run with this repository's.
 TVM    := .cache/tvm-project-api
 export MICROTVM_TVM_PROJECT_API := $(CURDIR)/$(TVM)
@@ -56,10 +58,10 @@ $(VENV)/ready-demo $(VENV)/ready-test: $(VENV)/ready-%: tools/system-packages.sh
 	tools/system-packages.sh $*
 	@touch $@
 
-$(VENV)/packages: requirements.txt
+$(VENV)/packages: requirements.txt $(COMPILE)
 	tools/system-packages.sh demo
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r '$(COMPILE)'
 	@touch $@
 
 $(TVM)/client.py: tools/tvm_client.py | $(VENV)/packages

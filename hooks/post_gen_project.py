@@ -32,6 +32,7 @@ COMMON = "common"
 COPIES = (
     ("runtime", "runtime"),
     ("docs/boards-json.md", "docs/boards-json.md"),
+    ("docs/compile.md", "docs/compile.md"),
     ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
     ("examples/digits/digits_test.npz", "models/digits_test.npz"),
 )

@@ -40,6 +40,7 @@ COMMON_FILES = {
     "README.md",
     "boards.json",
     "docs/boards-json.md",
+    "docs/compile.md",
     "docs/customize.md",
     "docs/how-to/add-a-board.md",
     "docs/tuning.md",
@@ -47,6 +48,7 @@ COMMON_FILES = {
     "microtvm_api_server.py",
     "mtvm.py",
     "mtvm.toml",
+    "requirements-compile.txt",
     "requirements.txt",
     "models/digits_aot.tar",
     "models/digits_test.npz",
@@ -343,7 +345,10 @@ def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
         shutil.copy(TEMPLATE / name, broken / name)
     with pytest.raises(FailedHookException):
         bake(template=broken, into=tmp_path / "out")
-    assert "missing: runtime, docs/boards-json.md, examples/digits/digits_aot.tar" in capfd.readouterr().err
+    assert (
+        "missing: runtime, docs/boards-json.md, docs/compile.md, examples/digits/digits_aot.tar"
+        in capfd.readouterr().err
+    )
     assert list((tmp_path / "out").iterdir()) == []
 
 

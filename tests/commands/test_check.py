@@ -24,7 +24,7 @@ from runtime.host.project.platform import Platform as HostPlatform
 from tests.conftest import Baker, Platform
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
-TOOLS = ["Python packages", "board", "C compiler", "build system"]
+TOOLS = ["Python packages", "compile", "board", "C compiler", "build system"]
 TRIAL = ["project", "build", "flash", "answers"]
 
 
@@ -75,7 +75,7 @@ class TestWholePlatform:
     ) -> None:
         results = results_of(load_platform(default_platforms[build_system].path))
         assert [result.what for result in results] == [*TOOLS, *TRIAL, "reached"]
-        assert [result.error for result in results] == [None] * 9
+        assert [result.error for result in results] == [None] * 10
         assert results[-2].found.startswith("32 of 32 bundled images")
         assert results[-1].found == "host, a process on this machine"
         assert list(temporary_directory.iterdir()) == []
@@ -198,7 +198,7 @@ class TestOtherFamilies:
     def test_an_emulated_board_passes_every_step(self, cortex_m: HostPlatform) -> None:
         results = results_of(cortex_m)
         assert [result.what for result in results] == [*TOOLS, "emulator", *TRIAL, "reached"]
-        assert [result.error for result in results] == [None] * 10
+        assert [result.error for result in results] == [None] * 11
         assert results[-3].found == "not needed: the emulator loads the firmware when it starts"
 
 
@@ -236,12 +236,12 @@ class TestOpenItems:
     def test_a_fresh_one_works_here_and_ends_with_them(self, custom: HostPlatform) -> None:
         results = results_of(custom)
         assert [result.what for result in results if not result.is_open] == [*TOOLS, *TRIAL, "reached"]
-        assert [result.is_open for result in results] == [False] * 9 + [True] * 9
+        assert [result.is_open for result in results] == [False] * 10 + [True] * 9
 
     def test_a_board_that_nothing_builds_for_is_not_built_here(self, custom: HostPlatform) -> None:
         self.change(custom, '"process"', '"serial"')
         results = results_of(custom)
-        assert [result.what for result in results if not result.is_open] == ["Python packages", "board"]
+        assert [result.what for result in results if not result.is_open] == TOOLS[:3]
 
     def test_the_command_line_closes_some(self, custom: HostPlatform) -> None:
         self.change(custom, '"process"', '"serial"')
@@ -341,7 +341,7 @@ class TestProjects:
     ) -> None:
         generate(platform, ARCHIVES / "aot_c.tar", tmp_path / "project", {"project_type": project_type})
         results = results_of(load_platform(tmp_path / "project"))
-        assert [result.what for result in results] == [*TOOLS, *TRIAL, "reached"]
+        assert [result.what for result in results] == [TOOLS[0], *TOOLS[2:], *TRIAL, "reached"]
         assert results[-2].error is None and found in results[-2].found
 
     def test_a_standalone_firmware_that_fails_shows_its_report(

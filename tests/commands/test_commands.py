@@ -37,14 +37,15 @@ COMMANDS = (
         "compile",
         "completion",
         "flash",
+        "inspect",
         "monitor",
         "ports",
         "run",
         "serve",
     ),
-    *("size", "tvmc"),
+    *("size", "tvmc", "verify"),
 )
-ON_PROJECTS = ("bench", "build", "flash", "run", "size")
+ON_PROJECTS = ("bench", "build", "flash", "run", "size", "verify")
 TABLE_OF = {"size": "all", "bench": "on the device"}
 CRASHES = """
 #include <stdlib.h>
@@ -291,7 +292,7 @@ class TestModels:
     ) -> None:
         (tmp_path / name).write_bytes(b"\x08\x0a\x12\x07pytorch" * 100)
         said = platform.fail("run", str(tmp_path / name))
-        assert f"is {words}, not a model archive." in said and "docs/tvm.md" in said
+        assert f"is {words}, not a model archive." in said and "docs/compile.md" in said
 
     def test_one_cut_short(self, platform: Place, tmp_path: Path) -> None:
         cut = tmp_path / "cut.tar"

@@ -22,7 +22,8 @@ from tests.conftest import TEMPLATE, Baker, Platform
 DIGITS = "models/digits_aot.tar"
 VERSION = (TEMPLATE / "runtime" / "VERSION").read_text(encoding="utf-8").strip()
 SCHEMA = json.loads((TEMPLATE / "runtime/host/commands/output.schema.json").read_text(encoding="utf-8"))
-JSON_COMMANDS = ("check", "boards", "ports", "size", "bench", "run")
+JSON_COMMANDS = ("check", "boards", "ports", "size", "bench", "run", "compile", "inspect", "verify")
+ON_A_MODEL = ("size", "bench", "run", "compile", "inspect", "verify")
 
 
 class CommandLine:
@@ -104,14 +105,17 @@ class TestFromAnyDirectory:
             "build": ["build", model],
             "check": ["check"],
             "clean": ["clean", "--dry-run"],
+            "compile": ["compile", "--help"],  # tests/commands/test_models_cli.py runs it and verify
             "completion": ["completion", "bash"],
             "flash": ["flash", model],
+            "inspect": ["inspect", model],
             "monitor": ["monitor", model, "--seconds", "0.2"],
             "ports": ["ports"],
             "run": ["run", model],
             "serve": ["serve", "--help"],  # tests/serve runs it to its end
             "size": ["size", model],
             "tvmc": [],  # tests/tvm runs it, in a Python with TVM
+            "verify": ["verify", "--help"],
         }
         assert set(lines) == set(COMMANDS)
         for line in filter(None, lines.values()):
@@ -199,9 +203,9 @@ class TestAnotherDirectory:
 
 class TestJson:
     @pytest.mark.slow
-    @pytest.mark.parametrize("command", JSON_COMMANDS)
+    @pytest.mark.parametrize("command", [name for name in JSON_COMMANDS if name not in ("compile", "verify")])
     def test_a_result_follows_the_schema(self, mtvm: CommandLine, command: str) -> None:
-        models = [digits(mtvm)] if command in ("size", "bench", "run") else []
+        models = [digits(mtvm)] if command in ("size", "bench", "run", "inspect") else []
         number = ["--number", "2"] if command == "bench" else []
         document = mtvm.json(command, *models, *number)
         assert (document["command"], document["template_version"]) == (command, VERSION)
@@ -209,7 +213,7 @@ class TestJson:
     @pytest.mark.parametrize("command", JSON_COMMANDS)
     def test_a_failure_follows_the_schema(self, own: CommandLine, command: str) -> None:
         (own.program.parent / "boards.json").write_text("{")
-        document = own.json(command, *(["x.tar"] if command in ("size", "bench", "run") else []), status=1)
+        document = own.json(command, *(["x.tar"] if command in ON_A_MODEL else []), status=1)
         error = (
             next(step["error"] for step in document["steps"] if step["error"])
             if command == "check"
@@ -287,7 +291,7 @@ class TestOptions:
         assert said[0] == said[1]
         assert words in said[0]
 
-    @pytest.mark.parametrize("command", ["bench", "check", "flash", "monitor", "run", "size"])
+    @pytest.mark.parametrize("command", ["bench", "check", "flash", "monitor", "run", "size", "verify"])
     def test_each_command_on_a_board_has_them(self, mtvm: CommandLine, command: str) -> None:
         said = mtvm(command, "--help")
         for switch in ("--board", "--runner", "--port", "--serial-number", "--baud-rate", "--env", "-o,"):

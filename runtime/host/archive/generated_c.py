@@ -105,6 +105,19 @@ def _places(text: str, literal: str) -> Iterable[int]:
         at = text.find(literal, at + 1)
 
 
+def calls_of(functions: Mapping[str, Function], entry: str) -> List[str]:
+    """Return the kernels that the main function of an AOT model calls, in order.
+
+    Args:
+        functions: Functions of the model, by name.
+        entry: Name of the main function.
+    """
+    main = functions.get(entry)
+    steps = [] if main is None else _STEP.finditer(main.body)
+    called = [step["packed"] or step["called"] for step in steps]
+    return [name for name in called if name in functions]
+
+
 def find_fault(
     functions: Mapping[str, Function],
     entry: str,

@@ -52,10 +52,12 @@ class Call(NamedTuple):
     Attributes:
         function: Name of the kernel.
         arguments: Its tensors, inputs first, as (entry, shape). The shape is flat if flatten_data is set.
+        outputs: Entries that it writes.
     """
 
     function: str
     arguments: Tuple[Tuple[int, Tuple[int, ...]], ...]
+    outputs: Tuple[int, ...] = ()
 
 
 class Graph(NamedTuple):
@@ -155,6 +157,7 @@ def _parse(graph: Mapping[str, Any]) -> Graph:
                     (entry, (prod(entries[entry].shape),) if flat else entries[entry].shape)
                     for entry in inputs + outputs
                 ),
+                tuple(outputs),
             )
         )
     names = [nodes[number]["name"] for number in graph["arg_nodes"]]

@@ -74,6 +74,27 @@ class Metadata:
         return max(sizes, default=0)
 
     @property
+    def operator_workspaces(self) -> Dict[str, int]:
+        """Kernel -> workspace that it allocates, in bytes. Empty for a single operator."""
+        workspaces: Dict[str, int] = {}
+        for function in self._entries(self._functions, "operator_functions"):
+            name = function.get("function_name")
+            if not isinstance(name, str):
+                self.refuse("has an invalid metadata.json: 'function_name' is not a string")
+            sizes = [
+                self._size(entry, "workspace_size_bytes") for entry in self._entries(function, "workspace")
+            ]
+            workspaces[name] = max(sizes, default=0)
+        return workspaces
+
+    @property
+    def constants_size_bytes(self) -> int:
+        """Size of the constants in the code; 0 if the archive does not declare it."""
+        return sum(
+            self._size(entry, "constants_size_bytes") for entry in self._entries(self._functions, "main")
+        )
+
+    @property
     def storage_sizes_bytes(self) -> List[int]:
         """Sizes of the pieces of memory of a graph executor.
 

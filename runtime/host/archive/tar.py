@@ -20,6 +20,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Final, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
+from runtime.host.archive.other_models import other_model
 from runtime.host.errors import ArchiveError, reason_of
 from runtime.host.system.regular_files import MAX_CONTENT_BYTES
 
@@ -95,18 +96,6 @@ class PackedTar(NamedTuple):
     path: Path
     data: bytes
 
-
-_MODELS: Final = {
-    ".onnx": "an ONNX model",
-    ".tflite": "a TensorFlow Lite model",
-    ".pt": "a PyTorch model",
-    ".pt2": "a PyTorch model",
-    ".pth": "a PyTorch model",
-    ".h5": "a Keras model",
-    ".keras": "a Keras model",
-    ".pb": "a TensorFlow model",
-}
-"""Suffix of a file -> the model in it, which users give in place of a model archive."""
 
 _Place = Tuple[int, int]  # first byte in the tar, byte after the last
 
@@ -342,12 +331,9 @@ def _broken(path: Path, kind: Kind, data: bytes, read: int, last: str, reason: s
         reason: Reason from tarfile.
     """
     if not last and data[257:262] != b"ustar":
-        model = _MODELS.get(path.suffix.lower())
+        model = other_model(path)
         if model is not None and kind is MODEL_ARCHIVE:
-            return ArchiveError(
-                f"{path} is {model}, not a model archive.",
-                "Compile the model to a model archive first: docs/tvm.md of the platform has the command.",
-            )
+            return ArchiveError(f"{path} is {model.kind}, not a model archive.", model.next_step)
         other = next((f"{other}, " for magic, other in _OTHER_KINDS.items() if data.startswith(magic)), "")
         return ArchiveError(f"{path} is {other}not a tar file.", kind.make_again)
     after = f" after member {last!r}" if last else ""

@@ -45,12 +45,14 @@ COMMANDS: Final = {
     "compile": Entry("models", "Compile a model file to a verified model archive."),
     "completion": Entry("completion", "Print a script that completes commands in a shell."),
     "flash": Entry("project", "Build the firmware and flash the board."),
+    "inspect": Entry("inspect", "Show inputs, operators, kernels and memory of a model."),
     "monitor": Entry("boards", "Show the output of a board."),
     "ports": Entry("boards", "List serial ports and the boards at them."),
     "run": Entry("project", "Run a model once on the board and print its outputs."),
     "serve": Entry("serve", "Lend a board to TVM's tuners, until Ctrl-C."),
     "size": Entry("project", "Show the memory that the firmware takes."),
     "tvmc": Entry("tvmc", "Run TVM's own tvmc, in a Python that has TVM."),
+    "verify": Entry("verify", "Compare the answers of a model on the board with expected ones."),
 }
 """Command -> where it is defined. Only the module of the command that runs is imported."""
 
@@ -189,7 +191,8 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, is_asked: boo
 def main(directory: Optional[str]) -> None:
     """Build, flash, run and measure models with this platform.
 
-    In a platform, most commands take a model archive, MODEL.tar. A generated project has its own model.
+    In a platform, most commands take MODEL: a model archive (.tar), or an ONNX file (.onnx), which is
+    compiled first. A generated project has its own model.
     """
 
 

@@ -23,6 +23,7 @@ from runtime.host.commands.command_options import (
 )
 from runtime.host.commands.console import Screen, err, format_size, out, progress, short_size
 from runtime.host.commands.json_output import board_fields, print_document
+from runtime.host.commands.model_options import Shapes, compile_options
 from runtime.host.commands.target import ATTACH, GENERATE, ModelSource, Target, project_of
 from runtime.host.errors import BoardError, PlatformError
 from runtime.host.execution import connection
@@ -121,25 +122,27 @@ def ports(as_json: bool) -> None:
 
 @main.command(cls=TargetCommand)
 @model_argument
+@compile_options
 @target_options(GENERATE, ATTACH)
 @click.option(
     "--seconds", type=click.FloatRange(min=0), metavar="N", help="Stop after this time. Default: at Ctrl-C."
 )
 @verbose_option
-def monitor(model: Optional[Path], target: Target, seconds: Optional[float]) -> None:
+def monitor(
+    model: Optional[Path], input_shapes: Shapes, verify: bool, target: Target, seconds: Optional[float]
+) -> None:
     """Show the output of a board.
 
     The output is log messages, a line for each other frame, and raw bytes as text. The command sends
     nothing to the board and does not reset it. It waits for a board that is disconnected. An emulated
-    board, or one that is a process on this machine, is started with the firmware of MODEL.tar or of the
-    current project.
+    board, or one that is a process on this machine, is started with the firmware of MODEL or of the current
+    project.
     """
     from runtime.host.wire.monitor import watch
 
     platform, attachment = target.platform, target.attachment
-    project = (
-        project_of(target, ModelSource(model), None) if platform.is_project or model is not None else None
-    )
+    source = ModelSource(model, input_shapes, verify)
+    project = project_of(target, source, None) if platform.is_project or model is not None else None
     board = project.board if project is not None else target.board
     here = project is not None and connection.is_local(project, attachment)
     if project is not None and here:
@@ -171,6 +174,6 @@ def _attached_board(platform: Platform, board: Board, attachment: Attachment) ->
     if not attachment.names_a_device and (board.transport == PROCESS or board.is_emulated):
         raise PlatformError(
             f"{board.name} is not connected to this machine: it is started here, with a firmware.",
-            "Name a model archive (monitor MODEL.tar), use a project, or name the --port of a board.",
+            "Name a model (monitor MODEL), use a project, or name the --port of a board.",
         )
     return connection.transport_to(platform, board, attachment, reset="none")

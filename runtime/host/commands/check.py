@@ -16,6 +16,7 @@ from runtime.host.commands.command_options import TargetCommand, json_option, ta
 from runtime.host.commands.console import out, progress
 from runtime.host.commands.json_output import error_fields, print_document
 from runtime.host.commands.target import ATTACH, GENERATE, Target
+from runtime.host.compile.packages import PACKAGES as OF_COMPILE
 
 
 @main.command(cls=TargetCommand)
@@ -105,6 +106,8 @@ def _print_result(result: CheckResult) -> None:
             out.print(Text(result.error.log.rstrip(), "dim"))
         return
     word, style = ("ok     ", "green")
+    if result.is_absent:
+        word, style = ("none   ", "dim")
     if result.is_open or result.is_missed:
         word, style = ("open   " if result.is_open else "       ", "yellow")
     out.print(Text.assemble((word, style), f"{result.what}: {result.found}"))
@@ -114,6 +117,8 @@ def _fields(result: CheckResult) -> Dict[str, Any]:
     if result.error is not None:
         return {"step": result.what, "status": "failed", "found": None, "error": error_fields(result.error)}
     status = "open" if result.is_open else "not_reached" if result.is_missed else "ok"
+    if result.is_absent:
+        status = "not_installed"
     return {"step": result.what, "status": status, "found": result.found, "error": None}
 
 
@@ -122,7 +127,7 @@ def _machine() -> Dict[str, Any]:
     return {
         "system": this_machine.platform(),
         "python": sys.version.split()[0],
-        "packages": {name: _version_of(name) for name in PACKAGES.values()},
+        "packages": {name: _version_of(name) for name in (*PACKAGES.values(), *OF_COMPILE)},
     }
 
 

@@ -46,6 +46,7 @@ class CheckResult(NamedTuple):
         error: Failure of the step.
         is_open: The result is not a step, but a setting that the owner still has to fill in.
         is_missed: The result is not a step, but a part of a real board that the check did not reach.
+        is_absent: The step is about a part of the platform that is not installed, and that is not required.
     """
 
     what: str
@@ -53,6 +54,7 @@ class CheckResult(NamedTuple):
     error: Optional[PlatformError] = None
     is_open: bool = False
     is_missed: bool = False
+    is_absent: bool = False
 
 
 def run_checks(
@@ -78,6 +80,8 @@ def run_checks(
     packages = _try("Python packages", _packages)
     boards = _try("board", requirements.choose_board)
     yield packages
+    if not platform.is_project:  # a project has no model file
+        yield _compilation()
     yield boards
     if boards.error is not None:
         return
@@ -133,6 +137,17 @@ def _packages() -> str:
                 how_to_install_requirements(),
             ) from error
     return ", ".join(PACKAGES.values())
+
+
+def _compilation() -> CheckResult:
+    """Return the versions of the packages of `compile`, or how to install them."""
+    from runtime.host.compile.packages import check_packages
+
+    try:
+        versions = check_packages()
+    except ToolMissing as error:
+        return CheckResult("compile", f"{error.what} {error.next_step}", is_absent=True)
+    return CheckResult("compile", ", ".join(f"{name} {version}" for name, version in versions))
 
 
 class _Requirements:

@@ -17,6 +17,7 @@ from runtime.host.commands.target import (
     ATTACHMENT,
     BOARD,
     GENERATE,
+    SOURCE,
     ModelSource,
     Target,
     Words,
@@ -121,7 +122,7 @@ def target_options(*used: str) -> Callable[[Function], Function]:
                 help="Take the project options of the table [env.NAME] in mtvm.toml.",
             ),
             click.option(
-                "--board", metavar="NAME", shell_complete=_complete_board, help="Board, like -o board=NAME."
+                "--board", metavar="NAME", shell_complete=complete_board, help="Board, like -o board=NAME."
             ),
         ]
         if ATTACH in used:
@@ -163,11 +164,15 @@ def model_argument(function: Function) -> Function:
     )(function)
 
 
-def project_command(*used: str) -> Callable[[Callable[..., None]], click.Command]:
+def project_command(
+    *used: str, before: Callable[..., None] = lambda **_options: None
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command on one project of a function that takes `project`, and options of its own.
 
     Args:
-        *used: ATTACH, if the command connects to the board; the function then takes `attachment` too.
+        *used: ATTACH, if the command connects to the board; the function then takes `attachment` too. SOURCE,
+            if it takes the model of the command line as `source`.
+        before: Function that checks `source` and the options of the command, before a project is generated.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -191,9 +196,12 @@ def project_command(*used: str) -> Callable[[Callable[..., None]], click.Command
             target: Target,
             **others: Any,
         ) -> None:
+            source = ModelSource(model, input_shapes, verify)
+            before(source=source, **others)
             if ATTACH in used:
                 others["attachment"] = target.attachment
-            source = ModelSource(model, input_shapes, verify)
+            if SOURCE in used:
+                others["source"] = source
             function(project_of(target, source, project_dir), **others)
 
         return main.command(cls=TargetCommand)(command)
@@ -223,7 +231,8 @@ def _matching(names: List[str], incomplete: str) -> List[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def _complete_board(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> List[str]:
+def complete_board(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> List[str]:
+    """Return the names of boards that begin with a word."""
     return _matching([board.name for board in _boards(ctx)], incomplete)
 
 

@@ -67,7 +67,7 @@ def tensor_fields(name: str, array: Array) -> Dict[str, Any]:
         "name": name,
         "dtype": str(array.dtype),
         "shape": list(array.shape),
-        "values": _finite(array.tolist()),
+        "values": finite(array.tolist()),
     }
 
 
@@ -89,10 +89,10 @@ def _used(used: Optional[Used]) -> Optional[Dict[str, int]]:
     return None if used is None else {"most_bytes": used.most, "available_bytes": used.available}
 
 
-def _finite(value: Any) -> Any:
-    """Return nested lists of numbers with strings for the values that JSON cannot write."""
+def finite(value: Any) -> Any:
+    """Return a value of nested lists of numbers with strings for the values that JSON cannot write."""
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value

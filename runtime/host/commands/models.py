@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands on a model file: compile, verify, inspect."""
+"""Command that compiles a model file: compile."""
 
 from __future__ import annotations
 
@@ -9,20 +9,60 @@ import shlex
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, Final, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, Final, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import click
 
+from runtime.host.archive.about import ModelFacts, read_facts
 from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.archive.other_models import other_model
 from runtime.host.boards.board import Board
 from runtime.host.boards.table import choose_board
 from runtime.host.commands.app import main, platform_here
-from runtime.host.commands.command_options import verbose_option
-from runtime.host.commands.console import format_size, out, progress
+from runtime.host.commands.command_options import complete_board, json_option, verbose_option
+from runtime.host.commands.console import err, out, progress
+from runtime.host.commands.json_output import print_document
 from runtime.host.commands.model_options import compile_options
-from runtime.host.errors import PlatformError, reason_of
+from runtime.host.commands.model_tables import (
+    count_text,
+    memory_fields,
+    memory_rows,
+    print_rows,
+    tensors_fields,
+    verified_fields,
+    verified_rows,
+)
+from runtime.host.errors import PlatformError, ToolMissing, reason_of
+from runtime.host.firmware.memory_forecast import Need, forecast
+from runtime.host.firmware.model_code import OPTIMIZATION, ModelCode, model_code
+from runtime.host.project.platform import Platform
 
-RUNTIME_BYTES: Final = 12 << 10  # code of the device runtime
+SUFFIX: Final = ".tar"
+
+
+class Result(NamedTuple):
+    """Result of a compilation.
+
+    Attributes:
+        archive: Model archive.
+        facts: Facts about the model.
+        is_cached: The cache had the model.
+        board: Board whose memory is compared.
+        code: Sizes of the model's code for the board; None if they are not known.
+        no_code: Reason why they are not known; empty otherwise.
+    """
+
+    archive: ModelArchive
+    facts: ModelFacts
+    is_cached: bool
+    board: Board
+    code: Optional[ModelCode]
+    no_code: str
+
+    @property
+    def needs(self) -> Tuple[Need, Need]:
+        """Need of flash and of RAM of a host-driven firmware."""
+        return forecast(self.archive, self.board, self.code)
 
 
 @main.command()
@@ -34,8 +74,14 @@ RUNTIME_BYTES: Final = 12 << 10  # code of the device runtime
     metavar="FILE",
     help="Model archive to write. Default: the name of the model with the suffix .tar.",
 )
-@click.option("--board", metavar="NAME", help="Board whose memory is compared. Default: the default board.")
+@click.option(
+    "--board",
+    metavar="NAME",
+    shell_complete=complete_board,
+    help="Board whose memory is compared. Default: the default board.",
+)
 @compile_options
+@json_option
 @verbose_option
 def compile(
     model: Path,
@@ -43,51 +89,108 @@ def compile(
     board: Optional[str],
     input_shapes: Mapping[str, Tuple[int, ...]],
     verify: bool,
+    as_json: bool,
 ) -> None:
     """Compile a model file to a verified model archive.
 
-    MODEL is an ONNX file.
-    The C of the model needs no runtime of TVM. Its answers are compared with onnxruntime's on this machine.
+    MODEL is an ONNX file. The C of the model needs no runtime of TVM. Its answers are compared with
+    onnxruntime's on this machine. The archive serves every board: --board only selects the board whose
+    compiler measures the code, and whose flash and RAM are compared with the need of the model.
     """
-    from runtime.host.compile.stored import compiled_archive, is_model_file
+    from runtime.host.compile.stored import compiled_archive
 
-    chosen = choose_board(platform_here().boards(), board)
-    if not is_model_file(model):
-        raise PlatformError(
-            f"{model} is not a model file that can be compiled: expected the suffix .onnx.",
-            "Export the model as ONNX.",
+    platform = platform_here()
+    chosen = choose_board(platform.boards(), board)
+    _check_model(model)
+    target = output or model.with_suffix(SUFFIX)
+    _check_target(target, model)
+    stages = _Stages(is_shown=not as_json)
+    stored = compiled_archive(model, input_shapes=input_shapes, verify=verify, progress=stages.run)
+    if stored.is_cached and not as_json:
+        out.print("From the cache: the model, its options and the compiler are unchanged.")
+    _write(target, stored.packed.data)
+    archive = ModelArchive.unpacked(stored.packed)
+    facts = read_facts(archive.metadata)
+    assert facts is not None
+    code, no_code = _code(platform, chosen, archive)
+    result = Result(archive, facts, stored.is_cached, chosen, code, no_code)
+    if as_json:
+        print_document(
+            "compile",
+            {"model": str(model), "archive": str(target), **_fields(result), "stages": stages.fields},
         )
-    target = output or model.with_suffix(".tar")
-    if target.exists() and model.exists() and target.samefile(model):
+        return
+    print_rows(_rows(result))
+    named = f" --board {board}" if board is not None else ""
+    out.print(f"Wrote {target}. Run it with: python mtvm.py run {shlex.quote(str(target))}{named}")
+
+
+class _Stages:
+    """Stages of a compilation, each a line with its time."""
+
+    def __init__(self, is_shown: bool) -> None:
+        self.fields: List[Dict[str, Any]] = []
+        self._is_shown = is_shown
+
+    @contextlib.contextmanager
+    def run(self, text: str) -> Iterator[None]:
+        started = time.monotonic()
+        with progress(text):
+            yield
+        seconds = time.monotonic() - started
+        self.fields.append({"stage": text, "seconds": seconds})
+        line = f"{text:40} {seconds:6.2f} s"
+        (out if self._is_shown else err).print(line)
+
+
+def _check_model(model: Path) -> None:
+    """Raise PlatformError for a path that is not a model file of a kind that is compiled."""
+    from runtime.host.compile.stored import is_model_file
+
+    if not model.exists():
+        raise PlatformError(f"There is no file {model}.", "Check the path of the ONNX file.")
+    if model.is_dir():
+        raise PlatformError(f"{model} is a directory, not a model file.", "Name the ONNX file in it.")
+    if is_model_file(model):
+        return
+    if model.suffix.lower() == SUFFIX:
+        raise PlatformError(
+            f"{model} is a model archive, which is compiled already.",
+            f"Run it with: python mtvm.py run {shlex.quote(str(model))}",
+        )
+    other = other_model(model)
+    if other is not None:
+        raise PlatformError(f"{model} is {other.kind}: expected an ONNX file.", other.next_step)
+    raise PlatformError(
+        f"{model} is not a model file that can be compiled: expected the suffix .onnx.",
+        "Export the model as ONNX; docs/compile.md of the platform explains the export.",
+    )
+
+
+def _check_target(target: Path, model: Path) -> None:
+    """Raise PlatformError for a file that cannot be written, before the compilation."""
+    if target.is_dir():
+        example = target / model.with_suffix(SUFFIX).name
+        raise PlatformError(f"--output {target} is a directory.", f"Name a file in it, such as {example}.")
+    if target.exists() and target.samefile(model):
         raise PlatformError(f"--output would overwrite {model}.", "Name another file with -o.")
-    packed = compiled_archive(model, input_shapes=input_shapes, verify=verify, progress=_stage)
-    _write(target, packed.data)
-    archive = ModelArchive.unpacked(packed)
-    facts = archive.metadata.about
-    fits = _memory(archive, facts, chosen)
-    _print_summary(facts)
-    _print_memory(fits, chosen)
-    out.print(f"Wrote {target}. Run it with: python mtvm.py run {shlex.quote(str(target))}")
-
-
-@contextlib.contextmanager
-def _stage(text: str) -> Iterator[None]:
-    """Print a line for a stage of the compilation, with its time."""
-    started = time.monotonic()
-    with progress(text):
-        yield
-    out.print(f"{text:40} {time.monotonic() - started:6.2f} s")
+    place = target.parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        reason = "not a directory" if not place.is_dir() else "not writable"
+        raise PlatformError(f"{target} cannot be written: {place} is {reason}.", "Choose another file.")
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file in one step.
+    """Write a file in one step, and its directory.
 
     Raises:
         PlatformError: The file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name[:80]}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -104,51 +207,50 @@ def _write(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _memory(archive: ModelArchive, facts: Dict[str, Any], board: Board) -> Dict[str, Optional[int]]:
-    """Return the memory that the model needs at least, and that the board has."""
-    tensors = sum(spec.size_bytes for spec in (*archive.inputs, *archive.outputs))
-    return {
-        "flash_bytes": int(facts.get("constant_bytes", 0)) + RUNTIME_BYTES,
-        "ram_bytes": archive.static_workspace_bytes + tensors + board.stack_bytes,
-        "board_flash_bytes": board.flash_bytes,
-        "board_ram_bytes": board.ram_bytes,
-    }
+def _code(platform: Platform, board: Board, archive: ModelArchive) -> Tuple[Optional[ModelCode], str]:
+    """Return the sizes of the model's code, or the reason why they are not known."""
+    try:
+        code = model_code(platform, board, archive)
+    except ToolMissing as error:
+        return None, f"{error.what} {error.next_step}"
+    return code, "" if code is not None else "The platform does not choose the compiler of this board."
 
 
-def _print_summary(facts: Dict[str, Any]) -> None:
-    operators, kernels = facts.get("operators", []), facts.get("kernels", [])
-    macs = sum(operator["macs"] for operator in operators)
-    rows = [
-        ("operators", f"{len(operators)}"),
-        ("kernels", f"{len({kernel['name'] for kernel in kernels})} in {len(kernels)} calls"),
-        ("parameters", f"{facts.get('parameters', 0):,}"),
-        ("MACs", f"{macs:,}"),
-        ("arena", format_size(facts["arena_bytes"])),
-        ("constants", format_size(facts["constant_bytes"])),
+def _rows(result: Result) -> List[Tuple[str, str]]:
+    facts, board = result.facts, result.board
+    macs = None if facts.operators is None else facts.macs
+    code = f"not known: {result.no_code}"
+    if result.code is not None:
+        code = f"{result.code.code_bytes:,} bytes on {board.cpu or board.name} with {OPTIMIZATION}"
+    return [
+        ("operators", count_text(None if facts.operators is None else len(facts.operators))),
+        ("kernels", f"{len({kernel.name for kernel in facts.kernels})} in {len(facts.kernels)} calls"),
+        ("parameters", count_text(facts.parameters)),
+        ("MACs", count_text(macs)),
+        ("arena", count_text(facts.arena_bytes, "bytes")),
+        ("constants", count_text(facts.constant_bytes, "bytes")),
+        ("code", code),
+        *memory_rows(result.needs, board.name),
+        *verified_rows(facts.verified),
     ]
-    for what, value in rows:
-        out.print(f"{what:12} {value}")
-    verified = facts.get("verified")
-    if verified is None:
-        out.print("verified     no: use `verify` to compare the answers with a reference")
-        return
-    for found in verified["outputs"]:
-        out.print(
-            f"verified     {found['name']}: largest error {found['largest_error']:.2g} where "
-            f"{verified['reference']} has at most {found['largest_value']:.3g}, "
-            f"{verified['sets_of_inputs']} sets of inputs"
-        )
 
 
-def _print_memory(fits: Dict[str, Optional[int]], board: Board) -> None:
-    for what, needed, limit in (
-        ("flash", fits["flash_bytes"], fits["board_flash_bytes"]),
-        ("RAM", fits["ram_bytes"], fits["board_ram_bytes"]),
-    ):
-        if limit is None or needed is None:
-            continue
-        verdict = "fits" if needed <= limit else "does NOT fit"
-        out.print(
-            f"{what:12} at least {format_size(needed)} with the device runtime: {verdict} {board.name} "
-            f"({format_size(limit)})"
-        )
+def _fields(result: Result) -> Dict[str, Any]:
+    facts, code = result.facts, result.code
+    return {
+        "is_cached": result.is_cached,
+        "board": result.board.name,
+        "inputs": tensors_fields(result.archive.inputs),
+        "outputs": tensors_fields(result.archive.outputs),
+        "operators": None if facts.operators is None else len(facts.operators),
+        "kernels": len({kernel.name for kernel in facts.kernels}),
+        "kernel_calls": len(facts.kernels),
+        "parameters": facts.parameters,
+        "macs": None if facts.operators is None else facts.macs,
+        "arena_bytes": facts.arena_bytes,
+        "arena_bound_bytes": facts.arena_bound_bytes,
+        "constant_bytes": facts.constant_bytes,
+        "code_bytes": None if code is None else code.code_bytes,
+        "memory": memory_fields(result.needs),
+        "verified": verified_fields(facts.verified),
+    }

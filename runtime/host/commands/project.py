@@ -99,11 +99,11 @@ def run(
         _check_standalone(inputs, output)
         from runtime.host.execution.standalone_run import run_standalone
 
-        _bring_up(project, attachment)
+        bring_up(project, attachment)
         with progress("Running the model"):
             text = run_standalone(project, attachment)
         if as_json:
-            print_document("run", {**_project_fields(project), "text": text})
+            print_document("run", {**project_fields(project), "text": text})
         else:
             sys.stdout.write(server.printable(text))
         return
@@ -114,7 +114,7 @@ def run(
     files = [Path(tensor_files.split_name(text)[1]) for text in inputs]
     _check_output(output, (project.directory / MODEL_ARCHIVE, *files, *([model] if model else [])))
     tensor_files.check_readable(inputs)
-    _bring_up(project, attachment)
+    bring_up(project, attachment)
     with progress("Running the model"), running_model(project, attachment, print_log) as executor:
         given = tensor_files.read_given(inputs, executor.inputs)
         arrays = tensor_files.complete(given, executor.inputs, fill=fill or not inputs)
@@ -127,7 +127,7 @@ def run(
         print_document(
             "run",
             {
-                **_project_fields(project),
+                **project_fields(project),
                 "inputs": [
                     {**tensor_fields(name, array), "is_given": name in given}
                     for name, array in arrays.items()
@@ -173,7 +173,7 @@ def size(project: Project, attachment: Attachment, no_run: bool, as_json: bool) 
     )
     usage = _run_for_usage(project, attachment) if is_run else None
     if as_json:
-        fields = {**_project_fields(project), "used": usage_fields(usage), "size": _size_fields(project)}
+        fields = {**project_fields(project), "used": usage_fields(usage), "size": _size_fields(project)}
         print_document("size", fields)
         return
     map_file = link_map(project)
@@ -214,14 +214,14 @@ def bench(project: Project, attachment: Attachment, number: int, as_json: bool) 
     """
     from runtime.host.execution.latency import measure
 
-    _bring_up(project, attachment)
+    bring_up(project, attachment)
     with progress(f"Timing {number:,} inferences"):
         measured = measure(project, number, attachment)
     if as_json:
         print_document(
             "bench",
             {
-                **_project_fields(project),
+                **project_fields(project),
                 "number": number,
                 "instructions_per_inference": measured.instructions,
                 "seconds": {
@@ -278,7 +278,8 @@ def _flash(project: Project, attachment: Attachment) -> None:
         flasher.flash(project, attachment)
 
 
-def _bring_up(project: Project, attachment: Attachment) -> None:
+def bring_up(project: Project, attachment: Attachment) -> None:
+    """Build the firmware and flash the board, as far as this is needed."""
     _build(project)
     _flash(project, attachment)
     _note_unopened_port(project, attachment)
@@ -315,7 +316,7 @@ def _memory_rows(project: Project) -> List[Tuple[str, str]]:
     ]
 
 
-def _project_fields(project: Project) -> Dict[str, Any]:
+def project_fields(project: Project) -> Dict[str, Any]:
     """Return the fields that the documents of all commands on a project have."""
     return {
         "board": project.board.name,

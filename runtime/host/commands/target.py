@@ -32,6 +32,7 @@ ATTACHMENT: Final = Attachment._fields
 GENERATE: Final = "generate"  # kind of options: all options of generate_project
 BOARD: Final = "board"  # only this one of them
 ATTACH: Final = "attachment"  # how the board is attached
+SOURCE: Final = "source"  # not options: the command takes the model of its line too
 
 
 class Words(NamedTuple):
@@ -176,17 +177,11 @@ def project_of(target: Target, source: ModelSource, project_dir: Optional[Path])
         if model is not None or project_dir is not None:
             raise PlatformError(
                 "This directory is a generated project: it has its model and its options already.",
-                "Leave out MODEL.tar and --project-dir, or run the command on the platform.",
+                "Leave out MODEL and --project-dir, or run the command on the platform.",
             )
+        check_no_compilation(source, "The model of this project")
         return load_project(platform)
-    bundled = os.path.relpath(platform.directory / BUNDLED_MODEL)
-    if model is None:
-        raise PlatformError(
-            "This directory is a platform: the command needs a model archive.",
-            f"Name one, for example: python mtvm.py run {shlex.quote(bundled)}",
-        )
-    if not model.exists():
-        raise PlatformError(f"There is no file {model}.", f"Check the path. A model to try is {bundled}.")
+    model = model_here(platform, model)
     from runtime.host.project.lookup import find_or_generate, project_name
     from runtime.host.system.leftovers import remove_leftovers, temporary_directory
 
@@ -197,11 +192,28 @@ def project_of(target: Target, source: ModelSource, project_dir: Optional[Path])
     if project_dir is not None and (project_dir / PROJECT_FILE).exists():
         raise PlatformError(
             f"{project_dir} is a project already.",
-            f"Work on it without MODEL.tar: python mtvm.py -C {shlex.quote(str(project_dir))} COMMAND; "
+            f"Work on it without MODEL: python mtvm.py -C {shlex.quote(str(project_dir))} COMMAND; "
             "or name another directory.",
         )
     place = project_dir or platform.directory / PROJECTS / project_name(platform, packed, options)
     return find_or_generate(platform, packed, place, options)
+
+
+def model_here(platform: Platform, model: Optional[Path]) -> Path:
+    """Return the model of a command on a platform.
+
+    Raises:
+        PlatformError: The command line names no model, or one that does not exist.
+    """
+    bundled = os.path.relpath(platform.directory / BUNDLED_MODEL)
+    if model is None:
+        raise PlatformError(
+            "This directory is a platform: the command needs a model archive or a model file.",
+            f"Name one, for example: python mtvm.py run {shlex.quote(bundled)}",
+        )
+    if not model.exists():
+        raise PlatformError(f"There is no file {model}.", f"Check the path. A model to try is {bundled}.")
+    return model
 
 
 def _archive_of(source: ModelSource, model: Path) -> PackedTar:
@@ -214,13 +226,18 @@ def _archive_of(source: ModelSource, model: Path) -> PackedTar:
 
         return compiled_archive(
             model, input_shapes=source.input_shapes, verify=source.verify, progress=progress
-        )
+        ).packed
+    check_no_compilation(source, str(model))
+    return read_packed(model)
+
+
+def check_no_compilation(source: ModelSource, what: str) -> None:
+    """Raise PlatformError for options of a compilation where nothing is compiled."""
     if source.input_shapes or not source.verify:
         raise PlatformError(
-            f"{model} is a compiled model archive: --input-shape and --no-verify do not apply.",
+            f"{what} is a compiled model archive: --input-shape and --no-verify do not apply.",
             "Leave out --input-shape and --no-verify.",
         )
-    return read_packed(model)
 
 
 def generate_options(platform: Platform) -> List[server.ProjectOption]:

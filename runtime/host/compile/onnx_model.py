@@ -101,8 +101,9 @@ def with_static_shapes(model: onnx.ModelProto, shapes: Optional[Shapes] = None) 
         _check_static(value)
     if given:
         del static.graph.value_info[:]
-        for output in static.graph.output:
-            output.type.tensor_type.ClearField("shape")
+        for output in static.graph.output:  # the checker requires a shape, and the inference fills it
+            for dimension in output.type.tensor_type.shape.dim:
+                dimension.Clear()
     return checked(static)
 
 

@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Dict, Final, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Final, List, NamedTuple, Sequence, Set, Tuple
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
+from runtime.host.dtype import DType
+
 Type = Tuple[str, Tuple[int, ...]]
 NO_TYPE: Final[Type] = ("", ())
+CONSTANT: Final = "Constant"  # operator whose attribute is its output
+WEIGHTS: Final = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # convolution -> position of its weights
+PRODUCTS: Final = ("MatMul", "MatMulInteger", "QLinearMatMul")
+RECURRENT: Final = ("RNN", "GRU", "LSTM")  # inputs: sequence, weights of the input, weights of the state
 
 
 class Operator(NamedTuple):
@@ -21,9 +27,10 @@ class Operator(NamedTuple):
         operator: Name of the operator in ONNX.
         name: Name of the node in the model, or of its first output.
         inputs: "dtype AxBxC" of each input, constants included.
-        outputs: The same of each output.
+        outputs: "dtype AxBxC" of each output.
         macs: Multiply-accumulate operations; 0 for operators without them.
         parameters: Elements of its constants.
+        memory_bytes: Bytes of its inputs and outputs that are not constants.
     """
 
     operator: str
@@ -32,24 +39,32 @@ class Operator(NamedTuple):
     outputs: List[str]
     macs: int
     parameters: int
+    memory_bytes: int
 
 
 def operators_of(model: onnx.ModelProto) -> List[Operator]:
-    """Return the operators of a model with static shapes, in order."""
+    """Return the operators of a model with static shapes, in order. Constants are not operators.
+
+    Operators in a branch or a loop body belong to the operator with that graph, and are not counted.
+    """
     types = _types(model)
-    constants = {tensor.name for tensor in model.graph.initializer}
+    constants = _constants(model)
     found = []
     for node in model.graph.node:
-        inputs = [types.get(name, NO_TYPE) for name in node.input if name]
+        if _is_constant(node):
+            continue
+        inputs = [types.get(name, NO_TYPE) if name else NO_TYPE for name in node.input]
         outputs = [types.get(name, NO_TYPE) for name in node.output if name]
+        moved = {*node.input, *node.output} - constants - {""}
         found.append(
             Operator(
                 node.op_type,
                 node.name or next(iter(node.output), ""),
-                [_described(kind) for kind in inputs],
+                [_described(kind) for name, kind in zip(node.input, inputs) if name],
                 [_described(kind) for kind in outputs],
                 _macs(node, inputs, outputs),
                 sum(prod(types.get(name, NO_TYPE)[1]) for name in set(node.input) & constants),
+                sum(_bytes(types.get(name, NO_TYPE)) for name in moved),
             )
         )
     return found
@@ -57,7 +72,18 @@ def operators_of(model: onnx.ModelProto) -> List[Operator]:
 
 def parameters_of(model: onnx.ModelProto) -> int:
     """Return the number of elements of all constants."""
-    return sum(prod(tensor.dims) for tensor in model.graph.initializer)
+    types = _types(model)
+    return sum(prod(types.get(name, ("", (0,)))[1]) for name in _constants(model))
+
+
+def _is_constant(node: Any) -> bool:
+    return node.op_type == CONSTANT and node.domain in ("", "ai.onnx")
+
+
+def _constants(model: onnx.ModelProto) -> Set[str]:
+    """Return the names of the tensors whose values are in the file."""
+    made = {name for node in model.graph.node if _is_constant(node) for name in node.output}
+    return {tensor.name for tensor in model.graph.initializer} | made
 
 
 def _types(model: onnx.ModelProto) -> Dict[str, Type]:
@@ -79,25 +105,36 @@ def _dtype(code: int) -> str:
 
 
 def _described(kind: Type) -> str:
-    return f"{kind[0]} {'x'.join(map(str, kind[1])) or 'scalar'}".strip()
+    return f"{kind[0]} {'x'.join(map(str, kind[1])) or 'scalar'}".strip() if kind[0] else "unknown"
 
 
-def _macs(node: Any, inputs: List[Type], outputs: List[Type]) -> int:
-    """Return the multiply-accumulate operations of a node."""
-    if not outputs or len(inputs) < 2:
+def _bytes(kind: Type) -> int:
+    try:
+        return DType.parse(kind[0]).nbytes(kind[1])
+    except ValueError:  # a string or a type that devices do not have
         return 0
-    made, weights = prod(outputs[0][1]), inputs[1][1]
-    if node.op_type == "Conv":
-        return made * prod(weights[1:])
+
+
+def _macs(node: Any, inputs: Sequence[Type], outputs: Sequence[Type]) -> int:
+    """Return the multiply-accumulate operations of a node."""
+    shapes = [shape for _, shape in inputs]
+    if not outputs or len(shapes) < 2:
+        return 0
+    made = prod(outputs[0][1])
+    if node.op_type in WEIGHTS:
+        at = WEIGHTS[node.op_type]
+        return made * prod(shapes[at][1:]) if len(shapes) > at else 0
     if node.op_type == "ConvTranspose":
-        return prod(inputs[0][1]) * prod(weights[1:])
-    if node.op_type == "Gemm":
-        is_transposed = _integer(node, "transA")
-        return made * int(inputs[0][1][0 if is_transposed else 1])
-    if node.op_type == "MatMul" and inputs[0][1]:
-        return made * int(inputs[0][1][-1])
+        return prod(shapes[0]) * prod(shapes[1][1:])
+    if node.op_type == "Gemm" and len(shapes[0]) == 2:
+        return made * shapes[0][0 if _integer(node, "transA", 0) else 1]
+    if node.op_type in PRODUCTS and shapes[0]:
+        return made * shapes[0][-1]
+    if node.op_type in RECURRENT and len(shapes) > 2 and len(shapes[0]) == 3 and len(shapes[1]) == 3:
+        steps = shapes[0][0] * shapes[0][1]  # time and batch; axes 0 and 1 in both layouts
+        return int(steps * (prod(shapes[1]) + prod(shapes[2])))
     return 0
 
 
-def _integer(node: Any, name: str) -> Optional[int]:
-    return next((attribute.i for attribute in node.attribute if attribute.name == name), None)
+def _integer(node: Any, name: str, default: int) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == name), default)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts about a compiled model, which its archive keeps under "about" in metadata.json."""
+"""Facts about a compiled model, which its archive keeps under "about" in metadata.json.
+
+archive/about.py reads them.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
+from runtime.host.archive.about import MADE_BY
 from runtime.host.compile.compiler import Compiled
 from runtime.host.compile.verification import Verified
 
@@ -17,7 +21,7 @@ def about(compiled: Compiled, model: Optional[Any] = None) -> Dict[str, Any]:
         model: onnx.ModelProto with static shapes that it was compiled from; None for another kind.
     """
     facts: Dict[str, Any] = {
-        "made_by": "microtvm-template",
+        "made_by": MADE_BY,
         "kernels": _kernels(compiled),
         "arena_bytes": compiled.placement.arena_bytes,
         "arena_bound_bytes": compiled.placement.bound_bytes,
@@ -52,6 +56,7 @@ def about_verification(verified: Verified) -> Dict[str, Any]:
 
 def _kernels(compiled: Compiled) -> List[Dict[str, Any]]:
     """Return the calls of kernels in order."""
+    in_use = _arena_in_use(compiled)
     return [
         {
             "name": compiled.kernels[call.kernel].name,
@@ -59,7 +64,43 @@ def _kernels(compiled: Compiled) -> List[Dict[str, Any]]:
                 {"dtype": tensor.dtype, "shape": list(tensor.shape), "size_bytes": tensor.size_bytes}
                 for tensor in call.outputs
             ],
+            "arena_bytes": in_use[number],
             "scratch_bytes": compiled.kernels[call.kernel].scratch_bytes,
         }
-        for call in compiled.program.calls
+        for number, call in enumerate(compiled.program.calls)
     ]
+
+
+def _arena_in_use(compiled: Compiled) -> List[int]:
+    """Return the bytes of the arena in use during each call: tensors that are alive, and scratch.
+
+    A tensor is alive from the call that writes it to the last call that reads it. Two tensors that share
+    memory count once.
+    """
+    placement, calls = compiled.placement, compiled.program.calls
+    lives: Dict[Any, Tuple[int, int]] = {}
+    for number, call in enumerate(calls):
+        for root in (tensor.root for tensor in call.tensors):
+            if root in placement.offsets:
+                lives[root] = (lives.get(root, (number,))[0], number)
+    in_use = []
+    for number, call in enumerate(calls):
+        pieces = [
+            (placement.offsets[tensor], placement.offsets[tensor] + tensor.size_bytes)
+            for tensor, (first, last) in lives.items()
+            if first <= number <= last
+        ]
+        if number in placement.scratch:
+            start = placement.scratch[number]
+            pieces.append((start, start + compiled.kernels[call.kernel].scratch_bytes))
+        in_use.append(_covered(pieces))
+    return in_use
+
+
+def _covered(pieces: List[Tuple[int, int]]) -> int:
+    """Return the number of bytes in the union of ranges."""
+    covered = reached = 0
+    for start, end in sorted(pieces):
+        covered += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered

@@ -6,10 +6,17 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Tuple
+from typing import Final, Tuple
 
 from runtime.host.errors import PlatformError
 from runtime.host.system.programs import find_tool, run_tool
+
+COMPILER_ENVIRONMENT: Final = (
+    *("CFLAGS", "CXXFLAGS", "CPPFLAGS", "AR"),
+    *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH"),
+    *("COMPILER_PATH", "GCC_EXEC_PREFIX"),
+)
+"""Environment variables that compilers and the build files read."""
 
 
 def find_compiler(cross: str = "") -> str:

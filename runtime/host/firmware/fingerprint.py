@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Dict, Final, List, Mapping
 
-from runtime.host.firmware.compilers import compiler_identity, find_cxx_compiler
+from runtime.host.firmware.compilers import COMPILER_ENVIRONMENT, compiler_identity, find_cxx_compiler
 from runtime.host.firmware.parts import libraries_of, linked_files
 from runtime.host.project.board_support import BOARD_DIRECTORY
 from runtime.host.project.config_files import CONFIGS
@@ -17,13 +17,6 @@ from runtime.host.project.project import Project
 from runtime.host.project.tvm_crt import CRT_DIRECTORY
 from runtime.host.system.cache import Digest
 from runtime.host.system.regular_files import read_text
-
-COMPILER_ENVIRONMENT: Final = (
-    *("CFLAGS", "CXXFLAGS", "CPPFLAGS", "AR"),
-    *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH"),
-    *("COMPILER_PATH", "GCC_EXEC_PREFIX"),
-)
-"""Environment variables that compilers and the build files read."""
 
 # Variables of the configuration that affect only one part of a firmware; all others affect every part.
 _OF_A_PART: Final[Mapping[str, str]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, Final, List
 
 from runtime.host.errors import BuildError
-from runtime.host.firmware.fingerprint import COMPILER_ENVIRONMENT
+from runtime.host.firmware.compilers import COMPILER_ENVIRONMENT
 from runtime.host.project.platform import API_SERVER, BUILD_FILES
 from runtime.host.system.logs import log_command
 from runtime.host.system.programs import ToolResult, run_tool

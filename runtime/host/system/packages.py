@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Dict, Final, Mapping, Optional
@@ -34,15 +35,19 @@ def how_to_install(tool: str) -> Optional[str]:
     return f"Install {tool} on {entry.get('apt_on', 'Debian or Ubuntu')} with: apt-get install {entry['apt']}"
 
 
-def how_to_install_requirements() -> str:
+def how_to_install_requirements(file: str = "requirements.txt") -> str:
     """Return the command that installs the Python packages of a platform.
 
     The command creates a virtual environment unless this process runs in one: Debian's own interpreter
     refuses to install packages.
+
+    Args:
+        file: File of the requirements.
     """
+    install = f"-m pip install -r {shlex.quote(file)}"
     if sys.prefix != sys.base_prefix:
-        return f"{sys.executable} -m pip install -r requirements.txt"
-    return "python3 -m venv .venv && . .venv/bin/activate && python -m pip install -r requirements.txt"
+        return f"{shlex.quote(sys.executable)} {install}"
+    return f"python3 -m venv .venv && . .venv/bin/activate && python {install}"
 
 
 @functools.lru_cache(maxsize=None)
