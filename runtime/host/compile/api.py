@@ -85,6 +85,7 @@ def _compile_onnx(
         import onnx
 
         from runtime.host.compile.onnx_model import (
+            check_extents,
             checked,
             read_onnx,
             true_inputs,
@@ -110,6 +111,7 @@ def _compile_onnx(
     simple = static
     try:
         with progress("Importing the operators"):
+            check_extents(static)
             simple = checked(simplified(static))
             imported = import_onnx(simple)
         with progress("Compiling the kernels"):

@@ -122,6 +122,24 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
         ) from error
 
 
+def check_extents(model: onnx.ModelProto) -> None:
+    """Raise ModelError for a tensor without elements, which TVM takes for one of unknown shape.
+
+    Args:
+        model: Model with the types of all values.
+    """
+    makers = {name: node.op_type for node in model.graph.node for name in node.output}
+    takers = {name: node.op_type for node in model.graph.node for name in node.input}
+    for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
+        extents = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+        if 0 in extents:
+            operator = makers.get(value.name) or takers.get(value.name, "")
+            raise ModelError(
+                f"Operator {operator} has a tensor without elements: {'x'.join(map(str, extents))}.",
+                "Give the inputs a shape in which every extent is 1 or more.",
+            )
+
+
 def true_inputs(model: onnx.ModelProto) -> List[Any]:
     """Return the inputs that have no initializer: the ones that a caller gives."""
     constant = {tensor.name for tensor in model.graph.initializer}

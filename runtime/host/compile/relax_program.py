@@ -107,7 +107,9 @@ class _Reader:
             shape, dtype = tensor_type(call)
             if isinstance(source, Tensor) and dtype == source.dtype:
                 return Tensor(f"view{len(self._values)}", shape, dtype, view_of=source)
-        raise ModelError(f"Operator {name or call.op} cannot be compiled for a board.", NEXT)
+        raise ModelError(
+            f"TVM leaves {name or call.op} to its own runtime, which a board does not have.", NEXT
+        )
 
     def _kernel(self, call: Any) -> Operand:
         if len(call.args) > 2:

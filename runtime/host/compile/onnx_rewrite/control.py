@@ -59,6 +59,8 @@ def _loop(emit: Emitter, node: Node) -> Sequence[Item]:
 
 def _scan(emit: Emitter, node: Node) -> Sequence[Item]:
     body, count = node.attributes["body"], int(node.attributes["num_scan_inputs"])
+    if node.opset < 9 or node.body_opset < 9:
+        raise node.refusal("its form of opset 8 has a batch", "Export the model with opset 9 or newer.")
     states: List[Item] = [node.value(index) for index in range(len(node.inputs) - count)]
     scans = [node.value(index) for index in range(len(states), len(node.inputs))]
     produced = len(body.output) - len(states)
@@ -226,10 +228,14 @@ def _reverse_sequence(emit: Emitter, node: Node) -> Sequence[Item]:
 
 def _split(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
     """Write the sizes of all parts, which the attribute num_outputs leaves to the reader."""
-    if node.has(1):
-        return None
     data = node.value(0)
     axis = axis_of(node, int(node.attributes.get("axis", 0)), data.rank)
+    if node.has(1):
+        given = [int(part) for part in node.constant(1, "split")]
+        if 0 not in given and len(given) > 1:
+            return None
+        starts = np.cumsum([0, *given])
+        return [sliced(emit, data, axis, int(start), int(start) + part) for start, part in zip(starts, given)]
     count = int(node.attributes.get("num_outputs", len(node.outputs)))
     size = -(-data.shape[axis] // count)
     sizes = [min(size, data.shape[axis] - size * index) for index in range(count)]

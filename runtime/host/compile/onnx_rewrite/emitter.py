@@ -146,6 +146,15 @@ class Emitter:
             if item is not None:
                 _checked_dtype(node, node.value(index))
         described = inference.outputs_of(node)
+        wanted = [index for index in range(len(node.outputs)) if node.wants(index)]
+        if all(0 in described[index][1] for index in wanted):
+            # Nothing needs to be computed for tensors without elements.
+            return [
+                self.constant(np.zeros(described[index][1], described[index][0]))
+                if index in wanted
+                else Empty()
+                for index in range(len(node.outputs))
+            ]
         if len(self.nodes) >= MOST_NODES:
             raise ModelError(
                 f"The model has more than {MOST_NODES} nodes after loops are unrolled.",
@@ -157,7 +166,9 @@ class Emitter:
             inputs.pop()
         while names and not names[-1]:
             names.pop()
-        written = helper.make_node(node.op, inputs, names, name=self._name(node), **node.attributes)
+        # The importer cannot read an attribute that is an empty list.
+        attributes = {name: value for name, value in node.attributes.items() if value != []}
+        written = helper.make_node(node.op, inputs, names, name=self._name(node), **attributes)
         results: List[Item] = []
         for index in range(len(node.outputs)):
             if not node.wants(index):

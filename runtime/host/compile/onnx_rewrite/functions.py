@@ -12,7 +12,6 @@ from runtime.host.compile.onnx_rewrite.values import Item, Node, Value
 
 LACKS: Final = "TVM 0.27 has no such operator"
 REASONS: Final[Dict[str, str]] = {
-    "AffineGrid": "TVM 0.27 imports only a constant size of two spatial dimensions",
     "Attention": "TVM 0.27 imports the operator of onnxruntime with other inputs under this name",
     "BlackmanWindow": LACKS,
     "CausalConvWithState": LACKS,
@@ -21,9 +20,7 @@ REASONS: Final[Dict[str, str]] = {
     "HammingWindow": LACKS,
     "HannWindow": LACKS,
     "LinearAttention": LACKS,
-    "MeanVarianceNormalization": "TVM 0.27 adds its epsilon at another place",
     "NegativeLogLikelihoodLoss": LACKS,
-    "RMSNormalization": "TVM 0.27 reads only the form of the last axis",
     "RotaryEmbedding": LACKS,
     "SoftmaxCrossEntropyLoss": LACKS,
     "SwiGLU": LACKS,

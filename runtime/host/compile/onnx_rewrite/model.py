@@ -46,7 +46,8 @@ def simplified(model: Any) -> Any:
     graphs.add_constants(emit, graph, scope)
     inputs = [value for value in graph.input if value.name not in scope]
     for value in inputs:
-        scope[value.name] = _input(value)
+        tensor = _input(value)
+        scope[value.name] = tensor if tensor.size else emit.constant(np.zeros(tensor.shape, tensor.dtype))
     graphs.run_nodes(emit, graph.node, scope, opset)
     results = [_output(value, scope) for value in graph.output]
     nodes = _with_outputs(emit, [value.name for value in inputs], graph.output, results)
@@ -55,7 +56,7 @@ def simplified(model: Any) -> Any:
         onnx.helper.make_graph(
             nodes,
             graph.name or "main",
-            [_described(scope[value.name], value.name) for value in inputs],
+            [_described(_input(value), value.name) for value in inputs],
             [_described(item, value.name) for item, value in zip(results, graph.output)],
             [
                 onnx.numpy_helper.from_array(array, name)

@@ -5,7 +5,18 @@ from __future__ import annotations
 
 from typing import Dict, Final
 
-from runtime.host.compile.onnx_rewrite import control, functions, recurrent, simple
+from runtime.host.compile.onnx_rewrite import (
+    control,
+    elementwise,
+    functions,
+    normalization,
+    quantized,
+    recurrent,
+    resize,
+    simple,
+    spectral,
+    windows,
+)
 from runtime.host.compile.onnx_rewrite.emitter import Rule
 
 RULES: Final[Dict[str, Rule]] = {
@@ -13,17 +24,29 @@ RULES: Final[Dict[str, Rule]] = {
     **control.RULES,
     **functions.RULES,
     **recurrent.RULES,
+    **elementwise.RULES,
+    **normalization.RULES,
+    **quantized.RULES,
+    **resize.RULES,
+    **spectral.RULES,
+    **windows.RULES,
 }
 """Operator -> function that emits its replacement."""
 
 _DYNAMIC: Final = "the shape of its result depends on the values of its input"
 _RANDOM: Final = "its result is random, so that no reference can verify it"
+_LACKS: Final = "TVM has no such operator, and no rule replaces it"
 _STRINGS: Final = "microcontrollers have no strings of ONNX"
 
 REFUSALS: Final[Dict[str, str]] = {
     "Bernoulli": _RANDOM,
+    "BitCast": _LACKS,
+    "Col2Im": _LACKS,
+    "DeformConv": _LACKS,
+    "Det": _LACKS,
     "ImageDecoder": "it reads compressed images",
     "Multinomial": _RANDOM,
+    "NonMaxSuppression": _DYNAMIC,
     "NonZero": _DYNAMIC,
     "RandomNormal": _RANDOM,
     "RandomNormalLike": _RANDOM,
@@ -33,6 +56,7 @@ REFUSALS: Final[Dict[str, str]] = {
     "StringConcat": _STRINGS,
     "StringNormalizer": _STRINGS,
     "StringSplit": _STRINGS,
+    "TensorScatter": _LACKS,
     "TfIdfVectorizer": _STRINGS,
     "TopK": "the code generator has no sort",
     "Unique": _DYNAMIC,

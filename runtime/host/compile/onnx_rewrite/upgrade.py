@@ -58,7 +58,7 @@ def upgraded(emit: Emitter, node: Node) -> Node:
         changed.opset = _opset_of_form(changed.op)
     allowed = defs.get_schema(changed.op, changed.opset, "").attributes
     for name, value in list(changed.attributes.items()):
-        if name in allowed:
+        if name in allowed or (changed.op, name) in _READ_BY_RULES:
             continue
         newer = schema.attributes.get(name)
         if newer is not None and _is_default(newer, value):
@@ -225,6 +225,9 @@ _STEPS: Final[List[Tuple[int, Tuple[str, ...], _Step]]] = [
     (21, ("GroupNormalization",), _group_normalization),
 ]
 """First opset with the newer form, operators, and the step to that form. Steps run in this order."""
+
+_READ_BY_RULES: Final = frozenset([("SpaceToDepth", "mode")])
+"""Operators and newer attributes that their rules understand."""
 
 DEPRECATED: Final[Dict[str, str]] = {"Upsample": "Resize", "Scatter": "ScatterElements"}
 """Operators of older opsets, and the operator that this module turns them into."""
