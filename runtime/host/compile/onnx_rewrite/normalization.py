@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Final, Optional, Sequence
+from typing import Dict, Final, List, Optional, Sequence
 
 import numpy as np
 
@@ -35,7 +35,8 @@ def _layer_normalization(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
             return None
         wide = [None if part is None else expanded(emit, part, shape) for part in (scale, bias)]
         answer = emit.keep("LayerNormalization", data, *wide, **node.attributes)
-        return [answer, Empty(), Empty()][: len(node.outputs)]
+        unused: List[Item] = [Empty() for _ in node.outputs[1:]]
+        return [answer, *unused]
     axes = list(range(axis, data.rank))
     mean = reduced(emit, "ReduceMean", data, axes)
     centered = emit.op("Sub", data, mean)
