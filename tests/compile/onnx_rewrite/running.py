@@ -11,6 +11,16 @@ import numpy as np
 OPSET = 21
 
 
+def floats(numbers: Any) -> Any:
+    """Return an array of float32."""
+    return np.array(numbers, np.float32)
+
+
+def longs(numbers: Any) -> Any:
+    """Return an array of int64."""
+    return np.array(numbers, np.int64)
+
+
 def model_of(
     nodes: Sequence[Any],
     inputs: Mapping[str, Any],

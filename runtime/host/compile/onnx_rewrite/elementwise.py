@@ -195,6 +195,19 @@ def _lp_normalization(emit: Emitter, node: Node) -> Sequence[Item]:
     return [emit.op("Where", is_zero, zero, emit.op("Div", data, emit.op("Where", is_zero, one, norm)))]
 
 
+def _cum_sum(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
+    node.constant(1, "axis")
+    return None
+
+
+def _grid_sample(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
+    if node.value(0).rank != 4 and node.attributes.get("mode", "linear") == "cubic":
+        raise node.refusal("mode cubic needs two spatial axes", "Use mode linear or nearest.")
+    if node.value(0).rank not in (4, 5):
+        raise node.refusal("it has neither two nor three spatial axes")
+    return None
+
+
 def _affine_grid(emit: Emitter, node: Node) -> Sequence[Item]:
     """Multiply the constant grid of positions by the matrices theta."""
     theta = node.value(0)
@@ -233,6 +246,18 @@ def _roi_align(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
     return [emit.keep("RoiAlign", node.value(0), scaled, node.value(2), **attributes)]
 
 
+def _equal(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
+    """Find rows of minus infinity, as Attention does, without ReduceMax: it starts with the least float32."""
+    maximum, limit = node.value(0), node.value(1)
+    producer = emit.producer(maximum)
+    if producer is None or producer.op != "ReduceMax" or limit.data is None:
+        return None
+    if not limit.is_float or not np.isneginf(limit.data).all() or limit.size != 1:
+        return None
+    is_low = cast(emit, emit.op("Equal", producer.value(0), limit), np.uint8)
+    return [cast(emit, emit.op("ReduceMin", is_low, *producer.inputs[1:], **producer.attributes), np.bool_)]
+
+
 def _p_relu(emit: Emitter, node: Node) -> Sequence[Item]:
     data, slope = node.value(0), expanded(emit, node.value(1), node.value(1).shape)
     negative = emit.op("Less", data, emit.like(0, data))
@@ -243,10 +268,13 @@ RULES: Final[Dict[str, Rule]] = {
     "AffineGrid": _affine_grid,
     "Concat": _concat,
     "CumProd": _cum_prod,
+    "CumSum": _cum_sum,
+    "Equal": _equal,
     "Expand": _expand,
     "Gather": _constant_indices,
     "GatherElements": _constant_indices,
     "GatherND": _constant_indices,
+    "GridSample": _grid_sample,
     "IsInf": _is_inf,
     "LpNormalization": _lp_normalization,
     "Max": _extreme,

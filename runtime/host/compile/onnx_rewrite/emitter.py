@@ -8,7 +8,7 @@ in terms of operators that have rules.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Final, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Final, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -41,13 +41,17 @@ class Emitter:
         constants: Arrays of the constants by name.
     """
 
-    def __init__(self, rules: Mapping[str, Rule], refusals: Mapping[str, str], upgrade: Upgrade) -> None:
+    def __init__(
+        self, rules: Mapping[str, Rule], refusals: Mapping[str, str], taken: FrozenSet[str], upgrade: Upgrade
+    ) -> None:
         self.nodes: List[Any] = []
         self.constants: Dict[str, Array] = {}
         self._rules = rules
         self._refusals = refusals
+        self._taken = taken
         self._upgrade = upgrade
         self._shared: Dict[Tuple[str, Tuple[int, ...], bytes], Value] = {}
+        self._producers: Dict[str, Node] = {}
         self._names = 0
         self._reserved: Dict[str, int] = {}
         self._node_names: Dict[str, int] = {}
@@ -108,6 +112,10 @@ class Emitter:
             return self.constant(computed[0])
         return _tensor(node, self._kept(node)[0])
 
+    def producer(self, value: Value) -> Optional[Node]:
+        """Return the written node that computes a value; None for an input or a constant."""
+        return self._producers.get(value.name)
+
     def apply(self, node: Node) -> List[Item]:
         """Rewrite a node and return its outputs.
 
@@ -131,6 +139,8 @@ class Emitter:
                 ]
             if node.op in self._refusals:
                 raise node.refusal(self._refusals[node.op])
+            if node.op not in self._rules and node.op not in self._taken:
+                raise node.refusal("it is newer than this compiler")
             results = self._rules[node.op](self, node) if node.op in self._rules else None
             if results is None:
                 return self._kept(node)
@@ -177,6 +187,7 @@ class Emitter:
             dtype, shape = described[index]
             value = Value(names[index], dtype, shape)
             _checked_dtype(node, value)
+            self._producers[value.name] = node
             results.append(value)
         self.nodes.append(written)
         return results

@@ -39,7 +39,7 @@ def simplified(model: Any) -> Any:
         model = inliner.inline_local_functions(model)
     graph = model.graph
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    emit = Emitter(table.RULES, table.REFUSALS, upgraded)
+    emit = Emitter(table.RULES, table.REFUSALS, table.TAKEN, upgraded)
     scope: Dict[str, Item] = {}
     for value in (*graph.input, *graph.output):
         emit.reserve(value.name)
@@ -101,6 +101,8 @@ def _output(value: Any, scope: Dict[str, Item]) -> Value:
         raise ModelError(
             f"Output {value.name!r} is not a tensor.", "Export the model with outputs that are tensors."
         )
+    if not item.size:
+        raise ModelError(f"Output {value.name!r} has no elements.", "Remove the output from the model.")
     if item.dtype not in SUPPORTED_DTYPES:
         raise ModelError(
             f"Output {value.name!r} has element type {item.dtype}, which has no counterpart in C.",

@@ -18,6 +18,7 @@ from runtime.host.compile.onnx_rewrite import (
     windows,
 )
 from runtime.host.compile.onnx_rewrite.emitter import Rule
+from runtime.host.compile.onnx_rewrite.upgrade import DEPRECATED
 
 RULES: Final[Dict[str, Rule]] = {
     **simple.RULES,
@@ -34,6 +35,7 @@ RULES: Final[Dict[str, Rule]] = {
 """Operator -> function that emits its replacement."""
 
 _DYNAMIC: Final = "the shape of its result depends on the values of its input"
+_COMPUTED: Final = "its inputs must be constant"
 _RANDOM: Final = "its result is random, so that no reference can verify it"
 _LACKS: Final = "TVM has no such operator, and no rule replaces it"
 _STRINGS: Final = "microcontrollers have no strings of ONNX"
@@ -45,6 +47,7 @@ REFUSALS: Final[Dict[str, str]] = {
     "DeformConv": _LACKS,
     "Det": _LACKS,
     "ImageDecoder": "it reads compressed images",
+    "MelWeightMatrix": _COMPUTED,
     "Multinomial": _RANDOM,
     "NonMaxSuppression": _DYNAMIC,
     "NonZero": _DYNAMIC,
@@ -52,6 +55,7 @@ REFUSALS: Final[Dict[str, str]] = {
     "RandomNormalLike": _RANDOM,
     "RandomUniform": _RANDOM,
     "RandomUniformLike": _RANDOM,
+    "Range": _COMPUTED,
     "RegexFullMatch": _STRINGS,
     "StringConcat": _STRINGS,
     "StringNormalizer": _STRINGS,
@@ -63,19 +67,32 @@ REFUSALS: Final[Dict[str, str]] = {
 }
 """Operator -> why it is refused unless its inputs are constant."""
 
+TAKEN: Final = frozenset(
+    """
+    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr
+    BitwiseXor Ceil Clip Cos Cosh DepthToSpace Div DynamicQuantizeLinear Einsum Elu Erf Exp Flatten
+    Floor Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual HardSigmoid HardSwish Hardmax
+    InstanceNormalization IsNaN LeakyRelu Less LessOrEqual Log LogSoftmax MatMul MatMulInteger MaxRoiPool
+    MaxUnpool Mish Mul Neg Not Or Reciprocal Relu Reshape Round Selu Shrink Sigmoid Sign Sin Sinh Slice
+    Softmax Softplus Softsign Sqrt Squeeze Sub Tan Tanh ThresholdedRelu Tile Transpose Unsqueeze Where Xor
+    """.split()  # noqa: SIM905 (a list of words is easier to read)
+)
+"""Operators that TVM 0.27 imports correctly in all forms of opset 21."""
+
 AS_IS: Final = "taken"
 REWRITTEN: Final = "rewritten"
 
 
 def supported_operators() -> Dict[str, str]:
-    """Return the treatment of each operator of ONNX's default domain.
+    """Return the treatment of each operator of ONNX's default domain. Other operators are refused.
 
     Returns:
         Operator -> "taken", "rewritten", or the reason of its refusal.
     """
-    from onnx import defs
-
-    names = {schema.name for schema in defs.get_all_schemas() if schema.domain == ""}
-    return {
-        name: REFUSALS.get(name, REWRITTEN if name in RULES else AS_IS) for name in sorted({*names, *RULES})
+    treatments = {
+        **dict.fromkeys(TAKEN, AS_IS),
+        **dict.fromkeys(RULES, REWRITTEN),
+        **dict.fromkeys(DEPRECATED, REWRITTEN),
+        **REFUSALS,
     }
+    return dict(sorted(treatments.items()))

@@ -221,6 +221,7 @@ _STEPS: Final[List[Tuple[int, Tuple[str, ...], _Step]]] = [
     (18, _REDUCTIONS, _to_input("axes", 1)),
     (18, ("Split",), _split),
     (20, ("GridSample",), _grid_sample),
+    (20, ("DFT",), _default("axis", 1)),
     (20, ("DFT",), _to_input("axis", 2)),
     (21, ("GroupNormalization",), _group_normalization),
 ]

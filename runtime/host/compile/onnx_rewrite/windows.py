@@ -15,6 +15,8 @@ from runtime.host.compile.onnx_rewrite.emitter import Emitter, Rule
 from runtime.host.compile.onnx_rewrite.parts import ints, reshaped
 from runtime.host.compile.onnx_rewrite.values import Item, Node, Value
 
+_POOLS: Final = ("AveragePool", "MaxPool", "LpPool")
+
 
 class _Window(NamedTuple):
     """Geometry of the windows of a convolution or pool; one entry for each spatial axis.
@@ -51,7 +53,14 @@ def _window(node: Node, kernel: Sequence[int]) -> _Window:
     for axis, extent in enumerate(extents):
         reach = (kernel[axis] - 1) * dilations[axis] + 1
         if auto in ("SAME_UPPER", "SAME_LOWER"):
-            total = max((-(-extent // strides[axis]) - 1) * strides[axis] + reach - extent, 0)
+            total = (-(-extent // strides[axis]) - 1) * strides[axis] + reach - extent
+            if node.op in _POOLS and (total < 0 or dilations[axis] != 1):
+                # onnxruntime 1.32 and ONNX's reference evaluator return different shapes or values.
+                raise node.refusal(
+                    f"auto_pad={auto} has no agreed meaning with dilations or with strides beyond the kernel",
+                    "Set pads in place of auto_pad.",
+                )
+            total = max(total, 0)
             smaller, larger = total // 2, total - total // 2
             window.before[axis] = smaller if auto == "SAME_UPPER" else larger
             window.after[axis] = total - window.before[axis]
