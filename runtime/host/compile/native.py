@@ -23,7 +23,7 @@ from runtime.host.system.programs import run_tool
 Arrays = Mapping[str, "np.ndarray"]
 
 INCLUDE: Final = Path(__file__).resolve().parents[2] / "device" / "include"
-FLAGS: Final = ("-std=gnu11", "-O1", "-w")
+FLAGS: Final = ("-std=gnu11", "-O1", "-fno-strict-aliasing", "-w")
 BUILD_SEC: Final = 300.0
 RUN_SEC: Final = 300.0
 UNTOUCHED: Final = 0xA5  # byte of an output that the model did not write
