@@ -69,7 +69,7 @@ def infer_h(module: str, inputs: Sequence[Value], outputs: Sequence[Value], prog
     lines = [
         "// Run the model once. All memory is static, so that only one call may run at a time.",
         "// Each argument is aligned as its C type; arguments do not overlap.",
-        "// Compile the file of the model with -fno-strict-aliasing: its arena holds tensors of several types.",
+        "// Compile the model with -fno-strict-aliasing: its arena holds tensors of several types.",
         "//",
         *(
             f"//   {argument}: {c_identifier(value.name)[:80]}, {describe(value.dtype, value.shape)}, "

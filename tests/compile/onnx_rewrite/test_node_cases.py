@@ -61,7 +61,7 @@ EMPTY: Final = frozenset(
 EVERY: Final = bool(os.environ.get("MICROTVM_EVERY_ONNX_CASE"))
 """Test all cases. By hand: it takes a minute."""
 
-PART: Final = 6  # one case of so many, otherwise
+PART: Final = 6  # otherwise one case of six
 
 WRONG_REFERENCE: Final = frozenset(["test_maxpool_2d_same_upper", "test_maxpool_2d_same_lower"])
 """Cases in which ONNX's reference evaluator returns another shape for pads of one side only."""
