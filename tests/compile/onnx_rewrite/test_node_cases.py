@@ -59,7 +59,7 @@ REFUSED: Final[Dict[str, int]] = {
 EVERY: Final = bool(os.environ.get("MICROTVM_EVERY_ONNX_CASE"))
 """Test all cases. By hand: it takes a minute."""
 
-PART: Final = 6  # one case of so many, otherwise
+PART: Final = 6  # a usual run tests each sixth case
 
 WRONG_REFERENCE: Final = frozenset(["test_maxpool_2d_same_upper", "test_maxpool_2d_same_lower"])
 """Cases in which ONNX's reference evaluator returns another shape for pads of one side only."""
