@@ -161,6 +161,8 @@ def others() -> Iterator[Variant]:
         yield variant(
             f"layer_{axis}_{len(shape)}_{shape[0]}", "LayerNormalization", {"x": data}, parameters, axis=axis
         )
+    outer = {"s": numbers(random, 3, 4), "b": numbers(random, 4)}
+    yield variant("layer_outer", "LayerNormalization", {"x": data}, outer, axis=-1)
     for op, axis in itertools.product(("Gather", "GatherElements"), (0, 1, -1)):
         extent = data.shape[axis]
         indices = random.integers(-extent, extent, (2, 3, 4) if op == "GatherElements" else (2, 2))

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, Final, List, Optional, Sequence
+from typing import Dict, Final, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from runtime.host.compile.onnx_rewrite.emitter import Emitter, Rule
 from runtime.host.compile.onnx_rewrite.parts import expanded, reduced, reshaped
-from runtime.host.compile.onnx_rewrite.values import Empty, Item, Node, axis_of
+from runtime.host.compile.onnx_rewrite.values import Empty, Item, Node, Value, axis_of
 
 
 def _batch_normalization(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
@@ -28,12 +28,16 @@ def _layer_normalization(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
     data = node.value(0)
     axis = axis_of(node, int(node.attributes.get("axis", -1)), data.rank)
     shape = data.shape[axis:]
-    if not node.wants(1) and not node.wants(2):
-        scale, bias = node.value(1), node.optional(2)
+    scale, bias = node.value(1), node.optional(2)
+    is_inner = all(
+        part is None or all(extent == 1 for extent in part.shape[: max(part.rank - len(shape), 0)])
+        for part in (scale, bias)
+    )
+    if not node.wants(1) and not node.wants(2) and is_inner:
         fits = scale.shape == shape and (bias is None or bias.shape == shape)
         if fits and len(node.outputs) == 1:
             return None
-        wide = [None if part is None else expanded(emit, part, shape) for part in (scale, bias)]
+        wide = [None if part is None else _widened(emit, part, shape) for part in (scale, bias)]
         answer = emit.keep("LayerNormalization", data, *wide, **node.attributes)
         results: List[Item] = [answer, Empty(), Empty()]
         return results[: len(node.outputs)]
@@ -47,6 +51,11 @@ def _layer_normalization(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
     if node.has(2):
         answer = emit.op("Add", answer, node.value(2))
     return [answer, mean, inverse][: len(node.outputs)]
+
+
+def _widened(emit: Emitter, part: Value, shape: Tuple[int, ...]) -> Value:
+    """Return a scale or bias in the normalized shape; extents of 1 before it are left out."""
+    return expanded(emit, reshaped(emit, part, part.shape[max(part.rank - len(shape), 0) :]), shape)
 
 
 def _group_normalization(emit: Emitter, node: Node) -> Sequence[Item]:
