@@ -37,6 +37,8 @@ def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     module = OUR_MODULE if request.param == "ours" else tvm_folder() / "server.py"
     package = tmp_path / "tvm" / "micro" / "project_api"
     package.mkdir(parents=True)
+    for folder in (package, *package.parents[:2]):
+        (folder / "__init__.py").touch()  # a package without it yields to an installed TVM
     shutil.copy(module, package / "server.py")
     shutil.copy(ROOT / "tests" / "api" / "handlers" / "for_tvm.py", tmp_path / SCRIPT)
     return tmp_path

@@ -12,7 +12,8 @@ sums keep their order, as a reduction is never split.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, List, NamedTuple, Optional, Sequence
+from math import prod
+from typing import Any, Final, List, NamedTuple, Optional, Sequence, Tuple
 
 from tvm import s_tir
 
@@ -25,15 +26,22 @@ _REDUCTION: Final = 2
 class Knobs(NamedTuple):
     """Choices of a schedule, for a tuner to turn.
 
+    A tile has the most elements for which these limits hold; each extent of it divides that of the loop.
+
     Attributes:
-        rows: Elements of the outer tiled dimension at the same time: output channels of a convolution.
-        columns: Elements of the inner tiled dimension at the same time: output columns.
+        rows: Most elements of the outer tiled dimension at the same time: output channels of a convolution.
+        columns: Most elements of the inner tiled dimension at the same time: output columns.
         unrolled: Most steps of a reduction that are written out.
+        registers: Most values of a tile in registers: its elements, and the operands of one step. With more,
+            the compiler stores values of the inner loop in memory.
+        statements: Most multiply-accumulate statements of the inner loop.
     """
 
     rows: int = 2
-    columns: int = 2
+    columns: int = 4
     unrolled: int = 9
+    registers: int = 14
+    statements: int = 36
 
 
 DEFAULT_KNOBS: Final = Knobs()
@@ -106,49 +114,78 @@ class _Schedule:
         if not spatial or not reduction:
             return
         schedule.reorder(*spatial, *reduction)
+        written_out = self._written_out(reduction, knobs.unrolled)
         tail = self._tail(block)
-        inner: List[Any] = []
-        if tail is not None:
-            outer = list(spatial)
-            if self._is_row_of(spatial):
-                columns, rows = self._divisor(spatial[-1], max(knobs.rows, knobs.columns)), 1
-            else:
-                columns = self._divisor(spatial[-1], knobs.columns)
-                rows = self._divisor(spatial[_row(spatial)], knobs.rows)
-            if columns > 1:
-                outer[-1], part = schedule.split(spatial[-1], [None, columns])
-                inner.append(part)
-            if rows > 1:
-                at = _row(spatial)
-                outer[at], part = schedule.split(spatial[at], [None, rows])
-                inner.insert(0, part)
-            schedule.reorder(*outer, *reduction, *inner)
-            schedule.reverse_compute_at(tail, outer[-1])
-        for loop in inner:
-            schedule.unroll(loop)
-        steps = 1
-        for loop in reversed(reduction):
-            steps *= self._extent(loop)
-            if steps > knobs.unrolled:
-                break
+        inner = [] if tail is None else self._tiled(block, spatial, reduction, tail, written_out, knobs)
+        for loop in (*inner, *written_out):
             schedule.unroll(loop)
         start = schedule.decompose_reduction(block, reduction[0])
         if inner:
             for other in filter(None, (start, tail)):
                 for loop in schedule.get_loops(other)[-len(inner) :]:
-                    if self._extent(loop) <= 16:
-                        schedule.unroll(loop)
+                    schedule.unroll(loop)
 
-    def _is_row_of(self, spatial: Sequence[Any]) -> bool:
-        """Return whether only the last dimension can be tiled, as for one row of a dense layer."""
-        return len(spatial) == 1 or self._extent(spatial[_row(spatial)]) == 1
+    def _written_out(self, reduction: Sequence[Any], most: int) -> List[Any]:
+        """Return the innermost loops of a reduction that have at most so many steps together."""
+        found: List[Any] = []
+        steps = 1
+        for loop in reversed(reduction):
+            steps *= self._extent(loop)
+            if steps > most:
+                break
+            found.append(loop)
+        return found
+
+    def _tiled(
+        self,
+        block: Any,
+        spatial: Sequence[Any],
+        reduction: Sequence[Any],
+        tail: Any,
+        written_out: Sequence[Any],
+        knobs: Knobs,
+    ) -> List[Any]:
+        """Split the tiled dimensions, store each tile when it is complete, and return the loops of a tile."""
+        schedule = self._schedule
+        steps = prod(map(self._extent, written_out))
+        rows, columns = self._tile(spatial, steps if self._has_weights(block) else 2 * steps, knobs)
+        outer, inner = list(spatial), []
+        if columns > 1:
+            outer[-1], part = schedule.split(spatial[-1], [None, columns])
+            inner.append(part)
+        if rows > 1:
+            at = _row(spatial)
+            outer[at], part = schedule.split(spatial[at], [None, rows])
+            inner.insert(0, part)
+        schedule.reorder(*outer, *reduction, *inner)
+        schedule.reverse_compute_at(tail, outer[-1])
+        return inner
+
+    def _has_weights(self, block: Any) -> bool:
+        """Return whether a reduction has two operands. One with a single operand, a pool, shares no loads."""
+        return len({_buffer(region).name for region in self._schedule.get(block).reads}) > 1
+
+    def _tile(self, spatial: Sequence[Any], steps: int, knobs: Knobs) -> Tuple[int, int]:
+        """Return rows and columns of the largest tile, the one with the most columns of these.
+
+        More columns share the addresses of one row: on a Cortex-M4F a 3x3 convolution takes 3 % fewer
+        instructions with 1x4 elements than with 2x2, and 5 % less code.
+        """
+        columns = self._extent(spatial[-1])
+        rows = self._extent(spatial[_row(spatial)]) if len(spatial) > 1 else 1
+        tiles = [
+            (row, column)
+            for row in range(1, knobs.rows + 1)
+            for column in range(1, knobs.columns + 1)
+            if rows % row == 0
+            and columns % column == 0
+            and row * column + row + column <= knobs.registers
+            and row * column * steps <= max(knobs.statements, steps)
+        ]
+        return max(tiles, key=lambda tile: (tile[0] * tile[1], tile[1]))
 
     def _extent(self, loop: Any) -> int:
         return int(self._schedule.get(loop).extent)
-
-    def _divisor(self, loop: Any, most: int) -> int:
-        extent = self._extent(loop)
-        return next(part for part in range(most, 0, -1) if extent % part == 0)
 
     def _tail(self, block: Any) -> Optional[Any]:
         """Return the block that takes the accumulated result at each tile; None for several.
