@@ -126,7 +126,7 @@ class _Schedule:
                     schedule.unroll(loop)
 
     def _written_out(self, reduction: Sequence[Any], most: int) -> List[Any]:
-        """Return the innermost loops of a reduction that have at most so many steps together."""
+        """Return the innermost loops of a reduction that have at most `most` steps together."""
         found: List[Any] = []
         steps = 1
         for loop in reversed(reduction):
