@@ -62,8 +62,11 @@ def fabricated_tvm(directory: Path, **files: str) -> str:
 
 
 class TestWithoutIt:
-    def test_tvmc_says_what_to_install(self) -> None:
-        ran = run_python("-m", "runtime.host", "tvmc", "micro", "-h")
+    def test_tvmc_says_what_to_install(self, tmp_path: Path) -> None:
+        # The interpreter of the tests has a TVM, which is hidden here.
+        absent = """raise ModuleNotFoundError("No module named 'tvm'", name='tvm')"""
+        path = fabricated_tvm(tmp_path, __init__=absent)
+        ran = run_python("-m", "runtime.host", "tvmc", "micro", "-h", path=path)
         assert ran.returncode == 1
         first, second = ran.stderr.splitlines()[:2]
         assert first == "error: This Python has no TVM."

@@ -257,7 +257,7 @@ class TestCommand:
         with self.start(default_platform, "monitor") as process:
             _, complaint = process.communicate(timeout=30)
         assert process.returncode == 1
-        assert "Name a model archive (monitor MODEL.tar)" in complaint
+        assert "Name a model (monitor MODEL)" in complaint
 
     @pytest.mark.slow
     def test_a_process_of_this_machine_is_started_with_its_firmware(self, bake: Baker) -> None:
