@@ -83,6 +83,10 @@ class TestWithoutIt:
         ran = run_python("-m", "runtime.host", "tvmc", path=fabricated_tvm(tmp_path, __init__=known))
         assert ran.stderr.startswith("error: TVM 0.25.0 has no microTVM: ")
 
+    def test_the_tvm_of_compile_has_nothing_to_complete(self) -> None:
+        ran = run_python("-m", "runtime.host", "tvmc")
+        assert ran.stderr.startswith("error: TVM 0.") and " has no microTVM: TVM 0.18 was" in ran.stderr
+
     def test_a_complete_tvm_is_left_alone(self, tmp_path: Path) -> None:
         known = "def get_global_func(name, allow_missing): return name == 'micro._rpc_connect' or None\n"
         path = fabricated_tvm(tmp_path, __init__=known)

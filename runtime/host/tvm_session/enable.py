@@ -45,9 +45,7 @@ def enable() -> None:
     if tvm.get_global_func(SESSION_FUNCTION, allow_missing=True) is not None:
         return
     if importlib.util.find_spec("tvm.micro") is None:
-        raise PlatformError(
-            f"TVM {tvm.__version__} has no microTVM: TVM 0.18 was the last release with it.", HOW_TO_INSTALL
-        )
+        raise _no_micro(tvm)
     from runtime.host.tvm_session import errors, trial_errors
     from runtime.host.tvm_session.connect import connect
 
@@ -74,8 +72,16 @@ def _import_tvm() -> Any:
     except ImportError as error:
         if error.name == "tvm":
             raise ToolMissing("This Python has no TVM.", HOW_TO_INSTALL) from error
+        if error.name == "tvm.relay":
+            raise _no_micro(_module("tvm")) from error
         raise ToolMissing(f"This Python's TVM cannot be imported: {error}.", HOW_TO_INSTALL) from error
     return tvm
+
+
+def _no_micro(tvm: Any) -> PlatformError:
+    return PlatformError(
+        f"TVM {tvm.__version__} has no microTVM: TVM 0.18 was the last release with it.", HOW_TO_INSTALL
+    )
 
 
 def _forget_failed_import() -> None:
