@@ -2,8 +2,8 @@
 """ONNX's own operator tests as models for a microcontroller.
 
 Inputs that decide shapes or settings (axes, sizes, scales, lengths, ...) become constants with the data of
-the test, as exporters write them. Cases with other element types, sequences, optionals or operators of
-other domains are left out.
+the test, as exporters write them. Cases with outputs of other element types, sequences, optionals or operators
+of other domains are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Dict, Final, List, NamedTuple, Tuple
 import numpy as np
 
 DTYPES: Final = frozenset(["float32", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool"])
-"""Element types of the inputs and outputs of a case."""
+"""Element types of the outputs of a case, and of the inputs of a device."""
 
 FROZEN: Final[Dict[str, Tuple[int, ...]]] = {
     "AffineGrid": (1,),
@@ -94,6 +94,11 @@ class Case(NamedTuple):
     expected: List[Any]
     rtol: float
     atol: float
+
+    @property
+    def is_of_devices(self) -> bool:
+        """Whether all inputs have a type of DTYPES. Other cases are refused by the type of an input."""
+        return all(str(array.dtype) in DTYPES for array in self.inputs.values())
 
 
 @functools.lru_cache(maxsize=None)

@@ -87,9 +87,9 @@ def _compile_onnx(
         from runtime.host.compile.onnx_model import (
             check_extents,
             checked,
+            inputs_of,
+            outputs_of,
             read_onnx,
-            true_inputs,
-            values_of,
             with_static_shapes,
         )
         from runtime.host.compile.onnx_rewrite import simplified
@@ -102,8 +102,8 @@ def _compile_onnx(
                 "Give the path of an ONNX file, an onnx.ModelProto or a tvm.IRModule.",
             )
         static = with_static_shapes(model, shapes)
-        inputs = values_of(true_inputs(static), "input")
-        outputs = values_of(static.graph.output, "output")
+        inputs = inputs_of(static)
+        outputs = outputs_of(static)
     with progress("Loading TVM"):
         from runtime.host.compile.compiler import compile_relax
         from runtime.host.compile.importer import import_onnx
@@ -136,9 +136,9 @@ def _compile_alone(model: Any) -> None:
     """Compile a model of one operator, for its failure."""
     from runtime.host.compile.compiler import compile_relax
     from runtime.host.compile.importer import import_onnx
-    from runtime.host.compile.onnx_model import true_inputs, values_of
+    from runtime.host.compile.onnx_model import inputs_of, outputs_of
 
-    inputs, outputs = values_of(true_inputs(model), "input"), values_of(model.graph.output, "output")
+    inputs, outputs = inputs_of(model), outputs_of(model)
     compile_relax(import_onnx(model), inputs, outputs, MODULE)
 
 

@@ -91,7 +91,7 @@ def read_expected(
 def _of_the_reference(
     archive: ModelArchive, path: Path, shapes: Shapes, given: Optional[List[Dict[str, Array]]]
 ) -> Expected:
-    from runtime.host.compile.onnx_model import read_onnx, true_inputs, values_of, with_static_shapes
+    from runtime.host.compile.onnx_model import inputs_of, read_onnx, with_static_shapes
     from runtime.host.compile.reference import InvalidInputs, Reference
     from runtime.host.compile.samples import samples
 
@@ -100,7 +100,7 @@ def _of_the_reference(
     is_chosen = given is None
     inputs: List[Dict[str, Array]] = []
     outputs: List[List[Array]] = []
-    for one in given if given is not None else samples(values_of(true_inputs(model), "input")):
+    for one in given if given is not None else samples(inputs_of(model)):
         try:
             answers = reference.run(one)
         except InvalidInputs as error:

@@ -147,43 +147,47 @@ def true_inputs(model: onnx.ModelProto) -> List[Any]:
     return [value for value in model.graph.input if value.name not in constant]
 
 
-def values_of(values: Sequence[Any], kind: str) -> List[Value]:
-    """Return name, type and shape of inputs or outputs.
-
-    Args:
-        values: ValueInfoProto of each.
-        kind: "input" or "output", for messages.
+def inputs_of(model: onnx.ModelProto) -> List[Value]:
+    """Return name, type and shape of the inputs that a caller gives.
 
     Raises:
         ModelError: One is not a tensor, has a type that devices do not support, or a dynamic shape.
     """
-    found = []
-    for value in values:
-        if not value.type.HasField("tensor_type"):
-            raise ModelError(
-                f"The {kind} {value.name!r} is not a tensor.", "Export the model with tensors only."
-            )
-        code = value.type.tensor_type.elem_type
-        if code not in DTYPES:
-            raise ModelError(
-                f"The {kind} {value.name!r} has type {TensorProto.DataType.Name(code).lower()}, which "
-                "devices do not support.",
-                "Convert the model to float32 or to an integer type.",
-            )
-        found.append(Value(value.name, DTYPES[code], _extents(value, kind)))
-    return found
+    return [_described(value, f"input {value.name!r}") for value in true_inputs(model)]
 
 
-def _extents(value: Any, kind: str) -> Tuple[int, ...]:
+def outputs_of(model: onnx.ModelProto) -> List[Value]:
+    """Return name, type and shape of the outputs.
+
+    Raises:
+        ModelError: One is not a tensor, has a type that devices do not support, or a dynamic shape.
+    """
+    makers = {name: f" of operator {node.op_type}" for node in model.graph.node for name in node.output}
+    return [
+        _described(value, f"output {value.name!r}{makers.get(value.name, '')}")
+        for value in model.graph.output
+    ]
+
+
+def _described(value: Any, label: str) -> Value:
+    """Return name, type and shape of an input or output, which messages call `label`."""
+    if not value.type.HasField("tensor_type"):
+        raise ModelError(f"The {label} is not a tensor.", "Export the model with tensors only.")
+    code = value.type.tensor_type.elem_type
+    if code not in DTYPES:
+        raise ModelError(
+            f"The {label} has type {TensorProto.DataType.Name(code).lower()}, which devices do not support.",
+            "Convert the model to float32 or to an integer type.",
+        )
     shape = value.type.tensor_type.shape
     if not value.type.tensor_type.HasField("shape") or any(
         not dimension.HasField("dim_value") for dimension in shape.dim
     ):
         raise ModelError(
-            f"The shape of {kind} {value.name!r} is known only at run time.",
+            f"The shape of {label} is known only at run time.",
             "Export the model with static shapes, or give the shapes of its inputs with --input-shape.",
         )
-    return tuple(dimension.dim_value for dimension in shape.dim)
+    return Value(value.name, DTYPES[code], tuple(dimension.dim_value for dimension in shape.dim))
 
 
 def _check_static(value: Any) -> None:

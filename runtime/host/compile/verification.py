@@ -12,7 +12,7 @@ from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.compile.comparison import DEFAULT, Difference, Tolerance, compare_all
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.native import run_natively
-from runtime.host.compile.onnx_model import true_inputs, values_of
+from runtime.host.compile.onnx_model import inputs_of
 from runtime.host.compile.reference import InvalidInputs, Reference
 from runtime.host.compile.samples import samples
 
@@ -45,7 +45,7 @@ def verify_archive(model: onnx.ModelProto, archive: ModelArchive, tolerance: Tol
         ModelError: An output differs, or no set of inputs could be compared.
     """
     reference = Reference(model)
-    inputs = values_of(true_inputs(model), "input")
+    inputs = inputs_of(model)
     given: List[Dict[str, np.ndarray]] = []
     expected: List[Dict[str, np.ndarray]] = []
     for sample in samples(inputs):
