@@ -2,8 +2,8 @@
 """ONNX's own operator tests as models for a microcontroller.
 
 Inputs that decide shapes or settings (axes, sizes, scales, lengths, ...) become constants with the data of
-the test, as exporters write them. Cases with outputs of other element types, sequences, optionals or operators
-of other domains are left out.
+the test, as exporters write them. Cases with outputs of other element types, sequences, optionals or
+operators of other domains are left out.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Case(NamedTuple):
 
     @property
     def is_of_devices(self) -> bool:
-        """Whether all inputs have a type of DTYPES. Other cases are refused by the type of an input."""
+        """True if all inputs have a type of DTYPES. Other cases are refused by the type of an input."""
         return all(str(array.dtype) in DTYPES for array in self.inputs.values())
 
 

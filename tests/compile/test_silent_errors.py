@@ -6,14 +6,16 @@ from __future__ import annotations
 import re
 import tarfile
 from io import BytesIO
-from typing import Any, Sequence
+from typing import Any, Callable, Final, Mapping, Sequence
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.compile import CompiledModel, compile_model
+from runtime.host.compile.native import run_natively
 
 
 def model_of(
@@ -29,6 +31,33 @@ def model_of(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return onnx.shape_inference.infer_shapes(model)
+
+
+INDICES: Final[Mapping[str, Callable[[int], Any]]] = {
+    "Gather": lambda index: np.array([index]),
+    "GatherElements": lambda index: np.full((1, 3), index),
+    "GatherND": lambda index: np.array([[index]]),
+    "ScatterElements": lambda index: np.full((1, 3), index),
+    "ScatterND": lambda index: np.array([[index]]),
+}
+"""Operator -> indices of the row `index` of a matrix with 3 columns."""
+
+
+def lookup(op: str) -> onnx.ModelProto:
+    """Return a model that reads or writes one row of x, 4x3, at the indices i; u is what it writes."""
+    indices = INDICES[op](0)
+    reads = op.startswith("Gather")
+    values = [("x", TensorProto.FLOAT, [4, 3]), ("i", TensorProto.INT64, indices.shape)]
+    graph = helper.make_graph(
+        [helper.make_node(op, ["x", "i"] if reads else ["x", "i", "u"], ["y"])],
+        "graph",
+        [
+            helper.make_tensor_value_info(*value)
+            for value in (*values, *([] if reads else [("u", TensorProto.FLOAT, [1, 3])]))
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3] if reads else [4, 3])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def code_of(compiled: CompiledModel) -> str:
@@ -69,6 +98,20 @@ class TestRepaired:
             helper.make_node("Gather", ["x", "index"], ["y"], axis=0),
         ]
         compile_model(model_of(nodes, [5, 3], zero=np.float32(0), one=np.float32(1)))
+
+    @pytest.mark.parametrize("op", ["Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"])
+    def test_an_index_outside_of_the_tensor_counts_as_the_nearest(self, op: str) -> None:
+        compiled = compile_model(lookup(op))
+        archive = ModelArchive.unpacked(compiled.archive)
+        data = np.arange(12, dtype="float32").reshape(4, 3)
+        far = run_natively(archive, [{"x": data, "i": INDICES[op](2**40), "u": data[:1] - 100}])[0]["y"]
+        low = run_natively(archive, [{"x": data, "i": INDICES[op](-(2**40)), "u": data[:1] - 100}])[0]["y"]
+        last, first = (
+            run_natively(archive, [{"x": data, "i": INDICES[op](index), "u": data[:1] - 100}])[0]["y"]
+            for index in (3, 0)
+        )
+        assert np.array_equal(far, last) and np.array_equal(low, first)
+        assert not np.array_equal(far, low)
 
     def test_a_constant_keeps_all_its_digits(self) -> None:
         add = helper.make_node("Mul", ["x", "c"], ["y"])

@@ -7,13 +7,19 @@ releases (packages.py), while classes and attributes of the syntax tree change.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from typing import Any, Callable, Final, Mapping, Tuple
+import os
+import sys
+from pathlib import Path
+from typing import Any, Callable, Final, Iterator, Mapping, Tuple
 
 import tvm
 from tvm import relax, tirx
 
 from runtime.host.compile.errors import ModelError
+
+STDERR: Final = 2
 
 MATH: Final = {"fabs": "fabsf"}
 """Functions of math.h without a rule for target c in TVM 0.25 to 0.27."""
@@ -29,12 +35,34 @@ def lowered(module: Any) -> Any:
         ModelError: TVM has no kernel for an operator.
     """
     try:
-        return _lower(module)
+        with _without_log():
+            return _lower(module)
     except Exception as error:
         raise ModelError(
             f"TVM has no kernel for an operator of the model: {last_line(error)}",
             "Replace the operator, or simplify its arguments.",
         ) from error
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """Discard what TVM logs to file descriptor 2.
+
+    For each lookup it warns of indices outside of the tensor, which onnx_rewrite limits.
+    """
+    sys.stderr.flush()
+    try:
+        kept = os.dup(STDERR)
+    except OSError:  # this process has no standard error
+        yield
+        return
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)
 
 
 def _lower(module: Any) -> Any:

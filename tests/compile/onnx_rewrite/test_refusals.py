@@ -48,6 +48,13 @@ def test_a_node_without_a_name_is_called_by_its_output() -> None:
     assert "'places'" in refusal(model_of([node], DATA, ["places"])).what
 
 
+@pytest.mark.parametrize("index", [3, -4])
+def test_a_constant_index_outside_of_its_axis_is_refused(index: int) -> None:
+    node = helper.make_node("Gather", ["x", "i"], ["y"], axis=1)
+    model = model_of([node], DATA, ["y"], {"i": longs([index])})
+    assert "a constant index is outside of its axis" in refusal(model).what
+
+
 def test_another_domain_is_refused() -> None:
     model = model_of([helper.make_node("Relu", ["x"], ["y"])], DATA, ["y"])
     model.graph.node[0].domain = "com.microsoft"

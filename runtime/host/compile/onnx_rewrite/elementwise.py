@@ -109,28 +109,41 @@ def _wrapped(emit: Emitter, indices: Value, extent: Any) -> Value:
     return emit.op("Where", emit.op("Less", indices, emit.like(0, indices)), total, indices)
 
 
-def _constant_indices(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
-    """Write constant indices without negative numbers. The importer wraps those of run time."""
+def _indices(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
+    """Write indices that lie in the tensor: the importer neither wraps all of them nor limits any.
+
+    A constant index outside of its axis is refused. One of run time counts as the nearest index, as a
+    kernel must not read or write outside of the tensor.
+    """
     data, indices = node.value(0), node.value(1)
-    if indices.data is None or not (indices.data < 0).any():
-        return None
     if node.op.endswith("ND"):
         first = int(node.attributes.get("batch_dims", 0))
         extent: Any = np.array(data.shape[first : first + indices.shape[-1]])
     else:
-        extent = data.shape[axis_of(node, int(node.attributes.get("axis", 0)), data.rank)]
-    rest = node.inputs[2:]
-    return [emit.keep(node.op, data, _wrapped(emit, indices, extent), *rest, **node.attributes)]
+        extent = np.asarray(data.shape[axis_of(node, int(node.attributes.get("axis", 0)), data.rank)])
+    if indices.data is None:
+        inside = _limited(emit, indices, -extent, extent - 1)
+        if node.op == "ScatterElements":  # the importer wraps the indices of the others
+            inside = _wrapped(emit, inside, extent)
+    elif ((indices.data < -extent) | (indices.data >= extent)).any():
+        raise node.refusal("a constant index is outside of its axis", "Correct the index.")
+    elif (indices.data < 0).any():
+        inside = _wrapped(emit, indices, extent)
+    else:
+        return None
+    return [emit.keep(node.op, data, inside, *node.inputs[2:], **node.attributes)]
 
 
-def _scatter_elements(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
-    """Write all indices without negative numbers: the importer does not wrap them."""
-    data, indices = node.value(0), node.value(1)
-    if node.op == "ScatterElements" and indices.data is None:
-        axis = axis_of(node, int(node.attributes.get("axis", 0)), data.rank)
-        indices = _wrapped(emit, indices, data.shape[axis])
-        return [emit.keep(node.op, data, indices, node.value(2), **node.attributes)]
-    return _constant_indices(emit, node)
+def _limited(emit: Emitter, value: Value, least: Any, most: Any) -> Value:
+    """Return a value with limits: two numbers, or two lists with limits of each element of the last axis."""
+    if np.size(least) == 1:
+        lower, upper = (emit.constant(np.asarray(limit, value.dtype).reshape(())) for limit in (least, most))
+        return emit.keep("Clip", value, lower, upper)
+    parts = [
+        _limited(emit, sliced(emit, value, -1, index, index + 1), *limits)
+        for index, limits in enumerate(zip(least, most))
+    ]
+    return emit.op("Concat", *parts, axis=value.rank - 1)
 
 
 def _space_to_depth(emit: Emitter, node: Node) -> Sequence[Item]:
@@ -237,13 +250,12 @@ def _roi_align(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
     """Scale the regions here: the importer moves them by half a pixel before it scales them."""
     if node.attributes.get("mode", "avg") != "avg":
         raise node.refusal("TVM 0.27 computes mode max with other samples", "Use mode avg.")
+    data, rois, images = node.values()
     scale = float(node.attributes.get("spatial_scale", 1.0))
-    if scale == 1.0:
-        return None
-    rois = node.value(1)
-    scaled = emit.op("Mul", rois, emit.like(scale, rois))
+    scaled = rois if scale == 1.0 else emit.op("Mul", rois, emit.like(scale, rois))
     attributes = {**node.attributes, "spatial_scale": 1.0}
-    return [emit.keep("RoiAlign", node.value(0), scaled, node.value(2), **attributes)]
+    inside = _limited(emit, images, 0, data.shape[0] - 1)
+    return [emit.keep("RoiAlign", data, scaled, inside, **attributes)]
 
 
 def _equal(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
@@ -271,9 +283,9 @@ RULES: Final[Dict[str, Rule]] = {
     "CumSum": _cum_sum,
     "Equal": _equal,
     "Expand": _expand,
-    "Gather": _constant_indices,
-    "GatherElements": _constant_indices,
-    "GatherND": _constant_indices,
+    "Gather": _indices,
+    "GatherElements": _indices,
+    "GatherND": _indices,
     "GridSample": _grid_sample,
     "IsInf": _is_inf,
     "LpNormalization": _lp_normalization,
@@ -290,8 +302,8 @@ RULES: Final[Dict[str, Rule]] = {
         _reduce,
     ),
     "RoiAlign": _roi_align,
-    "ScatterElements": _scatter_elements,
-    "ScatterND": _constant_indices,
+    "ScatterElements": _indices,
+    "ScatterND": _indices,
     "SpaceToDepth": _space_to_depth,
     "Sum": _sum,
     "Trilu": _trilu,
