@@ -32,6 +32,7 @@ RIGHT, REFUSED = "right", "refused"
 WRONG, NO_BUILD, TRACEBACK = "wrong", "does not build", "traceback"
 LEAST_RIGHT: Final = 0.85
 PROCESSES: Final = 2
+PROGRESS: Final = 50  # cases between two lines
 
 
 class Outcome(NamedTuple):
@@ -96,7 +97,11 @@ def main(names: List[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="microtvm-bench-") as scratch:
         platform = bake(Path(scratch))
         with multiprocessing.get_context("fork").Pool(PROCESSES, maxtasksperchild=100) as pool:
-            outcomes = pool.map(_run, [(case, platform) for case in cases], chunksize=4)
+            outcomes = []
+            for outcome in pool.imap_unordered(_run, [(case, platform) for case in cases], chunksize=4):
+                outcomes.append(outcome)
+                if len(outcomes) % PROGRESS == 0:
+                    print(f"{len(outcomes)} of {len(cases)} cases", file=sys.stderr)
     counts: Dict[str, int] = collections.Counter(outcome.kind for outcome in outcomes)
     for outcome in sorted(outcomes, key=lambda outcome: (outcome.kind, outcome.why)):
         if outcome.kind != RIGHT:
