@@ -123,7 +123,7 @@ def _indices(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
         extent = np.asarray(data.shape[axis_of(node, int(node.attributes.get("axis", 0)), data.rank)])
     if indices.data is None:
         inside = _limited(emit, indices, -extent, extent - 1)
-        if node.op == "ScatterElements":  # the importer wraps the indices of the others
+        if node.op != "Gather":  # only this one is wrapped by the importer of every release
             inside = _wrapped(emit, inside, extent)
     elif ((indices.data < -extent) | (indices.data >= extent)).any():
         raise node.refusal("a constant index is outside of its axis", "Correct the index.")
