@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from runtime.host.archive.about import OperatorFacts
 from runtime.host.compile.onnx_model import with_static_shapes
-from runtime.host.compile.operators import Operator, operators_of, parameters_of
+from runtime.host.compile.operators import operators_of, parameters_of
 from tests.support.onnx_nets import value, weights
 
 
@@ -19,7 +20,9 @@ def model_of(nodes: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]
     return with_static_shapes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
 
 
-def only(operator: str, shapes: Sequence[Sequence[int]], made: Sequence[int], **attributes: Any) -> Operator:
+def only(
+    operator: str, shapes: Sequence[Sequence[int]], made: Sequence[int], **attributes: Any
+) -> OperatorFacts:
     """Return the facts about one operator; its inputs after the first are constants."""
     names = [f"t{index}" for index in range(len(shapes))]
     node = helper.make_node(operator, names, ["y"], **attributes)

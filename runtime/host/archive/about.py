@@ -21,7 +21,7 @@ class OperatorFacts(NamedTuple):
 
     Attributes:
         operator: Name of the operator in ONNX.
-        name: Name of the node in the model.
+        name: Name of the node in the model, or of its first output.
         inputs: "dtype AxBxC" of each input, constants included.
         outputs: "dtype AxBxC" of each output.
         macs: Multiply-accumulate operations; 0 for operators without them.

@@ -144,7 +144,7 @@ def _without_kernels(
         form="ONNX",
         inputs=[_tensor(value) for value in true_inputs(model)],
         outputs=[_tensor(value) for value in model.graph.output],
-        operators=[OperatorFacts(*operator) for operator in operators_of(model)],
+        operators=operators_of(model),
         parameters=parameters_of(model),
         kernels=[],
         arena_bytes=None,

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Dict, Final, List, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Dict, Final, List, Sequence, Set, Tuple
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
+from runtime.host.archive.about import OperatorFacts
 from runtime.host.dtype import DType
 
 Type = Tuple[str, Tuple[int, ...]]
@@ -20,29 +21,7 @@ PRODUCTS: Final = ("MatMul", "MatMulInteger", "QLinearMatMul")
 RECURRENT: Final = ("RNN", "GRU", "LSTM")  # inputs: sequence, weights of the input, weights of the state
 
 
-class Operator(NamedTuple):
-    """One operator.
-
-    Attributes:
-        operator: Name of the operator in ONNX.
-        name: Name of the node in the model, or of its first output.
-        inputs: "dtype AxBxC" of each input, constants included.
-        outputs: "dtype AxBxC" of each output.
-        macs: Multiply-accumulate operations; 0 for operators without them.
-        parameters: Elements of its constants.
-        memory_bytes: Bytes of its inputs and outputs that are not constants.
-    """
-
-    operator: str
-    name: str
-    inputs: List[str]
-    outputs: List[str]
-    macs: int
-    parameters: int
-    memory_bytes: int
-
-
-def operators_of(model: onnx.ModelProto) -> List[Operator]:
+def operators_of(model: onnx.ModelProto) -> List[OperatorFacts]:
     """Return the operators of a model with static shapes, in order. Constants are not operators.
 
     Operators in a branch or a loop body belong to the operator with that graph, and are not counted.
@@ -57,7 +36,7 @@ def operators_of(model: onnx.ModelProto) -> List[Operator]:
         outputs = [types.get(name, NO_TYPE) for name in node.output if name]
         moved = {*node.input, *node.output} - constants - {""}
         found.append(
-            Operator(
+            OperatorFacts(
                 node.op_type,
                 node.name or next(iter(node.output), ""),
                 [_described(kind) for name, kind in zip(node.input, inputs) if name],
