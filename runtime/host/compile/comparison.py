@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Final, List, NamedTuple, Optional, Sequence
+from typing import Final, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -48,7 +48,11 @@ class Difference(NamedTuple):
 
 
 def compare(
-    name: str, answers: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: Tolerance = DEFAULT
+    name: str,
+    answers: Sequence[np.ndarray],
+    expected: Sequence[np.ndarray],
+    tolerance: Tolerance = DEFAULT,
+    rounding: Sequence[np.ndarray] = (),
 ) -> Difference:
     """Return the errors of one output.
 
@@ -59,12 +63,14 @@ def compare(
         answers: Answer for each set of inputs.
         expected: Answer of the reference, of the same shape and type.
         tolerance: Allowed error.
+        rounding: For each set of inputs an error that is allowed in each element besides, if known: the
+            part of the answer that depends on the order of additions.
     """
     largest_error = total = 0.0
     largest_value = max(map(_peak, expected), default=0.0)
     wrong = elements = same_first = 0
     is_scores = bool(expected) and _is_scores(expected[0])
-    for answer, reference in zip(answers, expected):
+    for index, (answer, reference) in enumerate(zip(answers, expected)):
         if answer.shape != reference.shape or answer.dtype != reference.dtype:
             wrong += max(1, reference.size)
             elements += max(1, reference.size)
@@ -80,6 +86,8 @@ def compare(
         if reference.dtype.kind == "f":
             with np.errstate(invalid="ignore"):
                 allowed = tolerance.relative * np.abs(other) + tolerance.largest * peak
+                if rounding:
+                    allowed = allowed + rounding[index].reshape(allowed.shape)
             wrong += int((error > np.where(finite, allowed, 0.0)).sum())
         else:
             wrong += int((~(answer == reference)).sum())
@@ -109,16 +117,3 @@ def _peak(array: np.ndarray) -> float:
 def _is_scores(array: np.ndarray) -> bool:
     """Return whether an output may be the scores of a classifier: one row of several numbers."""
     return array.ndim >= 1 and array.shape[-1] == array.size and array.size > 1 and array.dtype.kind != "b"
-
-
-def compare_all(
-    names: Sequence[str],
-    answers: Sequence[dict[str, np.ndarray]],
-    expected: Sequence[dict[str, np.ndarray]],
-    tolerance: Tolerance = DEFAULT,
-) -> List[Difference]:
-    """Return the errors of each output; the arguments have a dictionary for each set of inputs."""
-    return [
-        compare(name, [one[name] for one in answers], [one[name] for one in expected], tolerance)
-        for name in names
-    ]

@@ -27,11 +27,13 @@ class Expected(NamedTuple):
         reference: Origin of the outputs: a file, or the name of a runtime.
         inputs: Arrays by input name, for each set.
         outputs: Arrays in order, for each set.
+        rounding: How far rounding may move the elements of the outputs, for each set; empty if not known.
     """
 
     reference: str
     inputs: List[Dict[str, Array]]
     outputs: List[List[Array]]
+    rounding: List[List[Array]]
 
 
 def check_sources(model: Optional[Path], inputs: Optional[Path], outputs: Optional[Path]) -> None:
@@ -83,7 +85,7 @@ def read_expected(
                 f"{inputs} holds {len(given)} sets of inputs, and {outputs} {len(expected)} sets of outputs.",
                 "Save as many outputs as inputs.",
             )
-        return Expected(str(outputs), given, expected)
+        return Expected(str(outputs), given, expected, [])
     assert model is not None
     return _of_the_reference(archive, model, shapes, given)
 
@@ -100,9 +102,10 @@ def _of_the_reference(
     is_chosen = given is None
     inputs: List[Dict[str, Array]] = []
     outputs: List[List[Array]] = []
+    rounding: List[List[Array]] = []
     for one in given if given is not None else samples(inputs_of(model)):
         try:
-            answers = reference.run(one)
+            answers, moved = reference.run(one), reference.rounding(one)
         except InvalidInputs as error:
             if is_chosen:  # such as an index out of range
                 continue
@@ -112,12 +115,13 @@ def _of_the_reference(
             ) from error
         inputs.append(one)
         outputs.append([answers[name] for name in reference.outputs])
+        rounding.append([moved[name] for name in reference.outputs])
     if not inputs:
         raise PlatformError(
             f"{reference.name} rejects all test inputs.", "Give inputs that the model accepts with --inputs."
         )
     _check_outputs(archive.outputs, outputs[0], reference.name)
-    return Expected(reference.name, inputs, outputs)
+    return Expected(reference.name, inputs, outputs, rounding)
 
 
 def _check_outputs(specs: Sequence[TensorSpec], outputs: Sequence[Array], reference: str) -> None:
@@ -167,6 +171,7 @@ def compare_with_device(
             [one[index] for one in answers],
             [_shaped(one[index], spec) for one in expected.outputs],
             tolerance,
+            [one[index] for one in expected.rounding],
         )
         for index, (label, spec) in enumerate(zip(labels_of(specs), specs))
     ]

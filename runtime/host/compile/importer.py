@@ -21,7 +21,8 @@ def import_onnx(model: Any) -> Any:
 
     _use_bounds_of_clip()
     try:
-        return from_onnx(_with_safe_names(with_plain_constants(model)), keep_params_in_input=False)
+        plain = _with_unsigned_indices(_with_safe_names(with_plain_constants(model)))
+        return from_onnx(plain, keep_params_in_input=False)
     except Exception as error:
         reason = last_line(error)
         raise ModelError(
@@ -61,3 +62,31 @@ def _with_safe_names(model: Any) -> Any:
         node.input[:] = [name(old) for old in node.input]
         node.output[:] = [name(old) for old in node.output]
     return safe
+
+
+def _with_unsigned_indices(model: Any) -> Any:
+    """Return a model with safe names in which the indices of Gather are uint32, and so not negative.
+
+    For signed ones the importer adds the extent to negative indices, although onnx_rewrite did, by
+    operators on the shape that TVM 0.25 cannot lower.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "Gather":
+            old, new = node.input[1], f"{node.name}_indices"
+            if old in constants:
+                indices = numpy_helper.to_array(constants[old]).astype("uint32")
+                model.graph.initializer.append(numpy_helper.from_array(indices, new))
+            else:
+                nodes.append(onnx.helper.make_node("Cast", [old], [new], to=onnx.TensorProto.UINT32))
+            node.input[1] = new
+        nodes.append(node)
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.node[:]
+    changed.graph.node.extend(nodes)
+    return changed

@@ -110,7 +110,7 @@ def _wrapped(emit: Emitter, indices: Value, extent: Any) -> Value:
 
 
 def _indices(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
-    """Write indices that lie in the tensor: the importer neither wraps all of them nor limits any.
+    """Write indices that lie in the tensor: the importer does not limit them, and wraps only some.
 
     A constant index outside of its axis is refused. One of run time counts as the nearest index, as a
     kernel must not read or write outside of the tensor.
@@ -122,9 +122,7 @@ def _indices(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
     else:
         extent = np.asarray(data.shape[axis_of(node, int(node.attributes.get("axis", 0)), data.rank)])
     if indices.data is None:
-        inside = _limited(emit, indices, -extent, extent - 1)
-        if node.op != "Gather":  # only this one is wrapped by the importer of every release
-            inside = _wrapped(emit, inside, extent)
+        inside = _wrapped(emit, _limited(emit, indices, -extent, extent - 1), extent)
     elif ((indices.data < -extent) | (indices.data >= extent)).any():
         raise node.refusal("a constant index is outside of its axis", "Correct the index.")
     elif (indices.data < 0).any():
