@@ -107,12 +107,13 @@ def _compile_onnx(
     with progress("Loading TVM"):
         from runtime.host.compile.compiler import compile_relax
         from runtime.host.compile.importer import import_onnx
+        from runtime.host.compile.integers import with_integers
         from runtime.host.compile.report import about, about_verification
     simple = static
     try:
         with progress("Importing the operators"):
             check_extents(static)
-            simple = checked(simplified(static))
+            simple = checked(simplified(with_integers(static).model))
             imported = import_onnx(simple)
         with progress("Compiling the kernels"):
             compiled = compile_relax(imported, inputs, outputs, MODULE)

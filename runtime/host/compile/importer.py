@@ -20,6 +20,7 @@ def import_onnx(model: Any) -> Any:
     from tvm.relax.frontend.onnx import from_onnx
 
     _use_bounds_of_clip()
+    _add_own_operators()
     try:
         plain = _with_unsigned_indices(_with_safe_names(with_plain_constants(model)))
         return from_onnx(plain, keep_params_in_input=False)
@@ -41,6 +42,25 @@ def _use_bounds_of_clip() -> None:
 
     if hasattr(onnx_frontend.Clip, "_sanitize_nan_clip_bound"):
         onnx_frontend.Clip._sanitize_nan_clip_bound = staticmethod(lambda _builder, bound, for_min: bound)
+
+
+@functools.lru_cache(maxsize=None)
+def _add_own_operators() -> None:
+    """Let the importer read the operators of our domain, which become kernels of integer_kernels.py."""
+    from tvm.relax.frontend.onnx import onnx_frontend
+
+    from runtime.host.compile.integer_kernels import KERNELS
+
+    def converter(name: str, kernel: Any) -> Any:
+        def convert(_cls: Any, builder: Any, inputs: Any, attributes: Any, _parameters: Any) -> Any:
+            values = [inputs[index] for index in range(len(inputs))]
+            return builder.emit_te(kernel, *values, attributes, primfunc_name_hint=name)
+
+        return type(name, (onnx_frontend.OnnxOpConverter,), {"_impl_v1": classmethod(convert)})
+
+    own = {name: converter(name, kernel) for name, kernel in KERNELS.items()}
+    table = onnx_frontend._get_convert_map
+    onnx_frontend._get_convert_map = lambda: {**table(), **own}
 
 
 def _with_safe_names(model: Any) -> Any:

@@ -8,13 +8,16 @@ in terms of operators that have rules.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Final, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Final, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.onnx_rewrite import folding, inference
 from runtime.host.compile.onnx_rewrite.values import (
+    OUTPUT_SHAPE,
+    OUTPUT_TYPE,
+    OWN_DOMAIN,
     SUPPORTED_DTYPES,
     Array,
     Empty,
@@ -112,8 +115,33 @@ class Emitter:
             return self.constant(computed[0])
         return _tensor(node, self._kept(node)[0])
 
+    def own(
+        self, op: str, *inputs: Value, dtype: Any, shape: Sequence[int], name: str = "", **attributes: Any
+    ) -> Value:
+        """Emit an operator of our domain, and return its output.
+
+        Args:
+            op: Operator.
+            *inputs: Inputs.
+            dtype: Element type of the output.
+            shape: Shape of the output.
+            name: Name for messages; empty for that of the current node.
+            **attributes: Attributes.
+        """
+        from onnx import helper
+
+        attributes[OUTPUT_TYPE] = int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        attributes[OUTPUT_SHAPE] = [int(extent) for extent in shape]
+        node = Node(
+            op, list(inputs), attributes, [self.fresh(op)], name or self._current, domain=OWN_DOMAIN
+        )
+        return _tensor(node, self._kept(node)[0])
+
     def producer(self, value: Value) -> Optional[Node]:
-        """Return the written node that computes a value; None for an input or a constant."""
+        """Return the node that computes a value: the written one, or the one that a rule replaced.
+
+        The result is None for an input or a constant.
+        """
         return self._producers.get(value.name)
 
     def apply(self, node: Node) -> List[Item]:
@@ -130,6 +158,8 @@ class Emitter:
         """
         before, self._current = self._current, node.name or node.op
         try:
+            if node.domain == OWN_DOMAIN:
+                return self._kept(node)
             node = self._upgrade(self, node)
             computed = folding.folded(node)
             if computed is not None:
@@ -141,9 +171,14 @@ class Emitter:
                 raise node.refusal(self._refusals[node.op])
             if node.op not in self._rules and node.op not in self._taken:
                 raise node.refusal("it is newer than this compiler")
+            written = len(self.nodes)
             results = self._rules[node.op](self, node) if node.op in self._rules else None
             if results is None:
                 return self._kept(node)
+            made = {name for proto in self.nodes[written:] for name in proto.output}
+            self._producers.update(
+                (item.name, node) for item in results if isinstance(item, Value) and item.name in made
+            )
             return list(results)
         finally:
             self._current = before
@@ -178,7 +213,7 @@ class Emitter:
             names.pop()
         # The importer cannot read an attribute that is an empty list.
         attributes = {name: value for name, value in node.attributes.items() if value != []}
-        written = helper.make_node(node.op, inputs, names, name=self._name(node), **attributes)
+        written = helper.make_node(node.op, inputs, names, name=self._name(node), domain=node.domain, **attributes)
         results: List[Item] = []
         for index in range(len(node.outputs)):
             if not node.wants(index):

@@ -3,11 +3,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from runtime.host.compile.onnx_rewrite.values import IR_VERSION, TARGET, Node, Value
+from runtime.host.compile.onnx_rewrite.values import (
+    IR_VERSION,
+    OUTPUT_SHAPE,
+    OUTPUT_TYPE,
+    OWN_DOMAIN,
+    TARGET,
+    Node,
+    Value,
+)
 
 MOST_ELEMENTS_OF_DATA = 4096  # inputs that decide shapes are short; longer ones would slow inference down
 
@@ -77,6 +85,8 @@ def outputs_of(node: Node) -> List[Tuple[Any, Tuple[int, ...]]]:
     Raises:
         ModelError: A shape depends on the values of inputs.
     """
+    if node.domain == OWN_DOMAIN:
+        return [own_output_of(node.attributes)]
     results: List[Tuple[Any, Tuple[int, ...]]] = []
     for index, found in enumerate(inferred(node)):
         if not node.wants(index):
@@ -89,6 +99,18 @@ def outputs_of(node: Node) -> List[Tuple[Any, Tuple[int, ...]]]:
             )
         results.append((found[0], found[1]))
     return results
+
+
+def own_output_of(attributes: Mapping[str, Any]) -> Tuple[Any, Tuple[int, ...]]:
+    """Return element type and shape of the output of an operator of our domain.
+
+    Args:
+        attributes: Attributes by name; an empty shape may be missing.
+    """
+    from onnx import helper
+
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(attributes[OUTPUT_TYPE]))
+    return dtype, tuple(attributes.get(OUTPUT_SHAPE, ()))
 
 
 def _static_shape(tensor: Any) -> Optional[Tuple[int, ...]]:

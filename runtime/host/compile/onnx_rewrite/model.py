@@ -10,9 +10,11 @@ import numpy as np
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.onnx_rewrite import graphs, table
 from runtime.host.compile.onnx_rewrite.emitter import Emitter
+from runtime.host.compile.onnx_rewrite.inference import own_output_of
 from runtime.host.compile.onnx_rewrite.upgrade import upgraded
 from runtime.host.compile.onnx_rewrite.values import (
     IR_VERSION,
+    OWN_DOMAIN,
     SUPPORTED_DTYPES,
     TARGET,
     Item,
@@ -32,6 +34,16 @@ def simplified(model: Any) -> Any:
     Raises:
         ModelError: An operator, an attribute or an element type is not supported.
     """
+    return rewritten(model, Emitter(table.RULES, table.REFUSALS, table.TAKEN, upgraded))
+
+
+def rewritten(model: Any, emit: Emitter) -> Any:
+    """Return an equivalent model of opset 21, as an emitter writes it.
+
+    Args:
+        model: As for `simplified`.
+        emit: Emitter without nodes.
+    """
     import onnx
     from onnx import inliner
 
@@ -39,7 +51,6 @@ def simplified(model: Any) -> Any:
         model = inliner.inline_local_functions(model)
     graph = model.graph
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    emit = Emitter(table.RULES, table.REFUSALS, table.TAKEN, upgraded)
     scope: Dict[str, Item] = {}
     for value in (*graph.input, *graph.output):
         emit.reserve(value.name)
@@ -63,8 +74,13 @@ def simplified(model: Any) -> Any:
                 for name, array in emit.constants.items()
                 if name in used
             ],
+            value_info=[_own_type(node) for node in nodes if node.domain == OWN_DOMAIN],
         ),
-        opset_imports=[onnx.helper.make_opsetid("", TARGET)],
+        opset_imports=[
+            onnx.helper.make_opsetid(domain, version)
+            for domain, version in (("", TARGET), (OWN_DOMAIN, 1))
+            if not domain or any(node.domain == domain for node in nodes)
+        ],
         ir_version=IR_VERSION,
         producer_name=model.producer_name,
     )
@@ -117,6 +133,15 @@ def _described(item: Item, name: str) -> Any:
 
     assert isinstance(item, Value)
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(item.dtype), item.shape)
+
+
+def _own_type(node: Any) -> Any:
+    """Return the ValueInfoProto of the output of an operator of our domain, which ONNX cannot infer."""
+    from onnx import helper
+
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    dtype, shape = own_output_of(attributes)
+    return helper.make_tensor_value_info(node.output[0], helper.np_dtype_to_tensor_dtype(dtype), shape)
 
 
 def _with_outputs(emit: Emitter, inputs: List[str], outputs: Any, results: List[Value]) -> List[Any]:

@@ -22,6 +22,13 @@ TARGET: Final = 21
 IR_VERSION: Final = 10
 """Version of the file format that belongs to opset 21."""
 
+OWN_DOMAIN: Final = "microtvm"
+"""Domain of the operators that compute with integers (integers/operators.py)."""
+
+OUTPUT_TYPE: Final = "output_type"
+OUTPUT_SHAPE: Final = "output_shape"
+"""Attributes of an operator of our domain: type (of TensorProto) and shape of its only output."""
+
 SUPPORTED_DTYPES: Final = frozenset(
     np.dtype(name)
     for name in "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()  # noqa: SIM905

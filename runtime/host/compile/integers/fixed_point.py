@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Multiplication of integer sums by real numbers, in fixed point."""
+
+from __future__ import annotations
+
+from math import floor, frexp, log2
+from typing import Any, Dict, Final, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from runtime.host.compile.integers.operators import HIGH, NARROW, WIDE
+
+LARGEST_ERROR: Final = 1 / 16  # steps of the result, of the cheap forms, in addition to the rounding
+MOST_SHIFT: Final = 22  # a zero point of 8 bits shifted further would leave 32 bits
+LARGEST: Final = (1 << 31) - 1
+RANGE: Final = 512  # steps of 8-bit results; sums beyond them saturate
+
+
+class FixedPoint(NamedTuple):
+    """Integers that rescale a sum; `form` is one of operators.py.
+
+    Attributes:
+        multipliers: int32, one for all sums or one for each channel.
+        form: NARROW, HIGH or WIDE.
+        shift: Bits that the result is shifted to the right.
+        offset: Rounding and zero point, before the shift.
+        lowest: Smallest result.
+        highest: Largest result.
+    """
+
+    multipliers: Any
+    form: int
+    shift: int
+    offset: int
+    lowest: int
+    highest: int
+
+    def attributes(self) -> Dict[str, int]:
+        """Return the attributes of an operator."""
+        return {name: value for name, value in self._asdict().items() if name != "multipliers"}
+
+
+def fixed_point(
+    scales: Any, bounds: Any, zero_point: int, limits: Tuple[int, int]
+) -> Optional[FixedPoint]:
+    """Return the cheapest form with an error below a sixteenth of a step; None for a huge scale.
+
+    Args:
+        scales: Positive real numbers, one for all sums or one for each channel.
+        bounds: Largest absolute value of the sums, alike.
+        zero_point: Zero point of the result.
+        limits: Smallest and largest result.
+    """
+    scales = np.atleast_1d(np.asarray(scales, np.float64))
+    bounds = np.broadcast_to(np.atleast_1d(np.asarray(bounds, np.float64)), scales.shape)
+    # A sum beyond the range saturates, so that its error does not count.
+    sums = np.minimum(bounds, RANGE / scales)
+    for form in (NARROW, HIGH, WIDE):
+        found = _of_form(form, scales, bounds, sums)
+        if found is None:
+            continue
+        multipliers, shift = found
+        offset = (zero_point << shift) + (1 << shift >> 1)
+        return FixedPoint(multipliers.astype(np.int32), form, shift, offset, *limits)
+    return None
+
+
+def _of_form(form: int, scales: Any, bounds: Any, sums: Any) -> Optional[Tuple[Any, int]]:
+    """Return multipliers and shift of a form; None if its error is too large."""
+    largest = float(scales.max())
+    if form == NARROW:
+        room = (LARGEST / 2) / max(1.0, float((bounds * scales).max()))
+        shift = min(MOST_SHIFT, floor(log2(room))) if room >= 1 else -1
+        total = shift
+    else:
+        fraction, exponent = frexp(largest)
+        total = 31 - exponent - (round(fraction * 2.0**31) > LARGEST)  # the largest multiplier has 31 bits
+        shift = min(total - 32, MOST_SHIFT) if form == HIGH else min(total, 62)
+        total = shift + 32 if form == HIGH else shift
+    if shift < 0 or (form == HIGH and 2.0**-shift > LARGEST_ERROR):
+        return None
+    multipliers = np.rint(scales * 2.0**total)
+    error = float((sums * np.abs(multipliers / 2.0**total - scales)).max())
+    if multipliers.max() > LARGEST or error > LARGEST_ERROR / 2:
+        return None
+    return multipliers.astype(np.int64), shift

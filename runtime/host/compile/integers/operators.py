@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators of our domain: each computes one quantized tensor from others with integer arithmetic.
+
+Each operator has the attributes output_type and output_shape. Operators whose sum is rescaled have those of
+FixedPoint besides, and its multipliers as an input.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CONV: Final = "IntegerConv"
+"""Convolution. Inputs: x NC..., weights OI..., bias O, multipliers O or 1. Attributes: strides, dilations,
+pads (all begins, then all ends), group, zero_point (of x, for the padding)."""
+
+CONV_TRANSPOSE: Final = "IntegerConvTranspose"
+"""Transposed convolution. Inputs as for CONV with weights OI... that are reversed along each window axis.
+Attributes: strides (of the inserted elements), dilations, pads (of x after the insertion), group, zero_point."""
+
+DENSE: Final = "IntegerDense"
+"""Product with constant weights. Inputs: x MK, weights NK, bias N, multipliers N or 1."""
+
+MATMUL: Final = "IntegerMatMul"
+"""Product of two tensors, ...MK and ...KN. Inputs: x, y, multipliers 1. Attributes: zero_points of both."""
+
+SUM: Final = "IntegerSum"
+"""Sum of two tensors with their factors. Inputs: x, y. Attributes: factors, offset, shift."""
+
+PRODUCT: Final = "IntegerMul"
+"""Product of two tensors by element. Inputs: x, y, multipliers 1. Attributes: zero_points of both."""
+
+REDUCE: Final = "IntegerReduceSum"
+"""Sum over axes. Inputs: x, multipliers 1. Attributes: axes, bias (for the zero point); extents of 1 remain."""
+
+POOL: Final = "IntegerAveragePool"
+"""Sum over windows. Inputs: x NC..., multipliers with an element for each position, or 1. Attributes:
+kernel_shape, strides, dilations, pads, zero_point."""
+
+TABLE: Final = "IntegerTable"
+"""Function of each element. Inputs: x, table with 256 elements. Attribute: first (the number of element 0)."""
+
+SOFTMAX: Final = "IntegerSoftmax"
+"""Softmax along an axis. Inputs: x, table of the exponentials of 0, -1, ... -255 steps. Attributes: axis,
+factor, shift (of the sum), zero_point (of the output), highest."""
+
+FLOAT: Final = 0
+"""Form of a sum that becomes a floating-point number: the multipliers are floating-point numbers."""
+
+NARROW: Final = 1
+"""(sum * multiplier + offset) >> shift in 32 bits."""
+
+HIGH: Final = 2
+"""(((sum * multiplier) >> 32) + offset) >> shift: 32 bits after the high word of the product."""
+
+WIDE: Final = 3
+"""(sum * multiplier + offset) >> shift in 64 bits."""
