@@ -29,9 +29,13 @@ def _limited(value: Any, attributes: Attributes) -> Any:
     return te.max(te.min(value, highest), lowest).astype(str(dtype))
 
 
-def rescaled(total: Any, multiplier: Any, attributes: Attributes) -> Any:
+def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> Any:
     """Return a sum of int32 in the scale of the result, as FixedPoint in integers/fixed_point.py says."""
     form = attributes["form"]
+    if attributes.get("before", 0):
+        total = total << _integer(attributes["before"])
+    if bias is not None:
+        total = total + bias
     if form == operators.FLOAT:
         return total.astype("float32") * multiplier
     shift, offset = int(attributes["shift"]), int(attributes["offset"])
@@ -92,7 +96,7 @@ def _convolved(x: Any, weights: Any, bias: Any, multipliers: Any, attributes: At
     return te.compute(
         tuple(shape),
         lambda batch, channel, *at: rescaled(
-            total[(batch, channel, *at)] + bias[channel], _of_channel(multipliers, channel), attributes
+            total[(batch, channel, *at)], bias[channel], _of_channel(multipliers, channel), attributes
         ),
         name="rescaled",
     )
@@ -132,7 +136,7 @@ def _dense(x: Any, weights: Any, bias: Any, multipliers: Any, attributes: Attrib
     return te.compute(
         (rows, columns),
         lambda row, column: rescaled(
-            total[row, column] + bias[column], _of_channel(multipliers, column), attributes
+            total[row, column], bias[column], _of_channel(multipliers, column), attributes
         ),
         name="rescaled",
     )
@@ -152,7 +156,7 @@ def _matmul(x: Any, y: Any, multipliers: Any, attributes: Attributes) -> Any:
 
     total = te.compute(tuple(shape), term, name="sum")
     return te.compute(
-        tuple(shape), lambda *at: rescaled(total[at], multipliers[0], attributes), name="rescaled"
+        tuple(shape), lambda *at: rescaled(total[at], None, multipliers[0], attributes), name="rescaled"
     )
 
 
@@ -187,7 +191,7 @@ def _product(x: Any, y: Any, multipliers: Any, attributes: Attributes) -> Any:
 
     def term(*at: Any) -> Any:
         return rescaled(
-            (_element(x, at) - _integer(one)) * (_element(y, at) - _integer(other)), multipliers[0], attributes
+            (_element(x, at) - _integer(one)) * (_element(y, at) - _integer(other)), None, multipliers[0], attributes
         )
 
     return te.compute(tuple(shape), term, name="product")
@@ -208,7 +212,7 @@ def _reduce(x: Any, multipliers: Any, attributes: Attributes) -> Any:
     total = te.compute(tuple(shape), term, name="sum")
     bias = _integer(attributes["bias"])
     return te.compute(
-        tuple(shape), lambda *at: rescaled(total[at] + bias, multipliers[0], attributes), name="rescaled"
+        tuple(shape), lambda *at: rescaled(total[at], bias, multipliers[0], attributes), name="rescaled"
     )
 
 
@@ -218,9 +222,6 @@ def _pool(x: Any, multipliers: Any, attributes: Attributes) -> Any:
     x = _padded(x, attributes["pads"], zero_point)
     window = list(attributes["kernel_shape"])
     axes, indices = _windows(window)
-    count = 1
-    for extent in window:
-        count *= extent
 
     def term(batch: Any, channel: Any, *at: Any) -> Any:
         places = [
@@ -230,11 +231,11 @@ def _pool(x: Any, multipliers: Any, attributes: Attributes) -> Any:
         return _summed(x[(batch, channel, *places)].astype("int32"), axes)
 
     total = te.compute(tuple(shape), term, name="sum")
-    bias = _integer(-count * zero_point)
+    bias = _integer(attributes["bias"])
 
     def result(batch: Any, channel: Any, *at: Any) -> Any:
         multiplier = multipliers[at] if len(multipliers.shape) == len(at) and len(at) > 1 else multipliers[0]
-        return rescaled(total[(batch, channel, *at)] + bias, multiplier, attributes)
+        return rescaled(total[(batch, channel, *at)], bias, multiplier, attributes)
 
     return te.compute(tuple(shape), result, name="rescaled")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from runtime.host.compile.integers.operators import HIGH, NARROW, WIDE
 
-LARGEST_ERROR: Final = 1 / 16  # steps of the result, of the cheap forms, in addition to the rounding
+LARGEST_ERROR: Final = 1 / 256  # steps of the result, in addition to the rounding
 MOST_SHIFT: Final = 22  # a zero point of 8 bits shifted further would leave 32 bits
 LARGEST: Final = (1 << 31) - 1
 RANGE: Final = 512  # steps of 8-bit results; sums beyond them saturate
@@ -22,6 +22,7 @@ class FixedPoint(NamedTuple):
     Attributes:
         multipliers: int32, one for all sums or one for each channel.
         form: NARROW, HIGH or WIDE.
+        before: Bits that the sum is shifted to the left before the multiplication.
         shift: Bits that the result is shifted to the right.
         offset: Rounding and zero point, before the shift.
         lowest: Smallest result.
@@ -30,6 +31,7 @@ class FixedPoint(NamedTuple):
 
     multipliers: Any
     form: int
+    before: int
     shift: int
     offset: int
     lowest: int
@@ -43,7 +45,7 @@ class FixedPoint(NamedTuple):
 def fixed_point(
     scales: Any, bounds: Any, zero_point: int, limits: Tuple[int, int]
 ) -> Optional[FixedPoint]:
-    """Return the cheapest form with an error below a sixteenth of a step; None for a huge scale.
+    """Return the cheapest form that is exact to LARGEST_ERROR; None for a scale that has none.
 
     Args:
         scales: Positive real numbers, one for all sums or one for each channel.
@@ -59,28 +61,31 @@ def fixed_point(
         found = _of_form(form, scales, bounds, sums)
         if found is None:
             continue
-        multipliers, shift = found
+        multipliers, before, shift = found
         offset = (zero_point << shift) + (1 << shift >> 1)
-        return FixedPoint(multipliers.astype(np.int32), form, shift, offset, *limits)
+        return FixedPoint(multipliers.astype(np.int32), form, before, shift, offset, *limits)
     return None
 
 
-def _of_form(form: int, scales: Any, bounds: Any, sums: Any) -> Optional[Tuple[Any, int]]:
-    """Return multipliers and shift of a form; None if its error is too large."""
-    largest = float(scales.max())
+def _of_form(form: int, scales: Any, bounds: Any, sums: Any) -> Optional[Tuple[Any, int, int]]:
+    """Return multipliers and both shifts of a form; None if its error is too large."""
+    before = 0
     if form == NARROW:
         room = (LARGEST / 2) / max(1.0, float((bounds * scales).max()))
         shift = min(MOST_SHIFT, floor(log2(room))) if room >= 1 else -1
         total = shift
     else:
-        fraction, exponent = frexp(largest)
+        fraction, exponent = frexp(float(scales.max()))
         total = 31 - exponent - (round(fraction * 2.0**31) > LARGEST)  # the largest multiplier has 31 bits
-        shift = min(total - 32, MOST_SHIFT) if form == HIGH else min(total, 62)
-        total = shift + 32 if form == HIGH else shift
-    if shift < 0 or (form == HIGH and 2.0**-shift > LARGEST_ERROR):
+        shift = total
+    if form == HIGH:
+        before = max(0, min(31 - int(bounds.max()).bit_length(), 32 + MOST_SHIFT - total))
+        shift = min(total + before - 32, MOST_SHIFT)
+        total = shift + 32 - before
+    if not 0 <= shift < 63 or (form == HIGH and 2.0**-shift > LARGEST_ERROR):
         return None
     multipliers = np.rint(scales * 2.0**total)
     error = float((sums * np.abs(multipliers / 2.0**total - scales)).max())
-    if multipliers.max() > LARGEST or error > LARGEST_ERROR / 2:
+    if multipliers.max() > LARGEST or error > LARGEST_ERROR:
         return None
-    return multipliers.astype(np.int64), shift
+    return multipliers.astype(np.int64), before, shift

@@ -34,7 +34,7 @@ REDUCE: Final = "IntegerReduceSum"
 
 POOL: Final = "IntegerAveragePool"
 """Sum over windows. Inputs: x NC..., multipliers with an element for each position, or 1. Attributes:
-kernel_shape, strides, dilations, pads, zero_point."""
+kernel_shape, strides, dilations, pads, zero_point, bias."""
 
 TABLE: Final = "IntegerTable"
 """Function of each element. Inputs: x, table with 256 elements. Attribute: first (the number of element 0)."""
@@ -50,7 +50,8 @@ NARROW: Final = 1
 """(sum * multiplier + offset) >> shift in 32 bits."""
 
 HIGH: Final = 2
-"""(((sum * multiplier) >> 32) + offset) >> shift: 32 bits after the high word of the product."""
+"""((((sum << before) * multiplier) >> 32) + offset) >> shift: 32 bits after the high word of the product.
+The bias of the sum is given with `before` applied, so that a processor adds and shifts in one instruction."""
 
 WIDE: Final = 3
 """(sum * multiplier + offset) >> shift in 64 bits."""

@@ -54,7 +54,7 @@ def integer_mean(tensors: Tensors, node: Node, target: Target) -> Optional[Value
         dtype=target.dtype,
         shape=kept,
         axes=sorted(axes),
-        bias=bias,
+        bias=bias << found.before,
         **found.attributes(),
     )
     shape = [extent for axis, extent in enumerate(kept) if axis not in axes]
@@ -103,6 +103,7 @@ def integer_average_pool(tensors: Tensors, node: Node, target: Target) -> Option
         dilations=steps,
         pads=pads,
         zero_point=int(x.zero_point),
+        bias=-prod(window) * int(x.zero_point) << found.before,
         **found.attributes(),
     )
 

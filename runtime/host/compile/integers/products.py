@@ -257,7 +257,8 @@ def _scaled(
         if found is None:
             return None
         multipliers, rescaling, dtype = found.multipliers, found.attributes(), target.dtype
-    constants = [] if made.elements is None else [made.elements, made.bias.astype(np.int32)]
+    before = rescaling.get("before", 0)
+    constants = [] if made.elements is None else [made.elements, (made.bias << before).astype(np.int32)]
     return emit.own(
         op,
         *inputs,
