@@ -34,6 +34,7 @@ class Knobs(NamedTuple):
         unrolled: Most steps of a reduction that are written out.
         registers: Most values of a tile in registers: its elements, and the operands of one step. With more,
             the compiler stores values of the inner loop in memory.
+        core_registers: Most values of a tile of integers, which share the registers with addresses.
         statements: Most multiply-accumulate statements of the inner loop.
     """
 
@@ -41,6 +42,7 @@ class Knobs(NamedTuple):
     columns: int = 4
     unrolled: int = 9
     registers: int = 14
+    core_registers: int = 8
     statements: int = 36
 
 
@@ -148,6 +150,8 @@ class _Schedule:
         """Split the tiled dimensions, store each tile when it is complete, and return the loops of a tile."""
         schedule = self._schedule
         steps = prod(map(self._extent, written_out))
+        if self._is_integer(block):
+            knobs = knobs._replace(registers=knobs.core_registers)
         rows, columns = self._tile(spatial, steps if self._has_weights(block) else 2 * steps, knobs)
         outer, inner = list(spatial), []
         if columns > 1:
@@ -164,6 +168,9 @@ class _Schedule:
     def _has_weights(self, block: Any) -> bool:
         """Return whether a reduction has two operands. One with a single operand, a pool, shares no loads."""
         return len({_buffer(region).name for region in self._schedule.get(block).reads}) > 1
+
+    def _is_integer(self, block: Any) -> bool:
+        return "int" in str(_buffer(self._schedule.get(block).writes[0]).dtype)
 
     def _tile(self, spatial: Sequence[Any], steps: int, knobs: Knobs) -> Tuple[int, int]:
         """Return rows and columns of the largest tile, the one with the most columns of these.

@@ -12,6 +12,8 @@ from runtime.host.compile.integers.operators import HIGH, NARROW, WIDE
 
 LARGEST_ERROR: Final = 1 / 256  # steps of the result, in addition to the rounding
 MOST_SHIFT: Final = 22  # a zero point of 8 bits shifted further would leave 32 bits
+HIGH_SHIFT: Final = 12  # leaves an error of 1/4096 of a step
+USUAL_BEFORE: Final = (8, 4, 0)
 LARGEST: Final = (1 << 31) - 1
 RANGE: Final = 512  # steps of 8-bit results; sums beyond them saturate
 
@@ -79,8 +81,12 @@ def _of_form(form: int, scales: Any, bounds: Any, sums: Any) -> Optional[Tuple[A
         total = 31 - exponent - (round(fraction * 2.0**31) > LARGEST)  # the largest multiplier has 31 bits
         shift = total
     if form == HIGH:
-        before = max(0, min(31 - int(bounds.max()).bit_length(), 32 + MOST_SHIFT - total))
-        shift = min(total + before - 32, MOST_SHIFT)
+        room = 31 - int(bounds.max()).bit_length()
+        # Layers with equal shifts share a kernel, so that the usual ones are tried first.
+        for before in (*(usual for usual in USUAL_BEFORE if usual <= room), room):
+            shift = min(total + before - 32, HIGH_SHIFT)
+            if shift == HIGH_SHIFT:
+                break
         total = shift + 32 - before
     if not 0 <= shift < 63 or (form == HIGH and 2.0**-shift > LARGEST_ERROR):
         return None
