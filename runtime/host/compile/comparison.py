@@ -7,6 +7,11 @@ from typing import Final, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from runtime.host.compile.allowance import Allowance
+
+
+MOST_STEPS: Final = 8  # multiples of the usual error of a quantized output that its largest error may have
+
 
 class Tolerance(NamedTuple):
     """Largest error of a floating-point output. Integers must be equal.
@@ -52,7 +57,7 @@ def compare(
     answers: Sequence[np.ndarray],
     expected: Sequence[np.ndarray],
     tolerance: Tolerance = DEFAULT,
-    rounding: Sequence[np.ndarray] = (),
+    allowance: Optional[Allowance] = None,
 ) -> Difference:
     """Return the errors of one output.
 
@@ -63,8 +68,7 @@ def compare(
         answers: Answer for each set of inputs.
         expected: Answer of the reference, of the same shape and type.
         tolerance: Allowed error.
-        rounding: For each set of inputs an error that is allowed in each element besides, if known: the
-            part of the answer that depends on the order of additions.
+        allowance: Error that is allowed besides.
     """
     largest_error = total = 0.0
     largest_value = max(map(_peak, expected), default=0.0)
@@ -83,14 +87,18 @@ def compare(
             error = np.where(same, 0.0, np.abs(one - other))
         error = np.where(np.isnan(error) | (~finite & ~same), np.inf, error)
         peak = max(_peak(reference), largest_value / 100)
+        allowed = np.zeros(other.shape)
         if reference.dtype.kind == "f":
             with np.errstate(invalid="ignore"):
                 allowed = tolerance.relative * np.abs(other) + tolerance.largest * peak
-                if rounding:
-                    allowed = allowed + rounding[index].reshape(allowed.shape)
-            wrong += int((error > np.where(finite, allowed, 0.0)).sum())
-        else:
-            wrong += int((~(answer == reference)).sum())
+            if allowance is not None:
+                allowed = allowed + allowance.rounding[index].reshape(allowed.shape)
+        outside = error > np.where(finite, allowed, 0.0)
+        if allowance is not None and allowance.quantization is not None:
+            outside &= _is_beyond(error, allowance.quantization)
+            if is_scores and _leads(other) > allowance.quantization and answer.argmax() != reference.argmax():
+                outside.flat[reference.argmax()] = True
+        wrong += int(outside.sum())
         elements += reference.size
         largest_error = max(largest_error, float(error.max()) if error.size else 0.0)
         total += float(error.sum())
@@ -105,6 +113,19 @@ def compare(
         elements,
         same_first if is_scores else None,
     )
+
+
+def _is_beyond(error: np.ndarray, quantization: float) -> np.ndarray:
+    """Return which elements are wrong by more than steps of quantization explain."""
+    if float(np.sqrt(np.mean(error**2))) <= quantization:
+        return error > MOST_STEPS * quantization
+    return error > quantization
+
+
+def _leads(scores: np.ndarray) -> float:
+    """Return by how much the largest number leads."""
+    first, second = np.sort(scores, axis=None)[-2:][::-1]
+    return float(first - second)
 
 
 def _peak(array: np.ndarray) -> float:

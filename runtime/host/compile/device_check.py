@@ -15,6 +15,7 @@ from runtime.host.errors import PlatformError
 from runtime.host.project.project import Project
 
 if TYPE_CHECKING:
+    from runtime.host.compile.allowance import Allowance
     from runtime.host.archive.tensor_files import Array
 
 Shapes = Mapping[str, Sequence[int]]
@@ -27,13 +28,13 @@ class Expected(NamedTuple):
         reference: Origin of the outputs: a file, or the name of a runtime.
         inputs: Arrays by input name, for each set.
         outputs: Arrays in order, for each set.
-        rounding: How far rounding may move the elements of the outputs, for each set; empty if not known.
+        allowances: Error that each output may have besides a tolerance; empty if not known.
     """
 
     reference: str
     inputs: List[Dict[str, Array]]
     outputs: List[List[Array]]
-    rounding: List[List[Array]]
+    allowances: List[Allowance]
 
 
 def check_sources(model: Optional[Path], inputs: Optional[Path], outputs: Optional[Path]) -> None:
@@ -93,6 +94,8 @@ def read_expected(
 def _of_the_reference(
     archive: ModelArchive, path: Path, shapes: Shapes, given: Optional[List[Dict[str, Array]]]
 ) -> Expected:
+    from runtime.host.compile.allowance import allowances
+    from runtime.host.compile.float_form import float_form
     from runtime.host.compile.onnx_model import inputs_of, read_onnx, with_static_shapes
     from runtime.host.compile.reference import InvalidInputs, Reference
     from runtime.host.compile.samples import samples
@@ -102,10 +105,10 @@ def _of_the_reference(
     is_chosen = given is None
     inputs: List[Dict[str, Array]] = []
     outputs: List[List[Array]] = []
-    rounding: List[List[Array]] = []
+    answers: List[Dict[str, Array]] = []
     for one in given if given is not None else samples(inputs_of(model)):
         try:
-            answers, moved = reference.run(one), reference.rounding(one)
+            answers.append(reference.run(one))
         except InvalidInputs as error:
             if is_chosen:  # such as an index out of range
                 continue
@@ -114,14 +117,14 @@ def _of_the_reference(
                 "Change the inputs to values that the model accepts.",
             ) from error
         inputs.append(one)
-        outputs.append([answers[name] for name in reference.outputs])
-        rounding.append([moved[name] for name in reference.outputs])
+        outputs.append([answers[-1][name] for name in reference.outputs])
     if not inputs:
         raise PlatformError(
             f"{reference.name} rejects all test inputs.", "Give inputs that the model accepts with --inputs."
         )
     _check_outputs(archive.outputs, outputs[0], reference.name)
-    return Expected(reference.name, inputs, outputs, rounding)
+    allowed = allowances(reference, float_form(model), inputs, answers)
+    return Expected(reference.name, inputs, outputs, [allowed[name] for name in reference.outputs])
 
 
 def _check_outputs(specs: Sequence[TensorSpec], outputs: Sequence[Array], reference: str) -> None:
@@ -171,7 +174,7 @@ def compare_with_device(
             [one[index] for one in answers],
             [_shaped(one[index], spec) for one in expected.outputs],
             tolerance,
-            [one[index] for one in expected.rounding],
+            expected.allowances[index] if expected.allowances else None,
         )
         for index, (label, spec) in enumerate(zip(labels_of(specs), specs))
     ]

@@ -9,8 +9,10 @@ import numpy as np
 import onnx
 
 from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.compile.allowance import allowances
 from runtime.host.compile.comparison import DEFAULT, Difference, Tolerance, compare
 from runtime.host.compile.errors import ModelError
+from runtime.host.compile.float_form import float_form
 from runtime.host.compile.native import run_natively
 from runtime.host.compile.onnx_model import inputs_of
 from runtime.host.compile.reference import InvalidInputs, Reference
@@ -48,28 +50,27 @@ def verify_archive(model: onnx.ModelProto, archive: ModelArchive, tolerance: Tol
     inputs = inputs_of(model)
     given: List[Dict[str, np.ndarray]] = []
     expected: List[Dict[str, np.ndarray]] = []
-    rounding: List[Dict[str, np.ndarray]] = []
     for sample in samples(inputs):
         try:
-            answers, moved = reference.run(sample), reference.rounding(sample)
+            answers = reference.run(sample)
         except InvalidInputs:
             continue
         given.append(sample)
         expected.append(answers)
-        rounding.append(moved)
     if len(given) < FEWEST:
         raise ModelError(
             f"{reference.name} rejects all test inputs, so that the model cannot be verified.",
             "Verify it with your own inputs: compile with --no-verify, then use `verify` with --inputs.",
         )
     found = run_natively(archive, given)
+    allowed = allowances(reference, float_form(model), given, expected)
     differences = [
         compare(
             name,
             [one[name] for one in found],
             [one[name] for one in expected],
             tolerance,
-            [one[name] for one in rounding],
+            allowed[name],
         )
         for name in reference.outputs
     ]
