@@ -51,7 +51,9 @@ def allowances(
         quantization = None
         if form is not None and _is_number(expected[0][name], name, form):
             steps = form.steps.get(name, 0.0)
-            effect = 0.0 if plain is None else _rms([one[name] for one in plain], [one[name] for one in expected])
+            effect = (
+                0.0 if plain is None else _rms([one[name] for one in plain], [one[name] for one in expected])
+            )
             quantization = max(steps, PART * effect)
         found[name] = Allowance([one[name] for one in moved], quantization)
     return found
@@ -71,6 +73,8 @@ def _outputs_of(form: FloatForm, inputs: Sequence[Arrays]) -> Optional[List[Dict
 
 
 def _rms(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
-    errors = np.concatenate([np.ravel(a.astype(np.float64) - b.astype(np.float64)) for a, b in zip(one, other)])
+    errors = np.concatenate(
+        [np.ravel(a.astype(np.float64) - b.astype(np.float64)) for a, b in zip(one, other)]
+    )
     errors = errors[np.isfinite(errors)]
     return float(np.sqrt(np.mean(errors**2))) if errors.size else 0.0

@@ -9,7 +9,6 @@ import numpy as np
 
 from runtime.host.compile.allowance import Allowance
 
-
 MOST_STEPS: Final = 8  # multiples of the usual error of a quantized output that its largest error may have
 
 

@@ -15,8 +15,8 @@ from runtime.host.errors import PlatformError
 from runtime.host.project.project import Project
 
 if TYPE_CHECKING:
-    from runtime.host.compile.allowance import Allowance
     from runtime.host.archive.tensor_files import Array
+    from runtime.host.compile.allowance import Allowance
 
 Shapes = Mapping[str, Sequence[int]]
 

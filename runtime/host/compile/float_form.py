@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 MOVES: Final = frozenset(
     """
     ArgMax ArgMin Concat DepthToSpace Expand Flatten Gather GatherElements GatherND GlobalMaxPool Identity Max
-    MaxPool Min Pad ReduceMax ReduceMin Reshape Resize Slice SpaceToDepth Split Squeeze Tile Transpose Unsqueeze
+    MaxPool Min Pad ReduceMax ReduceMin Reshape Resize Slice SpaceToDepth Split Squeeze Tile Transpose
+    Unsqueeze
     """.split()  # noqa: SIM905 (a list of words is easier to read)
 )
 """Operators that do with numbers what they do with integers of one scale."""

@@ -30,7 +30,7 @@ def _limited(value: Any, attributes: Attributes) -> Any:
 
 
 def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> Any:
-    """Return a sum of int32 in the scale of the result, as FixedPoint in integers/fixed_point.py says."""
+    """Return a sum of int32 in the scale of the result, by FixedPoint of integers/fixed_point.py."""
     form = attributes["form"]
     if attributes.get("before", 0):
         total = total << _integer(attributes["before"])
@@ -51,13 +51,19 @@ def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> 
     return _limited(bounded.astype("int32"), attributes)
 
 
+def _at(tensor: Any, *indices: Any) -> Any:
+    return tensor[indices]
+
+
 def _of_channel(multipliers: Any, channel: Any) -> Any:
     return multipliers[channel if int(multipliers.shape[0]) > 1 else 0]
 
 
 def _windows(extents: Sequence[int], names: str = "yxz") -> Tuple[List[Any], Callable[..., List[Any]]]:
     """Return reduction axes for the extents above 1, and a function that returns an index for each extent."""
-    axes = [te.reduce_axis((0, extent), f"r{at}") if extent > 1 else None for at, extent in enumerate(extents)]
+    axes = [
+        te.reduce_axis((0, extent), f"r{at}") if extent > 1 else None for at, extent in enumerate(extents)
+    ]
 
     def indices() -> List[Any]:
         return [0 if axis is None else axis for axis in axes]
@@ -89,14 +95,16 @@ def _convolved(x: Any, weights: Any, bias: Any, multipliers: Any, attributes: At
             position * stride + offset * step
             for position, stride, offset, step in zip(at, strides, taps, steps)
         ]
-        loaded = x[(batch, source, *places)].astype("int32") * weights[(channel, tap, *taps)].astype("int32")
+        loaded = _at(x, batch, source, *places).astype("int32") * _at(weights, channel, tap, *taps).astype(
+            "int32"
+        )
         return _summed(loaded, axes)
 
     total = te.compute(tuple(shape), term, name="sum")
     return te.compute(
         tuple(shape),
         lambda batch, channel, *at: rescaled(
-            total[(batch, channel, *at)], bias[channel], _of_channel(multipliers, channel), attributes
+            _at(total, batch, channel, *at), bias[channel], _of_channel(multipliers, channel), attributes
         ),
         name="rescaled",
     )
@@ -107,7 +115,11 @@ def _padded(x: Any, pads: Sequence[int], zero_point: int) -> Any:
     if not any(pads):
         return x
     return topi.nn.pad(
-        x, [0, 0, *pads[:rank]], [0, 0, *pads[rank:]], pad_value=tirx.const(zero_point, x.dtype), name="pad_temp"
+        x,
+        [0, 0, *pads[:rank]],
+        [0, 0, *pads[rank:]],
+        pad_value=tirx.const(zero_point, x.dtype),
+        name="pad_temp",
     )
 
 
@@ -150,8 +162,8 @@ def _matmul(x: Any, y: Any, multipliers: Any, attributes: Attributes) -> Any:
     def term(*at: Any) -> Any:
         (depth,) = indices()
         *batch, row, column = at
-        one = x[(*_broadcast(x, batch), row, depth)].astype("int32") - zeros[0]
-        other = y[(*_broadcast(y, batch), depth, column)].astype("int32") - zeros[1]
+        one = _at(x, *_broadcast(x, batch), row, depth).astype("int32") - zeros[0]
+        other = _at(y, *_broadcast(y, batch), depth, column).astype("int32") - zeros[1]
         return _summed(one * other, axes)
 
     total = te.compute(tuple(shape), term, name="sum")
@@ -191,7 +203,10 @@ def _product(x: Any, y: Any, multipliers: Any, attributes: Attributes) -> Any:
 
     def term(*at: Any) -> Any:
         return rescaled(
-            (_element(x, at) - _integer(one)) * (_element(y, at) - _integer(other)), None, multipliers[0], attributes
+            (_element(x, at) - _integer(one)) * (_element(y, at) - _integer(other)),
+            None,
+            multipliers[0],
+            attributes,
         )
 
     return te.compute(tuple(shape), term, name="product")
@@ -226,18 +241,41 @@ def _pool(x: Any, multipliers: Any, attributes: Attributes) -> Any:
     def term(batch: Any, channel: Any, *at: Any) -> Any:
         places = [
             position * stride + tap * step
-            for position, stride, tap, step in zip(at, attributes["strides"], indices(), attributes["dilations"])
+            for position, stride, tap, step in zip(
+                at, attributes["strides"], indices(), attributes["dilations"]
+            )
         ]
-        return _summed(x[(batch, channel, *places)].astype("int32"), axes)
+        return _summed(_at(x, batch, channel, *places).astype("int32"), axes)
 
     total = te.compute(tuple(shape), term, name="sum")
     bias = _integer(attributes["bias"])
 
     def result(batch: Any, channel: Any, *at: Any) -> Any:
         multiplier = multipliers[at] if len(multipliers.shape) == len(at) and len(at) > 1 else multipliers[0]
-        return rescaled(total[(batch, channel, *at)], bias, multiplier, attributes)
+        return rescaled(_at(total, batch, channel, *at), bias, multiplier, attributes)
 
     return te.compute(tuple(shape), result, name="rescaled")
+
+
+def _resize(x: Any, multipliers: Any, *operands: Any) -> Any:
+    *taps, attributes = operands
+    _, shape = own_output_of(attributes)
+    resized = list(attributes["axes"])
+    places, weights = taps[::2], taps[1::2]
+    axes, indices = _windows([int(place.shape[1]) for place in places])
+
+    def term(*at: Any) -> Any:
+        source, weight = list(at), None
+        for axis, tap, place, part in zip(resized, indices(), places, weights):
+            source[axis] = place[at[axis], tap]
+            weight = part[at[axis], tap] if weight is None else weight * part[at[axis], tap]
+        return _summed(x[tuple(source)].astype("int32") * weight, axes)
+
+    total = te.compute(tuple(shape), term, name="sum")
+    bias = _integer(attributes["bias"])
+    return te.compute(
+        tuple(shape), lambda *at: rescaled(total[at], bias, multipliers[0], attributes), name="rescaled"
+    )
 
 
 def _table(x: Any, table: Any, attributes: Attributes) -> Any:
@@ -283,6 +321,7 @@ KERNELS: Final[Dict[str, Kernel]] = {
     operators.POOL: _pool,
     operators.PRODUCT: _product,
     operators.REDUCE: _reduce,
+    operators.RESIZE: _resize,
     operators.SOFTMAX: _softmax,
     operators.SUM: _sum,
     operators.TABLE: _table,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums and products of two quantized tensors by element, and functions of one of them as tables."""
+"""Operators by element: sums and products of two quantized tensors, tables of one, and rows of several."""
 
 from __future__ import annotations
 
@@ -108,7 +108,11 @@ def _computed(
             return Value(each.name, each.dtype, numbers.shape, numbers)
         node = tensors.emit.producer(each)
         assert node is not None
-        inputs = [None if item is None else of(item) for item in node.inputs if item is None or isinstance(item, Value)]
+        inputs = [
+            None if item is None else of(item)
+            for item in node.inputs
+            if item is None or isinstance(item, Value)
+        ]
         if len(inputs) != len(node.inputs):
             return None
         if any(given is not None and made is None for given, made in zip(node.inputs, inputs)):
@@ -191,7 +195,20 @@ def integer_product(tensors: Tensors, node: Node, target: Target) -> Optional[Va
     )
 
 
-ELEMENTWISE: Final = {"Add": integer_sum, "Sub": integer_sum, "Mul": integer_product}
+def integer_concat(tensors: Tensors, node: Node, target: Target) -> Optional[Value]:
+    """Return tensors of several scales, each brought to that of the result, in a row."""
+    parts = [table_of(tensors, value, target) for value in node.values()]
+    if any(part is None for part in parts):
+        return None
+    return tensors.emit.op("Concat", *parts, **node.attributes)
+
+
+ELEMENTWISE: Final = {
+    "Add": integer_sum,
+    "Concat": integer_concat,
+    "Mul": integer_product,
+    "Sub": integer_sum,
+}
 """Operator -> function that returns its output as integers, or None."""
 
 assert all(dtype.itemsize == 1 for dtype in BYTES), "a table has 256 elements"

@@ -39,14 +39,12 @@ class FixedPoint(NamedTuple):
     lowest: int
     highest: int
 
-    def attributes(self) -> Dict[str, int]:
+    def attributes(self) -> Dict[str, Any]:
         """Return the attributes of an operator."""
         return {name: value for name, value in self._asdict().items() if name != "multipliers"}
 
 
-def fixed_point(
-    scales: Any, bounds: Any, zero_point: int, limits: Tuple[int, int]
-) -> Optional[FixedPoint]:
+def fixed_point(scales: Any, bounds: Any, zero_point: int, limits: Tuple[int, int]) -> Optional[FixedPoint]:
     """Return the cheapest form that is exact to LARGEST_ERROR; None for a scale that has none.
 
     Args:

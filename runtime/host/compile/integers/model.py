@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pass over a model: each QuantizeLinear asks for the integers of its input."""
+"""The pass over a model: each QuantizeLinear is replaced by the integers of its input."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from runtime.host.compile.integers.elementwise import ELEMENTWISE, table_of
 from runtime.host.compile.integers.moves import MOVES
 from runtime.host.compile.integers.pools import POOLS
 from runtime.host.compile.integers.products import PRODUCTS
+from runtime.host.compile.integers.resize import integer_resize
 from runtime.host.compile.integers.softmax import integer_softmax
 from runtime.host.compile.integers.tensors import Target, Tensors, target_of
 from runtime.host.compile.onnx_rewrite import control, functions, quantized, simple
@@ -20,7 +21,13 @@ from runtime.host.compile.onnx_rewrite.values import Item, Node, Value
 
 Kernel = Callable[[Tensors, Node, Target], Optional[Value]]
 
-KERNELS: Final[Dict[str, Kernel]] = {**ELEMENTWISE, **POOLS, **PRODUCTS, "Softmax": integer_softmax}
+KERNELS: Final[Dict[str, Kernel]] = {
+    **ELEMENTWISE,
+    **POOLS,
+    **PRODUCTS,
+    "Resize": integer_resize,
+    "Softmax": integer_softmax,
+}
 """Operator -> function that returns its output as integers for a target, or None."""
 
 ORDERED: Final = ("ArgMax", "ArgMin")

@@ -15,7 +15,7 @@ pads (all begins, then all ends), group, zero_point (of x, for the padding)."""
 
 CONV_TRANSPOSE: Final = "IntegerConvTranspose"
 """Transposed convolution. Inputs as for CONV with weights OI... that are reversed along each window axis.
-Attributes: strides (of the inserted elements), dilations, pads (of x after the insertion), group, zero_point."""
+Attributes: strides (of the inserted elements), dilations, pads (after the insertion), group, zero_point."""
 
 DENSE: Final = "IntegerDense"
 """Product with constant weights. Inputs: x MK, weights NK, bias N, multipliers N or 1."""
@@ -30,14 +30,18 @@ PRODUCT: Final = "IntegerMul"
 """Product of two tensors by element. Inputs: x, y, multipliers 1. Attributes: zero_points of both."""
 
 REDUCE: Final = "IntegerReduceSum"
-"""Sum over axes. Inputs: x, multipliers 1. Attributes: axes, bias (for the zero point); extents of 1 remain."""
+"""Sum over axes. Inputs: x, multipliers 1. Attributes: axes, bias. Extents of 1 remain."""
 
 POOL: Final = "IntegerAveragePool"
 """Sum over windows. Inputs: x NC..., multipliers with an element for each position, or 1. Attributes:
 kernel_shape, strides, dilations, pads, zero_point, bias."""
 
+RESIZE: Final = "IntegerResize"
+"""Weighted sum of a few elements along each resized axis. Inputs: x, multipliers 1, and for each axis indices
+and weights, both (new extent, taps). Attributes: axes, bias."""
+
 TABLE: Final = "IntegerTable"
-"""Function of each element. Inputs: x, table with 256 elements. Attribute: first (the number of element 0)."""
+"""Function of each element. Inputs: x, table of 256. Attribute: first (added to an index)."""
 
 SOFTMAX: Final = "IntegerSoftmax"
 """Softmax along an axis. Inputs: x, table of the exponentials of 0, -1, ... -255 steps. Attributes: axis,

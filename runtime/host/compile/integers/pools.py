@@ -26,9 +26,10 @@ def integer_mean(tensors: Tensors, node: Node, target: Target) -> Optional[Value
         axes, keeps = list(range(2, rank)), True
     else:
         given = node.optional(1)
-        if given is not None and given.data is None:
+        numbers = np.zeros(0) if given is None else given.data
+        if numbers is None:
             return None
-        axes = [] if given is None else [axis_of(node, int(axis), rank) for axis in np.ravel(given.data)]
+        axes = [axis_of(node, int(axis), rank) for axis in np.ravel(numbers)]
         keeps = bool(node.attributes.get("keepdims", 1))
         if not axes:
             if node.attributes.get("noop_with_empty_axes", 0):

@@ -13,6 +13,8 @@ from runtime.host.compile.integers.tensors import Quantized, Target, Tensors
 from runtime.host.compile.onnx_rewrite.parts import reshaped
 from runtime.host.compile.onnx_rewrite.values import Node, Value
 
+LARGEST_WEIGHT: Final = 127
+
 
 class _Weights(NamedTuple):
     """Constant weights, their scales, the bias with the zero point of x in it, and the bounds of the sums.
@@ -118,9 +120,48 @@ def _reversed_windows(tensors: Tensors, weights: Quantized, group: int) -> Quant
     data = np.asarray(weights.value.data)
     taken, made = data.shape[:2]
     grouped = data.reshape(group, taken // group, made, *data.shape[2:]).swapaxes(1, 2)
-    turned = np.flip(grouped.reshape(group * made, taken // group, *data.shape[2:]), tuple(range(2, data.ndim)))
+    turned = np.flip(
+        grouped.reshape(group * made, taken // group, *data.shape[2:]), tuple(range(2, data.ndim))
+    )
     return weights._replace(
         value=tensors.emit.constant(np.ascontiguousarray(turned)), axis=None if weights.axis is None else 0
+    )
+
+
+def integer_batch_norm(tensors: Tensors, node: Node, target: Optional[Target]) -> Optional[Value]:
+    """Return factor * x + term for each channel, as a convolution of one tap.
+
+    All weights are the largest ones, so that the term in units of the sums is exact enough.
+    """
+    x = tensors.of(node.value(0))
+    numbers = [_numbers(tensors, node.value(index)) for index in range(1, 5)]
+    constants = [array for array in numbers if array is not None]
+    if x is None or not x.is_bytes or x.value.rank < 3 or len(constants) < len(numbers):
+        return None
+    scale, shift, mean, variance = constants
+    factor = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
+    term = shift - factor * mean
+    if not (np.isfinite(factor).all() and np.isfinite(term).all()):
+        return None
+    channels, rank = x.value.shape[1], x.value.rank - 2
+    taps = (LARGEST_WEIGHT * np.sign(factor)).astype(np.int8).reshape(channels, 1, *[1] * rank)
+    scales = np.where(factor == 0, 1.0, np.abs(factor)) / LARGEST_WEIGHT
+    weights = Quantized(tensors.emit.constant(taps), scales, np.zeros(channels, np.int64), 0)
+    made = _weights(tensors, x, weights, tensors.emit.constant(term), 0)
+    if made is None:
+        return None
+    return _scaled(
+        tensors,
+        operators.CONV,
+        [x.value],
+        made,
+        target,
+        list(x.value.shape),
+        strides=[1] * rank,
+        dilations=[1] * rank,
+        pads=[0] * 2 * rank,
+        group=channels,
+        zero_point=int(x.zero_point),
     )
 
 
@@ -162,7 +203,9 @@ def integer_matmul(
         flat = reshaped(tensors.emit, x.value, (rows, depth)) if len(batch) != 1 else x.value
         columns = made.elements.shape[0]
         answer = _scaled(tensors, operators.DENSE, [flat], made, target, [rows, columns])
-        return answer if answer is None or len(batch) == 1 else reshaped(tensors.emit, answer, (*batch, columns))
+        return (
+            answer if answer is None or len(batch) == 1 else reshaped(tensors.emit, answer, (*batch, columns))
+        )
     return None if bias is not None else _product_of_tensors(tensors, x, y, node, target)
 
 
@@ -223,7 +266,7 @@ def _weights(
     bounds = magnitudes * max(map(abs, x.limits)) + np.abs(shifted)
     if bounds.max() > LARGEST:
         return None
-    fits = -128 <= elements.min() and elements.max() <= 127
+    fits = elements.min() >= -128 and elements.max() <= 127
     return _Weights(elements.astype(np.int8 if fits else np.int16), scales, shifted, bounds)
 
 
@@ -250,7 +293,7 @@ def _scaled(
     emit = tensors.emit
     if target is None:
         multipliers = made.scales.astype(np.float32)
-        rescaling: Dict[str, int] = {"form": operators.FLOAT}
+        rescaling: Dict[str, Any] = {"form": operators.FLOAT}
         dtype: Any = np.float32
     else:
         found = fixed_point(made.scales / target.scale, made.bounds, target.zero_point, target.limits)
@@ -271,6 +314,7 @@ def _scaled(
 
 
 PRODUCTS: Final = {
+    "BatchNormalization": integer_batch_norm,
     "Conv": integer_conv,
     "ConvTranspose": integer_conv_transpose,
     "Gemm": integer_gemm,

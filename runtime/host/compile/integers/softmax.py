@@ -19,7 +19,7 @@ FRACTION: Final = 8  # bits of a factor that is not an integer
 
 
 def integer_softmax(tensors: Tensors, node: Node, target: Target) -> Optional[Value]:
-    """Return the softmax: (exponential * factor) / (sum << shift), rounded, in unsigned numbers of 32 bits."""
+    """Return the softmax: (exponential * factor) / (sum << shift), rounded, in 32 bits without sign."""
     x = tensors.of(node.value(0))
     if x is None or not x.is_bytes:
         return None

@@ -98,7 +98,9 @@ def target_of(node: Node) -> Optional[Target]:
 class Tensors:
     """Finder of the integers behind floating-point tensors."""
 
-    def __init__(self, emit: Emitter, moves: Dict[str, Callable[[Tensors, Node], Optional[List[Quantized]]]]) -> None:
+    def __init__(
+        self, emit: Emitter, moves: Dict[str, Callable[[Tensors, Node], Optional[List[Quantized]]]]
+    ) -> None:
         self._emit = emit
         self._moves = moves
         self._found: Dict[int, Optional[List[Quantized]]] = {}

@@ -8,7 +8,7 @@ in terms of operators that have rules.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Final, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Final, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -132,9 +132,7 @@ class Emitter:
 
         attributes[OUTPUT_TYPE] = int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
         attributes[OUTPUT_SHAPE] = [int(extent) for extent in shape]
-        node = Node(
-            op, list(inputs), attributes, [self.fresh(op)], name or self._current, domain=OWN_DOMAIN
-        )
+        node = Node(op, list(inputs), attributes, [self.fresh(op)], name or self._current, domain=OWN_DOMAIN)
         return _tensor(node, self._kept(node)[0])
 
     def producer(self, value: Value) -> Optional[Node]:
@@ -213,7 +211,9 @@ class Emitter:
             names.pop()
         # The importer cannot read an attribute that is an empty list.
         attributes = {name: value for name, value in node.attributes.items() if value != []}
-        written = helper.make_node(node.op, inputs, names, name=self._name(node), domain=node.domain, **attributes)
+        written = helper.make_node(
+            node.op, inputs, names, name=self._name(node), domain=node.domain, **attributes
+        )
         results: List[Item] = []
         for index in range(len(node.outputs)):
             if not node.wants(index):

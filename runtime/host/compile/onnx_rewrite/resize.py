@@ -64,6 +64,17 @@ def _resize(emit: Emitter, node: Node) -> Sequence[Item]:
     return [value]
 
 
+def resize_matrices(node: Node) -> Optional[Dict[int, Any]]:
+    """Return axis -> weights of shape (new, old) of a Resize; None for one that copies or has a region."""
+    mode = node.attributes.get("mode", "nearest")
+    if mode not in ("linear", "cubic"):
+        return None
+    if node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+        return None
+    axes = _axes(node, node.value(0))
+    return {axis.axis: _weights(node, _coordinates(node, axis), axis) for axis in axes}
+
+
 def _axes(node: Node, value: Value) -> List[_Axis]:
     """Return the axes that change."""
     chosen = node.attributes.get("axes") or list(range(value.rank))
