@@ -49,12 +49,14 @@ def fixed_point(scales: Any, bounds: Any, zero_point: int, limits: Tuple[int, in
 
     Args:
         scales: Positive real numbers, one for all sums or one for each channel.
-        bounds: Largest absolute value of the sums, alike.
+        bounds: Largest absolute value of the sums, one for all sums or one for each channel.
         zero_point: Zero point of the result.
         limits: Smallest and largest result.
     """
     scales = np.atleast_1d(np.asarray(scales, np.float64))
-    bounds = np.broadcast_to(np.atleast_1d(np.asarray(bounds, np.float64)), scales.shape)
+    bounds = np.atleast_1d(np.asarray(bounds, np.float64))
+    if scales.size == 1:
+        bounds = bounds.max(keepdims=True)
     # A sum beyond the range saturates, so that its error does not count.
     sums = np.minimum(bounds, RANGE / scales)
     for form in (NARROW, HIGH, WIDE):

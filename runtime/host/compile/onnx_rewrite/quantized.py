@@ -69,6 +69,13 @@ def _blocks(emit: Emitter, node: Node, value: Value, part: Value) -> Value:
 
 
 def _dequantize(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
+    constants = [value.data for value in node.values()]
+    is_integer = node.value(0).dtype.kind in "iu"
+    if is_integer and all(data is not None and data.size == 1 for data in constants):
+        # The importer reads parameters such as the value of a Pad only from constants.
+        element, scale, *zero = (np.asarray(data) for data in constants if data is not None)
+        number = element.astype(np.int64) - (zero[0].astype(np.int64).reshape(()) if zero else 0)
+        return [emit.constant((number * scale.reshape(())).astype(scale.dtype))]
     if not node.attributes.get("block_size", 0):
         return None
     data, scale = node.value(0), _blocks(emit, node, node.value(0), node.value(1))
