@@ -36,6 +36,7 @@ class Knobs(NamedTuple):
             the compiler stores values of the inner loop in memory.
         core_registers: Most values of a tile of integers, which share the registers with addresses.
         statements: Most multiply-accumulate statements of the inner loop.
+        steps: Most steps of a longer reduction of integers that are written out together.
     """
 
     rows: int = 2
@@ -44,6 +45,7 @@ class Knobs(NamedTuple):
     registers: int = 14
     core_registers: int = 8
     statements: int = 36
+    steps: int = 8
 
 
 DEFAULT_KNOBS: Final = Knobs()
@@ -119,6 +121,8 @@ class _Schedule:
         written_out = self._written_out(reduction, knobs.unrolled)
         tail = self._tail(block)
         inner = [] if tail is None else self._tiled(block, spatial, reduction, tail, written_out, knobs)
+        if self._is_integer(block) and not written_out:
+            written_out = self._split(reduction, prod(map(self._extent, inner)), knobs)
         for loop in (*inner, *written_out):
             schedule.unroll(loop)
         start = schedule.decompose_reduction(block, reduction[0])
@@ -137,6 +141,19 @@ class _Schedule:
                 break
             found.append(loop)
         return found
+
+    def _split(self, reduction: List[Any], tile: int, knobs: Knobs) -> List[Any]:
+        """Split the innermost loop of a reduction, and return the part to write out.
+
+        Sums of integers do not depend on their order.
+        """
+        extent = self._extent(reduction[-1])
+        most = min(knobs.steps, knobs.statements // tile)
+        steps = max((steps for steps in range(2, most + 1) if extent % steps == 0), default=1)
+        if steps == 1:
+            return []
+        reduction[-1], part = self._schedule.split(reduction[-1], [None, steps])
+        return [part]
 
     def _tiled(
         self,
