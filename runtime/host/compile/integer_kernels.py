@@ -14,6 +14,8 @@ from tvm import te, tirx, topi
 from runtime.host.compile.integers import operators
 from runtime.host.compile.onnx_rewrite.inference import own_output_of
 
+LARGEST_QUOTIENT: Final = 512  # even, and more than that of any 8-bit numbers
+
 Attributes = Mapping[str, Any]
 Kernel = Callable[..., Any]
 
@@ -36,6 +38,8 @@ def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> 
         total = total << _integer(attributes["before"])
     if bias is not None:
         total = total + bias
+    if form in (operators.EVEN, operators.AWAY):
+        return _limited(_divided(total, multiplier, attributes), attributes)
     if form == operators.FLOAT:
         return total.astype("float32") * multiplier
     shift, offset = int(attributes["shift"]), int(attributes["offset"])
@@ -49,6 +53,19 @@ def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> 
     # Far outside of the limits the lower word alone has another value.
     bounded = te.max(te.min(wide, _integer(1 << 20, "int64")), _integer(-(1 << 20), "int64"))
     return _limited(bounded.astype("int32"), attributes)
+
+
+def _divided(total: Any, divisor: Any, attributes: Attributes) -> Any:
+    """Return the quotient of integers, rounded."""
+    half = tirx.truncdiv(divisor, _integer(2))
+    if attributes["form"] == operators.AWAY:
+        return tirx.truncdiv(total + tirx.Select(total > 0, half, -half), divisor)
+    # A quotient that is not negative rounds the same way everywhere.
+    doubled = total * _integer(2) + divisor * _integer(2 * LARGEST_QUOTIENT + 1)
+    quotient = tirx.truncdiv(doubled, divisor * _integer(2))
+    is_tie = tirx.all(doubled == quotient * divisor * _integer(2), (quotient & _integer(1)) == 1)
+    rounded = quotient - tirx.Select(is_tie, _integer(1), _integer(0))
+    return rounded + _integer(attributes["zero_point"] - LARGEST_QUOTIENT)
 
 
 def _at(tensor: Any, *indices: Any) -> Any:
@@ -233,8 +250,7 @@ def _reduce(x: Any, multipliers: Any, attributes: Attributes) -> Any:
 
 def _pool(x: Any, multipliers: Any, attributes: Attributes) -> Any:
     _, shape = own_output_of(attributes)
-    zero_point = attributes["zero_point"]
-    x = _padded(x, attributes["pads"], zero_point)
+    x = _padded(x, attributes["pads"], attributes["padding"])
     window = list(attributes["kernel_shape"])
     axes, indices = _windows(window)
 

@@ -30,6 +30,9 @@ KERNELS: Final[Dict[str, Kernel]] = {
 }
 """Operator -> function that returns its output as integers for a target, or None."""
 
+TIES_AWAY: Final = "ties_away"
+"""Key in metadata_props of a model whose means of integers round ties away from zero: TensorFlow Lite."""
+
 ORDERED: Final = ("ArgMax", "ArgMin")
 """Operators whose results for integers are those for their numbers."""
 
@@ -57,7 +60,7 @@ def with_integers(model: Any) -> Integers:
     """
     if not any(node.op_type in SIGNS for node in (*model.graph.node, *_nodes_of_functions(model))):
         return Integers(model, [])
-    rules = _Rules()
+    rules = _Rules(any(entry.key == TIES_AWAY for entry in model.metadata_props))
     try:
         return Integers(rewritten(model, rules.emit), rules.in_float)
     except ModelError:
@@ -72,7 +75,7 @@ def _nodes_of_functions(model: Any) -> List[Any]:
 class _Rules:
     """Rules of the operators that begin or end a group of quantized operators."""
 
-    def __init__(self) -> None:
+    def __init__(self, ties_away: bool) -> None:
         from onnx import defs
 
         rules: Dict[str, Rule] = {
@@ -87,7 +90,7 @@ class _Rules:
         names = frozenset(schema.name for schema in defs.get_all_schemas() if not schema.domain)
         self.emit = Emitter(rules, {}, names, upgraded)
         self.in_float: List[str] = []
-        self._tensors = Tensors(self.emit, MOVES)
+        self._tensors = Tensors(self.emit, MOVES, ties_away)
 
     def _quantize(self, emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
         target = target_of(node)

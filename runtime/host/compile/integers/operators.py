@@ -34,7 +34,7 @@ REDUCE: Final = "IntegerReduceSum"
 
 POOL: Final = "IntegerAveragePool"
 """Sum over windows. Inputs: x NC..., multipliers with an element for each position, or 1. Attributes:
-kernel_shape, strides, dilations, pads, zero_point, bias."""
+kernel_shape, strides, dilations, pads, padding (its element), bias."""
 
 RESIZE: Final = "IntegerResize"
 """Weighted sum of a few elements along each resized axis. Inputs: x, multipliers 1, and for each axis indices
@@ -59,3 +59,9 @@ The bias of the sum is given with `before` applied, so that a processor adds and
 
 WIDE: Final = 3
 """(sum * multiplier + offset) >> shift in 64 bits."""
+
+EVEN: Final = 4
+"""(sum + bias) / divisor + zero_point, with ties to the even number; the divisors are the multipliers."""
+
+AWAY: Final = 5
+"""sum / divisor, with ties away from zero."""

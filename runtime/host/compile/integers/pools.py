@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from itertools import product
 from math import prod
-from typing import Any, Final, List, Optional, Sequence
+from typing import Any, Dict, Final, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -36,27 +36,21 @@ def integer_mean(tensors: Tensors, node: Node, target: Target) -> Optional[Value
                 return None
             axes = list(range(rank))
     count = prod(x.value.shape[axis] for axis in axes)
-    part = 1 if node.op == "ReduceSum" else count
+    divisor = np.ones(1) if node.op == "ReduceSum" else np.full(1, count)
     kept = [1 if axis in axes else extent for axis, extent in enumerate(x.value.shape)]
-    bias = -count * int(x.zero_point)
-    found = fixed_point(
-        float(x.scale) / target.scale / part,
-        count * max(map(abs, x.limits)) + abs(bias),
-        target.zero_point,
-        target.limits,
-    )
-    if found is None:
+    rescaling = _rescaling(tensors, x, target, count, divisor)
+    if rescaling is None:
         return None
+    multipliers, attributes = rescaling
     emit = tensors.emit
     answer = emit.own(
         operators.REDUCE,
         x.value,
-        emit.constant(found.multipliers),
+        emit.constant(multipliers),
         dtype=target.dtype,
         shape=kept,
         axes=sorted(axes),
-        bias=bias << found.before,
-        **found.attributes(),
+        **attributes,
     )
     shape = [extent for axis, extent in enumerate(kept) if axis not in axes]
     return answer if keeps else reshaped(emit, answer, shape)
@@ -84,29 +78,53 @@ def integer_average_pool(tensors: Tensors, node: Node, target: Target) -> Option
         counts = np.array([prod(window)])
     if counts.min() == 0:
         return None
-    found = fixed_point(
-        float(x.scale) / target.scale / counts.reshape(-1),
-        2 * prod(window) * max(map(abs, x.limits)),
-        target.zero_point,
-        target.limits,
-    )
-    if found is None:
+    rescaling = _rescaling(tensors, x, target, prod(window), counts)
+    if rescaling is None:
         return None
+    multipliers, fixed = rescaling
     emit = tensors.emit
     return emit.own(
         operators.POOL,
         x.value,
-        emit.constant(found.multipliers.reshape(counts.shape)),
+        emit.constant(multipliers.reshape(counts.shape)),
         dtype=target.dtype,
         shape=[*x.value.shape[:2], *extents],
         kernel_shape=window,
         strides=strides,
         dilations=steps,
         pads=pads,
-        zero_point=int(x.zero_point),
-        bias=-prod(window) * int(x.zero_point) << found.before,
-        **found.attributes(),
+        padding=int(x.zero_point),
+        **fixed,
     )
+
+
+def _rescaling(
+    tensors: Tensors, x: Quantized, target: Target, count: int, divisors: Any
+) -> Optional[Tuple[Any, Dict[str, Any]]]:
+    """Return multipliers and attributes for sums of elements; None if there is no form.
+
+    A mean of the same scale is divided: multiplied, it would be rounded the wrong way at each tie.
+
+    Args:
+        tensors: Finder of integers.
+        x: Tensor that is summed.
+        target: Output.
+        count: Elements of a sum, with the padding.
+        divisors: Number that each sum is divided by.
+    """
+    limits = {"lowest": target.limits[0], "highest": target.limits[1]}
+    is_same = float(x.scale) == target.scale and int(x.zero_point) == target.zero_point
+    bias = -count * int(x.zero_point)
+    if is_same and (divisors == count).all():
+        form = operators.AWAY if tensors.ties_away else operators.EVEN
+        fixed = {"form": form, "bias": 0 if tensors.ties_away else bias, "zero_point": target.zero_point}
+        return divisors.astype(np.int32), {**fixed, **limits}
+    scales = float(x.scale) / target.scale / divisors.reshape(-1)
+    bound = 2 * count * max(map(abs, x.limits))
+    found = fixed_point(scales, bound, target.zero_point, target.limits)
+    if found is None:
+        return None
+    return found.multipliers, {**found.attributes(), "bias": bias << found.before}
 
 
 def _counts(

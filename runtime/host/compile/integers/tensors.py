@@ -96,11 +96,19 @@ def target_of(node: Node) -> Optional[Target]:
 
 
 class Tensors:
-    """Finder of the integers behind floating-point tensors."""
+    """Finder of the integers behind floating-point tensors.
+
+    Attributes:
+        ties_away: Whether the mean of integers rounds ties away from zero, not to the even number.
+    """
 
     def __init__(
-        self, emit: Emitter, moves: Dict[str, Callable[[Tensors, Node], Optional[List[Quantized]]]]
+        self,
+        emit: Emitter,
+        moves: Dict[str, Callable[[Tensors, Node], Optional[List[Quantized]]]],
+        ties_away: bool,
     ) -> None:
+        self.ties_away = ties_away
         self._emit = emit
         self._moves = moves
         self._found: Dict[int, Optional[List[Quantized]]] = {}

@@ -73,9 +73,9 @@ def _dequantize(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
     is_integer = node.value(0).dtype.kind in "iu"
     if is_integer and all(data is not None and data.size == 1 for data in constants):
         # The importer reads parameters such as the value of a Pad only from constants.
-        element, scale, *zero = (np.asarray(data) for data in constants if data is not None)
+        element, factor, *zero = (np.asarray(data) for data in constants if data is not None)
         number = element.astype(np.int64) - (zero[0].astype(np.int64).reshape(()) if zero else 0)
-        return [emit.constant((number * scale.reshape(())).astype(scale.dtype))]
+        return [emit.constant((number * factor.reshape(())).astype(factor.dtype))]
     if not node.attributes.get("block_size", 0):
         return None
     data, scale = node.value(0), _blocks(emit, node, node.value(0), node.value(1))
