@@ -94,7 +94,7 @@ def verify(
     with progress("Running the reference"):
         expected = read_expected(project.archive, source.path, source.input_shapes, inputs, outputs)
     if tolerance is not None:
-        expected = expected._replace(allowances=[])
+        expected = expected._replace(allowances=None)
     bring_up(project, attachment)
     count = len(expected.inputs)
     with progress("Running the model") as show:

@@ -28,13 +28,14 @@ class Expected(NamedTuple):
         reference: Origin of the outputs: a file, or the name of a runtime.
         inputs: Arrays by input name, for each set.
         outputs: Arrays in order, for each set.
-        allowances: Error that each output may have besides a tolerance; empty if not known.
+        allowances: Function that returns the error that each output may have besides a tolerance; None if
+            this is not known.
     """
 
     reference: str
     inputs: List[Dict[str, Array]]
     outputs: List[List[Array]]
-    allowances: List[Allowance]
+    allowances: Optional[Callable[[], List[Allowance]]]
 
 
 def check_sources(model: Optional[Path], inputs: Optional[Path], outputs: Optional[Path]) -> None:
@@ -86,7 +87,7 @@ def read_expected(
                 f"{inputs} holds {len(given)} sets of inputs, and {outputs} {len(expected)} sets of outputs.",
                 "Save as many outputs as inputs.",
             )
-        return Expected(str(outputs), given, expected, [])
+        return Expected(str(outputs), given, expected, None)
     assert model is not None
     return _of_the_reference(archive, model, shapes, given)
 
@@ -95,7 +96,6 @@ def _of_the_reference(
     archive: ModelArchive, path: Path, shapes: Shapes, given: Optional[List[Dict[str, Array]]]
 ) -> Expected:
     from runtime.host.compile.allowance import allowances
-    from runtime.host.compile.float_form import float_form
     from runtime.host.compile.onnx_model import inputs_of, read_onnx, with_static_shapes
     from runtime.host.compile.reference import InvalidInputs, Reference
     from runtime.host.compile.samples import samples
@@ -123,8 +123,12 @@ def _of_the_reference(
             f"{reference.name} rejects all test inputs.", "Give inputs that the model accepts with --inputs."
         )
     _check_outputs(archive.outputs, outputs[0], reference.name)
-    allowed = allowances(reference, float_form(model), inputs, answers)
-    return Expected(reference.name, inputs, outputs, [allowed[name] for name in reference.outputs])
+
+    def allowed() -> List[Allowance]:
+        found = allowances(reference, model, inputs, answers)
+        return [found[name] for name in reference.outputs]
+
+    return Expected(reference.name, inputs, outputs, allowed)
 
 
 def _check_outputs(specs: Sequence[TensorSpec], outputs: Sequence[Array], reference: str) -> None:
@@ -168,16 +172,22 @@ def compare_with_device(
             shaped = {spec.name: _shaped(one[spec.name], spec) for spec in executor.inputs}
             answers.append(executor.infer(shaped))
         specs = list(executor.outputs)
-    differences = [
-        compare(
-            label,
-            [one[index] for one in answers],
-            [_shaped(one[index], spec) for one in expected.outputs],
-            tolerance,
-            expected.allowances[index] if expected.allowances else None,
-        )
-        for index, (label, spec) in enumerate(zip(labels_of(specs), specs))
-    ]
+
+    def compared(allowed: Sequence[Allowance]) -> List[Difference]:
+        return [
+            compare(
+                label,
+                [one[index] for one in answers],
+                [_shaped(one[index], spec) for one in expected.outputs],
+                tolerance,
+                allowed[index] if allowed else None,
+            )
+            for index, (label, spec) in enumerate(zip(labels_of(specs), specs))
+        ]
+
+    differences = compared([])
+    if expected.allowances is not None and any(difference.wrong for difference in differences):
+        differences = compared(expected.allowances())
     return differences, specs
 
 

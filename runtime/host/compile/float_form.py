@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quantized models without the rounding of their tensors, to measure what quantization itself changes."""
+"""Changed forms of quantized models, to measure what quantization itself and its ties change."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ MOVES: Final = frozenset(
     """.split()  # noqa: SIM905 (a list of words is easier to read)
 )
 """Operators that do with numbers what they do with integers of one scale."""
+
+
+MOVE: Final = 2.0**-20  # part of a scale: eight units in the last place of a float32
 
 
 class _Scale(NamedTuple):
@@ -52,6 +55,27 @@ def float_form(model: onnx.ModelProto) -> Optional[FloatForm]:
     made = helper.make_graph(form.nodes, "float", graph.input, outputs, [*graph.initializer, *form.constants])
     changed = helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version)
     return FloatForm(changed, {name: form.steps[name] for name in form.steps if name in form.outputs})
+
+
+def with_moved_ties(model: onnx.ModelProto, random: np.random.Generator) -> onnx.ModelProto:
+    """Return a quantized model whose tensors are rounded with slightly other scales.
+
+    A number halfway between two integers, such as a mean of two, then becomes the other one. The change is
+    that of a float32 in a few operations, so that the reference might do the same in another release.
+    """
+    moved = onnx.ModelProto()
+    moved.CopyFrom(model)
+    arrays = {tensor.name: tensor for tensor in moved.graph.initializer}
+    for index, node in enumerate(moved.graph.node):
+        if node.op_type == "QuantizeLinear" and node.input[1] in arrays:
+            scale = numpy_helper.to_array(arrays[node.input[1]])
+            if scale.dtype != np.float32:
+                continue
+            name = f"{node.input[1]}/moved/{index}"
+            factor = 1 + MOVE * random.uniform(-1, 1)
+            moved.graph.initializer.append(numpy_helper.from_array((scale * factor).astype(np.float32), name))
+            node.input[1] = name
+    return moved
 
 
 def _shape(value: Any) -> List[int]:

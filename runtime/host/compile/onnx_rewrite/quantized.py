@@ -69,21 +69,31 @@ def _blocks(emit: Emitter, node: Node, value: Value, part: Value) -> Value:
 
 
 def _dequantize(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
-    constants = [value.data for value in node.values()]
-    is_integer = node.value(0).dtype.kind in "iu"
-    if is_integer and all(data is not None and data.size == 1 for data in constants):
-        # The importer reads parameters such as the value of a Pad only from constants.
-        element, factor, *zero = (np.asarray(data) for data in constants if data is not None)
-        number = element.astype(np.int64) - (zero[0].astype(np.int64).reshape(()) if zero else 0)
-        return [emit.constant((number * factor.reshape(())).astype(factor.dtype))]
+    number = _number(node)
+    if number is not None:
+        return [emit.constant(number)]
     if not node.attributes.get("block_size", 0):
         return None
     data, scale = node.value(0), _blocks(emit, node, node.value(0), node.value(1))
-    number = cast(emit, data, scale.dtype)
+    centered = cast(emit, data, scale.dtype)
     if node.has(2):
         zero = _blocks(emit, node, data, node.value(2))
-        number = emit.op("Sub", number, cast(emit, zero, scale.dtype))
-    return [emit.op("Mul", number, scale)]
+        centered = emit.op("Sub", centered, cast(emit, zero, scale.dtype))
+    return [emit.op("Mul", centered, scale)]
+
+
+def _number(node: Node) -> Optional[Any]:
+    """Return the output of a DequantizeLinear of one constant integer; None for another node.
+
+    The importer reads parameters such as the value of a Pad only from constants.
+    """
+    constants = [value.data for value in node.values()]
+    known = [np.asarray(data) for data in constants if data is not None and data.size == 1]
+    if len(known) < len(constants) or known[0].dtype.kind not in "iu":
+        return None
+    element, scale, *zero = known
+    centered = element.astype(np.int64) - (zero[0].astype(np.int64).reshape(()) if zero else 0)
+    return (centered * scale.reshape(())).astype(scale.dtype)
 
 
 def _quantize(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
