@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators that move elements. Quantized tensors keep their scale, so that the integers are moved."""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+import numpy as np
+
+from runtime.host.compile.onnx_rewrite.parts import expanded, transposed
+from runtime.host.compile.onnx_rewrite.values import Value
+from runtime.host.compile.tflite.call import Call
+from runtime.host.compile.tflite.schema import names_of
+
+AGAIN = "Convert the model again."
+
+
+def reshape(call: Call) -> List[Value]:
+    """Convert RESHAPE: the shape is an input or an attribute, and one extent may be -1."""
+    call.needs_same_scales(0)
+    if call.has(1):
+        shape = call.integers(1, "shape")
+    else:
+        given = call.options.newShape
+        shape = [int(extent) for extent in (call.output().shape if given is None else given)]
+    value = call.raw()
+    if shape.count(-1) == 1:
+        rest = int(np.prod([extent for extent in shape if extent != -1], dtype=np.int64))
+        if rest < 1 or value.size % rest:
+            raise call.refusal("its shape does not fit", AGAIN)
+        shape[shape.index(-1)] = value.size // rest
+    if any(extent < 0 for extent in shape):
+        raise call.refusal("its shape has a negative extent", AGAIN)
+    return [call.shaped(value, shape)]
+
+
+def to_output_shape(call: Call) -> List[Value]:
+    """Convert SQUEEZE and EXPAND_DIMS, which remove or add extents of 1."""
+    call.needs_same_scales(0)
+    shape, target = call.raw().shape, call.output().shape
+    if [extent for extent in shape if extent != 1] != [extent for extent in target if extent != 1]:
+        raise call.refusal("the shape of its output does not fit", AGAIN)
+    return [call.shaped(call.raw(), target)]
+
+
+def transpose(call: Call) -> List[Value]:
+    """Convert TRANSPOSE."""
+    call.needs_same_scales(0)
+    perm = call.integers(1, "order of the axes")
+    if sorted(axis % max(1, call.raw().rank) for axis in perm) != list(range(call.raw().rank)):
+        raise call.refusal("its order of axes is not a permutation", AGAIN)
+    return [transposed(call.emit, call.raw(), [axis % call.raw().rank for axis in perm])]
+
+
+def concatenation(call: Call) -> List[Value]:
+    """Convert CONCATENATION. Inputs with another scale than the output are quantized again."""
+    axis = call.axis(call.options.axis, call.raw().rank)
+    fused = names_of("ActivationFunctionType").get(call.options.fusedActivationFunction)
+    indices = range(len(call.values))
+    if fused == "NONE" and call.same_scales(*indices):
+        return [_joined(call, [call.raw(index) for index in indices], axis)]
+    if fused == "NONE":
+        parts = [
+            call.raw(index) if call.same_scales(index) else call.written(call.real(index)) for index in indices
+        ]
+        return [_joined(call, parts, axis)]
+    answer = _joined(call, [call.real(index) for index in indices], axis)
+    return [call.activated(answer, call.options.fusedActivationFunction)]
+
+
+def _joined(call: Call, parts: Sequence[Value], axis: int) -> Value:
+    return parts[0] if len(parts) == 1 else call.emit.op("Concat", *parts, axis=axis)
+
+
+def pack(call: Call) -> List[Value]:
+    """Convert PACK: the inputs become the elements of a new axis."""
+    indices = range(len(call.values))
+    call.needs_same_scales(*indices)
+    axis = call.axis(call.options.axis, call.raw().rank + 1)
+    parts = []
+    for index in indices:
+        shape = list(call.raw(index).shape)
+        parts.append(call.shaped(call.raw(index), [*shape[:axis], 1, *shape[axis:]]))
+    return [_joined(call, parts, axis)]
+
+
+def unpack(call: Call) -> List[Value]:
+    """Convert UNPACK: the elements of an axis become outputs."""
+    call.needs_same_scales(0)
+    value = call.raw()
+    axis = call.axis(call.options.axis, value.rank)
+    count = value.shape[axis]
+    shape = [*value.shape[:axis], *value.shape[axis + 1 :]]
+    return [call.shaped(part, shape) for part in parts_of(call, value, axis, [1] * count)]
+
+
+def split(call: Call) -> List[Value]:
+    """Convert SPLIT: equal parts; the axis is the first input."""
+    value = call.raw(1)
+    axis = call.axis(_one(call, 0, "axis"), value.rank)
+    count = len(call.operator.outputs)
+    if not count or value.shape[axis] % count:
+        raise call.refusal("its parts are not equal", AGAIN)
+    return _split(call, 1, axis, [value.shape[axis] // count] * count)
+
+
+def split_sizes(call: Call) -> List[Value]:
+    """Convert SPLIT_V: inputs are the data, the extents and the axis."""
+    value = call.raw(0)
+    axis = call.axis(_one(call, 2, "axis"), value.rank)
+    sizes = call.integers(1, "extents")
+    if sizes.count(-1) == 1:
+        sizes[sizes.index(-1)] = value.shape[axis] - sum(sizes) - 1
+    if min(sizes, default=0) < 1 or sum(sizes) != value.shape[axis]:
+        raise call.refusal("its extents do not fit the data", AGAIN)
+    return _split(call, 0, axis, sizes)
+
+
+def _split(call: Call, index: int, axis: int, sizes: Sequence[int]) -> List[Value]:
+    if len(sizes) != len(call.operator.outputs):
+        raise call.refusal("it has another number of outputs than parts", AGAIN)
+    for output in call.operator.outputs:
+        if not call.input(index).same_numbers(output):
+            raise call.refusal("an output has another scale or type than its input", AGAIN)
+    return parts_of(call, call.raw(index), axis, sizes)
+
+
+def parts_of(call: Call, value: Value, axis: int, sizes: Sequence[int]) -> List[Value]:
+    """Return consecutive parts of an axis."""
+    if len(sizes) == 1:
+        return [value]
+    return call.emit.ops("Split", len(sizes), value, call.ints(sizes), axis=axis)
+
+
+def _one(call: Call, index: int, meaning: str) -> int:
+    """Return an input that is one constant integer."""
+    numbers = call.integers(index, meaning)
+    if len(numbers) != 1:
+        raise call.refusal(f"{meaning} is not one number", AGAIN)
+    return numbers[0]
+
+
+def pad(call: Call) -> List[Value]:
+    """Convert PAD and PADV2. PAD adds the number zero, which is the zero point of a quantized tensor."""
+    call.needs_same_scales(0)
+    value = call.raw()
+    if call.has(2):
+        if not call.input(2).same_numbers(call.output()) or call.raw(2).size != 1:
+            raise call.refusal("its padding value has another scale or type than its data", AGAIN)
+        filler = call.shaped(call.raw(2), ())
+    else:
+        tensor = call.input()
+        zero = int(tensor.zero[0]) if tensor.is_quantized and tensor.zero is not None else 0
+        filler = call.emit.like(zero, value)
+    return [call.emit.op("Pad", value, call.ints(_pads(call)), filler)]
+
+
+def mirror_pad(call: Call) -> List[Value]:
+    """Convert MIRROR_PAD: REFLECT leaves out the border element, and SYMMETRIC repeats it."""
+    call.needs_same_scales(0)
+    value, pads = call.raw(), _pads(call)
+    mode = names_of("MirrorPadMode").get(call.options.mode)
+    ends = 0 if mode == "SYMMETRIC" else 1
+    for axis, extent in enumerate(value.shape):
+        before, after = pads[axis], pads[axis + value.rank]
+        if max(before, after) > extent - ends:
+            raise call.refusal("its padding is larger than the data", AGAIN)
+        if before or after:
+            order = np.pad(np.arange(extent), (before, after), "symmetric" if ends == 0 else "reflect")
+            value = call.emit.op("Gather", value, call.ints(order), axis=axis)
+    return [value]
+
+
+def _pads(call: Call) -> List[int]:
+    """Return the padding in ONNX's order: before each axis, then after each axis."""
+    pads = np.asarray(call.constant(1, "padding"))
+    if pads.shape != (call.raw().rank, 2) or pads.dtype.kind != "i" or pads.min(initial=0) < 0:
+        raise call.refusal("its padding does not fit the data", AGAIN)
+    if pads.max(initial=0) > 1 << 20:
+        raise call.refusal("its padding is too large", AGAIN)
+    return [int(number) for number in pads.T.reshape(-1)]
+
+
+def tile(call: Call) -> List[Value]:
+    """Convert TILE."""
+    call.needs_same_scales(0)
+    repeats = call.integers(1, "number of repeats")
+    if len(repeats) != call.raw().rank or min(repeats, default=1) < 1:
+        raise call.refusal("its number of repeats does not fit the data", AGAIN)
+    return [call.emit.op("Tile", call.raw(), call.ints(repeats))]
+
+
+def broadcast_to(call: Call) -> List[Value]:
+    """Convert BROADCAST_TO."""
+    call.needs_same_scales(0)
+    shape = call.integers(1, "shape")
+    if shape != list(call.output().shape):
+        raise call.refusal("its shape does not fit", AGAIN)
+    return [expanded(call.emit, call.raw(), shape)]
+
+
+def reverse(call: Call) -> List[Value]:
+    """Convert REVERSE_V2."""
+    call.needs_same_scales(0)
+    value = call.raw()
+    axes = sorted({call.axis(axis, value.rank) for axis in call.integers(1, "axes")})
+    for axis in axes:
+        order = np.arange(value.shape[axis])[::-1]
+        value = call.emit.op("Gather", value, call.ints(order.tolist()), axis=axis)
+    return [value]
+
+
+def reverse_sequence(call: Call) -> List[Value]:
+    """Convert REVERSE_SEQUENCE: the length of each part is an input."""
+    call.needs_same_scales(0)
+    value = call.raw()
+    time = call.axis(call.options.seqDim, value.rank)
+    batch = call.axis(call.options.batchDim, value.rank)
+    if time == batch:
+        raise call.refusal("its two axes are equal", AGAIN)
+    lengths = np.asarray(call.constant(1, "lengths"))
+    if lengths.shape != (value.shape[batch],) or lengths.min() < 0 or lengths.max() > value.shape[time]:
+        raise call.refusal("its lengths do not fit the data", AGAIN)
+    order = [
+        [*range(length)][::-1] + [*range(length, value.shape[time])] for length in map(int, lengths)
+    ]
+    shape = [1] * value.rank
+    shape[batch], shape[time] = value.shape[batch], value.shape[time]
+    matrix = np.array(order, np.int64)
+    indices = np.broadcast_to((matrix if batch < time else matrix.T).reshape(shape), value.shape)
+    return [call.emit.op("GatherElements", value, call.emit.constant(indices), axis=time)]
+
+
+def space_to_depth(call: Call) -> List[Value]:
+    """Convert SPACE_TO_DEPTH of NHWC."""
+    call.needs_same_scales(0)
+    batch, height, width, depth = call.needs_rank(0, 4)
+    block = _block(call)
+    if height % block or width % block:
+        raise call.refusal("its block does not divide the data", AGAIN)
+    parts = call.shaped(call.raw(), [batch, height // block, block, width // block, block, depth])
+    moved = transposed(call.emit, parts, [0, 1, 3, 2, 4, 5])
+    return [call.shaped(moved, [batch, height // block, width // block, block * block * depth])]
+
+
+def depth_to_space(call: Call) -> List[Value]:
+    """Convert DEPTH_TO_SPACE of NHWC."""
+    call.needs_same_scales(0)
+    batch, height, width, depth = call.needs_rank(0, 4)
+    block = _block(call)
+    if depth % (block * block):
+        raise call.refusal("its block does not divide the channels", AGAIN)
+    parts = call.shaped(call.raw(), [batch, height, width, block, block, depth // (block * block)])
+    moved = transposed(call.emit, parts, [0, 1, 3, 2, 4, 5])
+    return [call.shaped(moved, [batch, height * block, width * block, depth // (block * block)])]
+
+
+def _block(call: Call) -> int:
+    block = int(call.options.blockSize)
+    if not 1 <= block <= 1 << 10:
+        raise call.refusal(f"its block has extent {block}", AGAIN)
+    return block
+
+
+def space_to_batch(call: Call) -> List[Value]:
+    """Convert SPACE_TO_BATCH_ND: inputs are the data, the block and the padding."""
+    call.needs_same_scales(0)
+    value, block = call.raw(), _blocks(call)
+    pads = _spatial(call, 2, "padding", len(block))
+    before = [0, *pads[:, 0].tolist(), *[0] * (value.rank - 1 - len(block))]
+    after = [0, *pads[:, 1].tolist(), *[0] * (value.rank - 1 - len(block))]
+    tensor = call.input()
+    zero = int(tensor.zero[0]) if tensor.is_quantized and tensor.zero is not None else 0
+    if any(before + after):
+        value = call.emit.op("Pad", value, call.ints(before + after), call.emit.like(zero, value))
+    batch, space, rest = value.shape[0], value.shape[1 : 1 + len(block)], value.shape[1 + len(block) :]
+    if any(extent % size for extent, size in zip(space, block)):
+        raise call.refusal("its block does not divide the data", AGAIN)
+    split_up = [number for extent, size in zip(space, block) for number in (extent // size, size)]
+    count = len(block)
+    perm = [
+        *(2 + 2 * index for index in range(count)),
+        0,
+        *(1 + 2 * index for index in range(count)),
+        *range(1 + 2 * count, 1 + 2 * count + len(rest)),
+    ]
+    moved = transposed(call.emit, call.shaped(value, [batch, *split_up, *rest]), perm)
+    shape = [batch * int(np.prod(block)), *(extent // size for extent, size in zip(space, block)), *rest]
+    return [call.shaped(moved, shape)]
+
+
+def batch_to_space(call: Call) -> List[Value]:
+    """Convert BATCH_TO_SPACE_ND: inputs are the data, the block and the part that is cut off."""
+    call.needs_same_scales(0)
+    value, block = call.raw(), _blocks(call)
+    crops = _spatial(call, 2, "cropping", len(block))
+    count, size = len(block), int(np.prod(block))
+    space, rest = value.shape[1 : 1 + count], value.shape[1 + count :]
+    if value.shape[0] % size:
+        raise call.refusal("its block does not divide the batch", AGAIN)
+    batch = value.shape[0] // size
+    perm = [count, *(axis for index in range(count) for axis in (count + 1 + index, index))]
+    perm += range(2 * count + 1, 2 * count + 1 + len(rest))
+    moved = transposed(call.emit, call.shaped(value, [*block, batch, *space, *rest]), perm)
+    value = call.shaped(moved, [batch, *(extent * times for extent, times in zip(space, block)), *rest])
+    for axis, (start, end) in enumerate(crops.tolist(), 1):
+        stop = value.shape[axis] - end
+        if start >= stop:
+            raise call.refusal("its cropping removes all elements", AGAIN)
+        if start or end:
+            value = call.emit.op("Slice", value, call.ints([start]), call.ints([stop]), call.ints([axis]))
+    return [value]
+
+
+def _blocks(call: Call) -> List[int]:
+    block = call.integers(1, "block")
+    if not 1 <= len(block) < call.raw().rank or min(block) < 1 or max(block) > 1 << 10:
+        raise call.refusal("its block does not fit the data", AGAIN)
+    return block
+
+
+def _spatial(call: Call, index: int, meaning: str, count: int) -> "np.ndarray":
+    pads = np.asarray(call.constant(index, meaning))
+    if pads.shape != (count, 2) or pads.dtype.kind != "i" or pads.min() < 0 or pads.max() > 1 << 20:
+        raise call.refusal(f"its {meaning} does not fit the data", AGAIN)
+    return pads

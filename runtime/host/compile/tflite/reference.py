@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reference answers of a TensorFlow Lite file: the runtime LiteRT."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import numpy as np
+
+from runtime.host.compile.errors import ModelError
+from runtime.host.compile.reference import Arrays, InvalidInputs, rounding_of
+from runtime.host.compile.tflite.file import read_tflite
+from runtime.host.compile.tflite.model import named, output_names, tflite_to_onnx
+from runtime.host.compile.tflite.table import OPTIONS
+
+
+class TfliteReference:
+    """Reference of one file.
+
+    Attributes:
+        name: Name of the runtime, for messages.
+        outputs: Names of the outputs in order.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        """Load the file. LiteRT may crash on a damaged one, so that the conversion checks it first.
+
+        Raises:
+            ModelError: The file is damaged, has a part that is not supported, or LiteRT does not run it.
+            ToolMissing: The package of LiteRT is not installed.
+        """
+        tflite_to_onnx(data)
+        network = named(read_tflite(data, OPTIONS))
+        self.name = "LiteRT"
+        self.outputs = output_names(network)
+        self._inputs = network.inputs
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+
+            self._interpreter = Interpreter(model_content=data, num_threads=1)
+            self._interpreter.allocate_tensors()
+        except Exception as error:  # ValueError and RuntimeError, and others of the extension module
+            raise ModelError(
+                f"LiteRT does not run the model: {str(error)[:200]}",
+                "Check the model, or compile with --no-verify.",
+            ) from error
+
+    def run(self, inputs: Arrays) -> Dict[str, np.ndarray]:
+        """Return the outputs by name.
+
+        Raises:
+            InvalidInputs: The model rejects the inputs.
+        """
+        for tensor in self._inputs:
+            array = inputs.get(tensor.name)
+            if array is None or array.shape != tensor.shape or array.dtype != tensor.dtype:
+                raise InvalidInputs(f"Input {tensor.name!r} is missing or has another type or shape.")
+            self._interpreter.set_tensor(tensor.index, np.ascontiguousarray(array))
+        try:
+            self._interpreter.invoke()
+        except Exception as error:
+            raise InvalidInputs(str(error)) from error
+        return dict(zip(self.outputs, map(self._output, self._interpreter.get_output_details())))
+
+    def _output(self, details: Any) -> np.ndarray:
+        return np.asarray(self._interpreter.get_tensor(details["index"]))
+
+    def rounding(self, inputs: Arrays) -> Dict[str, np.ndarray]:
+        """Return for each output how far rounding may move its elements.
+
+        Raises:
+            InvalidInputs: The model rejects the inputs.
+        """
+        return rounding_of(self.run, inputs)
