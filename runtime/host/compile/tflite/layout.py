@@ -62,6 +62,7 @@ def without_transposes(model: Any) -> Any:
         shape = tuple(dim.dim_value for dim in tensor.shape.dim)
         views[value.name] = plain(Value(value.name, dtype, shape))
     for proto in graph.node:
+        emit.name_nodes(proto.name)
         views.update(zip(proto.output, _placed(layout, proto, views)))
     results = [layout.value(views[value.name]) for value in graph.output]
     nodes = with_outputs(emit, [value.name for value in graph.input], graph.output, results)

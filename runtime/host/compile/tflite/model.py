@@ -92,6 +92,7 @@ def _converted(network: Network) -> Any:
     size = 0
     for operator in network.operators:
         before = len(emit.constants)
+        emit.name_nodes(_short_name(operator))
         _convert(emit, operator, values)
         added = list(emit.constants.values())[before:] if len(emit.constants) > before else []
         size += sum(array.nbytes for array in added)
@@ -218,3 +219,9 @@ def _described(name: str, dtype: Any, shape: Sequence[int]) -> Any:
     from onnx import helper
 
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+
+
+def _short_name(operator: Operator) -> str:
+    """Return the name for the nodes of an operator: TensorFlow joins the names of fused operators by ";"."""
+    name = operator.outputs[0].name if operator.outputs else ""
+    return name.rpartition(";")[2] or operator.op
