@@ -76,13 +76,19 @@ class Builder:
         return self.tensor(array.shape, dtype, data=array, **fields)
 
     def operator(
-        self, op: str, inputs: Sequence[int], outputs: Sequence[int], options: Optional[Tuple[str, Dict[str, Any]]] = None
+        self,
+        op: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options: Optional[Tuple[str, Dict[str, Any]]] = None,
     ) -> None:
         """Add an operator. Options are a type of the schema and its fields."""
         code = getattr(schema.BuiltinOperator, op)
         self.model.operatorCodes.append(
             schema.OperatorCodeT(
-                deprecatedBuiltinCode=min(code, SMALL_OPERATOR_CODES), builtinCode=code, version=VERSIONS.get(op, 1)
+                deprecatedBuiltinCode=min(code, SMALL_OPERATOR_CODES),
+                builtinCode=code,
+                version=VERSIONS.get(op, 1),
             )
         )
         made = schema.OperatorT(

@@ -15,7 +15,9 @@ from runtime.host.compile.tflite import TfliteReference, tflite_to_onnx
 SETS = 3
 
 
-def random_inputs(model: onnx.ModelProto, random: np.random.Generator, low: float, high: float) -> Dict[str, Any]:
+def random_inputs(
+    model: onnx.ModelProto, random: np.random.Generator, low: float, high: float
+) -> Dict[str, Any]:
     """Return random inputs; those of floating-point numbers lie between two limits."""
     inputs: Dict[str, Any] = {}
     for value in inputs_of(model):
@@ -45,7 +47,7 @@ def converted_like_litert(
         relative: Allowed error of float32, as a part of the largest element.
         steps: Allowed error of quantized integers.
     """
-    model = tflite_to_onnx(data)
+    model: onnx.ModelProto = tflite_to_onnx(data)
     onnx.checker.check_model(model, full_check=True)
     ours, litert = Reference(model), TfliteReference(data)
     assert ours.name == "onnxruntime"
@@ -60,7 +62,9 @@ def converted_like_litert(
             error = np.abs(answer.astype(np.float64) - right.astype(np.float64))
             if right.dtype.kind == "f":
                 assert np.array_equal(np.isnan(answer), np.isnan(right))
-                assert np.nanmax(error, initial=0) <= relative * np.nanmax(np.abs(right), initial=1e-30), error
+                assert np.nanmax(error, initial=0) <= relative * np.nanmax(np.abs(right), initial=1e-30), (
+                    error
+                )
             else:
                 allowed = steps if right.dtype.itemsize == 1 else 0
                 assert error.max() <= allowed, (error.max(), int((error > 0).sum()), error.size)

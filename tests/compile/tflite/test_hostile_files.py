@@ -199,7 +199,7 @@ REFUSED: Final[Dict[Callable[[Builder], bytes], str]] = {
     moved_by_input: "Operator TRANSPOSE .* order of the axes is computed from the model's inputs",
     lambda builder: _plain(builder, isVariable=True): "is a variable",
     lambda builder: _plain(builder, shapeSignature=np.array([-1, 3], np.int32)): "",
-    lambda builder: builder.finish([], []): "it has no tensors",
+    lambda builder: builder.finish([], []): "the model has no outputs",
 }
 
 
@@ -217,6 +217,8 @@ def test_a_type_without_a_conversion_is_refused(dtype: str) -> None:
     assert re.search("float16|int16|^$", outcome(builder.finish([x], [y])))
 
 
-@pytest.mark.parametrize("data", [b"", b"TFL3", b"\0" * 4 + b"TFL3", b"\x08\0\0\0ONNX" + b"\0" * 99, b"\0" * 4096])
+@pytest.mark.parametrize(
+    "data", [b"", b"TFL3", b"\0" * 4 + b"TFL3", b"\x08\0\0\0ONNX" + b"\0" * 99, b"\0" * 4096]
+)
 def test_another_file_is_refused(data: bytes) -> None:
     assert outcome(data)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compile.tflite.cases import CASES, Case, file_of
+from runtime.host.compile.tflite.table import OPERATORS
+from tests.compile.tflite.cases import Case, file_of
 from tests.compile.tflite.compare import converted_like_litert
+from tests.compile.tflite.operator_cases import CASES
 
 
 @pytest.mark.parametrize(
@@ -15,3 +17,10 @@ from tests.compile.tflite.compare import converted_like_litert
 )
 def test_the_answers_are_those_of_litert(case: Case, dtype: str) -> None:
     converted_like_litert(file_of(case, dtype), case.low, case.high)
+
+
+def test_each_operator_has_a_case_in_each_of_its_forms() -> None:
+    tested = {(case.op, dtype) for case in CASES for dtype in case.types}
+    assert {case.op for case in CASES} == set(OPERATORS)
+    quantized = {op for op, entry in OPERATORS.items() if entry.quantized}
+    assert {op for op, dtype in tested if dtype in ("int8", "uint8")} == quantized

@@ -2,14 +2,14 @@
 """An operator of a TensorFlow Lite file while it is converted.
 
 Quantized activations are carried as integers. An operator that computes with numbers reads them through
-DequantizeLinear (`real`) and writes them through QuantizeLinear (`written`), the form that the integer kernels
-of the compiler are found by. An operator that only moves elements uses the integers (`raw`).
+DequantizeLinear (`real`) and writes them through QuantizeLinear (`written`), from which the compiler makes
+integer kernels. An operator that only moves elements uses the integers (`raw`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, Final, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Final, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from runtime.host.compile.onnx_rewrite.parts import cast, ints, reshaped
 from runtime.host.compile.onnx_rewrite.values import Value
 from runtime.host.compile.tflite.network import Array, Operator, Tensor
 from runtime.host.compile.tflite.schema import names_of
+
+AGAIN: Final = "Convert the model again."
 
 Limits = Tuple[Optional[float], Optional[float]]
 
@@ -67,7 +69,7 @@ class Call:
         """
         tensor = self.operator.inputs[index] if index < len(self.operator.inputs) else None
         if tensor is None:
-            raise self.refusal(f"input {index} is missing", "Convert the model again.")
+            raise self.refusal(f"input {index} is missing", AGAIN)
         return tensor
 
     def output(self, index: int = 0) -> Tensor:
@@ -77,7 +79,7 @@ class Call:
             ModelError: The output is missing.
         """
         if index >= len(self.operator.outputs):
-            raise self.refusal(f"output {index} is missing", "Convert the model again.")
+            raise self.refusal(f"output {index} is missing", AGAIN)
         return self.operator.outputs[index]
 
     def raw(self, index: int = 0) -> Value:
@@ -143,6 +145,8 @@ class Call:
         low, high = limits
         if low is None and high is None:
             return value
+        if not value.is_float and value.dtype != np.int32:
+            raise self.refusal(f"its activation has type {value.dtype}", "Use float32.")
         if low == 0 and high is None:
             return self.emit.op("Relu", value)
         ends = [None if limit is None else self.emit.like(limit, value) for limit in limits]
@@ -157,7 +161,8 @@ class Call:
         data = self.raw(index).data
         if data is None:
             raise self.refusal(
-                f"{meaning} is computed from the model's inputs", f"Convert the model with a constant {meaning}."
+                f"{meaning} is computed from the model's inputs",
+                f"Convert the model with a constant {meaning}.",
             )
         return data
 
@@ -165,7 +170,7 @@ class Call:
         """Return the elements of an input that is a constant list of integers."""
         data = np.asarray(self.constant(index, meaning))
         if data.dtype.kind not in "iu" or data.size > LONGEST_LIST:
-            raise self.refusal(f"{meaning} is not a list of integers", "Convert the model again.")
+            raise self.refusal(f"{meaning} is not a list of integers", AGAIN)
         return [int(number) for number in data.reshape(-1)]
 
     def axis(self, axis: int, rank: int) -> int:
@@ -175,15 +180,20 @@ class Call:
             ModelError: The axis is outside of the tensor.
         """
         if not -rank <= axis < rank:
-            raise self.refusal(f"axis {axis} is outside of a tensor of rank {rank}", "Convert the model again.")
+            raise self.refusal(f"axis {axis} is outside of a tensor of rank {rank}", AGAIN)
         return axis % rank
 
     def needs_rank(self, index: int, rank: int) -> Tuple[int, ...]:
         """Return the shape of an input that must have a rank."""
         shape = self.raw(index).shape
         if len(shape) != rank:
-            raise self.refusal(f"input {index} has rank {len(shape)}: expected {rank}", "Convert the model again.")
+            raise self.refusal(f"input {index} has rank {len(shape)}: expected {rank}", AGAIN)
         return shape
+
+    def needs_count(self, declared: int, actual: int) -> None:
+        """Raise a ModelError if an attribute repeats a number of tensors, and repeats another one."""
+        if declared != actual:
+            raise self.refusal(f"it declares {declared} tensors, and has {actual}", AGAIN)
 
     def same_scales(self, *indices: int) -> bool:
         """Return whether equal elements of these inputs and of the output stand for equal numbers."""
@@ -192,21 +202,20 @@ class Call:
     def needs_same_scales(self, *indices: int) -> None:
         """Raise a ModelError if the elements of an input get another meaning in the output."""
         if not self.same_scales(*indices):
-            raise self.refusal(
-                "its output has another scale or element type than its input", "Convert the model again."
-            )
+            raise self.refusal("its output has another scale or element type than its input", AGAIN)
 
     def shaped(self, value: Value, shape: Sequence[int]) -> Value:
         """Return a value in another shape of as many elements."""
         if int(np.prod(shape, dtype=np.int64)) != value.size:
             raise self.refusal(
-                f"{value.size} elements do not fit the shape {'x'.join(map(str, shape))}", "Convert the model again."
+                f"{value.size} elements do not fit the shape {'x'.join(map(str, shape))}",
+                AGAIN,
             )
         return reshaped(self.emit, value, shape)
 
-    def ints(self, numbers: Sequence[int]) -> Value:
+    def ints(self, numbers: Iterable[int]) -> Value:
         """Return a constant list of int64."""
-        return ints(self.emit, numbers)
+        return ints(self.emit, [int(number) for number in numbers])
 
     def cast(self, value: Value, dtype: Any) -> Value:
         """Return a value in another element type."""
@@ -228,5 +237,5 @@ def _zero_points(call: Call, tensor: Tensor) -> Array:
     limits = np.iinfo(tensor.dtype)
     assert tensor.zero is not None
     if tensor.zero.min() < limits.min or tensor.zero.max() > limits.max:
-        raise call.refusal(f"a zero point is outside of {tensor.dtype}", "Convert the model again.")
+        raise call.refusal(f"a zero point is outside of {tensor.dtype}", AGAIN)
     return tensor.zero.astype(tensor.dtype)

@@ -8,7 +8,7 @@ from typing import Callable, Final, List, Mapping, Optional
 import numpy as np
 
 from runtime.host.compile.onnx_rewrite.values import Value
-from runtime.host.compile.tflite.call import Call, Limits
+from runtime.host.compile.tflite.call import AGAIN, Call, Limits
 from runtime.host.compile.tflite.network import QUANTIZED
 
 Convert = Callable[[Call], List[Value]]
@@ -39,7 +39,9 @@ def arithmetic(op: str) -> Convert:
     def convert(call: Call) -> List[Value]:
         fused = call.options.fusedActivationFunction
         if call.raw(0).dtype.kind in INTEGERS and not call.input(0).is_quantized and op == "Div":
-            raise call.refusal("a quotient of integers has no answer for a divisor of zero", "Divide float32.")
+            raise call.refusal(
+                "a quotient of integers has no answer for a divisor of zero", "Divide float32."
+            )
         return [call.activated(call.emit.op(op, call.real(0), call.real(1)), fused)]
 
     return convert
@@ -100,7 +102,7 @@ def prelu(call: Call) -> List[Value]:
     """Convert PRELU: the slope broadcasts to the data."""
     data, slope = call.real(0), call.real(1)
     if np.broadcast_shapes(data.shape, slope.shape) != data.shape:
-        raise call.refusal("its slope is larger than its data", "Convert the model again.")
+        raise call.refusal("its slope is larger than its data", AGAIN)
     return [call.written(call.emit.op("PRelu", data, slope))]
 
 
@@ -128,7 +130,9 @@ def floor_remainder(call: Call) -> List[Value]:
         return [call.emit.op("Mod", one, other)]
     rest = call.emit.op("Mod", one, other, fmod=1)  # with the sign of the dividend
     zero = call.emit.like(0, rest)
-    opposite = call.emit.op("Less", call.emit.op("Mul", call.emit.op("Sign", rest), call.emit.op("Sign", other)), zero)
+    opposite = call.emit.op(
+        "Less", call.emit.op("Mul", call.emit.op("Sign", rest), call.emit.op("Sign", other)), zero
+    )
     return [call.emit.op("Where", opposite, call.emit.op("Add", rest, other), rest)]
 
 

@@ -57,7 +57,8 @@ def read_tflite(data: bytes, kinds: Mapping[str, str]) -> Network:
         raise ModelError("The file is not a TensorFlow Lite model.", "Check the path and the format.")
     if len(data) > MAX_MODEL_BYTES:
         raise ModelError(
-            f"The model is larger than {MAX_MODEL_BYTES >> 20} MB.", "Use a model that fits a microcontroller."
+            f"The model is larger than {MAX_MODEL_BYTES >> 20} MB.",
+            "Use a model that fits a microcontroller.",
         )
     try:
         return _network(schema().Model.GetRootAs(data, 0), data, kinds)
@@ -160,7 +161,8 @@ def _operator(
 ) -> Operator:
     op, is_custom = codes.name(source.OpcodeIndex())
     inputs = [
-        None if number == -1 else _at(tensors, number) for number in _indices(source.InputsAsNumpy(), "inputs")
+        None if number == -1 else _at(tensors, number)
+        for number in _indices(source.InputsAsNumpy(), "inputs")
     ]
     outputs = [_at(tensors, number) for number in _indices(source.OutputsAsNumpy(), "outputs")]
     label = f"number {index}" + (f" (output {outputs[0].name!r})" if outputs and outputs[0].name else "")
@@ -189,7 +191,9 @@ def _tensor(model: Any, source: Any, index: int, data: bytes) -> Tensor:
     kind = names_of("TensorType").get(source.Type(), f"number {source.Type()}")
     extents = [int(extent) for extent in _vector(source.ShapeAsNumpy())]
     if len(extents) > MOST_DIMENSIONS:
-        raise ModelError(f"{label} has {len(extents)} dimensions: expected at most {MOST_DIMENSIONS}.", EXPORT)
+        raise ModelError(
+            f"{label} has {len(extents)} dimensions: expected at most {MOST_DIMENSIONS}.", EXPORT
+        )
     if any(extent < 0 for extent in extents):
         raise ModelError(f"{label} has a dynamic shape.", "Convert the model with static shapes.")
     signature = [int(extent) for extent in _vector(source.ShapeSignatureAsNumpy())]

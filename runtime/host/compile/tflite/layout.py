@@ -8,16 +8,15 @@ transpose on both sides of each. Most other operators work in any order of axes.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, Final, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Final, List, Optional, Sequence
 
 import numpy as np
 
-from runtime.host.compile.onnx_rewrite.emitter import Emitter
 from runtime.host.compile.onnx_rewrite.graphs import node_of
 from runtime.host.compile.onnx_rewrite.model import with_outputs
-from runtime.host.compile.onnx_rewrite.parts import ints, reshaped
+from runtime.host.compile.onnx_rewrite.parts import ints
 from runtime.host.compile.onnx_rewrite.values import IR_VERSION, TARGET, Item, Node, Value
-from runtime.host.compile.tflite.views import Layout, View, plain
+from runtime.host.compile.tflite.views import Layout, View, plain, plain_emitter
 
 Views = Sequence[View]
 Rule = Callable[[Layout, Node, Views], Optional[List[View]]]
@@ -45,11 +44,10 @@ def without_transposes(model: Any) -> Any:
     Raises:
         ModelError: An operator contradicts the ONNX specification.
     """
-    import onnx
     from onnx import helper, numpy_helper
 
     graph = model.graph
-    emit = Emitter({}, {}, frozenset(schema.name for schema in onnx.defs.get_all_schemas()), lambda _, node: node)
+    emit = plain_emitter()
     layout = Layout(emit)
     views: Dict[str, View] = {}
     for value in (*graph.input, *graph.output):
@@ -102,9 +100,7 @@ def _written(layout: Layout, node: Node, inputs: Sequence[Optional[Item]], **cha
 
 def _seen(results: Sequence[View], perm: Sequence[int]) -> List[View]:
     """Return views with an order of axes of tensors that have been written in the order of their bases."""
-    return [
-        View(view.base, tuple(perm), tuple(view.base.shape[axis] for axis in perm)) for view in results
-    ]
+    return [View(view.base, tuple(perm), tuple(view.base.shape[axis] for axis in perm)) for view in results]
 
 
 def _transpose(layout: Layout, node: Node, views: Views) -> List[View]:
@@ -143,7 +139,10 @@ def _elementwise(layout: Layout, node: Node, views: Views) -> Optional[List[View
     if lead is None or (node.op in SCALED and views[1].base.size > 1):
         return None
     rank = len(lead.shape)
-    if any(len(view.shape) > rank for view in views) or max(view.base.size for view in views) > lead.base.size:
+    if (
+        any(len(view.shape) > rank for view in views)
+        or max(view.base.size for view in views) > lead.base.size
+    ):
         return None
     if not lead.is_transposed:
         if any(view is not lead and view.base.size > 1 for view in views):

@@ -12,12 +12,13 @@ import numpy as np
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.onnx_model import MAX_MODEL_BYTES, checked
 from runtime.host.compile.onnx_rewrite.emitter import Emitter
-from runtime.host.compile.onnx_rewrite.values import IR_VERSION, SUPPORTED_DTYPES, TARGET, Node, Value
-from runtime.host.compile.tflite.call import Call
+from runtime.host.compile.onnx_rewrite.values import IR_VERSION, SUPPORTED_DTYPES, TARGET, Value
+from runtime.host.compile.tflite.call import AGAIN, Call
 from runtime.host.compile.tflite.file import read_tflite
 from runtime.host.compile.tflite.layout import without_transposes
 from runtime.host.compile.tflite.network import Network, Operator, Tensor
 from runtime.host.compile.tflite.table import OPERATORS, OPTIONS, REFUSALS
+from runtime.host.compile.tflite.views import plain_emitter
 
 PRODUCER: Final = "TensorFlow Lite"
 
@@ -77,9 +78,7 @@ def output_names(network: Network) -> List[str]:
 
 def _converted(network: Network) -> Any:
     """Return the ONNX model with the transposes around each operator that needs another layout."""
-    import onnx
-
-    emit = Emitter({}, {}, frozenset(_all_operators()), _unchanged)
+    emit = plain_emitter()
     names = output_names(network)
     for name in (*(tensor.name for tensor in network.inputs), *names):
         emit.reserve(name)
@@ -87,7 +86,7 @@ def _converted(network: Network) -> Any:
     for tensor in network.inputs:
         _check_activation(tensor, f"Input {tensor.name!r}")
         if tensor.data is not None:
-            raise ModelError(f"Input {tensor.name!r} is a constant.", "Convert the model again.")
+            raise ModelError(f"Input {tensor.name!r} is a constant.", AGAIN)
         values[tensor.index] = Value(tensor.name, tensor.dtype, tensor.shape)
     size = 0
     for operator in network.operators:
@@ -104,19 +103,9 @@ def _converted(network: Network) -> Any:
     results = [_value(emit, tensor, values) for tensor in network.outputs]
     for tensor, value in zip(network.outputs, results):
         if value is None:
-            raise ModelError(f"No operator computes output {tensor.name!r}.", "Convert the model again.")
+            raise ModelError(f"No operator computes output {tensor.name!r}.", AGAIN)
         _check_activation(tensor, f"Output {tensor.name!r}")
     return _model(emit, network.inputs, names, [value for value in results if value is not None])
-
-
-def _all_operators() -> Set[str]:
-    import onnx
-
-    return {schema.name for schema in onnx.defs.get_all_schemas()}
-
-
-def _unchanged(_emit: Emitter, node: Node) -> Node:
-    return node
 
 
 def _check_activation(tensor: Tensor, label: str) -> None:
@@ -152,9 +141,11 @@ def _convert(emit: Emitter, operator: Operator, values: Dict[int, Value]) -> Non
     for index, tensor in enumerate(operator.outputs):
         _check_activation(tensor, f"Output {index} of operator {operator.op} {operator.label}")
         if tensor.index in values or tensor.data is not None:
-            raise operator.refusal("its output has a value before it", "Convert the model again.")
+            raise operator.refusal("its output has a value before it", AGAIN)
         if tensor.is_quantized and not entry.quantized:
-            raise operator.refusal(f"its output is quantized to {tensor.dtype}", "Keep the operator in float32.")
+            raise operator.refusal(
+                f"its output is quantized to {tensor.dtype}", "Keep the operator in float32."
+            )
     inputs: List[Optional[Value]] = []
     for index, operand in enumerate(operator.inputs):
         if operand is None:
@@ -162,15 +153,20 @@ def _convert(emit: Emitter, operator: Operator, values: Dict[int, Value]) -> Non
             continue
         value = _value(emit, operand, values)
         if value is None:
-            raise operator.refusal(f"input {index} is not computed before it", "Convert the model again.")
+            raise operator.refusal(f"input {index} is not computed before it", AGAIN)
         if operand.data is None:
             _check_activation(operand, f"Input {index} of operator {operator.op} {operator.label}")
         if operand.is_quantized and not entry.quantized:
-            raise operator.refusal(f"an input is quantized to {operand.dtype}", "Keep the operator in float32.")
+            raise operator.refusal(
+                f"an input is quantized to {operand.dtype}", "Keep the operator in float32."
+            )
         if operand.dtype == np.float16 and operator.op != "DEQUANTIZE":
             raise operator.refusal("an input has type float16", "Convert to float32.")
         inputs.append(value)
-    results = entry.convert(Call(emit, operator, inputs))
+    try:
+        results = entry.convert(Call(emit, operator, inputs))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of numpy, for absurd parameters
+        raise operator.refusal(f"its parameters are invalid ({str(error)[:100]})", AGAIN) from error
     _check_results(operator, results)
     for tensor, value in zip(operator.outputs, results):
         values[tensor.index] = value
@@ -179,16 +175,16 @@ def _convert(emit: Emitter, operator: Operator, values: Dict[int, Value]) -> Non
 def _check_results(operator: Operator, results: Sequence[Value]) -> None:
     """Raise a ModelError if the file declares other outputs than the ones that the operator computes."""
     if len(results) != len(operator.outputs):
-        raise operator.refusal(
-            f"it has {len(operator.outputs)} outputs: expected {len(results)}", "Convert the model again."
-        )
+        raise operator.refusal(f"it has {len(operator.outputs)} outputs: expected {len(results)}", AGAIN)
     for tensor, value in zip(operator.outputs, results):
         same_shape = tensor.shape == tuple(value.shape) or tensor.is_resizable
         if not same_shape or tensor.dtype != value.dtype:
-            declared = f"{tensor.dtype} {'x'.join(map(str, tensor.shape))}"
+            declared, computed = (
+                f"{one.dtype} {'x'.join(map(str, one.shape)) or 'scalar'}" for one in (tensor, value)
+            )
             raise operator.refusal(
-                f"its output is declared as {declared}: expected {value.dtype} {'x'.join(map(str, value.shape))}",
-                "Convert the model again.",
+                f"its output is declared as {declared}: expected {computed}",
+                AGAIN,
             )
 
 

@@ -53,8 +53,9 @@ class Tensor:
         """Return whether equal elements of both tensors stand for equal numbers."""
         if self.dtype != other.dtype or self.is_quantized != other.is_quantized:
             return False
-        return not self.is_quantized or (
-            np.array_equal(self.scale, other.scale) and np.array_equal(self.zero, other.zero)
+        pairs = ((self.scale, other.scale), (self.zero, other.zero))
+        return not self.is_quantized or all(
+            one is not None and two is not None and np.array_equal(one, two) for one, two in pairs
         )
 
 

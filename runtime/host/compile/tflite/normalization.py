@@ -8,7 +8,7 @@ from typing import List
 import numpy as np
 
 from runtime.host.compile.onnx_rewrite.values import Value
-from runtime.host.compile.tflite.call import Call
+from runtime.host.compile.tflite.call import AGAIN, Call
 from runtime.host.compile.tflite.windows import channels_last, channels_second
 
 SMALLEST_NORM = 1e-6  # of TensorFlow Lite's L2_NORMALIZATION, below which it divides by this number
@@ -19,7 +19,7 @@ def softmax(call: Call) -> List[Value]:
     value = call.real()
     beta = float(call.options.beta)
     if not np.isfinite(beta) or not value.rank:
-        raise call.refusal("its factor or its data does not fit", "Convert the model again.")
+        raise call.refusal("its factor or its data does not fit", AGAIN)
     if beta != 1:
         value = call.emit.op("Mul", value, call.emit.like(beta, value))
     return [call.written(call.emit.op("Softmax", value, axis=-1))]
@@ -45,7 +45,7 @@ def local_response(call: Call) -> List[Value]:
     options = call.options
     call.needs_rank(0, 4)
     if not 0 <= options.radius <= 1 << 16:
-        raise call.refusal(f"its radius is {options.radius}", "Convert the model again.")
+        raise call.refusal(f"its radius is {options.radius}", AGAIN)
     size = 2 * options.radius + 1
     answer = call.emit.op(
         "LRN",
@@ -93,7 +93,7 @@ def _nearest(extent: int, size: int, align_corners: bool, half_pixel: bool) -> L
 def _size(call: Call) -> List[int]:
     size = call.integers(1, "size")
     if len(size) != 2 or min(size) < 1 or max(size) > 1 << 14:
-        raise call.refusal("its size does not fit", "Convert the model again.")
+        raise call.refusal("its size does not fit", AGAIN)
     return size
 
 
@@ -104,7 +104,11 @@ def _resized(call: Call, value: Value, mode: str) -> List[Value]:
     if options.alignCorners and options.halfPixelCenters:
         raise call.refusal("it aligns both corners and centers", "Use one of them.")
     form = (
-        "align_corners" if options.alignCorners else "half_pixel" if options.halfPixelCenters else "asymmetric"
+        "align_corners"
+        if options.alignCorners
+        else "half_pixel"
+        if options.halfPixelCenters
+        else "asymmetric"
     )
     if [height, width] == size:
         return [call.written(value)]

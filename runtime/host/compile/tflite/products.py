@@ -7,8 +7,8 @@ from typing import List
 
 from runtime.host.compile.onnx_rewrite.parts import transposed
 from runtime.host.compile.onnx_rewrite.values import Value
-from runtime.host.compile.tflite.call import Call
-from runtime.host.compile.tflite.windows import AGAIN, bias_of, check_types, weights_of
+from runtime.host.compile.tflite.call import AGAIN, Call
+from runtime.host.compile.tflite.windows import bias_of, check_types, weights_of
 
 
 def fully_connected(call: Call) -> List[Value]:

@@ -8,7 +8,7 @@ from typing import Callable, List
 import numpy as np
 
 from runtime.host.compile.onnx_rewrite.values import Value
-from runtime.host.compile.tflite.call import Call
+from runtime.host.compile.tflite.call import AGAIN, Call
 
 Convert = Callable[[Call], List[Value]]
 
@@ -65,7 +65,7 @@ def position(op: str) -> Convert:
     def convert(call: Call) -> List[Value]:
         axes = call.integers(1, "axis")
         if len(axes) != 1:
-            raise call.refusal("it has no single axis", "Convert the model again.")
+            raise call.refusal("it has no single axis", AGAIN)
         axis = call.axis(axes[0], call.raw().rank)
         answer = call.emit.op(op, call.raw(), axis=axis, keepdims=0)
         return [call.cast(answer, call.output().dtype)]
@@ -77,7 +77,7 @@ def running_sum(call: Call) -> List[Value]:
     """Convert CUMSUM."""
     axes = call.integers(1, "axis")
     if len(axes) != 1:
-        raise call.refusal("it has no single axis", "Convert the model again.")
+        raise call.refusal("it has no single axis", AGAIN)
     axis = call.emit.constant(np.array(call.axis(axes[0], call.raw().rank), np.int64))
     flags = {"exclusive": int(bool(call.options.exclusive)), "reverse": int(bool(call.options.reverse))}
     return [call.emit.op("CumSum", call.raw(), axis, **flags)]

@@ -8,9 +8,7 @@ from typing import Any, List
 import numpy as np
 
 from runtime.host.compile.onnx_rewrite.values import Value
-from runtime.host.compile.tflite.call import Call
-
-AGAIN = "Convert the model again."
+from runtime.host.compile.tflite.call import AGAIN, Call
 
 
 def plain_slice(call: Call) -> List[Value]:
@@ -31,7 +29,7 @@ def plain_slice(call: Call) -> List[Value]:
 
 
 def _sliced(call: Call, value: Value, begins: List[int], ends: List[int], steps: List[int]) -> Value:
-    """Return a slice along the axes that change. An end of -1 with a negative step means the first element."""
+    """Return a slice along the axes that change. With a negative step, an end of -1 includes element 0."""
     axes = [
         axis
         for axis, extent in enumerate(value.shape)
@@ -54,7 +52,9 @@ def strided_slice(call: Call) -> List[Value]:
     """Convert STRIDED_SLICE: inputs are the data, begin, end and step of each dimension; bits of masks."""
     call.needs_same_scales(0)
     value, options = call.raw(), call.options
-    begins, ends, steps = (call.integers(index, name) for index, name in ((1, "begin"), (2, "end"), (3, "step")))
+    begins, ends, steps = (
+        call.integers(index, name) for index, name in ((1, "begin"), (2, "end"), (3, "step"))
+    )
     count = len(begins)
     if not count == len(ends) == len(steps) or count > 16 or not all(steps):
         raise call.refusal("its begin, end and step do not fit", AGAIN)
@@ -63,13 +63,14 @@ def strided_slice(call: Call) -> List[Value]:
     ellipses = [index for index in range(count) if options.ellipsisMask >> index & 1]
     if len(ellipses) > 1:
         raise call.refusal("it has several ellipses", AGAIN)
-    used = sum(
-        1 for index in range(count) if index not in ellipses and not options.newAxisMask >> index & 1
-    )
+    used = sum(1 for index in range(count) if index not in ellipses and not options.newAxisMask >> index & 1)
     missing = value.rank - used
     if missing < 0:
         raise call.refusal("it has more dimensions than the data", AGAIN)
-    starts, stops, strides, shape = [], [], [], []
+    starts: List[int] = []
+    stops: List[int] = []
+    strides: List[int] = []
+    shape: List[int] = []
     axis = 0
     # Without an ellipsis, all dimensions that are left follow the given ones.
     for index in [*range(count), *([] if ellipses else [count])]:
@@ -179,7 +180,11 @@ def one_hot(call: Call) -> List[Value]:
     shape[axis] = depth[0]
     classes = call.emit.constant(np.arange(depth[0], dtype=np.int64).reshape(shape))
     grown = call.shaped(indices, [*indices.shape[:axis], 1, *indices.shape[axis:]])
-    return [call.emit.op("Where", call.emit.op("Equal", grown, classes), call.shaped(on, ()), call.shaped(off, ()))]
+    return [
+        call.emit.op(
+            "Where", call.emit.op("Equal", grown, classes), call.shaped(on, ()), call.shaped(off, ())
+        )
+    ]
 
 
 def largest(call: Call) -> List[Value]:

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Final, List, NamedTuple, Tuple
 
 from runtime.host.compile.onnx_rewrite.values import Value
 from runtime.host.compile.tflite import (
+    blocks,
     elementwise,
     movement,
     normalization,
@@ -71,10 +72,7 @@ _ROWS: Final[Dict[str, Tuple[Any, str, bool]]] = {
     "LOGISTIC": (elementwise.unary("Sigmoid"), "", QUANTIZED),
     "NEG": (elementwise.unary("Neg"), "", FLOAT),
     "PRELU": (elementwise.prelu, "", QUANTIZED),
-    **{
-        name: (elementwise.clipping(*limits), "", QUANTIZED)
-        for name, limits in elementwise.LIMITS.items()
-    },
+    **{name: (elementwise.clipping(*limits), "", QUANTIZED) for name, limits in elementwise.LIMITS.items()},
     "ROUND": (elementwise.unary("Round"), "", FLOAT),
     "RSQRT": (elementwise.reciprocal_root, "", FLOAT),
     "SIGN": (elementwise.unary("Sign"), "", FLOAT),
@@ -113,10 +111,10 @@ _ROWS: Final[Dict[str, Tuple[Any, str, bool]]] = {
     "BROADCAST_TO": (movement.broadcast_to, "", QUANTIZED),
     "REVERSE_V2": (movement.reverse, "", QUANTIZED),
     "REVERSE_SEQUENCE": (movement.reverse_sequence, "ReverseSequenceOptions", QUANTIZED),
-    "SPACE_TO_DEPTH": (movement.space_to_depth, "SpaceToDepthOptions", QUANTIZED),
-    "DEPTH_TO_SPACE": (movement.depth_to_space, "DepthToSpaceOptions", QUANTIZED),
-    "SPACE_TO_BATCH_ND": (movement.space_to_batch, "", QUANTIZED),
-    "BATCH_TO_SPACE_ND": (movement.batch_to_space, "", QUANTIZED),
+    "SPACE_TO_DEPTH": (blocks.space_to_depth, "SpaceToDepthOptions", QUANTIZED),
+    "DEPTH_TO_SPACE": (blocks.depth_to_space, "DepthToSpaceOptions", QUANTIZED),
+    "SPACE_TO_BATCH_ND": (blocks.space_to_batch, "", QUANTIZED),
+    "BATCH_TO_SPACE_ND": (blocks.batch_to_space, "", QUANTIZED),
     "SLICE": (selection.plain_slice, "", QUANTIZED),
     "STRIDED_SLICE": (selection.strided_slice, "StridedSliceOptions", QUANTIZED),
     "GATHER": (selection.gather, "GatherOptions", QUANTIZED),

@@ -6,17 +6,18 @@ The transposes around each operator cancel in `layout`.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from runtime.host.compile.onnx_rewrite.parts import transposed
 from runtime.host.compile.onnx_rewrite.values import Value
-from runtime.host.compile.tflite.call import Call
+from runtime.host.compile.tflite.call import AGAIN, Call
+from runtime.host.compile.tflite.network import Operator
 from runtime.host.compile.tflite.schema import names_of
 
 LARGEST_STEP: Final = 1 << 16
-AGAIN: Final = "Convert the model again."
 
 
 def channels_second(call: Call, value: Value) -> Value:
@@ -30,7 +31,12 @@ def channels_last(call: Call, value: Value) -> Value:
 
 
 def pads_of(
-    call: Call, padding: int, extents: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+    call: Call,
+    padding: int,
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
 ) -> List[int]:
     """Return the zeros around the input: all that come before, then all that come after.
 
@@ -193,7 +199,7 @@ def transpose_convolution(call: Call) -> List[Value]:
 
 
 def transpose_convolution_3d(call: Call) -> List[Value]:
-    """Convert CONV_3D_TRANSPOSE (weights DHWOI): inputs are the shape of the output, weights, data and bias."""
+    """Convert CONV_3D_TRANSPOSE (weights DHWOI), whose inputs are those of TRANSPOSE_CONV."""
     options = call.options
     *kernel, outputs, _ = call.needs_rank(1, 5)
     strides = [options.strideD, options.strideH, options.strideW]
@@ -241,9 +247,8 @@ def _transpose_convolved(
     return [channels_last(call, call.activated(answer, call.options.fusedActivationFunction))]
 
 
-def _reordered(call: Call):  # type: ignore[no-untyped-def]
-    import dataclasses
-
+def _reordered(call: Call) -> Operator:
+    """Return the operator with data, weights and bias as the inputs, in the order of other convolutions."""
     inputs = [call.input(2), call.input(1), *call.operator.inputs[3:]]
     return dataclasses.replace(call.operator, inputs=inputs)
 

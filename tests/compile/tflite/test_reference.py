@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LiteRT as the reference of a TensorFlow Lite file, and names of inputs and outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from runtime.host.compile.errors import ModelError
+from runtime.host.compile.onnx_model import inputs_of, outputs_of
+from runtime.host.compile.reference import InvalidInputs
+from runtime.host.compile.tflite import TfliteReference, tflite_to_onnx
+from tests.compile.tflite.builder import Builder
+from tests.compile.tflite.compare import converted_like_litert
+
+
+def two_inputs(first: str, second: str) -> bytes:
+    builder = Builder()
+    x, y = builder.tensor((2, 3), name=first), builder.tensor((2, 3), name=second)
+    z = builder.tensor((2, 3), name="z")
+    builder.operator("SUB", [x, y], [z], ("SubOptions", {}))
+    return builder.finish([x, y], [z])
+
+
+def test_the_reference_runs_the_file() -> None:
+    reference = TfliteReference(two_inputs("a", "b"))
+    assert (reference.name, reference.outputs) == ("LiteRT", ["z"])
+    a, b = np.full((2, 3), 3, "float32"), np.full((2, 3), 1, "float32")
+    assert (reference.run({"a": a, "b": b})["z"] == 2).all()
+    assert 0 < reference.rounding({"a": a, "b": b})["z"].max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"a": np.zeros((2, 3), "float32"), "b": np.zeros((3, 2), "float32")},
+        {"a": np.zeros(6), "b": np.zeros(6)},
+    ],
+)
+def test_inputs_of_another_shape_or_type_are_invalid(inputs: object) -> None:
+    with pytest.raises(InvalidInputs):
+        TfliteReference(two_inputs("a", "b")).run(inputs)  # type: ignore[arg-type]
+
+
+def test_a_damaged_file_does_not_reach_litert() -> None:
+    with pytest.raises(ModelError):
+        TfliteReference(two_inputs("a", "b")[:200])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [("x", "x", ["x", "x:1"]), ("z", "z", ["z", "z:1"]), ("", "a b\n\u00e9", ["tensor_0", "a b?\u00e9"])],
+)
+def test_duplicate_names_get_a_number(first: str, second: str, names: object) -> None:
+    model = converted_like_litert(two_inputs(first, second))
+    assert [value.name for value in inputs_of(model)] == names
+
+
+def test_an_output_may_be_an_input_a_constant_or_listed_twice() -> None:
+    builder = Builder()
+    x, y = builder.tensor((2, 3), name="x"), builder.tensor((2, 3), name="y")
+    builder.operator("RELU", [x], [y])
+    model = tflite_to_onnx(builder.finish([x], [y, y, x]))
+    assert [value.name for value in outputs_of(model)] == ["y", "y:1", "x:1"]
+    model = tflite_to_onnx(builder.finish([x], [builder.constant([1.0, 2.0], "float32")]))
+    assert outputs_of(model)[0].shape == (2,)
+
+
+def test_weights_of_float16_become_float32() -> None:
+    builder = Builder()
+    x, y = builder.tensor((2, 3)), builder.tensor((2, 3))
+    weights = builder.constant([0.5, -1.25, 3.0], "float16")
+    wide = builder.tensor((3,))
+    builder.operator("DEQUANTIZE", [weights], [wide])
+    builder.operator("MUL", [x, wide], [y], ("MulOptions", {}))
+    converted_like_litert(builder.finish([x], [y]))
