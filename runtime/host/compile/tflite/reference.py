@@ -55,7 +55,7 @@ class TfliteReference:
             array = inputs.get(tensor.name)
             if array is None or array.shape != tensor.shape or array.dtype != tensor.dtype:
                 raise InvalidInputs(f"Input {tensor.name!r} is missing or has another type or shape.")
-            self._interpreter.set_tensor(tensor.index, np.ascontiguousarray(array))
+            self._interpreter.set_tensor(tensor.index, np.asarray(array, order="C"))
         try:
             self._interpreter.invoke()
         except Exception as error:
