@@ -457,6 +457,20 @@ def _normalization() -> Iterator[Case]:
                 yield Case(op, [image, size], [out], options, kind, I8, same=True, label=f"{label}-{size[0]}")
 
 
+def _rare() -> Iterator[Case]:
+    yield Case("ATAN2", [(3, 40), (3, 40)], [(3, 40)])
+    yield Case("BROADCAST_ARGS", [[2, 1, 3], [4, 1]], [(3,)], returns="int32")
+    update = [(4, 5), (2, 3), [1, 9]]
+    yield Case("DYNAMIC_UPDATE_SLICE", update, [(4, 5)], types=I8, same=True)
+    yield Case("MATRIX_DIAG", [(2, 3)], [(2, 3, 3)])
+    yield Case("MATRIX_SET_DIAG", [(2, 3, 3), (2, 3)], [(2, 3, 3)])
+    yield Case("SEGMENT_SUM", [(4, 3), [0, 0, 1, 3]], [(4, 3)])
+    yield Case("UNSORTED_SEGMENT_SUM", [(4, 3), [2, 0, 2, 1], Fixed("int32", (), 5)], [(5, 3)])
+    for label, indices, shape in (("vector", [1, 3], (5,)), ("matrix", [[0, 1], [2, 0]], (3, 2))):
+        values = [(2,), Fixed("float32", (), -1.0)]
+        yield Case("SPARSE_TO_DENSE", [indices, list(shape), *values], [shape], label=label)
+
+
 CASES: Final[List[Case]] = [
     *_windows(),
     *_products(),
@@ -465,4 +479,5 @@ CASES: Final[List[Case]] = [
     *_selection(),
     *_reductions(),
     *_normalization(),
+    *_rare(),
 ]

@@ -14,7 +14,7 @@ from tests.compile.tflite.random_networks import random_network
 COUNT: Final = int(os.environ.get("MICROTVM_RANDOM_TFLITE", "20"))
 """Number of networks; by hand: MICROTVM_RANDOM_TFLITE=1000."""
 
-STEPS: Final = 3
+STEPS: Final = 6
 """Allowed error of quantized networks: one step of a layer may become several in the next ones."""
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from runtime.host.compile.errors import ModelError
@@ -75,3 +76,16 @@ def test_weights_of_float16_become_float32() -> None:
     builder.operator("DEQUANTIZE", [weights], [wide])
     builder.operator("MUL", [x, wide], [y], ("MulOptions", {}))
     converted_like_litert(builder.finish([x], [y]))
+
+
+@pytest.mark.parametrize("scales", [1, 4])
+def test_quantized_weights_of_a_float_layer_count_as_their_numbers(scales: int) -> None:
+    builder = Builder()
+    random = np.random.default_rng(0)
+    x, y = builder.tensor((2, 64)), builder.tensor((2, 4))
+    scale = random.uniform(0.005, 0.01, scales)
+    weights = builder.constant(random.integers(-127, 128, (4, 64)), "int8", scale=scale)
+    bias = builder.constant(random.normal(size=4), "float32")
+    builder.operator("FULLY_CONNECTED", [x, weights, bias], [y], ("FullyConnectedOptions", {}))
+    model = converted_like_litert(builder.finish([x], [y]))
+    assert any(tensor.data_type == onnx.TensorProto.INT8 for tensor in model.graph.initializer)

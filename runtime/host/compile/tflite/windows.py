@@ -98,7 +98,10 @@ def weights_of(call: Call, index: int, perm: Sequence[int], shape: Sequence[int]
 
 
 def check_types(call: Call, data: int = 0, weights: int = 1) -> None:
-    """Raise a ModelError for a combination of element types without a definite answer."""
+    """Raise a ModelError for a combination of element types without a definite answer.
+
+    Quantized weights with float32 activations are allowed, and count as the numbers that they stand for.
+    """
     x, w, y = call.input(data), call.input(weights), call.output()
     kinds = [tensor.is_quantized or tensor.dtype == np.float32 for tensor in (x, w, y)]
     if not all(kinds) or x.is_quantized != y.is_quantized or (x.is_quantized and not w.is_quantized):
