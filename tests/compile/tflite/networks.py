@@ -67,10 +67,10 @@ class Network:
         count = outputs if self.dtype == "int8" else 1
         scales = self._random.uniform(0.003, 0.006, count).astype(np.float32)
         low, zero = (-127, 0) if self.dtype == "int8" else (0, 128)
-        weights = self._random.integers(low, low + 255, shape)
+        stored = self._random.integers(low, low + 255, shape)
         bias = self._random.integers(-500, 500, outputs)
         return (
-            self.builder.constant(weights, self.dtype, scale=scales, zero=[zero], axis=axis),
+            self.builder.constant(stored, self.dtype, scale=scales, zero=[zero], axis=axis),
             self.builder.constant(bias, scale=scales * np.float32(STEP)),
         )
 

@@ -195,7 +195,7 @@ REFUSED: Final[Dict[Callable[[Builder], bytes], str]] = {
     two_scales: "has several scales",
     other_scale: "Operator TRANSPOSE .* another scale",
     quantized_float_only: "Operator SIN .* quantized to int8",
-    large_list: "elements: expected at most",
+    large_list: "more elements than expected",
     moved_by_input: "Operator TRANSPOSE .* order of the axes is computed from the model's inputs",
     lambda builder: _plain(builder, isVariable=True): "is a variable",
     lambda builder: _plain(builder, shapeSignature=np.array([-1, 3], np.int32)): "",

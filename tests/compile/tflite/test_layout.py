@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any, Dict, List
 
 import numpy as np
 import onnx
@@ -63,7 +63,7 @@ def test_a_convolution_of_a_sequence_has_no_transposes_inside() -> None:
         axis = net.builder.constant([1])
         grown = net.layer("EXPAND_DIMS", [y, axis], (batch, 1, length, depth))
         convolved = net.convolution(grown, channels)
-        squeezed = {"squeezeDims": np.array([1], "int32")}
+        squeezed: Dict[str, Any] = {"squeezeDims": np.array([1], "int32")}
         y = net.layer("SQUEEZE", [convolved], (batch, length, channels), "SqueezeOptions", **squeezed)
     model = converted_like_litert(net.builder.finish([start], [y]))
     assert moves(model).count("Transpose") == 2  # at the input and at the output

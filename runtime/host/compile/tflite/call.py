@@ -17,10 +17,11 @@ from runtime.host.compile.errors import ModelError
 from runtime.host.compile.onnx_rewrite.emitter import Emitter
 from runtime.host.compile.onnx_rewrite.parts import cast, ints, reshaped
 from runtime.host.compile.onnx_rewrite.values import Value
-from runtime.host.compile.tflite.network import Array, Operator, Tensor
+from runtime.host.compile.tflite.network import QUANTIZED, Array, Operator, Tensor
 from runtime.host.compile.tflite.schema import names_of
 
 AGAIN: Final = "Convert the model again."
+LONGEST_LIST: Final = 4096  # of integers that are attributes of an operator: axes, extents
 
 Limits = Tuple[Optional[float], Optional[float]]
 
@@ -102,6 +103,8 @@ class Call:
             axis: Axis of the scales in the value; None for a tensor with one scale.
         """
         if tensor.scale is None or not tensor.is_quantized:
+            if tensor.dtype in QUANTIZED:
+                raise self.refusal(f"an input has type {tensor.dtype} and no scale", "Quantize the model.")
             return value
         if tensor.scale.size == 1:
             scale, zero = self._parameters(tensor)
@@ -121,6 +124,8 @@ class Call:
         """Return real numbers in the form of an output: quantized if the output is."""
         tensor = self.output(index)
         if not tensor.is_quantized:
+            if tensor.dtype in QUANTIZED:
+                raise self.refusal(f"its output has type {tensor.dtype} and no scale", "Quantize the model.")
             return value
         scale, zero = self._parameters(tensor)
         return self.emit.op("QuantizeLinear", value, scale, zero)
@@ -227,9 +232,6 @@ class Call:
             raise self.refusal("an activation has several scales", "Quantize activations with one scale.")
         zero = _zero_points(self, tensor).reshape(())
         return self.emit.constant(tensor.scale.reshape(())), self.emit.constant(zero)
-
-
-LONGEST_LIST: Final = 1 << 20
 
 
 def _zero_points(call: Call, tensor: Tensor) -> Array:

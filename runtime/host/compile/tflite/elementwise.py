@@ -68,6 +68,13 @@ def clipping(low: Optional[float], high: Optional[float]) -> Convert:
     return convert
 
 
+def power(call: Call) -> List[Value]:
+    """Convert POW."""
+    if not call.raw(0).is_float:
+        raise call.refusal(f"its inputs have type {call.raw(0).dtype}", "Use float32.")
+    return [call.emit.op("Pow", call.real(0), call.real(1))]
+
+
 def square(call: Call) -> List[Value]:
     """Convert SQUARE."""
     value = call.real()

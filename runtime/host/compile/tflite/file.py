@@ -20,12 +20,15 @@ from runtime.host.compile.tflite.schema import names_of, schema
 
 MAGIC: Final = b"TFL3"
 SCHEMA_VERSION: Final = 3
-MOST_TENSORS: Final = 100_000
-MOST_OPERATORS: Final = 50_000
+TENSOR_NAME: Final = 10  # offset of the field `name` in the schema's table Tensor
+CUSTOM_CODE: Final = 6  # of `custom_code` in OperatorCode
+MOST_TENSORS: Final = 50_000
+MOST_OPERATORS: Final = 10_000
 MOST_OPERANDS: Final = 4096  # inputs or outputs of one operator, or of the model
+MOST_LINKS: Final = 200_000  # inputs and outputs of all operators
 MOST_ELEMENTS: Final = 1 << 28  # of all tensors
 MOST_DIMENSIONS: Final = 8  # of TensorFlow Lite's own shapes
-LONGEST_NAME: Final = 4096
+LONGEST_NAME: Final = 2048
 EXPORT: Final = "Check the file, and convert the model again."
 
 DTYPES: Final[Dict[str, Any]] = {
@@ -82,21 +85,18 @@ def _network(model: Any, data: bytes, kinds: Mapping[str, str]) -> Network:
     if model.SubgraphsLength() == 0:
         raise _damaged("it has no graph")
     graph = model.Subgraphs(0)
-    tensors = [
-        _tensor(model, graph.Tensors(index), index, data)
-        for index in range(_bounded(graph.TensorsLength(), MOST_TENSORS, "tensors"))
-    ]
-    total = sum(prod(tensor.shape) for tensor in tensors)
-    if total > MOST_ELEMENTS:
-        raise ModelError(
-            f"The tensors have {total} elements: expected at most {MOST_ELEMENTS}.",
-            "Use a model that fits a microcontroller.",
-        )
+    tensors: List[Tensor] = []
+    left = MOST_ELEMENTS
+    for index in range(_bounded(graph.TensorsLength(), MOST_TENSORS, "tensors")):
+        tensors.append(_tensor(model, graph.Tensors(index), index, data, left))
+        left -= prod(tensors[-1].shape)
     codes = _Codes(model)
-    operators = [
-        _operator(graph.Operators(index), index, codes, tensors, kinds)
-        for index in range(_bounded(graph.OperatorsLength(), MOST_OPERATORS, "operators"))
-    ]
+    operators: List[Operator] = []
+    links = 0
+    for index in range(_bounded(graph.OperatorsLength(), MOST_OPERATORS, "operators")):
+        operators.append(_operator(graph.Operators(index), index, codes, tensors, kinds))
+        links += len(operators[-1].inputs) + len(operators[-1].outputs)
+        _bounded(links, MOST_LINKS, "inputs and outputs of operators")
     inputs = [_at(tensors, int(index)) for index in _indices(graph.InputsAsNumpy(), "inputs")]
     outputs = [_at(tensors, int(index)) for index in _indices(graph.OutputsAsNumpy(), "outputs")]
     if not outputs:
@@ -148,11 +148,17 @@ class _Codes:
         name = names_of("BuiltinOperator").get(number)
         if name is None:
             return f"number {number}", False
-        return (_name(code.CustomCode()) or "without a name", True) if name == "CUSTOM" else (name, False)
+        return (_name(code, CUSTOM_CODE) or "without a name", True) if name == "CUSTOM" else (name, False)
 
 
-def _name(data: Optional[bytes]) -> str:
-    text = (data or b"")[:LONGEST_NAME].decode("utf-8", "replace")
+def _name(source: Any, field: int) -> str:
+    """Return a string of a table. The methods of the table copy all of a string, of any length."""
+    table = source._tab
+    offset = table.Offset(field)
+    if not offset:
+        return ""
+    start, length = table.Vector(offset), table.VectorLen(offset)
+    text = bytes(table.Bytes[start : start + min(length, LONGEST_NAME)]).decode("utf-8", "replace")
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
@@ -185,17 +191,21 @@ def _options(source: Any, expected: str, op: str) -> Any:
     return unpacked.InitFromObj(view)
 
 
-def _tensor(model: Any, source: Any, index: int, data: bytes) -> Tensor:
-    name = _name(source.Name())
+def _tensor(model: Any, source: Any, index: int, data: bytes, left: int) -> Tensor:
+    name = _name(source, TENSOR_NAME)
     label = f"Tensor {name!r}" if name else f"Tensor {index}"
     kind = names_of("TensorType").get(source.Type(), f"number {source.Type()}")
+    dimensions = max(source.ShapeLength(), source.ShapeSignatureLength())
+    if dimensions > MOST_DIMENSIONS:
+        raise ModelError(f"{label} has {dimensions} dimensions: expected at most {MOST_DIMENSIONS}.", EXPORT)
     extents = [int(extent) for extent in _vector(source.ShapeAsNumpy())]
-    if len(extents) > MOST_DIMENSIONS:
-        raise ModelError(
-            f"{label} has {len(extents)} dimensions: expected at most {MOST_DIMENSIONS}.", EXPORT
-        )
     if any(extent < 0 for extent in extents):
         raise ModelError(f"{label} has a dynamic shape.", "Convert the model with static shapes.")
+    if prod(extents) > left:
+        raise ModelError(
+            f"The tensors have more elements than expected: at most {MOST_ELEMENTS}.",
+            "Use a model that fits a microcontroller.",
+        )
     signature = [int(extent) for extent in _vector(source.ShapeSignatureAsNumpy())]
     if source.Sparsity() is not None:
         raise ModelError(f"{label} is sparse.", "Convert the model without sparse weights.")
@@ -262,16 +272,14 @@ def _quantization(
         return None, None, 0
     if source.DetailsType():
         raise ModelError(f"{label} has a custom quantization.", "Quantize the model with scales.")
-    zero = np.asarray(_vector(source.ZeroPointAsNumpy()), np.int64)
-    if not len(zero):
-        zero = np.zeros(len(scale), np.int64)
     axis = source.QuantizedDimension()
-    if len(zero) == 1:
-        zero = np.full(len(scale), zero[0])
     if len(scale) > 1 and not (0 <= axis < len(shape) and shape[axis] == len(scale)):
         raise ModelError(f"{label} has {len(scale)} scales, which do not fit its shape.", EXPORT)
-    if len(zero) != len(scale):
+    zero = np.asarray(_vector(source.ZeroPointAsNumpy()), np.int64)
+    if len(zero) not in (0, 1, len(scale)):
         raise ModelError(f"{label} has {len(scale)} scales and {len(zero)} zero points.", EXPORT)
+    if len(zero) != len(scale):
+        zero = np.full(len(scale), zero[0] if len(zero) else 0)
     if not np.isfinite(scale).all() or not (scale > 0).all():
         raise ModelError(f"{label} has a scale that is not a positive number.", EXPORT)
     return scale, zero, int(axis)

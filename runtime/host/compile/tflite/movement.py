@@ -9,7 +9,7 @@ import numpy as np
 
 from runtime.host.compile.onnx_rewrite.parts import expanded, transposed
 from runtime.host.compile.onnx_rewrite.values import Value
-from runtime.host.compile.tflite.call import AGAIN, Call
+from runtime.host.compile.tflite.call import AGAIN, LONGEST_LIST, Call
 from runtime.host.compile.tflite.schema import names_of
 
 MOST_INDICES: Final = 1 << 20
@@ -22,6 +22,8 @@ def reshape(call: Call) -> List[Value]:
         shape = call.integers(1, "shape")
     else:
         given = call.options.newShape
+        if given is not None and len(given) > LONGEST_LIST:
+            raise call.refusal("its shape is too long", AGAIN)
         shape = [int(extent) for extent in (call.output().shape if given is None else given)]
     value = call.raw()
     if shape.count(-1) == 1:
@@ -89,10 +91,12 @@ def pack(call: Call) -> List[Value]:
 def unpack(call: Call) -> List[Value]:
     """Convert UNPACK: the elements of an axis become outputs."""
     call.needs_same_scales(0)
-    call.needs_same_scales(0)
     value = call.raw()
     axis = call.axis(call.options.axis, value.rank)
     count = value.shape[axis]
+    for output in call.operator.outputs:
+        if not call.input().same_numbers(output):
+            raise call.refusal("an output has another scale or type than its input", AGAIN)
     call.needs_count(call.options.num, count)
     shape = [*value.shape[:axis], *value.shape[axis + 1 :]]
     return [call.shaped(part, shape) for part in parts_of(call, value, axis, [1] * count)]

@@ -55,7 +55,7 @@ _ROWS: Final[Dict[str, Tuple[Any, str, bool]]] = {
     "ADD_N": (elementwise.sum_of_all, "", FLOAT),
     "MAXIMUM": (elementwise.extreme("Max"), "", QUANTIZED),
     "MINIMUM": (elementwise.extreme("Min"), "", QUANTIZED),
-    "POW": (elementwise.binary("Pow"), "", FLOAT),
+    "POW": (elementwise.power, "", FLOAT),
     "SQUARED_DIFFERENCE": (elementwise.squared_difference, "", QUANTIZED),
     "FLOOR_DIV": (elementwise.floor_division, "", FLOAT),
     "FLOOR_MOD": (elementwise.floor_remainder, "", FLOAT),
