@@ -77,6 +77,7 @@ def _windows() -> Iterator[Case]:
         ("same", SAME, 2, (1, 14, 12, 5)),
         ("same-odd", SAME, 2, (1, 13, 11, 5)),
         ("valid", VALID, 2, (1, 15, 13, 5)),
+        ("valid-long", VALID, 2, (1, 16, 14, 5)),
         ("valid-gap", VALID, 4, (1, 27, 23, 5)),
     ):
         options = {"padding": padding, "strideW": stride, "strideH": stride}

@@ -227,6 +227,8 @@ def reverse_sequence(call: Call) -> List[Value]:
     batch = call.axis(call.options.batchDim, value.rank)
     if time == batch:
         raise call.refusal("its two axes are equal", AGAIN)
+    if value.size > MOST_INDICES:
+        raise call.refusal(f"its data has {value.size} elements", "Use a smaller tensor.")
     lengths = np.asarray(call.constant(1, "lengths"))
     if lengths.shape != (value.shape[batch],) or lengths.min() < 0 or lengths.max() > value.shape[time]:
         raise call.refusal("its lengths do not fit the data", AGAIN)
@@ -234,7 +236,5 @@ def reverse_sequence(call: Call) -> List[Value]:
     shape = [1] * value.rank
     shape[batch], shape[time] = value.shape[batch], value.shape[time]
     matrix = np.array(order, np.int64)
-    if value.size > MOST_INDICES:
-        raise call.refusal(f"its data has {value.size} elements", "Use a smaller tensor.")
     indices = np.broadcast_to((matrix if batch < time else matrix.T).reshape(shape), value.shape)
     return [call.emit.op("GatherElements", value, call.emit.constant(indices), axis=time)]

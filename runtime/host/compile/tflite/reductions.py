@@ -42,9 +42,8 @@ def extreme(op: str) -> Convert:
     """Return the conversion of REDUCE_MAX or REDUCE_MIN, which select elements."""
 
     def convert(call: Call) -> List[Value]:
-        if call.same_scales(0):
-            return [_reduced(call, op, call.raw())]
-        return [call.written(_reduced(call, op, call.real()))]
+        call.needs_same_scales(0)  # LiteRT takes the elements as they are
+        return [_reduced(call, op, call.raw())]
 
     return convert
 

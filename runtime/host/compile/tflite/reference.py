@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence
+from typing import Dict, Sequence
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class TfliteReference:
         self.name = "LiteRT"
         self.outputs = output_names(network)
         self._inputs = network.inputs
+        self._indices = [tensor.index for tensor in network.outputs]
         try:
             from ai_edge_litert.interpreter import Interpreter
 
@@ -66,10 +67,10 @@ class TfliteReference:
             self._interpreter.invoke()
         except Exception as error:
             raise InvalidInputs(str(error)) from error
-        return dict(zip(self.outputs, map(self._output, self._interpreter.get_output_details())))
+        return dict(zip(self.outputs, map(self._output, self._indices)))
 
-    def _output(self, details: Any) -> np.ndarray:
-        return np.asarray(self._interpreter.get_tensor(details["index"]))
+    def _output(self, index: int) -> np.ndarray:
+        return np.asarray(self._interpreter.get_tensor(index))
 
     def rounding(self, inputs: Arrays) -> Dict[str, np.ndarray]:
         """Return for each output how far rounding may move its elements.

@@ -225,6 +225,8 @@ def _transpose_convolved(
     if len(shape) != len(perm) or shape[-1] != outputs or min(shape) < 1:
         raise call.refusal("the shape of its output does not fit", AGAIN)
     pads = pads_of(call, call.options.padding, shape[1:-1], kernel, strides, dilations)
+    if list(extents) != _extents_of(shape[1:-1], pads, kernel, strides, dilations):
+        raise call.refusal("a convolution of its output does not have the shape of its input", AGAIN)
     begins, ends, extra = [], [], []
     for extent, output, window, stride, dilation, begin in zip(
         extents, shape[1:-1], kernel, strides, dilations, pads
@@ -250,6 +252,23 @@ def _transpose_convolved(
     return [channels_last(call, call.activated(answer, call.options.fusedActivationFunction))]
 
 
+def _extents_of(
+    extents: Sequence[int],
+    pads: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+) -> List[int]:
+    """Return the extents of the output of a convolution."""
+    before, after = pads[: len(extents)], pads[len(extents) :]
+    return [
+        (extent + one + other - (window - 1) * dilation - 1) // stride + 1
+        for extent, one, other, window, stride, dilation in zip(
+            extents, before, after, kernel, strides, dilations
+        )
+    ]
+
+
 def _reordered(call: Call) -> Operator:
     """Return the operator with data, weights and bias as the inputs, in the order of other convolutions."""
     inputs = [call.input(2), call.input(1), *call.operator.inputs[3:]]
@@ -268,6 +287,7 @@ def max_pool(call: Call) -> List[Value]:
 
 def average_pool(call: Call) -> List[Value]:
     """Convert AVERAGE_POOL_2D, whose mean leaves out the padding."""
+    call.needs_same_scales(0)
     answer = _pooled(call, "AveragePool", call.real(0))
     return [call.activated(answer, call.options.fusedActivationFunction)]
 
