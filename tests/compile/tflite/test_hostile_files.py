@@ -153,6 +153,32 @@ def two_scales(builder: Builder) -> bytes:
     return builder.finish([x], [y])
 
 
+def weights_with_zero(builder: Builder) -> bytes:
+    x, y = builder.tensor((2, 3), "int8", scale=[0.1]), builder.tensor((2, 4), "int8", scale=[0.1])
+    weights = builder.constant(np.ones((4, 3)), "int8", scale=[0.1], zero=[3])
+    builder.operator("FULLY_CONNECTED", [x, weights, -1], [y], ("FullyConnectedOptions", {}))
+    return builder.finish([x], [y])
+
+
+def mean_with_other_scale(builder: Builder) -> bytes:
+    x, y = (builder.tensor((1, 2, 2, 1), "int8", scale=[scale]) for scale in (0.1, 0.2))
+    pool = {"strideW": 1, "strideH": 1, "filterWidth": 1, "filterHeight": 1}
+    builder.operator("AVERAGE_POOL_2D", [x], [y], ("Pool2DOptions", pool))
+    return builder.finish([x], [y])
+
+
+def no_scale(builder: Builder) -> bytes:
+    x, y = builder.tensor((2, 3), "int8"), builder.tensor((2, 3), "int8")
+    builder.operator("ADD", [x, x], [y], ("AddOptions", {}))
+    return builder.finish([x], [y])
+
+
+def strange_scale(builder: Builder) -> bytes:
+    x, y = builder.tensor((2, 3), "int8", scale=[1e-36]), builder.tensor((2, 3), "int8", scale=[0.1])
+    builder.operator("RELU", [x], [y])
+    return builder.finish([x], [y])
+
+
 def other_scale(builder: Builder) -> bytes:
     x = builder.tensor((2, 3), "int8", scale=[0.1])
     y = builder.tensor((3, 2), "int8", scale=[0.2])
@@ -194,6 +220,10 @@ REFUSED: Final[Dict[Callable[[Builder], bytes], str]] = {
     buffer_index: "buffer 77 is outside of a list",
     two_scales: "has several scales",
     other_scale: "Operator TRANSPOSE .* another scale",
+    weights_with_zero: "Operator FULLY_CONNECTED .* weights of int8 have a zero point",
+    mean_with_other_scale: "Operator AVERAGE_POOL_2D .* another scale",
+    no_scale: "Operator ADD .* int8 and no scale",
+    strange_scale: "not a positive number of normal size",
     quantized_float_only: "Operator SIN .* quantized to int8",
     large_list: "more elements than expected",
     moved_by_input: "Operator TRANSPOSE .* order of the axes is computed from the model's inputs",

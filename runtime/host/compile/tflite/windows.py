@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions and pools. TensorFlow Lite has the channels last, and ONNX has them second.
+"""Convolutions. TensorFlow Lite has the channels last, and ONNX has them second.
 
 The transposes around each operator cancel in `layout`.
 """
@@ -91,6 +91,8 @@ def weights_of(call: Call, index: int, perm: Sequence[int], shape: Sequence[int]
         axis: Axis in that shape for the scales of the output channels.
     """
     tensor = call.input(index)
+    if tensor.dtype == np.int8 and tensor.zero is not None and tensor.zero.any():
+        raise call.refusal("its weights of int8 have a zero point", "Quantize the weights symmetrically.")
     if tensor.scale is not None and tensor.scale.size > 1 and list(perm).index(tensor.axis) != axis:
         raise call.refusal("its weights have scales for another axis than the output channels", AGAIN)
     moved = call.shaped(transposed(call.emit, call.raw(index), perm), shape)
@@ -273,37 +275,3 @@ def _reordered(call: Call) -> Operator:
     """Return the operator with data, weights and bias as the inputs, in the order of other convolutions."""
     inputs = [call.input(2), call.input(1), *call.operator.inputs[3:]]
     return dataclasses.replace(call.operator, inputs=inputs)
-
-
-def max_pool(call: Call) -> List[Value]:
-    """Convert MAX_POOL_2D, which selects elements."""
-    call.needs_same_scales(0)
-    fused = names_of("ActivationFunctionType").get(call.options.fusedActivationFunction)
-    if fused == "NONE":
-        return [_pooled(call, "MaxPool", call.raw(0))]
-    answer = _pooled(call, "MaxPool", call.real(0))
-    return [call.activated(answer, call.options.fusedActivationFunction)]
-
-
-def average_pool(call: Call) -> List[Value]:
-    """Convert AVERAGE_POOL_2D, whose mean leaves out the padding."""
-    call.needs_same_scales(0)
-    answer = _pooled(call, "AveragePool", call.real(0))
-    return [call.activated(answer, call.options.fusedActivationFunction)]
-
-
-def l2_pool(call: Call) -> List[Value]:
-    """Convert L2_POOL_2D: the root of the mean of squares."""
-    data = call.real(0)
-    answer = call.emit.op("Sqrt", _pooled(call, "AveragePool", call.emit.op("Mul", data, data)))
-    return [call.activated(answer, call.options.fusedActivationFunction)]
-
-
-def _pooled(call: Call, op: str, data: Value) -> Value:
-    options = call.options
-    _, *extents, _ = call.needs_rank(0, 4)
-    kernel = [options.filterHeight, options.filterWidth]
-    strides = [options.strideH, options.strideW]
-    pads = pads_of(call, options.padding, extents, kernel, strides, [1, 1])
-    answer = call.emit.op(op, channels_second(call, data), kernel_shape=kernel, strides=strides, pads=pads)
-    return channels_last(call, answer)
