@@ -120,3 +120,26 @@ def test_an_operator_behind_a_transpose_keeps_its_answers(
     feed = {f"x{index}": random.normal(size=shape).astype("float32") for index in range(count)}
     before, after = Reference(model).run(feed)["y"], Reference(without_transposes(model)).run(feed)["y"]
     assert np.allclose(before, after, atol=1e-6, rtol=1e-6) and before.shape == after.shape
+
+
+@pytest.mark.parametrize("factor", [(), (1,), (1, 1, 1, 1, 1)])
+def test_a_number_of_any_rank_multiplies_a_reshaped_tensor(factor: Any) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 1]),
+        helper.make_node("Reshape", ["t", "shape"], ["r"]),
+        helper.make_node("Mul", ["r", "two"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 4, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3, 2, 2, 2])],
+        [
+            numpy_helper.from_array(np.array([2, 3, 2, 2, 2]), "shape"),
+            numpy_helper.from_array(np.full(factor, 2, "float32"), "two"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    feed = {"x": np.arange(48, dtype="float32").reshape(2, 4, 6)}
+    before, after = Reference(model).run(feed)["y"], Reference(without_transposes(model)).run(feed)["y"]
+    assert np.array_equal(before, after)

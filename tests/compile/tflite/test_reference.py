@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict
+
 import numpy as np
 import onnx
 import pytest
@@ -89,3 +91,37 @@ def test_quantized_weights_of_a_float_layer_count_as_their_numbers(scales: int) 
     builder.operator("FULLY_CONNECTED", [x, weights, bias], [y], ("FullyConnectedOptions", {}))
     model = converted_like_litert(builder.finish([x], [y]))
     assert any(tensor.data_type == onnx.TensorProto.INT8 for tensor in model.graph.initializer)
+
+
+def test_a_shape_that_is_computed_from_a_shape_is_constant() -> None:
+    builder = Builder()
+    dynamic: Dict[str, Any] = {"shapeSignature": np.array([-1, 2, 3], np.int32)}
+    x, y = builder.tensor((4, 2, 3), name="x", **dynamic), builder.tensor((1, 6), name="y")
+    builder.graph.tensors[y].shapeSignature = np.array([-1, 6], np.int32)
+    shape, batch, target = (
+        builder.tensor((3,), "int32"),
+        builder.tensor((), "int32"),
+        builder.tensor((2,), "int32"),
+    )
+    builder.operator("SHAPE", [x], [shape], ("ShapeOptions", {"outType": 2}))
+    part = [builder.constant([number]) for number in (0, 1, 1)]
+    builder.operator("STRIDED_SLICE", [shape, *part], [batch], ("StridedSliceOptions", {"shrinkAxisMask": 1}))
+    six = builder.constant(6)
+    builder.operator("PACK", [batch, six], [target], ("PackOptions", {"valuesCount": 2}))
+    builder.operator("RESHAPE", [x, target], [y], ("ReshapeOptions", {}))
+    model = converted_like_litert(builder.finish([x], [y]))
+    assert outputs_of(model)[0].shape == (4, 6)
+    assert [node.op_type for node in model.graph.node] == ["Reshape"]
+
+
+def test_nodes_have_unique_names_that_come_from_the_file() -> None:
+    builder = Builder()
+    x, y, z = (
+        builder.tensor((2, 3)),
+        builder.tensor((2, 3), name="a;net/b"),
+        builder.tensor((2, 3), name="net/b/2"),
+    )
+    builder.operator("SQUARED_DIFFERENCE", [x, x], [y])
+    builder.operator("SQUARED_DIFFERENCE", [y, x], [z])
+    names = [node.name for node in tflite_to_onnx(builder.finish([x], [z])).graph.node]
+    assert len(set(names)) == len(names) == 4 and all(name.startswith("net/b") for name in names)

@@ -145,7 +145,8 @@ def _elementwise(layout: Layout, node: Node, views: Views) -> Optional[List[View
     ):
         return None
     if not lead.is_transposed:
-        if any(view is not lead and view.base.size > 1 for view in views):
+        others = [view for view in views if view is not lead]
+        if any(view.base.size > 1 or len(view.shape) > lead.base.rank for view in others):
             return None
         (result,) = _written(layout, node, _in_place(node, [view.base for view in views]))
         return [dataclasses.replace(lead, base=result.base)]
