@@ -21,6 +21,7 @@ from runtime.host.compile.tflite.network import QUANTIZED, Array, Operator, Tens
 from runtime.host.compile.tflite.schema import names_of
 
 AGAIN: Final = "Convert the model again."
+SAME_SCALE: Final = 1e-3  # relative difference that is far less than a step of 256
 LONGEST_LIST: Final = 4096  # of integers that are attributes of an operator: axes, extents
 
 Limits = Tuple[Optional[float], Optional[float]]
@@ -31,7 +32,7 @@ ACTIVATIONS: Final[Dict[str, Limits]] = {
     "RELU6": (0.0, 6.0),
     "RELU_N1_TO_1": (-1.0, 1.0),
 }
-"""Fused activation -> limits of the output."""
+"""Fused activation -> limits of the output. LiteRT's kernels ignore TANH and SIGN_BIT."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +140,6 @@ class Call:
             index: Number of the output.
         """
         name = names_of("ActivationFunctionType").get(fused, f"number {fused}")
-        if name == "TANH" and not self.output(index).is_quantized:
-            return self.emit.op("Tanh", value)
         if name not in ACTIVATIONS:
             raise self.refusal(f"its fused activation is {name}", "Use an activation of its own.")
         return self.written(self.clipped(value, ACTIVATIONS[name]), index)
@@ -208,6 +207,21 @@ class Call:
         """Raise a ModelError if the elements of an input get another meaning in the output."""
         if not self.same_scales(*indices):
             raise self.refusal("its output has another scale or element type than its input", AGAIN)
+
+    def needs_output(self, scale: float, zero: int) -> None:
+        """Raise a ModelError if a quantized output has other parameters than TensorFlow Lite prescribes.
+
+        Args:
+            scale: Prescribed scale.
+            zero: Prescribed zero point of an output of int8; the one of uint8 is larger by 128.
+        """
+        tensor = self.output()
+        if not tensor.is_quantized or tensor.scale is None or tensor.zero is None:
+            return
+        expected = zero + (128 if tensor.dtype == np.uint8 else 0)
+        if abs(tensor.scale[0] / scale - 1) > SAME_SCALE or tensor.zero[0] != expected:
+            found = f"scale {tensor.scale[0]:g} and zero point {tensor.zero[0]}"
+            raise self.refusal(f"its output has {found}: expected {scale:g} and {expected}", AGAIN)
 
     def shaped(self, value: Value, shape: Sequence[int]) -> Value:
         """Return a value in another shape of as many elements."""

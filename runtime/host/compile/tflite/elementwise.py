@@ -48,12 +48,11 @@ def arithmetic(op: str) -> Convert:
 
 
 def extreme(op: str) -> Convert:
-    """Return the conversion of MAXIMUM or MINIMUM, which select elements if all scales are equal."""
+    """Return the conversion of MAXIMUM or MINIMUM, which select elements."""
 
     def convert(call: Call) -> List[Value]:
-        if call.same_scales(0, 1):
-            return [call.emit.op(op, call.raw(0), call.raw(1))]
-        return [call.written(call.emit.op(op, call.real(0), call.real(1)))]
+        call.needs_same_scales(0, 1)  # LiteRT compares the elements as they are
+        return [call.emit.op(op, call.raw(0), call.raw(1))]
 
     return convert
 
@@ -73,6 +72,16 @@ def power(call: Call) -> List[Value]:
     if not call.raw(0).is_float:
         raise call.refusal(f"its inputs have type {call.raw(0).dtype}", "Use float32.")
     return [call.emit.op("Pow", call.real(0), call.real(1))]
+
+
+def bounded(op: str, scale: float, zero: int) -> Convert:
+    """Return the conversion of a function with a bounded range, whose quantized output has a fixed scale."""
+
+    def convert(call: Call) -> List[Value]:
+        call.needs_output(scale, zero)
+        return [call.written(call.emit.op(op, call.real()))]
+
+    return convert
 
 
 def square(call: Call) -> List[Value]:
@@ -195,12 +204,11 @@ def dequantized(call: Call) -> List[Value]:
 
 def select(call: Call) -> List[Value]:
     """Convert SELECT and SELECT_V2. SELECT takes rows if its condition has rank 1."""
-    condition, one, other = call.raw(0), call.input(1), call.input(2)
+    call.needs_same_scales(1, 2)
+    condition = call.raw(0)
     if call.operator.op == "SELECT" and condition.rank == 1 and call.raw(1).rank > 1:
         condition = call.shaped(condition, [condition.size, *[1] * (call.raw(1).rank - 1)])
-    if one.same_numbers(call.output()) and other.same_numbers(call.output()):
-        return [call.emit.op("Where", condition, call.raw(1), call.raw(2))]
-    return [call.written(call.emit.op("Where", condition, call.real(1), call.real(2)))]
+    return [call.emit.op("Where", condition, call.raw(1), call.raw(2))]
 
 
 def zeros_like(call: Call) -> List[Value]:

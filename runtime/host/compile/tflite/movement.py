@@ -36,13 +36,25 @@ def reshape(call: Call) -> List[Value]:
     return [call.shaped(value, shape)]
 
 
-def to_output_shape(call: Call) -> List[Value]:
-    """Convert SQUEEZE and EXPAND_DIMS, which remove or add extents of 1."""
+def squeeze(call: Call) -> List[Value]:
+    """Convert SQUEEZE, which removes extents of 1: those of a list, or all of them."""
     call.needs_same_scales(0)
-    shape, target = call.raw().shape, call.output().shape
-    if [extent for extent in shape if extent != 1] != [extent for extent in target if extent != 1]:
-        raise call.refusal("the shape of its output does not fit", AGAIN)
-    return [call.shaped(call.raw(), target)]
+    value, given = call.raw(), call.options.squeezeDims
+    if given is not None and len(given) > value.rank:
+        raise call.refusal("its list of axes is too long", AGAIN)
+    axes = {call.axis(int(axis), value.rank) for axis in ([] if given is None else given)}
+    if any(value.shape[axis] != 1 for axis in axes):
+        raise call.refusal("it removes an extent that is not 1", AGAIN)
+    removed = axes or {axis for axis, extent in enumerate(value.shape) if extent == 1}
+    return [call.shaped(value, [extent for axis, extent in enumerate(value.shape) if axis not in removed])]
+
+
+def expand_dims(call: Call) -> List[Value]:
+    """Convert EXPAND_DIMS, which adds an extent of 1."""
+    call.needs_same_scales(0)
+    value = call.raw()
+    axis = call.axis(_one(call, 1, "axis"), value.rank + 1)
+    return [call.shaped(value, [*value.shape[:axis], 1, *value.shape[axis:]])]
 
 
 def transpose(call: Call) -> List[Value]:

@@ -16,6 +16,7 @@ SMALLEST_NORM = 1e-6  # of TensorFlow Lite's L2_NORMALIZATION, below which it di
 
 def softmax(call: Call) -> List[Value]:
     """Convert SOFTMAX of the last axis, with a factor beta before it."""
+    call.needs_output(1 / 256, -128)
     value = call.real()
     beta = float(call.options.beta)
     if not np.isfinite(beta) or not value.rank:
@@ -27,11 +28,13 @@ def softmax(call: Call) -> List[Value]:
 
 def log_softmax(call: Call) -> List[Value]:
     """Convert LOG_SOFTMAX of the last axis."""
+    call.needs_output(16 / 256, 127)
     return [call.written(call.emit.op("LogSoftmax", call.real(), axis=-1))]
 
 
 def l2_normalization(call: Call) -> List[Value]:
     """Convert L2_NORMALIZATION of the last axis."""
+    call.needs_output(1 / 128, 0)
     value = call.real()
     squares = call.emit.op("ReduceSum", call.emit.op("Mul", value, value), call.ints([-1]), keepdims=1)
     norm = call.emit.op("Sqrt", squares)
