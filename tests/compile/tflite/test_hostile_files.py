@@ -167,6 +167,24 @@ def mean_with_other_scale(builder: Builder) -> bytes:
     return builder.finish([x], [y])
 
 
+def maximum_of_scales(builder: Builder) -> bytes:
+    x, y, z = (builder.tensor((2, 3), "int8", scale=[scale]) for scale in (0.1, 0.2, 0.1))
+    builder.operator("MAXIMUM", [x, y], [z])
+    return builder.finish([x, y], [z])
+
+
+def fused_tanh(builder: Builder) -> bytes:
+    x, y = builder.tensor((2, 3)), builder.tensor((2, 3))
+    builder.operator("ADD", [x, x], [y], ("AddOptions", {"fusedActivationFunction": 4}))
+    return builder.finish([x], [y])
+
+
+def softmax_scale(builder: Builder) -> bytes:
+    x, y = builder.tensor((2, 3), "int8", scale=[0.1]), builder.tensor((2, 3), "int8", scale=[0.1])
+    builder.operator("SOFTMAX", [x], [y], ("SoftmaxOptions", {"beta": 1.0}))
+    return builder.finish([x], [y])
+
+
 def no_scale(builder: Builder) -> bytes:
     x, y = builder.tensor((2, 3), "int8"), builder.tensor((2, 3), "int8")
     builder.operator("ADD", [x, x], [y], ("AddOptions", {}))
@@ -222,6 +240,9 @@ REFUSED: Final[Dict[Callable[[Builder], bytes], str]] = {
     other_scale: "Operator TRANSPOSE .* another scale",
     weights_with_zero: "Operator FULLY_CONNECTED .* weights of int8 have a zero point",
     mean_with_other_scale: "Operator AVERAGE_POOL_2D .* another scale",
+    maximum_of_scales: "Operator MAXIMUM .* another scale",
+    fused_tanh: "Operator ADD .* its fused activation is TANH",
+    softmax_scale: "Operator SOFTMAX .* scale 0.1 and zero point 0: expected 0.00390625 and -128",
     no_scale: "Operator ADD .* int8 and no scale",
     strange_scale: "not a positive number of normal size",
     quantized_float_only: "Operator SIN .* quantized to int8",

@@ -70,17 +70,15 @@ def concatenation(call: Call) -> List[Value]:
     """Convert CONCATENATION. Inputs with another scale than the output are quantized again."""
     axis = call.axis(call.options.axis, call.raw().rank)
     fused = names_of("ActivationFunctionType").get(call.options.fusedActivationFunction)
-    indices = range(len(call.values))
-    if fused == "NONE" and call.same_scales(*indices):
-        return [_joined(call, [call.raw(index) for index in indices], axis)]
-    if fused == "NONE":
-        parts = [
-            call.raw(index) if call.same_scales(index) else call.written(call.real(index))
-            for index in indices
-        ]
-        return [_joined(call, parts, axis)]
-    answer = _joined(call, [call.real(index) for index in indices], axis)
-    return [call.activated(answer, call.options.fusedActivationFunction)]
+    if fused != "NONE":
+        raise call.refusal(
+            f"its fused activation is {fused}, which LiteRT ignores", "Use an activation of its own."
+        )
+    parts = [
+        call.raw(index) if call.same_scales(index) else call.written(call.real(index))
+        for index in range(len(call.values))
+    ]
+    return [_joined(call, parts, axis)]
 
 
 def _joined(call: Call, parts: Sequence[Value], axis: int) -> Value:

@@ -49,6 +49,8 @@ def local_response(call: Call) -> List[Value]:
     call.needs_rank(0, 4)
     if not 0 <= options.radius <= 1 << 16:
         raise call.refusal(f"its radius is {options.radius}", AGAIN)
+    if not all(0 < number < np.inf for number in (options.bias, options.alpha, options.beta)):
+        raise call.refusal("its bias, alpha or beta is not a positive number", AGAIN)
     size = 2 * options.radius + 1
     answer = call.emit.op(
         "LRN",

@@ -86,7 +86,7 @@ def strided_slice(call: Call) -> List[Value]:
         extent, step = value.shape[axis], steps[index]
         if options.shrinkAxisMask >> index & 1:
             start = begins[index] + extent if begins[index] < 0 else begins[index]
-            if not 0 <= start < extent:
+            if not 0 <= start < extent or step < 0:
                 raise call.refusal("its index is outside of the data", AGAIN)
             starts, stops, strides = [*starts, start], [*stops, start + 1], [*strides, 1]
         else:
