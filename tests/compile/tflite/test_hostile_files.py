@@ -244,7 +244,7 @@ REFUSED: Final[Dict[Callable[[Builder], bytes], str]] = {
     fused_tanh: "Operator ADD .* its fused activation is TANH",
     softmax_scale: "Operator SOFTMAX .* scale 0.1 and zero point 0: expected 0.00390625 and -128",
     no_scale: "Operator ADD .* int8 and no scale",
-    strange_scale: "not a positive number of normal size",
+    strange_scale: "has a scale of 1e-36, which is out of range",
     quantized_float_only: "Operator SIN .* quantized to int8",
     large_list: "more elements than expected",
     moved_by_input: "Operator TRANSPOSE .* order of the axes is computed from the model's inputs",

@@ -28,7 +28,6 @@ MOST_OPERANDS: Final = 4096  # inputs or outputs of one operator, or of the mode
 MOST_LINKS: Final = 200_000  # inputs and outputs of all operators
 MOST_ELEMENTS: Final = 1 << 25  # of all tensors
 MOST_DIMENSIONS: Final = 8  # of TensorFlow Lite's own shapes
-SMALLEST_SCALE: Final = 1e-12  # the product of two, a scale of a bias, is far from the least float32
 LONGEST_NAME: Final = 2048
 EXPORT: Final = "Check the file, and convert the model again."
 
@@ -281,6 +280,6 @@ def _quantization(
         raise ModelError(f"{label} has {len(scale)} scales and {len(zero)} zero points.", EXPORT)
     if len(zero) != len(scale):
         zero = np.full(len(scale), zero[0] if len(zero) else 0)
-    if not ((scale >= SMALLEST_SCALE) & (scale <= 1 / SMALLEST_SCALE)).all():
-        raise ModelError(f"{label} has a scale that is not a positive number of normal size.", EXPORT)
+    if not np.isfinite(scale).all() or not (scale > 0).all():
+        raise ModelError(f"{label} has a scale that is not a positive number.", EXPORT)
     return scale, zero, int(axis)

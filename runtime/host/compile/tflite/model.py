@@ -21,6 +21,8 @@ from runtime.host.compile.tflite.table import OPERATORS, OPTIONS, REFUSALS
 from runtime.host.compile.tflite.views import plain_emitter
 
 PRODUCER: Final = "TensorFlow Lite"
+LEAST_SCALE: Final = 1e-12
+"""Least scale of an activation. The weights of a channel without any use may have a smaller one."""
 
 
 def tflite_to_onnx(data: bytes) -> Any:
@@ -118,6 +120,11 @@ def _check_activation(tensor: Tensor, label: str) -> None:
         raise ModelError(f"{label} is a variable.", "Convert a model without a state.")
     if tensor.scale is not None and tensor.dtype == np.int16:
         raise ModelError(f"{label} is quantized to int16.", "Quantize the model to int8.")
+    if (
+        tensor.scale is not None
+        and not ((tensor.scale > LEAST_SCALE) & (tensor.scale < 1 / LEAST_SCALE)).all()
+    ):
+        raise ModelError(f"{label} has a scale of {tensor.scale.min():g}, which is out of range.", AGAIN)
     if tensor.is_quantized and tensor.scale is not None and tensor.scale.size > 1:
         raise ModelError(f"{label} has several scales.", "Quantize activations with one scale.")
 

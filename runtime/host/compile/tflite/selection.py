@@ -58,6 +58,8 @@ def strided_slice(call: Call) -> List[Value]:
     count = len(begins)
     if not count == len(ends) == len(steps) or count > 16 or not all(steps):
         raise call.refusal("its begin, end and step do not fit", AGAIN)
+    if (options.newAxisMask | options.shrinkAxisMask | options.ellipsisMask) >> count:
+        raise call.refusal("a mask has a bit for a dimension that is not given", AGAIN)
     if options.offset:
         raise call.refusal("its end is an offset", "Export the model with an end that is an index.")
     ellipses = [index for index in range(count) if options.ellipsisMask >> index & 1]
