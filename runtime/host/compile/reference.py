@@ -67,21 +67,32 @@ class Reference:
     def rounding(self, inputs: Arrays) -> Dict[str, np.ndarray]:
         """Return for each output how far rounding may move its elements: a sine of 20,000 moves by 1e-3.
 
-        This is a multiple of the change when each floating-point input changes by its rounding.
-
         Raises:
             InvalidInputs: The model rejects the inputs.
         """
-        random = np.random.default_rng(SEED)
-        exact = self.run(inputs)
-        moved = {name: np.zeros(array.shape) for name, array in exact.items()}
-        for _ in range(REPEATS):
-            near = {name: _nearby(random, array) for name, array in inputs.items()}
-            for name, array in self.run(near).items():
-                with np.errstate(invalid="ignore"):
-                    change = np.abs(array.astype(np.float64) - exact[name].astype(np.float64))
-                moved[name] = np.fmax(moved[name], np.where(np.isfinite(change), change, 0.0))
-        return {name: MARGIN * change for name, change in moved.items()}
+        return rounding_of(self.run, inputs)
+
+
+def rounding_of(run: Callable[[Arrays], Dict[str, np.ndarray]], inputs: Arrays) -> Dict[str, np.ndarray]:
+    """Return for each output a multiple of its change when each floating-point input changes by its rounding.
+
+    Args:
+        run: Function from inputs to outputs, by name.
+        inputs: Inputs by name.
+
+    Raises:
+        InvalidInputs: The model rejects the inputs.
+    """
+    random = np.random.default_rng(SEED)
+    exact = run(inputs)
+    moved = {name: np.zeros(array.shape) for name, array in exact.items()}
+    for _ in range(REPEATS):
+        near = {name: _nearby(random, array) for name, array in inputs.items()}
+        for name, array in run(near).items():
+            with np.errstate(invalid="ignore"):
+                change = np.abs(array.astype(np.float64) - exact[name].astype(np.float64))
+            moved[name] = np.fmax(moved[name], np.where(np.isfinite(change), change, 0.0))
+    return {name: MARGIN * change for name, change in moved.items()}
 
 
 def _nearby(random: np.random.Generator, array: np.ndarray) -> np.ndarray:

@@ -135,6 +135,10 @@ class Emitter:
         node = Node(op, list(inputs), attributes, [self.fresh(op)], name or self._current, domain=OWN_DOMAIN)
         return _tensor(node, self._kept(node)[0])
 
+    def name_nodes(self, name: str) -> None:
+        """Give a name to the nodes that are emitted from now on by `op` and `ops`."""
+        self._current = name
+
     def producer(self, value: Value) -> Optional[Node]:
         """Return the node that computes a value: the written one, or the one that a rule replaced.
 
@@ -229,10 +233,10 @@ class Emitter:
 
     def _name(self, node: Node) -> str:
         """Return the name of a written node: the model's own, or one with a number."""
-        name = node.name or node.op
-        if name in self._node_names:
-            self._node_names[name] += 1
-            name = f"{name}/{self._node_names[name]}"
+        stem = name = node.name or node.op
+        while name in self._node_names:  # the model may have the name with a number, too
+            self._node_names[stem] += 1
+            name = f"{stem}/{self._node_names[stem]}"
         self._node_names[name] = 1
         return name
 

@@ -61,7 +61,7 @@ def rewritten(model: Any, emit: Emitter) -> Any:
         scope[value.name] = tensor if tensor.size else emit.constant(np.zeros(tensor.shape, tensor.dtype))
     graphs.run_nodes(emit, graph.node, scope, opset)
     results = [_output(value, scope) for value in graph.output]
-    nodes = _with_outputs(emit, [value.name for value in inputs], graph.output, results)
+    nodes = with_outputs(emit, [value.name for value in inputs], graph.output, results)
     used = {name for node in nodes for name in node.input}
     simple = onnx.helper.make_model(
         onnx.helper.make_graph(
@@ -144,8 +144,15 @@ def _own_type(node: Any) -> Any:
     return helper.make_tensor_value_info(node.output[0], helper.np_dtype_to_tensor_dtype(dtype), shape)
 
 
-def _with_outputs(emit: Emitter, inputs: List[str], outputs: Any, results: List[Value]) -> List[Any]:
-    """Return the nodes that outputs depend on, with the model's names of outputs."""
+def with_outputs(emit: Emitter, inputs: List[str], outputs: Any, results: List[Value]) -> List[Any]:
+    """Return the nodes that outputs depend on, with the model's names of outputs.
+
+    Args:
+        emit: Writer of the graph.
+        inputs: Names of the inputs.
+        outputs: Outputs of the model, each with its name.
+        results: Values of the outputs.
+    """
     from onnx import helper
 
     names: Dict[str, str] = {}
