@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from math import floor, log2
-from typing import Any, Dict, Final, FrozenSet, List, Optional, Tuple
+from typing import Any, Dict, Final, FrozenSet, Optional
 
 import numpy as np
 
@@ -37,14 +37,12 @@ def table_of(tensors: Tensors, value: Value, target: Target) -> Optional[Value]:
         value: Floating-point tensor.
         target: Output.
     """
-    found = _function_of(tensors, value)
-    if found is None:
+    source = _argument_of(tensors, value)
+    if source is None:
         return None
-    source, nodes = found
     low, high = source.limits
     elements = np.arange(low, high + 1)
-    numbers = ((elements - int(source.zero_point)) * float(source.scale)).astype(np.float32)
-    results = _computed(tensors, value, source, nodes, numbers)
+    results = _computed(tensors, value, elements)
     if results is None:
         return None
     with np.errstate(invalid="ignore"):
@@ -65,9 +63,12 @@ def table_of(tensors: Tensors, value: Value, target: Target) -> Optional[Value]:
     )
 
 
-def _function_of(tensors: Tensors, value: Value) -> Optional[Tuple[Quantized, List[Node]]]:
-    """Return the quantized tensor that a value is a function of, and the nodes in between, last first."""
-    nodes: List[Node] = []
+def _argument_of(tensors: Tensors, value: Value) -> Optional[Quantized]:
+    """Return the only integers that a value is a function of, by element; None for another value.
+
+    The same integers may stand for several tensors of different scales.
+    """
+    nodes = 0
     source: Optional[Quantized] = None
     waiting, seen = [value], set()
     while waiting:
@@ -84,17 +85,15 @@ def _function_of(tensors: Tensors, value: Value) -> Optional[Tuple[Quantized, Li
             source = found
             continue
         node = tensors.emit.producer(each)
-        if node is None or node.op not in FUNCTIONS or len(nodes) >= MOST_NODES or each.shape != value.shape:
+        if node is None or node.op not in FUNCTIONS or nodes >= MOST_NODES or each.shape != value.shape:
             return None
-        nodes.append(node)
+        nodes += 1
         waiting += [item for item in node.inputs if isinstance(item, Value)]
-    return None if source is None else (source, nodes)
+    return source
 
 
-def _computed(
-    tensors: Tensors, value: Value, source: Quantized, nodes: List[Node], numbers: Any
-) -> Optional[Any]:
-    """Return the function of all numbers of a quantized tensor; None if it cannot be computed."""
+def _computed(tensors: Tensors, value: Value, elements: Any) -> Optional[Any]:
+    """Return a value for all elements of its argument; None if it cannot be computed."""
     known: Dict[str, Value] = {}
 
     def of(each: Value) -> Optional[Value]:
@@ -105,7 +104,8 @@ def _computed(
             return known[each.name]
         found = tensors.of(each)
         if found is not None:
-            return Value(each.name, each.dtype, numbers.shape, numbers)
+            numbers = ((elements - int(found.zero_point)) * float(found.scale)).astype(np.float32)
+            return Value(each.name, each.dtype, elements.shape, numbers)
         node = tensors.emit.producer(each)
         assert node is not None
         inputs = [
@@ -119,9 +119,9 @@ def _computed(
             return None
         alone = Node(node.op, list(inputs), node.attributes, ["y"], node.name, node.opset)
         results = folding.folded(alone)
-        if results is None or results[0].shape != numbers.shape:
+        if results is None or results[0].shape != elements.shape:
             return None
-        known[each.name] = Value(each.name, each.dtype, numbers.shape, results[0])
+        known[each.name] = Value(each.name, each.dtype, elements.shape, results[0])
         return known[each.name]
 
     result = of(value)

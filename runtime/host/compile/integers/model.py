@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Final, List, NamedTuple, Optional, Seque
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.integers.elementwise import ELEMENTWISE, table_of
 from runtime.host.compile.integers.moves import MOVES
+from runtime.host.compile.integers.operators import TIES_AWAY
 from runtime.host.compile.integers.pools import POOLS
 from runtime.host.compile.integers.products import PRODUCTS
 from runtime.host.compile.integers.resize import integer_resize
@@ -29,9 +30,6 @@ KERNELS: Final[Dict[str, Kernel]] = {
     "Softmax": integer_softmax,
 }
 """Operator -> function that returns its output as integers for a target, or None."""
-
-TIES_AWAY: Final = "ties_away"
-"""Key in metadata_props of a model whose means of integers round ties away from zero: TensorFlow Lite."""
 
 ORDERED: Final = ("ArgMax", "ArgMin")
 """Operators whose results for integers are those for their numbers."""

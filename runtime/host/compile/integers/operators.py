@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
+TIES_AWAY: Final = "ties_away"
+"""Key in metadata_props of a model whose means of integers round ties away from zero: TensorFlow Lite."""
+
 CONV: Final = "IntegerConv"
 """Convolution. Inputs: x NC..., weights OI..., bias O, multipliers O or 1. Attributes: strides, dilations,
 pads (all begins, then all ends), group, zero_point (of x, for the padding)."""

@@ -10,6 +10,7 @@ from typing import Any, Dict, Final, List, Optional, Sequence, Set
 import numpy as np
 
 from runtime.host.compile.errors import ModelError
+from runtime.host.compile.integers.operators import TIES_AWAY
 from runtime.host.compile.onnx_model import MAX_MODEL_BYTES, checked
 from runtime.host.compile.onnx_rewrite.emitter import Emitter
 from runtime.host.compile.onnx_rewrite.values import IR_VERSION, SUPPORTED_DTYPES, TARGET, Value
@@ -40,7 +41,9 @@ def tflite_to_onnx(data: bytes) -> Any:
         ToolMissing: The package with the schema of the format is not installed.
     """
     network = named(read_tflite(data, OPTIONS))
-    return checked(without_transposes(_converted(network)))
+    model = without_transposes(_converted(network))
+    model.metadata_props.add(key=TIES_AWAY, value="1")
+    return checked(model)
 
 
 def named(network: Network) -> Network:
