@@ -18,6 +18,9 @@ PART: Final = 0.3
 onnxruntime's optimized and plain runs of a quantized MobileNetV2 differ by several times its whole effect.
 """
 
+MOST: Final = 8
+"""Multiples of the usual error of a quantized output that its largest error may have."""
+
 SEED: Final = 20_240_229
 REPEATS: Final = 4
 
@@ -31,10 +34,12 @@ class Allowance(NamedTuple):
         rounding: For each set of inputs, the error of each element.
         quantization: Largest root of the mean square of the errors of one set, for an output that depends on
             quantized tensors; None for another one.
+        largest: Largest error of one element of such an output.
     """
 
     rounding: Sequence[Any]
     quantization: Optional[float]
+    largest: float = 0.0
 
 
 def allowances(
@@ -58,12 +63,13 @@ def allowances(
     others = [_outputs_of(with_moved_ties(model, random), inputs) for _ in range(REPEATS)]
     found = {}
     for name in reference.outputs:
-        quantization = None
+        quantization, largest = None, 0.0
         if expected[0][name].dtype.kind == "f" or name in form.steps:
             effect = _largest_rms(name, plain, expected)
             ties = max(_largest_rms(name, other, exact) for other in others)
             quantization = max(form.steps.get(name, 0.0), PART * effect, ties)
-        found[name] = Allowance([one[name] for one in moved], quantization)
+            largest = max(MOST * quantization, 2 * _largest_change(name, plain, expected))
+        found[name] = Allowance([one[name] for one in moved], quantization, largest)
     return found
 
 
@@ -83,7 +89,18 @@ def _largest_rms(name: str, one: Optional[Sequence[Arrays]], other: Optional[Seq
     return max(_rms(first[name], second[name]) for first, second in zip(one, other))
 
 
+def _largest_change(name: str, one: Optional[Sequence[Arrays]], other: Sequence[Arrays]) -> float:
+    """Return the largest difference of an element."""
+    errors = [_finite_errors(first[name], second[name]) for first, second in zip(one or (), other)]
+    return max((float(np.abs(array).max()) for array in errors if array.size), default=0.0)
+
+
 def _rms(one: np.ndarray, other: np.ndarray) -> float:
-    errors = np.ravel(one.astype(np.float64) - other.astype(np.float64))
-    errors = errors[np.isfinite(errors)]
+    errors = _finite_errors(one, other)
     return float(np.sqrt(np.mean(errors**2))) if errors.size else 0.0
+
+
+def _finite_errors(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        errors = np.ravel(one.astype(np.float64) - other.astype(np.float64))
+    return errors[np.isfinite(errors)]

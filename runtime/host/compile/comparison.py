@@ -9,8 +9,6 @@ import numpy as np
 
 from runtime.host.compile.allowance import Allowance
 
-MOST_STEPS: Final = 8  # multiples of the usual error of a quantized output that its largest error may have
-
 
 class Tolerance(NamedTuple):
     """Largest error of a floating-point output. Integers must be equal.
@@ -94,7 +92,7 @@ def compare(
                 allowed = allowed + allowance.rounding[index].reshape(allowed.shape)
         outside = error > np.where(finite, allowed, 0.0)
         if allowance is not None and allowance.quantization is not None:
-            outside &= _is_beyond(error, allowance.quantization)
+            outside &= _is_beyond(error, allowance.quantization, allowance.largest)
             if is_scores and _leads(other) > allowance.quantization and answer.argmax() != reference.argmax():
                 outside.flat[reference.argmax()] = True
         wrong += int(outside.sum())
@@ -114,10 +112,10 @@ def compare(
     )
 
 
-def _is_beyond(error: np.ndarray, quantization: float) -> np.ndarray:
+def _is_beyond(error: np.ndarray, quantization: float, largest: float) -> np.ndarray:
     """Return which elements are wrong by more than steps of quantization explain."""
     if float(np.sqrt(np.mean(error**2))) <= quantization:
-        return error > MOST_STEPS * quantization
+        return error > largest
     return error > quantization
 
 
