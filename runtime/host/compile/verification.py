@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Final, List, NamedTuple, Sequence
+from typing import Dict, Final, List, NamedTuple, Protocol, Sequence
 
 import numpy as np
 import onnx
@@ -12,11 +12,32 @@ from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.compile.comparison import DEFAULT, Difference, Tolerance, compare
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.native import run_natively
-from runtime.host.compile.onnx_model import inputs_of
-from runtime.host.compile.reference import InvalidInputs, Reference
+from runtime.host.compile.onnx_model import Value, inputs_of
+from runtime.host.compile.reference import Reference
+from runtime.host.compile.rounding import Arrays, InvalidInputs
 from runtime.host.compile.samples import samples
 
 FEWEST: Final = 1  # sets of inputs that the reference must accept
+
+
+class AnyReference(Protocol):
+    """Runtime whose answers are right.
+
+    Attributes:
+        name: Name of the runtime, for messages.
+        outputs: Names of the outputs in order.
+    """
+
+    name: str
+    outputs: List[str]
+
+    def run(self, inputs: Arrays) -> Dict[str, np.ndarray]:
+        """Return the outputs by name, or raise InvalidInputs."""
+        ...
+
+    def rounding(self, inputs: Arrays) -> Dict[str, np.ndarray]:
+        """Return for each output how far rounding may move its elements, or raise InvalidInputs."""
+        ...
 
 
 class Verified(NamedTuple):
@@ -44,8 +65,23 @@ def verify_archive(model: onnx.ModelProto, archive: ModelArchive, tolerance: Tol
     Raises:
         ModelError: An output differs, or no set of inputs could be compared.
     """
-    reference = Reference(model)
-    inputs = inputs_of(model)
+    return verify_with(Reference(model), inputs_of(model), archive, tolerance)
+
+
+def verify_with(
+    reference: AnyReference, inputs: Sequence[Value], archive: ModelArchive, tolerance: Tolerance = DEFAULT
+) -> Verified:
+    """Compare a compiled model on this machine with any reference.
+
+    Args:
+        reference: Reference of the model as it was given.
+        inputs: Inputs of the model.
+        archive: Its compiled form.
+        tolerance: Allowed error of floating-point outputs.
+
+    Raises:
+        ModelError: An output differs, or no set of inputs could be compared.
+    """
     given: List[Dict[str, np.ndarray]] = []
     expected: List[Dict[str, np.ndarray]] = []
     rounding: List[Dict[str, np.ndarray]] = []
