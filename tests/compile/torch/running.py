@@ -49,7 +49,7 @@ def error_of(program: ExportedProgram, inputs: Sequence[torch.Tensor]) -> float:
     """
     archive, reference = compiled(program), TorchReference(program)
     names = [spec.name for spec in archive.inputs]
-    sample = {name: np.array(tensor) for name, tensor in zip(names, inputs)}
+    sample = {name: tensor.numpy() for name, tensor in zip(names, inputs)}
     (found,) = run_natively(archive, [sample])
     expected = reference.run(sample)
     assert [spec.name for spec in archive.outputs] == reference.outputs

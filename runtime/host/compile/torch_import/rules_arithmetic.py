@@ -65,6 +65,10 @@ def _copy(x: torch.Tensor, source: torch.Tensor, non_blocking: bool = False) -> 
     return cast(source, x.dtype).expand(x.shape).clone()
 
 
+def _full_like(x: torch.Tensor, value: Any, *, dtype: Optional[torch.dtype] = None, **_options: Any) -> Any:
+    return aten.full.default(x.shape, value, dtype=dtype or x.dtype)
+
+
 def _reversed_difference(one: Any, other: Any, alpha: Any = 1) -> Any:
     kind = torch.result_type(one, other)
     return aten.add.Tensor(cast(one, kind) * (-alpha), cast(other, kind))
@@ -188,6 +192,7 @@ RULES: Final[Dict[Any, Rule]] = {
     aten.floor_divide.default: _floor_divide,
     aten.where.self: _where,
     aten.cat.default: _cat,
+    aten.full_like.default: _full_like,
     aten.copy.default: _copy,
     aten.elu.default: _elu,
     aten.heaviside.default: _heaviside,

@@ -99,7 +99,9 @@ def _bucketize(
 
 def _sum(x: torch.Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     kind = dtype or (x.dtype if x.dtype.is_floating_point else torch.int64)
-    if x.dtype == kind:
+    if x.dim() == 0:
+        return cast(x, kind).clone()
+    if x.dtype == kind and dim and dtype is None:
         return NotImplemented
     return aten.sum.dim_IntList(cast(x, kind), dims_of(x, dim), keepdim)
 
@@ -110,9 +112,15 @@ def _prod(x: torch.Tensor, dim: int, keepdim: bool = False, *, dtype: Any = None
 
 
 def _mean(x: torch.Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    if dtype is None or dtype == x.dtype:
+    if x.dim() == 0:
+        return cast(x, dtype or x.dtype).clone()
+    if dim and dtype is None:
         return NotImplemented
-    return aten.mean.dim(cast(x, dtype), dims_of(x, dim), keepdim)
+    return aten.mean.dim(cast(x, dtype or x.dtype), dims_of(x, dim), keepdim)
+
+
+def _prod_of_all(x: torch.Tensor, *, dtype: Any = None) -> Any:
+    return aten.prod.dim_int(x.reshape(-1), 0, dtype=dtype)
 
 
 RULES: Final[Dict[Any, Rule]] = {
@@ -129,8 +137,10 @@ RULES: Final[Dict[Any, Rule]] = {
     aten.var_mean.correction: _var_mean,
     aten.bucketize.Tensor: _bucketize,
     aten.sum.dim_IntList: _sum,
-    aten.sum.default: _sum,
+    aten.sum.default: lambda x, *, dtype=None: aten.sum.dim_IntList(x, dims_of(x, None), dtype=dtype),
+    aten.prod.default: _prod_of_all,
     aten.prod.dim_int: _prod,
+    aten.mean.default: lambda x, *, dtype=None: aten.mean.dim(x, dims_of(x, None), dtype=dtype),
     aten.mean.dim: _mean,
 }
 """Operator -> decomposition."""

@@ -115,6 +115,27 @@ def _group_norm(
     return made, mean.squeeze(-1), inverse.squeeze(-1)
 
 
+def _circular(x: torch.Tensor, padding: Sequence[int]) -> torch.Tensor:
+    """Return a tensor that continues with its other end; paddings are given from the last dimension on."""
+    for number in range(len(padding) // 2):
+        axis = x.dim() - 1 - number
+        before, after = padding[2 * number : 2 * number + 2]
+        extent = x.shape[axis]
+        parts = [
+            aten.slice.Tensor(x, axis, extent - max(before, 0), extent),
+            aten.slice.Tensor(x, axis, max(-before, 0), extent - max(-after, 0)),
+            aten.slice.Tensor(x, axis, 0, max(after, 0)),
+        ]
+        x = aten.cat.default([part for part in parts if part.shape[axis]], axis)
+    return x
+
+
+def _pad(x: torch.Tensor, padding: Sequence[int], mode: str = "constant", value: Optional[float] = None) -> Any:
+    if mode == "circular":
+        return _circular(x, padding)
+    return aten.pad.default.decompose(x, padding, mode, value)
+
+
 def _linear(
     x: torch.Tensor, size: Optional[Sequence[int]], corners: bool, scales: Optional[Sequence[float]]
 ) -> Any:
@@ -133,6 +154,8 @@ RULES: Final[Dict[Any, Rule]] = {
     aten.avg_pool2d.default: _average(2),
     aten.avg_pool3d.default: _average(3),
     aten._native_batch_norm_legit_no_training.default: _batch_norm,
+    aten.pad.default: _pad,
+    aten._pad_circular.default: _circular,
     aten.native_group_norm.default: _group_norm,
     aten.upsample_linear1d.vec: _linear,
 }

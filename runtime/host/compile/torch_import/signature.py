@@ -95,14 +95,20 @@ def constants_of_program(program: ExportedProgram) -> Dict[str, torch.Tensor]:
     Raises:
         ModelError: The program lacks the values of one.
     """
-    values = {**program.constants, **program.state_dict}
+    values, nodes = {**program.constants, **program.state_dict}, _placeholders(program)
     found = {}
     for spec in program.graph_signature.input_specs:
         if spec.kind in CONSTANTS:
             value = values.get(str(spec.target))
-            if not isinstance(value, torch.Tensor):
+            declared = nodes[spec.arg.name].meta.get("val")
+            if not isinstance(value, torch.Tensor) or not isinstance(declared, torch.Tensor):
                 raise ModelError(
-                    f"The program lacks the values of {spec.target!r}.", "Export the module again, and save all of it."
+                    f"The program lacks the values of {spec.target!r}.", "Export the module with all its parameters."
+                )
+            if (value.shape, value.dtype) != (declared.shape, declared.dtype):
+                raise ModelError(
+                    f"The values of {spec.target!r} have another shape or type than the program expects.",
+                    "Export the module again.",
                 )
             found[spec.arg.name] = value.detach()
     return found

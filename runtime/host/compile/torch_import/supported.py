@@ -124,6 +124,8 @@ def check_operators(program: ExportedProgram) -> None:
             raise refuse(node, REASONS.get(name.split(".")[0], "no rule imports it"))
         elif name.startswith("upsample") and len(node.args) > 3 and node.args[3] is not None:
             _check_scale(node)
+        elif name == "convolution" and node.args[6] and len(node.meta["val"].shape) > 4:
+            raise refuse(node, "TVM has no transposed convolution of three dimensions")
         elif name.startswith("avg_pool") and len(node.args) > 6 and node.args[6] is not None:
             raise refuse(node, "divisor_override is not supported with padding or ceil_mode")
 
