@@ -30,7 +30,8 @@ OF_TORCH: Final = (
     *(aten.addmv, aten.grid_sampler_2d, aten.im2col, aten.col2im),
     *(aten.upsample_nearest1d, aten.upsample_nearest2d, aten.upsample_nearest3d),
     *(aten._upsample_nearest_exact1d, aten._upsample_nearest_exact2d, aten._upsample_nearest_exact3d),
-    *(aten.reflection_pad1d, aten.reflection_pad2d, aten.replication_pad1d, aten.replication_pad2d),
+    *(aten.reflection_pad1d, aten.reflection_pad2d, aten.reflection_pad3d),
+    *(aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d),
 )
 """Operators with a decomposition of PyTorch that torch.export does not apply by itself."""
 

@@ -16,6 +16,7 @@ from runtime.host.compile.torch_import.decomposition import decomposed
 from runtime.host.compile.torch_import.folding import fold_constants
 from runtime.host.compile.torch_import.signature import (
     CONSTANTS,
+    check_state,
     constants_of_program,
     inputs_of_program,
     outputs_of_program,
@@ -67,9 +68,10 @@ def simplified(program: ExportedProgram) -> ExportedProgram:
         raise
     except Exception as error:  # a rule of PyTorch for an operator that it cannot trace
         raise ModelError(
-            f"PyTorch cannot decompose the program: {last_line(error)}",
+            f"PyTorch cannot decompose the program: {_first_line(error)}",
             "Replace the operator in the module, or export it with another version of PyTorch.",
         ) from error
+    check_state(core)
     _remove_checks(core)
     check_program(core)
     check_operators(core)
@@ -77,6 +79,13 @@ def simplified(program: ExportedProgram) -> ExportedProgram:
     check_types(core)
     _name_safely(core)
     return core
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first line of a message of PyTorch, which has the reason; at most 200 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0][:200] if lines else type(error).__name__
+    return text if text.endswith(".") else f"{text}."
 
 
 def _remove_checks(core: ExportedProgram) -> None:

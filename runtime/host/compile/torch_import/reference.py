@@ -46,7 +46,8 @@ class TorchReference:
         Raises:
             InvalidInputs: The model rejects the inputs.
         """
-        given: Dict[str, Any] = dict(self._constants)
+        # Copies: operators of the graph may change their operands.
+        given: Dict[str, Any] = {name: tensor.clone() for name, tensor in self._constants.items()}
         given.update({name: torch.from_numpy(np.array(inputs[name])) for name in self._inputs})
         try:
             # An interpreter calls the operators one by one: code of a file that was read is never compiled.

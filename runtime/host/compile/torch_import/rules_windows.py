@@ -11,6 +11,12 @@ from runtime.host.compile.torch_import.rules_arithmetic import Rule
 
 aten = torch.ops.aten
 
+PADS: Final[Dict[str, Dict[int, Any]]] = {
+    "reflect": {1: aten.reflection_pad1d, 2: aten.reflection_pad2d, 3: aten.reflection_pad3d},
+    "replicate": {1: aten.replication_pad1d, 2: aten.replication_pad2d, 3: aten.replication_pad3d},
+}
+"""Mode -> number of padded dimensions -> operator."""
+
 
 def _adaptive(reduce: Any, x: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
     """Return a pool with outputs of given sizes: dimension by dimension, window by window.
@@ -131,9 +137,12 @@ def _circular(x: torch.Tensor, padding: Sequence[int]) -> torch.Tensor:
 
 
 def _pad(x: torch.Tensor, padding: Sequence[int], mode: str = "constant", value: Optional[float] = None) -> Any:
+    if mode == "constant" or not any(padding):
+        return aten.constant_pad_nd.default(x, padding, value or 0)
     if mode == "circular":
         return _circular(x, padding)
-    return aten.pad.default.decompose(x, padding, mode, value)
+    kinds = PADS.get(mode, {})
+    return kinds[len(padding) // 2](x, padding) if len(padding) // 2 in kinds else NotImplemented
 
 
 def _linear(

@@ -61,13 +61,8 @@ def outputs_of_program(program: ExportedProgram) -> List[Value]:
     (returned,) = program.graph_module.graph.find_nodes(op="output")[0].args
     found: List[Value] = []
     taken = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind not in CONSTANTS}
+    check_state(program)
     for spec, node in zip(specs, returned):
-        if spec.kind not in OUTPUTS:
-            raise ModelError(
-                f"The program changes {spec.target or 'its state'!r} ({_words(spec.kind)}).",
-                "Return the new state as an output and take the old one as an input: a compiled model has no "
-                "state. Export modules in evaluation mode: call module.eval().",
-            )
         if not isinstance(spec.arg, TensorArgument) or not isinstance(node, torch.fx.Node):
             raise ModelError(
                 f"Output {len(found)} of the program is not a tensor.", "Return tensors only from forward()."
@@ -78,6 +73,24 @@ def outputs_of_program(program: ExportedProgram) -> List[Value]:
     if not found:
         raise ModelError("The program has no outputs.", "Return a tensor from forward().")
     return found
+
+
+def check_state(program: ExportedProgram) -> None:
+    """Check that a program changes neither its inputs nor its buffers.
+
+    The signature has such changes only after the decomposition: torch.export leaves in-place operators in the
+    graph.
+
+    Raises:
+        ModelError: The program changes one.
+    """
+    for spec in program.graph_signature.output_specs:
+        if spec.kind not in OUTPUTS:
+            raise ModelError(
+                f"The program changes {spec.target or 'its state'!r} ({_words(spec.kind)}).",
+                "Call module.eval() before the export. A state must be an input and an output: a compiled "
+                "model keeps none.",
+            )
 
 
 def tensors_of_program(program: ExportedProgram) -> Iterator[Tuple[torch.fx.Node, torch.Tensor]]:
