@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models of PyTorch: each file of tests/compile/torch, run in the interpreter that MICROTVM_TORCH_PYTHON names.
+"""Models of PyTorch: each file of tests/compile/torch, in the interpreter that MICROTVM_TORCH_PYTHON names.
 
-It has CPython 3.10 to 3.13, torch and pytest, and the packages of requirements.txt and requirements-compile.txt
-of a platform:
+It has CPython 3.10 to 3.13, torch and pytest, and the packages of a platform's requirements.txt and
+requirements-compile.txt:
 
     python3.11 -m venv torchvenv
     torchvenv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu

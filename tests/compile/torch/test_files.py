@@ -189,7 +189,9 @@ CODE: Final = "__import__('os').mkdir('made')"
 HOSTILE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "operator of torch": lambda program: first_node(program).update(target="torch.hub.load"),
     "operator of Python": lambda program: first_node(program).update(target="_operator.add"),
-    "operator of another library": lambda program: first_node(program).update(target="torch.ops.mine.add.default"),
+    "operator of another library": lambda program: first_node(program).update(
+        target="torch.ops.mine.add.default"
+    ),
     "operator that reads a file": lambda program: first_node(program).update(
         target="torch.ops.aten.from_file.default",
         inputs=[{"name": "filename", "arg": {"as_string": "made"}, "kind": 1}],
@@ -244,7 +246,7 @@ def test_a_hostile_program_is_refused(
     file: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    changed(file, with_json(JSON, lambda program: HOSTILE[name](program)))
+    changed(file, with_json(JSON, HOSTILE[name]))
     assert len(refusal(file)) < 500
     assert not (tmp_path / "made").exists()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole nets of PyTorch: the compiled C has PyTorch's answers, on the default inputs of the verification too."""
+"""Whole nets of PyTorch: the compiled C has PyTorch's answers, also for the inputs of the verification."""
 
 from __future__ import annotations
 

@@ -33,13 +33,13 @@ OF_TORCH: Final = (
     *(aten.reflection_pad1d, aten.reflection_pad2d, aten.reflection_pad3d),
     *(aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d),
 )
-"""Operators with a decomposition of PyTorch that torch.export does not apply by itself."""
+"""Operators with a decomposition of PyTorch that torch.export does not apply automatically."""
 
 
 def decomposed(program: ExportedProgram) -> ExportedProgram:
     """Return an equivalent program of fewer kinds of operators.
 
-    PyTorch traces the program anew, and applies the rules until none returns another form.
+    PyTorch traces the program again, and applies the rules until none returns another form.
     """
     table = torch.export.default_decompositions()
     table.update(torch._decomp.get_decompositions(OF_TORCH))

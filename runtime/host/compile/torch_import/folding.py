@@ -19,7 +19,8 @@ def fold_constants(program: ExportedProgram) -> None:
     """Replace each operator whose inputs are constant by its result, in place.
 
     Args:
-        program: Decomposed program with supported operators only: they have no side effects, and are not random.
+        program: Decomposed program with supported operators only: they have no side effects, and their
+            results are not random.
     """
     values: Dict[torch.fx.Node, Any] = {}
     tensors = constants_of_program(program)
@@ -44,7 +45,7 @@ def _result(node: torch.fx.Node, values: Dict[torch.fx.Node, Any]) -> Any:
     given = torch.fx.node.map_arg((node.args, node.kwargs), lambda inner: values[inner])
     arguments, options = given
     with torch.no_grad():
-        return node.target(*arguments, **options)  # type: ignore[operator]
+        return node.target(*arguments, **options)
 
 
 def _may_replace(result: Any, inputs: Any) -> bool:

@@ -23,7 +23,13 @@ from runtime.host.compile.torch_import.signature import (
 )
 from runtime.host.compile.torch_import.supported import check_operators, check_program, check_types, name_of
 
-CHECKS = ("_assert_async", "_assert_async.msg", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range")
+CHECKS = (
+    "_assert_async",
+    "_assert_async.msg",
+    "_assert_tensor_metadata",
+    "_assert_scalar",
+    "sym_constrain_range",
+)
 """Operators that check values, and that a compiled model does without."""
 
 
@@ -46,9 +52,7 @@ def import_program(program: ExportedProgram) -> Tuple[Any, List[Value], List[Val
 
     try:
         with torch.no_grad():
-            module = from_exported_program(
-                core, run_ep_decomposition=False, custom_convert_map=converters()
-            )
+            module = from_exported_program(core, run_ep_decomposition=False, custom_convert_map=converters())
     except Exception as error:  # TVM raises many, all derived from Exception
         raise ModelError(
             f"TVM cannot import the model: {last_line(error)}", "Replace the operator in the module."

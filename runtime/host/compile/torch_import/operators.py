@@ -14,7 +14,9 @@ from runtime.host.compile.torch_import.signature import CONSTANTS
 from runtime.host.compile.torch_import.supported import name_of
 
 Shape = Sequence[int]
-Count = Callable[[List[Shape], Shape], int]  # shapes of the tensors that an operator reads, of its first result
+Count = Callable[
+    [List[Shape], Shape], int
+]  # shapes of the tensors that an operator reads, of its first result
 
 
 def operators_of_program(program: ExportedProgram) -> List[OperatorFacts]:
@@ -94,7 +96,10 @@ def _attention(shapes: List[Shape], made: Shape) -> int:
 
 
 def _recurrent(shapes: List[Shape], _made: Shape) -> int:
-    """Return the operations of all matrices in each step: the sequence is first, and has two or three dimensions."""
+    """Return the operations of all matrices in each step.
+
+    The sequence is first, and has two or three dimensions.
+    """
     steps = prod(shapes[0][:-1])
     return steps * sum(prod(shape) for shape in shapes[1:] if len(shape) == 2)
 
@@ -129,4 +134,3 @@ def _einsum(equation: str, inputs: List[Shape]) -> int:
     for term, shape in zip(terms, inputs):
         extents.update(zip(term, shape))
     return prod(extents.values())
-

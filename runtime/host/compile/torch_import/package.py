@@ -23,7 +23,9 @@ def check_torch() -> None:
     """
     command = f"{sys.executable} -m pip install torch --index-url {INDEX}"
     if importlib.util.find_spec("torch") is None:
-        raise ToolMissing("The package torch, which reads models of PyTorch, is not installed.", f"Run: {command}")
+        raise ToolMissing(
+            "The package torch, which reads models of PyTorch, is not installed.", f"Run: {command}"
+        )
     import torch
 
     version = str(torch.__version__)
@@ -43,5 +45,5 @@ def is_program(model: Any) -> bool:
 
 
 def _numbers(version: str) -> Any:
-    numbers = version.split("+")[0].split(".")[:2]
+    numbers = version.split("+", maxsplit=1)[0].split(".")[:2]
     return tuple(int(number) if number.isdigit() else 0 for number in numbers)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reader of .pt2 files, which torch.export.save writes.
 
-A .pt2 file is a zip of a graph in JSON, weights as plain bytes, and pickles. torch.export.load of PyTorch 2.13
-runs any code of a pickle: of example inputs, of weights with the flag use_pickle, of objects; it loads libraries
-of AOTInductor too. So this module copies graph and plain weights to a new zip, and PyTorch reads only that.
+A .pt2 file is a zip of a graph in JSON, weights as plain bytes, and pickles. torch.export.load of PyTorch
+2.13 runs any code of a pickle: of example inputs, of weights with the flag use_pickle, of objects. It also
+loads libraries of AOTInductor. So this module copies the graph and plain weights to a new zip, which PyTorch
+reads.
 """
 
 from __future__ import annotations
@@ -155,7 +156,9 @@ def _checked_payloads(path: Path, members: Members, folder: str, config: str) ->
             payloads[member] = members[member]
         return json.dumps({"config": listed}).encode(), payloads
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"The weights of {path} are damaged: {_first_line(error)}", "Copy the file again.") from error
+        raise ModelError(
+            f"The weights of {path} are damaged: {_first_line(error)}", "Copy the file again."
+        ) from error
 
 
 def _check_size(meta: Any, size_bytes: int) -> None:

@@ -43,7 +43,7 @@ ARGUMENTS: Final = frozenset(
     as_none as_tensor as_tensors as_int as_ints as_float as_floats as_string as_bool as_bools as_scalar_type
     as_memory_format as_layout as_device as_optional_tensors as_optional_tensor as_sym_int as_sym_ints
     as_int_lists as_float_lists
-    """.split()  # noqa: SIM905
+    """.split()  # noqa: SIM905 (a list of words is easier to read)
 )
 SYMBOLS: Final = ("sym_int_values", "sym_bool_values", "sym_float_values")
 GRAPH: Final = ("inputs", "outputs", "nodes", "tensor_values", "is_single_tensor_return")
@@ -161,7 +161,8 @@ def check_tensor(name: str, value: Json) -> None:
         if "as_int" not in extent:
             symbol = (extent.get("as_expr") or {}).get("expr_str", "")
             raise ModelError(
-                f"Tensor {name[:100]!r} has a dynamic shape: dimension {number} is {str(symbol)[:50]!r}.", STATIC
+                f"Tensor {name[:100]!r} has a dynamic shape: dimension {number} is {str(symbol)[:50]!r}.",
+                STATIC,
             )
     for extent in [*value["sizes"], *value["strides"], value["storage_offset"]]:
         (number,) = extent.values()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decompositions of elementwise operators and products.
 
-TVM's importer ignores `alpha`, `scale` and the promotion of types: it then raises, or answers wrongly. Each rule
-returns NotImplemented for a call that is imported correctly as it is.
+TVM's importer ignores `alpha`, `scale` and the promotion of types: it raises, or the answers are wrong. Each
+rule returns NotImplemented for a call that is imported correctly as it is.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def _typed(op: Any) -> Rule:
     def rule(one: Any, other: Any) -> Any:
         kind = torch.result_type(one, other)
         pair = cast(one, kind), cast(other, kind)
-        if pair[0] is one and (pair[1] is other or (not isinstance(other, torch.Tensor) and pair[1] == other)):
+        if pair[0] is one and (
+            pair[1] is other or (not isinstance(other, torch.Tensor) and pair[1] == other)
+        ):
             return NotImplemented
         return op(*pair)
 
@@ -182,7 +184,7 @@ RULES: Final[Dict[Any, Rule]] = {
     aten.add.Scalar: lambda one, other, alpha=1: aten.add.Tensor(one, other, alpha=alpha),
     aten.sub.Tensor: _sum(aten.sub.Tensor, -1),
     aten.sub.Scalar: lambda one, other, alpha=1: aten.sub.Tensor(one, other, alpha=alpha),
-    aten.mul.Scalar: lambda one, other: aten.mul.Tensor(one, other),
+    aten.mul.Scalar: aten.mul.Tensor,
     aten.rsub.Scalar: _reversed_difference,
     aten.rsub.Tensor: lambda one, other, alpha=1: aten.sub.Tensor(other, one, alpha=alpha),
     aten.div.Tensor: _quotient,

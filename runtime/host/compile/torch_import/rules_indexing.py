@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decompositions of operators with indices.
 
-TVM's kernels take a negative index for an address before the tensor. Here it counts from the end, and an index
-outside of the tensor counts as the nearest: PyTorch raises an exception for one, and a device must not read or
-write other memory. Operators on constant indices are folded.
+TVM's kernels take a negative index for an address before the tensor. Here it counts from the end, and an
+index outside of the tensor counts as the nearest. PyTorch raises an exception for one, and a device must not
+read or write other memory. Operators on constant indices are folded.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _checked(indices: torch.Tensor) -> bool:
 
 
 def _mark(indices: torch.Tensor) -> torch.Tensor:
-    indices._is_inside = True  # type: ignore[attr-defined]
+    indices._is_inside = True
     return indices
 
 
@@ -177,8 +177,6 @@ def _select_scatter(x: torch.Tensor, source: torch.Tensor, dim: int, index: int)
     axis = dim % x.dim()
     place = index % x.shape[axis]
     return aten.slice_scatter.default(x, source.unsqueeze(axis), axis, place, place + 1)
-
-
 
 
 RULES: Final[Dict[Any, Rule]] = {

@@ -39,7 +39,7 @@ def _any(x: torch.Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
 
 def _norm(
     x: torch.Tensor,
-    ord: float = 2,  # noqa: A002  the name of PyTorch
+    ord: float = 2,
     dim: Dims = None,
     keepdim: bool = False,
     *,

@@ -136,7 +136,9 @@ def _circular(x: torch.Tensor, padding: Sequence[int]) -> torch.Tensor:
     return x
 
 
-def _pad(x: torch.Tensor, padding: Sequence[int], mode: str = "constant", value: Optional[float] = None) -> Any:
+def _pad(
+    x: torch.Tensor, padding: Sequence[int], mode: str = "constant", value: Optional[float] = None
+) -> Any:
     if mode == "constant" or not any(padding):
         return aten.constant_pad_nd.default(x, padding, value or 0)
     if mode == "circular":

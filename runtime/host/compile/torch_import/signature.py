@@ -116,7 +116,8 @@ def constants_of_program(program: ExportedProgram) -> Dict[str, torch.Tensor]:
             declared = nodes[spec.arg.name].meta.get("val")
             if not isinstance(value, torch.Tensor) or not isinstance(declared, torch.Tensor):
                 raise ModelError(
-                    f"The program lacks the values of {spec.target!r}.", "Export the module with all its parameters."
+                    f"The program lacks the values of {spec.target!r}.",
+                    "Export the module with all its parameters.",
                 )
             if (value.shape, value.dtype) != (declared.shape, declared.dtype):
                 raise ModelError(
@@ -134,7 +135,9 @@ def _placeholders(program: ExportedProgram) -> Dict[str, torch.fx.Node]:
 def _unused(name: str, taken: Any) -> str:
     if name not in taken:
         return name
-    return next(f"{name}_{number}" for number in range(2, 2 + len(taken) + 1) if f"{name}_{number}" not in taken)
+    return next(
+        f"{name}_{number}" for number in range(2, 2 + len(taken) + 1) if f"{name}_{number}" not in taken
+    )
 
 
 def _words(kind: Any) -> str:

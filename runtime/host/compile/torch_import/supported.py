@@ -45,7 +45,9 @@ _SORT: Final = "the code generator has no sort"
 _COMPLEX: Final = "the device has no complex numbers"
 
 REASONS: Final[Dict[str, str]] = {
-    **dict.fromkeys(("bernoulli", "rand", "randn", "rand_like", "randn_like", "randint", "randperm"), _RANDOM),
+    **dict.fromkeys(
+        ("bernoulli", "rand", "randn", "rand_like", "randn_like", "randint", "randperm"), _RANDOM
+    ),
     **dict.fromkeys(("multinomial", "normal", "native_dropout", "uniform", "rrelu_with_noise"), _RANDOM),
     **dict.fromkeys(("nonzero", "masked_select", "_unique2", "unique_dim"), _DYNAMIC),
     **dict.fromkeys(("topk", "sort", "argsort", "median", "kthvalue", "mode", "nanmedian"), _SORT),
@@ -120,7 +122,7 @@ def check_operators(program: ExportedProgram) -> None:
             )
         if name == "getitem":
             _check_result(node)
-        elif name not in SUPPORTED and not (name in CREATORS):
+        elif name not in SUPPORTED and name not in CREATORS:
             raise refuse(node, REASONS.get(name.split(".")[0], "no rule imports it"))
         elif name.startswith("upsample") and len(node.args) > 3 and node.args[3] is not None:
             _check_scale(node)
@@ -157,7 +159,7 @@ def _check_result(node: torch.fx.Node) -> None:
 
 def _check_scale(node: torch.fx.Node) -> None:
     """Refuse a factor that does not follow from the sizes: TVM's importer uses the sizes only."""
-    source, made = node.args[0].meta["val"], node.meta["val"]  # type: ignore[union-attr]
+    source, made = node.args[0].meta["val"], node.meta["val"]
     factors: Any = node.args[3]
     spatial = zip(source.shape[2:], made.shape[2:], factors)
     if any(abs(extent * factor - size) > 1e-6 for extent, size, factor in spatial):
