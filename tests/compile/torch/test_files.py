@@ -7,21 +7,24 @@ import io
 import json
 import os
 import pickle
+import random
 import zipfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Final, Mapping
+from typing import Any, Callable, Dict, Final, List, Mapping, Tuple
 
 import numpy as np
 import pytest
 import torch
 
 from runtime.host.compile.errors import ModelError
+from runtime.host.compile.torch_import.importing import import_program
 from runtime.host.compile.torch_import.program_file import read_program
 from runtime.host.compile.torch_import.reference import TorchReference
 from runtime.host.errors import PlatformError
 from tests.compile.torch.running import error_of, exported
 
 JSON: Final = "models/model.json"
+COUNT: Final = int(os.environ.get("MICROTVM_CHANGED_FILES", "60"))
 WEIGHTS: Final = "data/weights/model_weights_config.json"
 
 
@@ -158,6 +161,14 @@ def test_weights_and_constants_in_the_old_form_are_not_read(file: Path, tmp_path
     assert not (tmp_path / "made").exists()
 
 
+def test_a_file_without_plain_weights_is_refused(file: Path, tmp_path: Path) -> None:
+    bomb = pickle.dumps(Bomb(tmp_path / "made"))
+    changed(file, lambda members: members.update({"data/weights/model.pt": bomb}))
+    changed(file, lambda members: members.__delitem__(WEIGHTS))
+    assert "pickled weights" in refusal(file)
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize("name", ["weight_0", "opaque_obj_0", "custom_obj_0", "../../../etc/passwd"])
 def test_a_pickled_weight_is_refused(file: Path, name: str, tmp_path: Path) -> None:
     def change(config: Any) -> None:
@@ -277,3 +288,53 @@ def test_guards_and_structures_of_a_file_are_not_evaluated(file: Path, tmp_path:
 def test_weights_that_do_not_fit_their_bytes_are_refused(file: Path, meta: Any) -> None:
     changed(file, with_json(WEIGHTS, lambda config: config["config"]["buffer"]["tensor_meta"].update(meta)))
     refusal(file)
+
+
+VALUES: Final[List[Any]] = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    3,
+    7,
+    1 << 70,
+    0.5,
+    "x",
+    "linear",
+    CODE,
+    [],
+    {},
+    [[]],
+    {"as_int": 2},
+]
+
+
+def places(value: Any) -> List[Tuple[Any, Any]]:
+    """Return each list or object of a JSON with each key or index."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
+
+
+@pytest.mark.parametrize("name", [JSON, WEIGHTS])
+def test_a_changed_value_is_refused_or_harmless(
+    file: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose, data = random.Random(6), file.read_bytes()
+    monkeypatch.chdir(tmp_path)
+
+    def change(value: Any) -> None:
+        parent, key = choose.choice(places(value))
+        parent[key] = choose.choice(VALUES)
+
+    accepted = 0
+    for _ in range(COUNT):
+        file.write_bytes(data)
+        changed(file, with_json(name, change))
+        try:
+            import_program(read_program(file))
+            accepted += 1
+        except PlatformError as error:
+            assert error.what.endswith(".") and len(error.what) < 700
+    assert accepted < COUNT
+    assert not (tmp_path / "made").exists()

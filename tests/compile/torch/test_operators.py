@@ -20,6 +20,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "signbit": "aten.signbit",
     "copysign": "aten.copysign",
     "copysign_broadcast": "aten.copysign",
+    "bitwise_shift": "shift",
     "median": "aten.median",
     "cummax": "aten.cummax",
     "logcumsumexp": "aten.logcumsumexp",

@@ -11,6 +11,7 @@ from torch import nn
 from torch.export import Dim
 
 from runtime.host.compile.errors import ModelError
+from runtime.host.compile.torch_import.culprit import named
 from runtime.host.compile.torch_import.importing import import_program
 from tests.compile.torch.running import exported
 
@@ -84,3 +85,17 @@ def test_an_output_that_is_nothing() -> None:
 
 def test_a_tensor_without_elements() -> None:
     assert "without elements" in refusal(exported(lambda x: x[:0], [X]))
+
+
+def test_the_operator_that_cannot_be_compiled_is_named() -> None:
+    def compile_one(program: Any) -> None:
+        if any("sinh" in node.name for node in program.graph.nodes):
+            raise ModelError("No kernel.", "Next.")
+
+    program = exported(lambda x: torch.sinh(x + 1).sum(1), [X])
+    found = named(program, ModelError("Something failed.", "Next."), compile_one)
+    assert found.what == "Operator aten.sinh of node 'sinh' cannot be compiled: No kernel."
+    assert (
+        named(program, ModelError("Something failed.", "Next."), lambda _one: None).what
+        == "Something failed."
+    )

@@ -142,6 +142,10 @@ def _plain_archive(path: Path, members: Members) -> bytes:
 def _checked_payloads(path: Path, members: Members, folder: str, config: str) -> Tuple[bytes, Members]:
     """Return the list of weights or constants, and their bytes."""
     payloads: Members = {}
+    if config not in members:
+        raise ModelError(
+            f"{path} has pickled weights: the file is in the format of PyTorch 2.8 or older.", FROM_SOURCE
+        )
     try:
         listed = json.loads(members[config])["config"]
         for name, entry in listed.items():

@@ -19,7 +19,7 @@ COPY: Final = aten._to_copy.default
 SAME_TYPE: Final = (
     *(aten.mul.Tensor, aten.maximum.default, aten.minimum.default, aten.fmod.Tensor, aten.fmod.Scalar),
     *(aten.remainder.Tensor, aten.remainder.Scalar, aten.atan2.default),
-    *(aten.bitwise_and.Tensor, aten.bitwise_or.Tensor, aten.bitwise_xor.Tensor, aten.logaddexp.default),
+    *(aten.bitwise_and.Tensor, aten.bitwise_or.Tensor, aten.bitwise_xor.Tensor),
     *(aten.eq.Tensor, aten.ne.Tensor, aten.lt.Tensor, aten.le.Tensor, aten.gt.Tensor, aten.ge.Tensor),
     *(aten.eq.Scalar, aten.ne.Scalar, aten.lt.Scalar, aten.le.Scalar, aten.gt.Scalar, aten.ge.Scalar),
     *(aten.pow.Tensor_Tensor, aten.pow.Tensor_Scalar),
@@ -151,13 +151,12 @@ def _fmax(pick: Any) -> Rule:
     return rule
 
 
-def _shift(left: bool) -> Rule:
-    def rule(x: Any, count: Any) -> Any:
-        if isinstance(count, torch.Tensor) or not 0 <= count < 63:
-            return NotImplemented
-        return x * (1 << count) if left else aten.floor_divide.default(x, 1 << count)
-
-    return rule
+def _logaddexp(one: Any, other: Any) -> Any:
+    """Return log(exp(one) + exp(other)) without an overflow of exp."""
+    kind = torch.result_type(one, other)
+    first, second = cast(one, kind), cast(other, kind)
+    distance = aten.where.self(first == second, 0.0, aten.abs(first - second))
+    return aten.maximum.default(first, second) + aten.log1p(aten.exp(-distance))
 
 
 def _product(op: Any) -> Rule:
@@ -200,13 +199,10 @@ RULES: Final[Dict[Any, Rule]] = {
     aten.heaviside.default: _heaviside,
     aten.fmax.default: _fmax(aten.maximum.default),
     aten.fmin.default: _fmax(aten.minimum.default),
+    aten.logaddexp.default: _logaddexp,
     aten.hypot.default: lambda one, other: aten.sqrt(one * one + other * other),
     aten.erfc.default: lambda x: 1 - aten.erf(x),
     aten.exp2.default: lambda x: aten.exp(x * math.log(2)),
-    aten.__lshift__.Scalar: _shift(True),
-    aten.__rshift__.Scalar: _shift(False),
-    aten.bitwise_left_shift.Tensor_Scalar: _shift(True),
-    aten.bitwise_right_shift.Tensor_Scalar: _shift(False),
     aten.mm.default: _product(aten.mm.default),
     aten.bmm.default: _product(aten.bmm.default),
     aten.addmm.default: _addmm,

@@ -18,7 +18,7 @@ SUPPORTED: Final = frozenset(
     bitwise_or.Tensor bitwise_xor.Scalar bitwise_xor.Tensor bmm cat ceil clamp clamp.Tensor clone
     constant_pad_nd convolution cos cosh diagonal div.Tensor eq.Scalar eq.Tensor erf exp expand expm1
     flip floor floor_divide fmod.Scalar fmod.Tensor full gather ge.Scalar ge.Tensor gelu gt.Scalar gt.Tensor
-    hardtanh index_select isinf isnan le.Scalar le.Tensor leaky_relu log log10 log1p log2 logaddexp
+    hardtanh index_select isinf isnan le.Scalar le.Tensor leaky_relu log log10 log1p log2
     logical_and logical_not logical_or logical_xor lt.Scalar lt.Tensor maximum
     max_pool2d_with_indices max_pool3d_with_indices mean.dim minimum mm mul.Tensor
     _native_batch_norm_legit.no_stats native_layer_norm ne.Scalar ne.Tensor neg permute
