@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 Step = Callable[[torch.Tensor], torch.Tensor]
 MOST_ELEMENTS = 2048
+SMALLEST_RANGE = 1e-3
 
 
 class Chain(nn.Module):
@@ -43,6 +44,8 @@ def random_module(seed: int) -> Tuple[nn.Module, torch.Tensor]:
         with torch.no_grad():
             result = step(made[-1]) if back == 0 else step(made[-1], made[-1 - back])
         if not 0 < result.numel() <= MOST_ELEMENTS or not bool(result.isfinite().all()):
+            continue
+        if float(result.max() - result.min()) < SMALLEST_RANGE:  # a normalization of it shows rounding only
             continue
         steps.append((step, back))
         made.append(result)
