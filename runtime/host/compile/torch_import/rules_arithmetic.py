@@ -155,7 +155,7 @@ def _logaddexp(one: Any, other: Any) -> Any:
     """Return log(exp(one) + exp(other)) without an overflow of exp."""
     kind = torch.result_type(one, other)
     first, second = cast(one, kind), cast(other, kind)
-    distance = aten.where.self(first == second, 0.0, aten.abs(first - second))
+    distance = aten.masked_fill.Scalar(aten.abs(first - second), first == second, 0.0)
     return aten.maximum.default(first, second) + aten.log1p(aten.exp(-distance))
 
 
