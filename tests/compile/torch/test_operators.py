@@ -42,7 +42,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "randn_like": "aten.randn_like",
     "dropout_training": "aten.native_dropout",
     "bernoulli": "aten.rand",
-    "empty": "aten.empty",
     "float64": "float64",
     "float16": "float16",
     "bfloat16": "bfloat16",
