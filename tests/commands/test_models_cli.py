@@ -159,15 +159,16 @@ class TestCompile:
             ("folder.onnx", "is a directory, not a model file."),
             ("empty.onnx", "is not an ONNX model."),
             ("text.onnx", "is not an ONNX model."),
-            ("m.tflite", "is a TensorFlow Lite model: expected an ONNX file."),
-            ("m.pt", "torch.onnx.export"),
+            ("m.tflite", "m.tflite is not a TensorFlow Lite model."),
+            ("m.pt2", "PyTorch"),
+            ("m.pt", "torch.export.save"),
             ("m.tar", "is a model archive, which is compiled already."),
-            ("m.xyz", "expected the suffix .onnx."),
+            ("m.xyz", "expected the suffix .onnx, .tflite or .pt2."),
         ],
     )
     def test_what_is_no_model(self, mtvm: Line, tmp_path: Path, name: str, words: str) -> None:
         (tmp_path / "folder.onnx").mkdir()
-        for file in ("empty.onnx", "text.onnx", "m.tflite", "m.pt", "m.tar", "m.xyz"):
+        for file in ("empty.onnx", "text.onnx", "m.tflite", "m.pt2", "m.pt", "m.tar", "m.xyz"):
             (tmp_path / file).write_text("no model" * (file != "empty.onnx"))
         said = mtvm("compile", tmp_path / name, status=1)
         assert words in said and "next:" in said

@@ -12,10 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from runtime.host.archive.model_archive import ModelArchive
 from runtime.host.compile import compile_model
-from runtime.host.compile.allowance import Allowance
-from runtime.host.compile.comparison import Tolerance, compare
+from runtime.host.compile.comparison import Allowance, Tolerance, compare
 from runtime.host.compile.errors import ModelError
-from runtime.host.compile.reference import Reference
+from runtime.host.compile.reference import OnnxReference
+from runtime.host.compile.trained.from_onnx import OnnxModel
 from runtime.host.compile.verification import verify_archive
 
 
@@ -55,19 +55,19 @@ def test_the_archive_of_another_model_is_refused() -> None:
     archive = ModelArchive.unpacked(compile_model(dense(weights), verify=False).archive)
     weights[7, 2] *= 1.01
     with pytest.raises(ModelError, match=r"Output 'y' differs from onnxruntime: \d+ of 80 elements"):
-        verify_archive(dense(weights), archive)
+        verify_archive(OnnxModel(dense(weights)), archive)
 
 
 def test_rounding_moves_a_sine_of_large_arguments() -> None:
     compiled = compile_model(sine_of_squares())
     assert compiled.verified is not None
-    moved = Reference(sine_of_squares()).rounding(large_inputs())["y"]
+    moved = OnnxReference(sine_of_squares()).rounding(large_inputs())["y"]
     assert 1e-4 < moved.max() < 0.1
 
 
 @pytest.mark.parametrize("part, wrong", [(0.5, 0), (3.0, 16)])
 def test_an_error_within_the_rounding_is_right(part: float, wrong: int) -> None:
-    reference = Reference(sine_of_squares())
+    reference = OnnxReference(sine_of_squares())
     expected = reference.run(large_inputs())["y"]
     moved = reference.rounding(large_inputs())["y"]
     answer = (expected + part * moved + (part > 1) * 1e-2).astype(np.float32)
@@ -77,6 +77,6 @@ def test_an_error_within_the_rounding_is_right(part: float, wrong: int) -> None:
 
 def test_a_sum_has_hardly_any_rounding() -> None:
     weights = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)
-    reference = Reference(dense(weights))
+    reference = OnnxReference(dense(weights))
     expected = reference.run(large_inputs())["y"]
     assert reference.rounding(large_inputs())["y"].max() < 1e-5 * np.abs(expected).max()

@@ -20,7 +20,7 @@ class OperatorFacts(NamedTuple):
     """One operator of the trained model.
 
     Attributes:
-        operator: Name of the operator in ONNX.
+        operator: Name of the operator in the format of the model.
         name: Name of the node in the model, or of its first output.
         inputs: "dtype AxBxC" of each input, constants included.
         outputs: "dtype AxBxC" of each output.
@@ -102,9 +102,9 @@ class ModelFacts(NamedTuple):
     """Facts about a compiled model.
 
     Attributes:
-        operators: Operators of the trained model in order; None for a model that was not an ONNX file.
-        parameters: Elements of all constants of the trained model; None for a model that was not an ONNX
-            file.
+        operators: Operators of the trained model in order; None for a model in Relax.
+        parameters: Elements of all constants of the trained model; None for a model in Relax.
+        in_float: Operators of quantized tensors that compute floating-point numbers.
         kernels: Calls of kernels in order.
         arena_bytes: Size of the arena.
         arena_bound_bytes: Largest number of bytes that are alive at one time.
@@ -114,6 +114,7 @@ class ModelFacts(NamedTuple):
 
     operators: Optional[List[OperatorFacts]]
     parameters: Optional[int]
+    in_float: List[str]
     kernels: List[KernelFacts]
     arena_bytes: int
     arena_bound_bytes: int
@@ -147,11 +148,12 @@ def read_facts(metadata: Metadata) -> Optional[ModelFacts]:
 
 
 def _model(about: Dict[str, Any]) -> ModelFacts:
-    is_onnx = "operators" in about
+    has_operators = "operators" in about
     verified = about.get("verified")
     return ModelFacts(
-        _list(about, "operators", _operator) if is_onnx else None,
-        _count(about, "parameters") if is_onnx else None,
+        _list(about, "operators", _operator) if has_operators else None,
+        _count(about, "parameters") if has_operators else None,
+        _texts(about, "in_float") if "in_float" in about else [],
         _list(about, "kernels", _kernel),
         _count(about, "arena_bytes"),
         _count(about, "arena_bound_bytes"),

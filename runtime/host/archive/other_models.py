@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Mapping, NamedTuple, Optional
 
-AS_ONNX: Final = "docs/compile.md of the platform explains the export."
+EXPLAINED: Final = "docs/compile.md of the platform explains the export."
 
 
 class OtherModel(NamedTuple):
@@ -22,22 +22,21 @@ class OtherModel(NamedTuple):
 
 
 _TENSORFLOW: Final = OtherModel(
-    "a TensorFlow model", f"Convert it to ONNX with the Python package tf2onnx; {AS_ONNX}"
+    "a TensorFlow model",
+    f"Convert it to TensorFlow Lite with tf.lite.TFLiteConverter, or to ONNX with tf2onnx; {EXPLAINED}",
 )
 _TORCH: Final = OtherModel(
-    "a PyTorch model", f"Export the model as ONNX with torch.onnx.export in PyTorch; {AS_ONNX}"
+    "a PyTorch model that has Python objects",
+    f"Export it with torch.export.export, and save it with torch.export.save as MODEL.pt2; {EXPLAINED}",
 )
 _KERAS: Final = OtherModel(
-    "a Keras model", f"Export it as ONNX with model.export(format='onnx') of Keras, or tf2onnx; {AS_ONNX}"
+    "a Keras model", f"Export it as ONNX with model.export(format='onnx') of Keras, or tf2onnx; {EXPLAINED}"
 )
 OTHER_MODELS: Final[Mapping[str, OtherModel]] = {
     ".onnx": OtherModel("an ONNX model", "Compile it first: python mtvm.py compile MODEL.onnx"),
-    ".tflite": OtherModel(
-        "a TensorFlow Lite model",
-        f"Convert it to ONNX: python -m tf2onnx.convert --tflite MODEL.tflite --output MODEL.onnx; {AS_ONNX}",
-    ),
+    ".tflite": OtherModel("a TensorFlow Lite model", "Compile it first: python mtvm.py compile MODEL.tflite"),
     ".pt": _TORCH,
-    ".pt2": _TORCH,
+    ".pt2": OtherModel("a program of torch.export", "Compile it first: python mtvm.py compile MODEL.pt2"),
     ".pth": _TORCH,
     ".h5": _KERAS,
     ".keras": _KERAS,

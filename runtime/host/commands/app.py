@@ -191,8 +191,8 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, is_asked: boo
 def main(directory: Optional[str]) -> None:
     """Build, flash, run and measure models with this platform.
 
-    In a platform, most commands take MODEL: a model archive (.tar), or an ONNX file (.onnx), which is
-    compiled first. A generated project has its own model.
+    In a platform, most commands take MODEL: a model archive (.tar), or a model file (.onnx, .tflite or
+    .pt2), which is compiled first. A generated project has its own model.
     """
 
 

@@ -16,6 +16,7 @@ from runtime.host.commands.json_output import error_fields, print_document
 from runtime.host.commands.model_options import Shapes, compile_options
 from runtime.host.commands.model_tables import (
     count_text,
+    in_float_rows,
     kernel_fields,
     operator_fields,
     print_rows,
@@ -25,7 +26,7 @@ from runtime.host.commands.model_tables import (
     verified_rows,
 )
 from runtime.host.commands.target import ModelSource, check_no_compilation, model_here
-from runtime.host.compile.inspection import ONNX, Inspection, Tensor, inspect_archive, inspect_model_file
+from runtime.host.compile.inspection import FORMS, Inspection, Tensor, inspect_archive, inspect_model_file
 from runtime.host.compile.stored import is_model_file
 from runtime.host.project.platform import MODEL_ARCHIVE as OF_PROJECT
 
@@ -38,7 +39,7 @@ from runtime.host.project.platform import MODEL_ARCHIVE as OF_PROJECT
 def inspect(model: Optional[Path], input_shapes: Shapes, verify: bool, as_json: bool) -> None:
     """Show inputs, operators, kernels and memory of a model.
 
-    MODEL is a model archive or an ONNX file, which is compiled. The output lists the parts that
+    MODEL is a model archive, or a model file, which is compiled. The output lists the parts that
     cannot be compiled, with the next step. Without MODEL, a generated project shows its own model.
     """
     platform = platform_here()
@@ -70,6 +71,7 @@ def _print_json(path: Path, found: Inspection) -> None:
             "operators": operator_fields(found.operators),
             "parameters": found.parameters,
             "macs": found.macs,
+            "in_float": found.in_float,
             "peak_memory_bytes": found.peak_memory_bytes,
             "kernels": kernel_fields(found.kernels),
             "arena_bytes": found.arena_bytes,
@@ -105,7 +107,8 @@ def _print(path: Path, found: Inspection) -> None:
     for error in found.not_supported:
         out.print(f"not supported: {error.what}")
         out.print(f"next: {error.next_step}")
-    if found.kind == ONNX and not found.not_supported:
+    print_rows(in_float_rows(found.in_float))
+    if found.kind in dict(FORMS.values()) and not found.not_supported:
         out.print("All operators are supported.")
 
 

@@ -30,6 +30,13 @@ def count_text(count: Optional[int], unit: str = "") -> str:
     return "not known" if count is None else f"{count:,}{f' {unit}' if unit else ''}"
 
 
+def in_float_rows(operators: Sequence[str]) -> Rows:
+    """Return the operators of quantized tensors that compute floating-point numbers, if there are any."""
+    counts = {name: operators.count(name) for name in operators}
+    named = [name if count == 1 else f"{count} {name}" for name, count in counts.items()]
+    return [("in float", f"{', '.join(named)}: slower than integers")] if named else []
+
+
 def verified_rows(verified: Optional[VerificationFacts]) -> Rows:
     """Return the result of the verification in words."""
     if verified is None:

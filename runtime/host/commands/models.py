@@ -25,6 +25,7 @@ from runtime.host.commands.json_output import print_document
 from runtime.host.commands.model_options import compile_options
 from runtime.host.commands.model_tables import (
     count_text,
+    in_float_rows,
     memory_fields,
     memory_rows,
     print_rows,
@@ -93,9 +94,10 @@ def compile(
 ) -> None:
     """Compile a model file to a verified model archive.
 
-    MODEL is an ONNX file. The C of the model needs no runtime of TVM. Its answers are compared with
-    onnxruntime's on this machine. The archive serves every board: --board only selects the board whose
-    compiler measures the code, and whose flash and RAM are compared with the need of the model.
+    MODEL is a file of ONNX (.onnx), TensorFlow Lite (.tflite) or PyTorch (.pt2). The C of the model needs
+    no runtime of TVM. Its answers are compared on this machine with those of onnxruntime, LiteRT or
+    PyTorch. The archive serves every board: --board only selects the board whose compiler measures the
+    code, and whose flash and RAM are compared with the need of the model.
     """
     from runtime.host.compile.stored import compiled_archive
 
@@ -145,12 +147,12 @@ class _Stages:
 
 def _check_model(model: Path) -> None:
     """Raise PlatformError for a path that is not a model file of a kind that is compiled."""
-    from runtime.host.compile.stored import is_model_file
+    from runtime.host.compile.stored import SUFFIXES, is_model_file
 
     if not model.exists():
-        raise PlatformError(f"There is no file {model}.", "Check the path of the ONNX file.")
+        raise PlatformError(f"There is no file {model}.", "Check the path of the model file.")
     if model.is_dir():
-        raise PlatformError(f"{model} is a directory, not a model file.", "Name the ONNX file in it.")
+        raise PlatformError(f"{model} is a directory, not a model file.", "Name the model file in it.")
     if is_model_file(model):
         return
     if model.suffix.lower() == SUFFIX:
@@ -160,10 +162,13 @@ def _check_model(model: Path) -> None:
         )
     other = other_model(model)
     if other is not None:
-        raise PlatformError(f"{model} is {other.kind}: expected an ONNX file.", other.next_step)
+        raise PlatformError(
+            f"{model} is {other.kind}: expected a file of ONNX, TensorFlow Lite or PyTorch.", other.next_step
+        )
     raise PlatformError(
-        f"{model} is not a model file that can be compiled: expected the suffix .onnx.",
-        "Export the model as ONNX; docs/compile.md of the platform explains the export.",
+        f"{model} is not a model file that can be compiled: expected the suffix "
+        f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.",
+        "Export the model in one of these formats, as docs/compile.md of the platform explains.",
     )
 
 
@@ -231,6 +236,7 @@ def _rows(result: Result) -> List[Tuple[str, str]]:
         ("constants", count_text(facts.constant_bytes, "bytes")),
         ("code", code),
         *memory_rows(result.needs, board.name),
+        *in_float_rows(facts.in_float),
         *verified_rows(facts.verified),
     ]
 
@@ -252,5 +258,6 @@ def _fields(result: Result) -> Dict[str, Any]:
         "constant_bytes": facts.constant_bytes,
         "code_bytes": None if code is None else code.code_bytes,
         "memory": memory_fields(result.needs),
+        "in_float": facts.in_float,
         "verified": verified_fields(facts.verified),
     }

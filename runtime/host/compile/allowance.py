@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Final, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Dict, Final, List, Mapping, Optional, Sequence
 
 import numpy as np
 import onnx
 
+from runtime.host.compile.comparison import Allowance
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.float_form import float_form, with_moved_ties
-from runtime.host.compile.reference import InvalidInputs, Reference
+from runtime.host.compile.reference import InvalidInputs, OnnxReference
+from runtime.host.compile.trained.model import Reference
 
 PART: Final = 0.3
 """Part of the effect of quantization that another order of roundings may have.
@@ -27,23 +29,11 @@ REPEATS: Final = 4
 Arrays = Mapping[str, "np.ndarray"]
 
 
-class Allowance(NamedTuple):
-    """Error that one output may have.
-
-    Attributes:
-        rounding: For each set of inputs, the error of each element.
-        quantization: Largest root of the mean square of the errors of one set, for an output that depends on
-            quantized tensors; None for another one.
-        largest: Largest error of one element of such an output.
-    """
-
-    rounding: Sequence[Any]
-    quantization: Optional[float]
-    largest: float = 0.0
-
-
 def allowances(
-    reference: Any, model: Optional[onnx.ModelProto], inputs: Sequence[Arrays], expected: Sequence[Arrays]
+    reference: Reference,
+    model: Optional[onnx.ModelProto],
+    inputs: Sequence[Arrays],
+    expected: Sequence[Arrays],
 ) -> Dict[str, Allowance]:
     """Return the allowance of each output by name.
 
@@ -76,7 +66,7 @@ def allowances(
 def _outputs_of(model: onnx.ModelProto, inputs: Sequence[Arrays]) -> Optional[List[Dict[str, np.ndarray]]]:
     """Return the outputs of a model for each set of inputs; None if no reference runs it."""
     try:
-        reference = Reference(model)
+        reference = OnnxReference(model)
         return [reference.run(one) for one in inputs]
     except (InvalidInputs, ModelError):
         return None

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Optional, Sequence
+from typing import Any, Final, NamedTuple, Optional, Sequence
 
 import numpy as np
-
-from runtime.host.compile.allowance import Allowance
 
 
 class Tolerance(NamedTuple):
@@ -24,6 +22,21 @@ class Tolerance(NamedTuple):
 
 
 DEFAULT: Final = Tolerance()
+
+
+class Allowance(NamedTuple):
+    """Error that one output may have.
+
+    Attributes:
+        rounding: For each set of inputs, the error of each element.
+        quantization: Largest root of the mean square of the errors of one set, for an output that depends on
+            quantized tensors; None for another one.
+        largest: Largest error of one element of such an output.
+    """
+
+    rounding: Sequence[Any]
+    quantization: Optional[float]
+    largest: float = 0.0
 
 
 class Difference(NamedTuple):

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, NamedTuple, Opt
 from runtime.host.archive.model_archive import ModelArchive, TensorSpec
 from runtime.host.archive.tensor_sets import read_input_sets, read_output_sets
 from runtime.host.boards.attachment import Attachment
-from runtime.host.compile.comparison import Difference, Tolerance, compare
+from runtime.host.compile.comparison import Allowance, Difference, Tolerance, compare
 from runtime.host.compile.stored import is_model_file
 from runtime.host.errors import PlatformError
 from runtime.host.project.project import Project
 
 if TYPE_CHECKING:
     from runtime.host.archive.tensor_files import Array
-    from runtime.host.compile.allowance import Allowance
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -96,17 +95,18 @@ def _of_the_reference(
     archive: ModelArchive, path: Path, shapes: Shapes, given: Optional[List[Dict[str, Array]]]
 ) -> Expected:
     from runtime.host.compile.allowance import allowances
-    from runtime.host.compile.onnx_model import inputs_of, read_onnx, with_static_shapes
-    from runtime.host.compile.reference import InvalidInputs, Reference
+    from runtime.host.compile.rounding import InvalidInputs
     from runtime.host.compile.samples import samples
+    from runtime.host.compile.trained.opening import open_model
 
-    model = with_static_shapes(read_onnx(path), shapes)
-    reference = Reference(model)
+    source = open_model(path, shapes)
+    reference = source.reference()
+    assert reference is not None, "a file has a reference"
     is_chosen = given is None
     inputs: List[Dict[str, Array]] = []
     outputs: List[List[Array]] = []
     answers: List[Dict[str, Array]] = []
-    for one in given if given is not None else samples(inputs_of(model)):
+    for one in given if given is not None else samples(source.inputs):
         try:
             answers.append(reference.run(one))
         except InvalidInputs as error:
@@ -125,7 +125,7 @@ def _of_the_reference(
     _check_outputs(archive.outputs, outputs[0], reference.name)
 
     def allowed() -> List[Allowance]:
-        found = allowances(reference, model, inputs, answers)
+        found = allowances(reference, source.onnx_form(), inputs, answers)
         return [found[name] for name in reference.outputs]
 
     return Expected(reference.name, inputs, outputs, allowed)

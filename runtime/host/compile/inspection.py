@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, Callable, ContextManager, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Final, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from runtime.host.archive.about import OperatorFacts, VerificationFacts, read_facts
 from runtime.host.archive.kernel_list import KernelRow, kernel_rows
@@ -17,7 +17,13 @@ from runtime.host.dtype import DType
 from runtime.host.errors import PlatformError
 
 Progress = Callable[[str], ContextManager[Any]]
-ONNX = "onnx"
+
+FORMS: Final = {
+    ".onnx": ("onnx", "ONNX"),
+    ".tflite": ("tflite", "TensorFlow Lite"),
+    ".pt2": ("torch", "PyTorch"),
+}
+"""Suffix of a model file -> its kind, and its format in words."""
 
 
 class Tensor(NamedTuple):
@@ -40,12 +46,13 @@ class Inspection(NamedTuple):
     """Contents of a model. A value is None if the file does not have it.
 
     Attributes:
-        kind: "onnx" or "archive".
+        kind: "archive", or the kind of a model file: "onnx", "tflite" or "torch".
         form: Version of the file in words.
         inputs: Inputs in order.
         outputs: Outputs in order.
         operators: Operators of the trained model in order.
         parameters: Elements of all constants of the trained model.
+        in_float: Operators of quantized tensors that compute floating-point numbers.
         kernels: Calls of kernels in order.
         arena_bytes: Memory for intermediate tensors that the compiler planned.
         arena_bound_bytes: Largest number of bytes that are alive at one time.
@@ -60,6 +67,7 @@ class Inspection(NamedTuple):
     outputs: List[Tensor]
     operators: Optional[List[OperatorFacts]]
     parameters: Optional[int]
+    in_float: List[str]
     kernels: List[KernelRow]
     arena_bytes: Optional[int]
     arena_bound_bytes: Optional[int]
@@ -97,6 +105,7 @@ def inspect_archive(packed: PackedTar) -> Inspection:
         outputs=[Tensor(spec.name, spec.dtype, spec.shape, spec.size_bytes) for spec in archive.outputs],
         operators=None if facts is None else facts.operators,
         parameters=None if facts is None else facts.parameters,
+        in_float=[] if facts is None else facts.in_float,
         kernels=kernel_rows(archive, facts),
         arena_bytes=archive.workspace_size_bytes if facts is None else facts.arena_bytes,
         arena_bound_bytes=None if facts is None else facts.arena_bound_bytes,
@@ -116,7 +125,7 @@ def inspect_model_file(
     """Return the contents of a model file, and what in it cannot be compiled.
 
     Args:
-        path: ONNX file.
+        path: Model file.
         input_shapes: Input -> extents, for inputs with a dynamic shape.
         verify: Compare the answers of the compiled model with a reference.
         progress: Context manager that is entered for each stage of the compilation, with its name.
@@ -128,30 +137,46 @@ def inspect_model_file(
         stored = compiled_archive(path, input_shapes=input_shapes, verify=verify, progress=progress)
     except ModelError as error:
         return _without_kernels(path, input_shapes, error)
-    return inspect_archive(stored.packed)._replace(kind=ONNX, form="ONNX")
+    kind, form = FORMS[path.suffix.lower()]
+    return inspect_archive(stored.packed)._replace(kind=kind, form=form)
 
 
 def _without_kernels(
     path: Path, input_shapes: Optional[Mapping[str, Sequence[int]]], error: PlatformError
 ) -> Inspection:
     """Return what the model file itself has."""
-    from runtime.host.compile.onnx_model import read_onnx, true_inputs, with_static_shapes
-    from runtime.host.compile.operators import operators_of, parameters_of
+    kind, form = FORMS[path.suffix.lower()]
+    if kind != "onnx":
+        from runtime.host.compile.trained.opening import open_model
 
-    model = with_static_shapes(read_onnx(path), input_shapes)
+        source = open_model(path, input_shapes)
+        inputs, outputs = (
+            [Tensor(*value, DType.parse(value.dtype).nbytes(value.shape)) for value in values]
+            for values in (source.inputs, source.outputs)
+        )
+        found, parameters, refused = source.operators(), source.parameters(), []
+    else:
+        from runtime.host.compile.onnx_model import read_onnx, true_inputs, with_static_shapes
+        from runtime.host.compile.operators import operators_of, parameters_of
+
+        model = with_static_shapes(read_onnx(path), input_shapes)
+        inputs = [_tensor(value) for value in true_inputs(model)]
+        outputs = [_tensor(value) for value in model.graph.output]
+        found, parameters, refused = operators_of(model), parameters_of(model), _refused(model, error)
     return Inspection(
-        kind=ONNX,
-        form="ONNX",
-        inputs=[_tensor(value) for value in true_inputs(model)],
-        outputs=[_tensor(value) for value in model.graph.output],
-        operators=operators_of(model),
-        parameters=parameters_of(model),
+        kind=kind,
+        form=form,
+        inputs=inputs,
+        outputs=outputs,
+        operators=found,
+        parameters=parameters,
+        in_float=[],
         kernels=[],
         arena_bytes=None,
         arena_bound_bytes=None,
         constant_bytes=None,
         verified=None,
-        not_supported=[error, *_refused(model, error)],
+        not_supported=[error, *refused],
     )
 
 

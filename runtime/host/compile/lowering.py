@@ -7,19 +7,14 @@ releases (packages.py), while classes and attributes of the syntax tree change.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
-import sys
-from pathlib import Path
-from typing import Any, Callable, Final, Iterator, Mapping, Tuple
+from typing import Any, Callable, Final, Mapping, Tuple
 
 import tvm
 from tvm import relax, tirx
 
 from runtime.host.compile.errors import ModelError
-
-STDERR: Final = 2
+from runtime.host.compile.quiet import standard_error_discarded
 
 MATH: Final = {"fabs": "fabsf"}
 """Functions of math.h without a rule for target c in TVM 0.25 to 0.27."""
@@ -35,34 +30,14 @@ def lowered(module: Any) -> Any:
         ModelError: TVM has no kernel for an operator.
     """
     try:
-        with _without_log():
+        # For each lookup TVM warns of indices outside of the tensor, which onnx_rewrite limits.
+        with standard_error_discarded():
             return _lower(module)
     except Exception as error:
         raise ModelError(
             f"TVM has no kernel for an operator of the model: {last_line(error)}",
             "Replace the operator, or simplify its arguments.",
         ) from error
-
-
-@contextlib.contextmanager
-def _without_log() -> Iterator[None]:
-    """Discard what TVM logs to file descriptor 2.
-
-    For each lookup it warns of indices outside of the tensor, which onnx_rewrite limits.
-    """
-    sys.stderr.flush()
-    try:
-        kept = os.dup(STDERR)
-    except OSError:  # this process has no standard error
-        yield
-        return
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), STDERR)
-    try:
-        yield
-    finally:
-        os.dup2(kept, STDERR)
-        os.close(kept)
 
 
 def _lower(module: Any) -> Any:

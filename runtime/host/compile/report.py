@@ -6,19 +6,20 @@ archive/about.py reads them.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
 from runtime.host.archive.about import MADE_BY
 from runtime.host.compile.compiler import Compiled
+from runtime.host.compile.trained.model import TrainedModel
 from runtime.host.compile.verification import Verified
 
 
-def about(compiled: Compiled, model: Optional[Any] = None) -> Dict[str, Any]:
+def about(compiled: Compiled, source: TrainedModel) -> Dict[str, Any]:
     """Return the facts about a compiled model as JSON.
 
     Args:
         compiled: Compiled model.
-        model: onnx.ModelProto with static shapes that it was compiled from; None for another kind.
+        source: Model that it was compiled from.
     """
     facts: Dict[str, Any] = {
         "made_by": MADE_BY,
@@ -27,11 +28,11 @@ def about(compiled: Compiled, model: Optional[Any] = None) -> Dict[str, Any]:
         "arena_bound_bytes": compiled.placement.bound_bytes,
         "constant_bytes": sum(tensor.size_bytes for tensor in compiled.program.constants),
     }
-    if model is not None:
-        from runtime.host.compile.operators import operators_of, parameters_of
-
-        facts["operators"] = [operator._asdict() for operator in operators_of(model)]
-        facts["parameters"] = parameters_of(model)
+    operators = source.operators()
+    if operators is not None:
+        facts["operators"] = [operator._asdict() for operator in operators]
+        facts["parameters"] = source.parameters()
+        facts["in_float"] = source.in_float()
     return facts
 
 

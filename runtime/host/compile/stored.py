@@ -14,8 +14,8 @@ from runtime.host.errors import PlatformError, reason_of
 from runtime.host.system.cache import Cache, Digest
 from runtime.host.system.regular_files import read_bytes
 
-SUFFIXES: Final = (".onnx",)
-"""Suffixes of the model files that commands compile."""
+SUFFIXES: Final = (".onnx", ".tflite", ".pt2")
+"""Suffixes of the model files that commands compile: ONNX, TensorFlow Lite, PyTorch."""
 
 NAME: Final = "model.tar"
 EXTERNAL: Final = "external.json"

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Dict, Final, List, Mapping, NamedTuple, Sequence
+from typing import Dict, Final, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
-import onnx
 
 from runtime.host.archive.model_archive import ModelArchive
-from runtime.host.compile.allowance import Allowance, allowances
-from runtime.host.compile.comparison import DEFAULT, Difference, Tolerance, compare
+from runtime.host.compile.allowance import allowances
+from runtime.host.compile.comparison import DEFAULT, Allowance, Difference, Tolerance, compare
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.native import run_natively
-from runtime.host.compile.onnx_model import inputs_of
-from runtime.host.compile.reference import InvalidInputs, Reference
+from runtime.host.compile.rounding import InvalidInputs
 from runtime.host.compile.samples import samples
+from runtime.host.compile.trained.model import TrainedModel
 
 FEWEST: Final = 1  # sets of inputs that the reference must accept
 
@@ -34,22 +33,25 @@ class Verified(NamedTuple):
     differences: List[Difference]
 
 
-def verify_archive(model: onnx.ModelProto, archive: ModelArchive, tolerance: Tolerance = DEFAULT) -> Verified:
-    """Compare a compiled model on this machine with its reference.
+def verify_archive(
+    source: TrainedModel, archive: ModelArchive, tolerance: Tolerance = DEFAULT
+) -> Optional[Verified]:
+    """Compare a compiled model on this machine with its reference; return None for a model without one.
 
     Args:
-        model: Model with static shapes, as it was given.
+        source: Model as it was given, after its import.
         archive: Its compiled form.
         tolerance: Allowed error of floating-point outputs.
 
     Raises:
         ModelError: An output differs, or no set of inputs could be compared.
     """
-    reference = Reference(model)
-    inputs = inputs_of(model)
+    reference = source.reference()
+    if reference is None:
+        return None
     given: List[Dict[str, np.ndarray]] = []
     expected: List[Dict[str, np.ndarray]] = []
-    for sample in samples(inputs):
+    for sample in samples(source.inputs):
         try:
             answers = reference.run(sample)
         except InvalidInputs:
@@ -77,7 +79,7 @@ def verify_archive(model: onnx.ModelProto, archive: ModelArchive, tolerance: Tol
 
     differences = compared({})
     if any(difference.wrong for difference in differences):
-        differences = compared(allowances(reference, model, given, expected))
+        differences = compared(allowances(reference, source.onnx_form(), given, expected))
     check_differences(differences, reference.name)
     return Verified(reference.name, len(given), differences)
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from runtime.host.compile.onnx_model import inputs_of, outputs_of
-from runtime.host.compile.reference import Reference
+from runtime.host.compile.reference import OnnxReference
 from runtime.host.compile.tflite import TfliteReference, tflite_to_onnx
 
 SETS = 3
@@ -49,7 +49,7 @@ def converted_like_litert(
     """
     model: onnx.ModelProto = tflite_to_onnx(data)
     onnx.checker.check_model(model, full_check=True)
-    ours, litert = Reference(model), TfliteReference(data)
+    ours, litert = OnnxReference(model), TfliteReference(data)
     assert ours.name == "onnxruntime"
     random = np.random.default_rng(seed)
     for _ in range(SETS):

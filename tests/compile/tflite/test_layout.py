@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runtime.host.compile.reference import Reference
+from runtime.host.compile.reference import OnnxReference
 from runtime.host.compile.tflite.layout import without_transposes
 from tests.compile.tflite.compare import converted_like_litert
 from tests.compile.tflite.networks import Network
@@ -118,7 +118,10 @@ def test_an_operator_behind_a_transpose_keeps_its_answers(
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     random = np.random.default_rng(0)
     feed = {f"x{index}": random.normal(size=shape).astype("float32") for index in range(count)}
-    before, after = Reference(model).run(feed)["y"], Reference(without_transposes(model)).run(feed)["y"]
+    before, after = (
+        OnnxReference(model).run(feed)["y"],
+        OnnxReference(without_transposes(model)).run(feed)["y"],
+    )
     assert np.allclose(before, after, atol=1e-6, rtol=1e-6) and before.shape == after.shape
 
 
@@ -141,5 +144,8 @@ def test_a_number_of_any_rank_multiplies_a_reshaped_tensor(factor: Any) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     feed = {"x": np.arange(48, dtype="float32").reshape(2, 4, 6)}
-    before, after = Reference(model).run(feed)["y"], Reference(without_transposes(model)).run(feed)["y"]
+    before, after = (
+        OnnxReference(model).run(feed)["y"],
+        OnnxReference(without_transposes(model)).run(feed)["y"],
+    )
     assert np.array_equal(before, after)

@@ -8,7 +8,8 @@ from typing import Dict, Sequence
 import numpy as np
 
 from runtime.host.compile.errors import ModelError
-from runtime.host.compile.reference import Arrays, InvalidInputs, rounding_of
+from runtime.host.compile.quiet import standard_error_discarded
+from runtime.host.compile.rounding import Arrays, InvalidInputs, rounding_of
 from runtime.host.compile.tflite.file import MAGIC, read_tflite
 from runtime.host.compile.tflite.model import named, output_names, tflite_to_onnx
 from runtime.host.compile.tflite.network import Operator
@@ -42,10 +43,10 @@ class TfliteReference:
         try:
             from ai_edge_litert.interpreter import Interpreter
 
-            self._interpreter = Interpreter(
-                model_content=_with_float_weights(data, network.operators), num_threads=1
-            )
-            self._interpreter.allocate_tensors()
+            content = _with_float_weights(data, network.operators)
+            with standard_error_discarded():  # LiteRT logs which kernels it uses
+                self._interpreter = Interpreter(model_content=content, num_threads=1)
+                self._interpreter.allocate_tensors()
         except Exception as error:  # ValueError and RuntimeError, and others of the extension module
             raise ModelError(
                 f"LiteRT does not run the model: {str(error)[:200]}",
