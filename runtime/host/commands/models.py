@@ -9,7 +9,7 @@ import shlex
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, Final, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Final, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import click
 
@@ -21,7 +21,7 @@ from runtime.host.boards.table import choose_board
 from runtime.host.commands.app import main, platform_here
 from runtime.host.commands.command_options import complete_board, json_option, verbose_option
 from runtime.host.commands.console import err, out, progress
-from runtime.host.commands.json_output import print_document
+from runtime.host.commands.json_output import finite, print_document
 from runtime.host.commands.model_options import compile_options
 from runtime.host.commands.model_tables import (
     count_text,
@@ -38,7 +38,11 @@ from runtime.host.firmware.memory_forecast import Need, forecast
 from runtime.host.firmware.model_code import OPTIMIZATION, ModelCode, model_code
 from runtime.host.project.platform import Platform
 
+if TYPE_CHECKING:
+    from runtime.host.compile.calibration import Calibrated
+
 SUFFIX: Final = ".tar"
+ONNX: Final = ".onnx"
 
 
 class Result(NamedTuple):
@@ -81,6 +85,14 @@ class Result(NamedTuple):
     shell_complete=complete_board,
     help="Board whose memory is compared. Default: the default board.",
 )
+@click.option(
+    "--calibrate",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Quantize a floating-point ONNX model to int8 first, by the ranges that tensors have with these "
+    "inputs: an .npz file with an array per input, with a leading axis for several sets. The quantized model "
+    "is written next to the archive.",
+)
 @compile_options
 @json_option
 @verbose_option
@@ -88,6 +100,7 @@ def compile(
     model: Path,
     output: Optional[Path],
     board: Optional[str],
+    calibrate: Optional[Path],
     input_shapes: Mapping[str, Tuple[int, ...]],
     verify: bool,
     as_json: bool,
@@ -107,6 +120,10 @@ def compile(
     target = output or model.with_suffix(SUFFIX)
     _check_target(target, model)
     stages = _Stages(is_shown=not as_json)
+    quantized: Optional[Calibrated] = None
+    if calibrate is not None:
+        quantized, model = _quantize(model, calibrate, target, input_shapes, stages)
+        input_shapes = {}
     stored = compiled_archive(model, input_shapes=input_shapes, verify=verify, progress=stages.run)
     if stored.is_cached and not as_json:
         out.print("From the cache: the model, its options and the compiler are unchanged.")
@@ -119,12 +136,84 @@ def compile(
     if as_json:
         print_document(
             "compile",
-            {"model": str(model), "archive": str(target), **_fields(result), "stages": stages.fields},
+            {
+                "model": str(model),
+                "archive": str(target),
+                **_fields(result),
+                "quantization": None if quantized is None else _quantization_fields(quantized),
+                "stages": stages.fields,
+            },
         )
         return
-    print_rows(_rows(result))
+    print_rows([*_rows(result), *_quantization_rows(quantized)])
+    if quantized is not None:
+        out.print(f"Wrote {model}, the quantized model.")
     named = f" --board {board}" if board is not None else ""
     out.print(f"Wrote {target}. Run it with: python mtvm.py run {shlex.quote(str(target))}{named}")
+
+
+def _quantize(
+    model: Path, inputs: Path, target: Path, shapes: Mapping[str, Tuple[int, ...]], stages: _Stages
+) -> Tuple[Calibrated, Path]:
+    """Quantize a model file, and write it next to the archive.
+
+    Raises:
+        PlatformError: The file is not in ONNX, or cannot be quantized.
+    """
+    from runtime.host.compile.packages import check_packages
+
+    if model.suffix.lower() != ONNX:
+        raise PlatformError(
+            f"--calibrate applies to ONNX files, and {model} is none.",
+            "Quantize the model with the tool that wrote it, or export it as ONNX.",
+        )
+    path = target.with_name(f"{target.stem}_int8{ONNX}")
+    if path.exists() and path.samefile(model):
+        raise PlatformError(f"--calibrate would overwrite {model}.", "Name another archive with -o.")
+    check_packages()
+    with stages.run("Quantizing the model"):
+        from runtime.host.compile.calibration import calibrated_file
+
+        quantized = calibrated_file(model, inputs, shapes)
+    _write(path, quantized.model.SerializeToString())
+    return quantized, path
+
+
+def _quantization_rows(quantized: Optional[Calibrated]) -> List[Tuple[str, str]]:
+    """Return what the quantization cost, in words."""
+    if quantized is None:
+        return []
+    rows = []
+    for found in quantized.differences:
+        same = (
+            f"; the first answer is the same for {found.same_first} of {quantized.sets}"
+            if found.same_first is not None
+            else ""
+        )
+        rows.append(
+            (
+                "quantization",
+                f"{found.name}: largest change {found.largest_error:.2g}, mean {found.mean_error:.2g}, where "
+                f"the model has at most {found.largest_value:.2g}{same}",
+            )
+        )
+    return rows
+
+
+def _quantization_fields(quantized: Calibrated) -> Dict[str, Any]:
+    return {
+        "sets_of_inputs": quantized.sets,
+        "outputs": [
+            {
+                "name": found.name,
+                "largest_change": finite(found.largest_error),
+                "mean_change": finite(found.mean_error),
+                "largest_value": finite(found.largest_value),
+                "same_first": found.same_first,
+            }
+            for found in quantized.differences
+        ],
+    }
 
 
 class _Stages:
