@@ -24,6 +24,7 @@ TABLES: Dict[str, str] = {
     "inference": "Inference from this process, minus the device's compute time",
     "chain": "From a model archive to its first result",
     "models": "Nets of today, on an emulated Cortex-M4F",
+    "quantized": "Quantized nets of today, on emulated boards",
     "soak": "Digits on an emulated Cortex-M3 over many sessions",
     "session": "Inference through TVM's own session, minus the device's compute time",
     "tune": "Tuning with AutoTVM",

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Final, List, NamedTuple
+from typing import Any, Callable, Dict, Final, List, NamedTuple, Optional
 
 from benchmarks.figures import Figure, figure
 from benchmarks.platforms import ROOT, bake
@@ -50,7 +50,7 @@ def measure() -> List[Figure]:
         platform = bake(scratch / "platform", board_family="cortex_m")
         for net in LIMITS:
             (scratch / f"{net}.onnx").write_bytes(NETS[net]().SerializeToString())
-        today = {net: _cost(platform, _compiled(platform, scratch / f"{net}.onnx")) for net in LIMITS}
+        today = {net: cost_of(platform, compiled_by(platform, scratch / f"{net}.onnx")) for net in LIMITS}
         before = _with_tvm_0_16(platform, scratch)
         figures = [row for net in LIMITS for row in _rows(net, today[net], before.get(net))]
         return [*figures, *_times(scratch)]
@@ -65,8 +65,9 @@ def _rows(net: str, today: Cost, before: Any) -> List[Figure]:
     return rows
 
 
-def _compiled(platform: Path, model: Path) -> Path:
-    archive = model.with_suffix(".tar")
+def compiled_by(platform: Path, model: Path, archive: Optional[Path] = None) -> Path:
+    """Compile a model file, and return its archive: by default next to the file."""
+    archive = archive or model.with_suffix(".tar")
     _mtvm(platform, "compile", str(model), "-o", str(archive))
     return archive
 
@@ -79,11 +80,12 @@ def _with_tvm_0_16(platform: Path, scratch: Path) -> Dict[str, Cost]:
     archives = {net: scratch / f"{net}_0_16.tar" for net in LIMITS}
     pairs = [path for net, archive in archives.items() for path in (scratch / f"{net}.onnx", archive)]
     report_of(python, platform, "export_onnx.py", *pairs)
-    return {net: _cost(platform, archive) for net, archive in archives.items()}
+    return {net: cost_of(platform, archive) for net, archive in archives.items()}
 
 
-def _cost(platform: Path, archive: Path) -> Cost:
-    document = json.loads(_mtvm(platform, "bench", str(archive), "--board", BOARD, "--number", "1", "--json"))
+def cost_of(platform: Path, archive: Path, board: str = BOARD) -> Cost:
+    """Return the cost of a model archive on an emulated board."""
+    document = json.loads(_mtvm(platform, "bench", str(archive), "--board", board, "--number", "1", "--json"))
     opened = ModelArchive.open(archive)
     arena = opened.static_workspace_bytes or opened.workspace_size_bytes
     return Cost(document["instructions_per_inference"], arena, _code_bytes(Path(document["project"])))
