@@ -33,6 +33,8 @@ COPIES = (
     ("runtime", "runtime"),
     ("docs/boards-json.md", "docs/boards-json.md"),
     ("docs/compile.md", "docs/compile.md"),
+    ("examples/digits/digits_int8.onnx", "models/digits_int8.onnx"),
+    ("examples/digits/digits_int8.tar", "models/digits_int8.tar"),
     ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
     ("examples/digits/digits_test.npz", "models/digits_test.npz"),
 )
