@@ -51,7 +51,7 @@ def main(folder: Path) -> int:
         print(f"TVM is tested on CPython {first} to {last}, and this is {sys.version.split()[0]}. {WITHOUT}")
         return 0
     wanted = pins_of_compile()
-    print(f"Installing {', '.join(wanted)}", flush=True)
+    print(f"Installing {', '.join(dict.fromkeys(pin.split('==')[0] for pin in wanted))}", flush=True)
     status, lines = install(python, ["--only-binary=:all:", *wanted])
     if status != 0:
         print(f"pip cannot install TVM: {reason(lines)} {WITHOUT}")

@@ -46,7 +46,7 @@ SOURCE = (
 
 def float_model(w: Floats) -> onnx.ModelProto:
     """Return the network in floating-point numbers: `image` (1, 1, 8, 8) of 0 to 1, `scores` (1, 10)."""
-    same = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    same: Dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
     nodes = [
         helper.make_node("Conv", [INPUT, "conv1_weight", "conv1_bias"], ["sums1"], name="conv1", **same),
         helper.make_node("Relu", ["sums1"], ["positive1"], name="relu1"),
