@@ -51,6 +51,8 @@ COMMON_FILES = {
     "requirements-compile.txt",
     "requirements.txt",
     "models/digits_aot.tar",
+    "models/digits_int8.onnx",
+    "models/digits_int8.tar",
     "models/digits_test.npz",
 }
 FAMILY_FILES: Dict[str, Set[str]] = {
@@ -346,7 +348,7 @@ def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
     with pytest.raises(FailedHookException):
         bake(template=broken, into=tmp_path / "out")
     assert (
-        "missing: runtime, docs/boards-json.md, docs/compile.md, examples/digits/digits_aot.tar"
+        "missing: runtime, docs/boards-json.md, docs/compile.md, examples/digits/digits_int8.onnx"
         in capfd.readouterr().err
     )
     assert list((tmp_path / "out").iterdir()) == []

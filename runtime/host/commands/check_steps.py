@@ -302,9 +302,10 @@ class _SelfTest:
             archive = archive_of(self._source, model, self._stage)
         else:
             name = self._bundle.model
+            path = self._platform.directory / name
             # The answers of the board are compared, so that the compilation needs no C compiler.
-            unverified = ModelSource(None, {}, verify=False)
-            archive = archive_of(unverified, self._platform.directory / name, self._stage)
+            bundle = ModelSource(path, {}, verify=not is_model_file(path))
+            archive = archive_of(bundle, path, self._stage)
         place = self._scratch / "project"
         self._project = generate(self._platform, archive, place, self._options, has_host_tools=False)
         return f"generated from {name}"
