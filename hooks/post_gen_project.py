@@ -235,6 +235,7 @@ def report(answers: Dict[str, str], where: str, kept: List[str], rows: List[Row]
         "python3 -m venv .venv",
         ". .venv/bin/activate",
         "python -m pip install -r requirements.txt",
+        "python -m pip install -r requirements-compile.txt",
         "python mtvm.py check",
     ):
         print(f"  {command}")

@@ -39,6 +39,7 @@ COMMON_FILES = {
     ".gitignore",
     "README.md",
     "boards.json",
+    "docs/archives.md",
     "docs/boards-json.md",
     "docs/compile.md",
     "docs/customize.md",
@@ -301,8 +302,9 @@ class TestReport:
         said = capfd.readouterr().out
         commands = [line.strip() for line in said.split("Next:\n")[1].split("\n\n")[0].splitlines()]
         assert commands[0] == f"cd {platform.path}"
-        assert commands[-2:] == [
+        assert commands[-3:] == [
             "python -m pip install -r requirements.txt",
+            "python -m pip install -r requirements-compile.txt",
             "python mtvm.py check",
         ]
 
