@@ -108,7 +108,8 @@ def test_the_command_lines_of_a_platform_exist(bake_shared: Baker, family: str) 
         found[path.name] = len(lines)
         for words in lines:
             parse(words)
-    assert found["README.md"] > 10 and found["tvm.md"] > 3 and found["archives.md"] > 3 and found["customize.md"] > 5
+    assert found["README.md"] > 10 and found["tvm.md"] > 3
+    assert found["archives.md"] > 3 and found["customize.md"] > 5
 
 
 @pytest.mark.parametrize("words", ["chekc", "run --inpu x.npy", "boards --jason"])
