@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make demo    bake the default platform and classify the held-out digits on its device
+# make demo    bake the default platform, compile the digits model, and classify the held-out digits on its device
 # make tune    tune a convolution of the digits model with AutoTVM on that device
 # make test    run every check and every test; make test-fast: the tests that take less than two minutes
 # make bench   measure the figures of the README
@@ -9,6 +9,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# The demo needs only a few packages, and works without those of `mtvm.py compile`.
+DEMO_VENV := .cache/demo-venv
 # Packages of `mtvm.py compile`, which a platform has too.
 COMPILE := {{cookiecutter.platform_slug}}/requirements-compile.txt
 # TVM's own client and server of the Project API, which tests and benchmarks run with this repository's.
@@ -19,8 +21,8 @@ TVM_VENV := .cache/tvm-venv
 export MICROTVM_TVM_PYTHON := $(CURDIR)/$(TVM_VENV)/bin/python
 
 .PHONY: demo tune test test-fast lint bench docs picture coverage clean
-demo: $(VENV)/ready-demo
-	$(BIN)/python examples/digits/demo.py
+demo: $(DEMO_VENV)/ready
+	$(DEMO_VENV)/bin/python examples/digits/demo.py
 
 tune: $(VENV)/ready-demo $(TVM_VENV)/ready
 	$(BIN)/cookiecutter . --no-input --overwrite-if-exists --output-dir build/tune platform_name=platform
@@ -47,13 +49,18 @@ docs: $(VENV)/packages
 	$(BIN)/python -m tools.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-picture: $(VENV)/ready-demo
-	$(BIN)/python -m tools.picture
+picture: $(DEMO_VENV)/ready
+	$(DEMO_VENV)/bin/python -m tools.picture
 
 coverage: $(VENV)/ready-test $(TVM)/client.py
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered
 
-# One virtual environment for all targets, and a stamp file for the system packages of each.
+# Without the stamp file the next call tries to install TVM again.
+$(DEMO_VENV)/ready: tools/demo_venv.py tools/system-packages.sh requirements.txt $(COMPILE)
+	tools/system-packages.sh demo
+	$(PYTHON) -m tools.demo_venv $(DEMO_VENV)
+
+# One virtual environment for the other targets, and a stamp file for the system packages of each.
 $(VENV)/ready-demo $(VENV)/ready-test: $(VENV)/ready-%: tools/system-packages.sh $(VENV)/packages
 	tools/system-packages.sh $*
 	@touch $@

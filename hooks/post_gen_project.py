@@ -33,6 +33,8 @@ COPIES = (
     ("runtime", "runtime"),
     ("docs/boards-json.md", "docs/boards-json.md"),
     ("docs/compile.md", "docs/compile.md"),
+    ("examples/digits/digits_int8.onnx", "models/digits_int8.onnx"),
+    ("examples/digits/digits_int8.tar", "models/digits_int8.tar"),
     ("examples/digits/digits_aot.tar", "models/digits_aot.tar"),
     ("examples/digits/digits_test.npz", "models/digits_test.npz"),
 )
@@ -233,6 +235,7 @@ def report(answers: Dict[str, str], where: str, kept: List[str], rows: List[Row]
         "python3 -m venv .venv",
         ". .venv/bin/activate",
         "python -m pip install -r requirements.txt",
+        "python -m pip install -r requirements-compile.txt",
         "python mtvm.py check",
     ):
         print(f"  {command}")

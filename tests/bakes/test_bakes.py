@@ -39,6 +39,7 @@ COMMON_FILES = {
     ".gitignore",
     "README.md",
     "boards.json",
+    "docs/archives.md",
     "docs/boards-json.md",
     "docs/compile.md",
     "docs/customize.md",
@@ -51,6 +52,8 @@ COMMON_FILES = {
     "requirements-compile.txt",
     "requirements.txt",
     "models/digits_aot.tar",
+    "models/digits_int8.onnx",
+    "models/digits_int8.tar",
     "models/digits_test.npz",
 }
 FAMILY_FILES: Dict[str, Set[str]] = {
@@ -299,8 +302,9 @@ class TestReport:
         said = capfd.readouterr().out
         commands = [line.strip() for line in said.split("Next:\n")[1].split("\n\n")[0].splitlines()]
         assert commands[0] == f"cd {platform.path}"
-        assert commands[-2:] == [
+        assert commands[-3:] == [
             "python -m pip install -r requirements.txt",
+            "python -m pip install -r requirements-compile.txt",
             "python mtvm.py check",
         ]
 
@@ -346,7 +350,7 @@ def test_a_template_that_is_not_whole_says_so_and_leaves_nothing(
     with pytest.raises(FailedHookException):
         bake(template=broken, into=tmp_path / "out")
     assert (
-        "missing: runtime, docs/boards-json.md, docs/compile.md, examples/digits/digits_aot.tar"
+        "missing: runtime, docs/boards-json.md, docs/compile.md, examples/digits/digits_int8.onnx"
         in capfd.readouterr().err
     )
     assert list((tmp_path / "out").iterdir()) == []

@@ -25,12 +25,13 @@ from tests.support.repositories import commit, git
 # Needs the network. The tests use this interpreter's packages; test_requirements_are_those_of_the_tests
 # compares them with the file.
 INSTALL = "python -m pip install -r requirements.txt"
+INSTALL_COMPILE = "python -m pip install -r requirements-compile.txt"
 # Runs once as written. Installing pip takes longer than any other line, and no test uses that pip.
 CREATE_VENV = "python3 -m venv .venv"
 FAMILIES = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["board_family"]
 FIRMWARE = ("firmware", "firmware.elf")
 # Pages with commands that run here, in the order in which a user reads them.
-PAGES = ("README.md", "docs/how-to/add-a-board.md")
+PAGES = ("README.md", "docs/archives.md", "docs/how-to/add-a-board.md")
 # Its commands do not depend on the family: they run for one family with each build system.
 CUSTOMIZE = "docs/customize.md"
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
@@ -76,10 +77,11 @@ def test_commands_work_as_written(bake: Baker, family: str, build_system: str) -
     platform = bake(board_family=family, build_system=build_system)
     pages = (*PAGES, CUSTOMIZE) if family == "host" else PAGES
     script = [line for page in pages for line in [f"cd {platform.path}", *commands(platform.text(page))]]
-    assert script.count(INSTALL) == script.count(CREATE_VENV) == 1
+    assert script.count(INSTALL) == script.count(INSTALL_COMPILE) == script.count(CREATE_VENV) == 1
     for subcommand in ("check", "run", "boards", "build", "flash", "size", "bench"):
         assert any(line.startswith(f"python mtvm.py {subcommand}") for line in script)
     script[script.index(INSTALL)] = lend_packages(platform.path)
+    script.remove(INSTALL_COMPILE)
     add_settings(platform)
     git("init", "--quiet", cwd=platform.path)
     commit(platform.path, "The platform")

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from runtime.host.boards.attachment import Attachment
-from runtime.host.commands import check_steps
+from runtime.host.commands import bundled, check_steps
 from runtime.host.commands.check_steps import CheckResult, run_checks
 from runtime.host.commands.open_items import open_items
+from runtime.host.commands.target import ModelSource
 from runtime.host.errors import PlatformError
 from runtime.host.execution import standalone_run
 from runtime.host.firmware.build import build
 from runtime.host.project.generate import generate
-from runtime.host.project.platform import BUNDLED_MODEL, load_platform
 from runtime.host.project.platform import Platform as HostPlatform
+from runtime.host.project.platform import load_platform
 from tests.conftest import Baker, Platform
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "data" / "archives"
@@ -43,6 +44,19 @@ def temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return place
 
 
+@pytest.fixture
+def without_tvm(platform: HostPlatform, monkeypatch: pytest.MonkeyPatch) -> HostPlatform:
+    """Return a platform on a machine without the packages of `compile`."""
+    monkeypatch.setattr(bundled, "can_compile", lambda: False)
+    return platform
+
+
+def found_in(results: List[CheckResult], step: str) -> str:
+    (result,) = (each for each in results if each.what == step)
+    assert result.error is None, result.error
+    return result.found
+
+
 def results_of(platform: HostPlatform) -> List[CheckResult]:
     return list(run_checks(platform))
 
@@ -62,7 +76,7 @@ def flash_with(platform: HostPlatform, *command: str) -> HostPlatform:
 
 
 def tamper(platform: HostPlatform, **arrays: object) -> None:
-    path = platform.directory / check_steps.BUNDLED_IMAGES
+    path = platform.directory / bundled.IMAGES
     with np.load(path) as data:
         changed = {**data, **arrays}
     np.savez(path, **changed)
@@ -103,6 +117,39 @@ class TestWholePlatform:
     def test_a_flash_command_of_a_board_that_is_none(self, platform: HostPlatform) -> None:
         configured = HostPlatform(platform.directory, "p", "make", {"hots": ["true"]})
         assert "'hots', which is not in boards.json" in str(failure(configured, "board"))
+
+
+class TestModels:
+    def test_the_bundled_model_file_is_compiled(self, platform: HostPlatform) -> None:
+        results = results_of(platform)
+        assert found_in(results, "project") == "generated from models/digits_int8.onnx"
+
+    def test_its_archive_serves_without_tvm(self, without_tvm: HostPlatform) -> None:
+        results = results_of(without_tvm)
+        assert found_in(results, "project") == "generated from models/digits_int8.tar"
+        assert found_in(results, "answers").startswith("32 of 32 bundled images")
+
+    def test_an_older_platform_has_another_archive(self, platform: HostPlatform) -> None:
+        for bundle in (bundled.MODEL_FILE, bundled.ARCHIVE):
+            (platform.directory / bundle.model).unlink()
+        results = results_of(platform)
+        assert found_in(results, "project") == "generated from models/digits_aot.tar"
+        assert found_in(results, "answers").startswith("32 of 32 bundled images")
+
+    def test_a_model_file_is_compared_with_its_reference(self, platform: HostPlatform) -> None:
+        path = platform.directory / bundled.MODEL_FILE.model
+        results = list(run_checks(platform, source=ModelSource(path)))
+        assert found_in(results, "project") == f"generated from {path}"
+        assert "agree with onnxruntime on 5 sets" in found_in(results, "answers")
+
+    def test_an_archive_is_run(self, platform: HostPlatform) -> None:
+        results = list(run_checks(platform, source=ModelSource(ARCHIVES / "aot_c.tar")))
+        assert found_in(results, "answers") == "the model ran on the device"
+
+    def test_an_archive_is_not_compiled(self, platform: HostPlatform) -> None:
+        source = ModelSource(ARCHIVES / "aot_c.tar", {}, verify=False)
+        (failed,) = (each.error for each in run_checks(platform, source=source) if each.error)
+        assert "--no-verify do not apply" in failed.what
 
 
 class TestMissingTools:
@@ -269,15 +316,20 @@ class TestBrokenFiles:
         assert "boards.json" in failure(platform, "board").what
 
     @pytest.mark.parametrize("keep", [0, 100, 20_000])
-    def test_a_model_cut_short(self, platform: HostPlatform, keep: int) -> None:
-        archive = platform.directory / BUNDLED_MODEL
+    def test_an_archive_cut_short(self, without_tvm: HostPlatform, keep: int) -> None:
+        archive = without_tvm.directory / bundled.ARCHIVE.model
         archive.write_bytes(archive.read_bytes()[:keep])
-        assert str(archive) in failure(platform, "project").what
+        assert str(archive) in failure(without_tvm, "project").what
 
-    def test_a_missing_model(self, platform: HostPlatform) -> None:
-        archive = platform.directory / BUNDLED_MODEL
-        archive.unlink()
-        assert str(archive) in failure(platform, "project").what
+    def test_a_model_file_cut_short(self, platform: HostPlatform) -> None:
+        model = platform.directory / bundled.MODEL_FILE.model
+        model.write_bytes(model.read_bytes()[:1000])
+        assert str(model) in failure(platform, "project").what
+
+    def test_missing_models(self, platform: HostPlatform) -> None:
+        for bundle in (bundled.MODEL_FILE, bundled.ARCHIVE, bundled.OLDER):
+            (platform.directory / bundle.model).unlink()
+        assert str(platform.directory / bundled.ARCHIVE.model) in failure(platform, "project").what
 
     def test_a_missing_build_file(self, platform: HostPlatform) -> None:
         (platform.directory / "Makefile").unlink()
@@ -290,18 +342,18 @@ class TestBrokenFiles:
         assert "framing.c:1:" in error.what and "half a file" in error.what
 
     def test_missing_images(self, platform: HostPlatform) -> None:
-        images = platform.directory / check_steps.BUNDLED_IMAGES
+        images = platform.directory / bundled.IMAGES
         images.unlink()
         assert f"{images} cannot be read" in failure(platform, "answers").what
 
     def test_images_cut_short(self, platform: HostPlatform) -> None:
-        images = platform.directory / check_steps.BUNDLED_IMAGES
+        images = platform.directory / bundled.IMAGES
         images.write_bytes(images.read_bytes()[:1000])
         assert f"{images} is damaged" in failure(platform, "answers").what
 
     def test_other_arrays_than_images(self, platform: HostPlatform) -> None:
-        np.savez(platform.directory / check_steps.BUNDLED_IMAGES, pictures=np.zeros(3))
-        assert "does not hold the arrays images and expected" in failure(platform, "answers").what
+        np.savez(platform.directory / bundled.IMAGES, pictures=np.zeros(3))
+        assert "does not hold the arrays images and expected_int8" in failure(platform, "answers").what
 
 
 class TestBadDevices:
@@ -310,10 +362,10 @@ class TestBadDevices:
         assert "exited with status 4: sh -c" in error.what and "no probe" in error.log
 
     def test_one_that_answers_wrongly(self, platform: HostPlatform) -> None:
-        with np.load(platform.directory / check_steps.BUNDLED_IMAGES) as data:
-            expected = data["expected"].copy()
+        with np.load(platform.directory / bundled.IMAGES) as data:
+            expected = data["expected_int8"].copy()
         expected[5, 3] += 1
-        tamper(platform, expected=expected)
+        tamper(platform, expected_int8=expected)
         error = failure(platform, "answers")
         assert "device and host differ on bundled image 5" in error.what
         assert "CC=" in error.next_step

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import jsonschema
 import numpy as np
@@ -213,9 +213,23 @@ class TestOtherCommands:
         assert "do not apply." in mtvm("inspect", archive, "--input-shape", "x=1", status=1)
 
     def test_help_names_the_model(self, mtvm: Line) -> None:
-        for command in ("run", "build", "flash", "bench", "size", "monitor", "verify"):
+        for command in ("run", "build", "flash", "bench", "size", "monitor", "verify", "check", "serve"):
             said = mtvm(command, "--help")
             assert "[MODEL]" in said and "--input-shape" in said and "--no-verify" in said
+
+    def test_check(self, mtvm: Line, net: Path, archive: Path) -> None:
+        assert "answers: agree with onnxruntime on" in mtvm("check", net)
+        assert "answers: the model ran on the device" in mtvm("check", archive)
+
+    @pytest.mark.parametrize("command", [("check",), ("serve", "--tracker", "127.0.0.1:9", "--key", "lab")])
+    def test_check_and_serve_name_what_is_wrong(
+        self, mtvm: Line, archive: Path, tmp_path: Path, command: Sequence[str]
+    ) -> None:
+        assert "There is no file nosuch.onnx." in mtvm(*command, "nosuch.onnx", status=1)
+        assert "the command line has no MODEL" in mtvm(*command, "--no-verify", status=1)
+        (tmp_path / "damaged.onnx").write_bytes(b"no model")
+        said = mtvm(*command, tmp_path / "damaged.onnx", status=1)
+        assert "damaged.onnx" in said and "next:" in said
 
     def test_files_are_completed(self, mtvm: Line, monkeypatch: pytest.MonkeyPatch) -> None:
         from click.shell_completion import ShellComplete

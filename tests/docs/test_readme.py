@@ -60,7 +60,7 @@ def test_a_new_user_gets_an_answer(tmp_path: Path, bake: Baker) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout
-    assert "answered exactly as on the host" in done.stdout and "output 0: int32 [1, 10]" in done.stdout
+    assert "answered exactly as on the host" in done.stdout and "output 0: int8 [1, 10]" in done.stdout
 
 
 def pages() -> Iterator[Tuple[str, str]]:
@@ -108,7 +108,8 @@ def test_the_command_lines_of_a_platform_exist(bake_shared: Baker, family: str) 
         found[path.name] = len(lines)
         for words in lines:
             parse(words)
-    assert found["README.md"] > 10 and found["tvm.md"] > 4 and found["customize.md"] > 5
+    assert found["README.md"] > 10 and found["tvm.md"] > 3
+    assert found["archives.md"] > 3 and found["customize.md"] > 5
 
 
 @pytest.mark.parametrize("words", ["chekc", "run --inpu x.npy", "boards --jason"])

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 from examples.digits.network import accuracy, infer
+from runtime.host.archive.model_archive import ModelArchive
+from runtime.host.compile import compile_model
+from runtime.host.compile.native import run_natively
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 ARCHIVES = ("digits_aot.tar", "digits_graph.tar")
@@ -91,3 +94,31 @@ def test_the_aot_archive_fits_the_smallest_board() -> None:
 def test_an_archive_holds_no_file_of_tvms_own_runtime(archive: str) -> None:
     tops = {name.split("/")[1] for name in files_of(archive)}
     assert tops <= {"metadata.json", "codegen", "executor-config", "parameters", "src"}
+
+
+def scores_of(archive: ModelArchive, images: np.ndarray) -> np.ndarray:
+    """Return the scores of an archive of the int8 network, compiled for this machine."""
+    answers = run_natively(archive, [{"image": image[np.newaxis]} for image in images])
+    return np.concatenate([one["scores"] for one in answers])
+
+
+def test_the_int8_network_reads_356_of_360_digits(held_out: Dict[str, np.ndarray]) -> None:
+    assert held_out["expected_int8"].dtype == np.int8
+    assert accuracy(held_out["expected_int8"], held_out["labels"]) == pytest.approx(356 / 360)
+
+
+def test_the_committed_archive_answers_as_onnxruntime(held_out: Dict[str, np.ndarray]) -> None:
+    archive = ModelArchive.open(DIGITS / "digits_int8.tar")
+    np.testing.assert_array_equal(scores_of(archive, held_out["images"]), held_out["expected_int8"])
+
+
+def test_the_compiled_model_answers_as_onnxruntime(held_out: Dict[str, np.ndarray]) -> None:
+    compiled = compile_model(DIGITS / "digits_int8.onnx")
+    assert compiled.compiled is not None and compiled.verified is not None
+    archive = ModelArchive.unpacked(compiled.archive)
+    np.testing.assert_array_equal(scores_of(archive, held_out["images"]), held_out["expected_int8"])
+
+
+def test_the_size_in_the_readme_is_that_of_the_file() -> None:
+    size = (DIGITS / "digits_int8.onnx").stat().st_size
+    assert f"| {size:,} bytes |" in (DIGITS / "README.md").read_text(encoding="utf-8")

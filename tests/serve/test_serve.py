@@ -88,6 +88,13 @@ class TestSession:
         client.shut_down()
         served.tracker.next_offer()
 
+    def test_a_model_file_is_compiled_and_built_first(
+        self, default_platform: Platform, tracker: Tracker
+    ) -> None:
+        served = ServedBoard(default_platform, tracker, "models/digits_int8.onnx")
+        tracker.next_offer()
+        served.end()
+
     @pytest.mark.slow
     def test_a_model_is_built_and_the_board_answers(self, served: ServedBoard) -> None:
         for _ in range(2):

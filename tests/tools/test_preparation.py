@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 import pytest
 
 from tests.conftest import TEMPLATE
-from tools import tvm_client
+from tools import demo_venv, tvm_client
 
 PACKAGES = TEMPLATE / "tools" / "system-packages.sh"
 # Programs that the script and the stubs run.
@@ -164,3 +164,27 @@ def test_ci_tells_the_tests_that_nothing_may_be_skipped(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.splitlines() == ["make demo, CI=1", "make test, CI=1"]
+
+
+class TestDemo:
+    def test_the_reason_of_pip_is_one_sentence(self) -> None:
+        lines = [
+            "ERROR: Could not find a version",
+            "ERROR: No matching distribution found for apache-tvm==0.27",
+        ]
+        assert demo_venv.reason(lines) == "No matching distribution found for apache-tvm==0.27."
+        assert demo_venv.reason([]) == "pip failed."
+
+    def test_it_installs_what_compiles_an_onnx_file(self) -> None:
+        names = {pin.split("==")[0] for pin in demo_venv.pins_of_compile()}
+        assert names == {"apache-tvm", "apache-tvm-ffi", "onnx", "onnxruntime"}
+
+    @pytest.mark.parametrize("status", [0, 1])
+    def test_it_succeeds_without_tvm(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int
+    ) -> None:
+        (tmp_path / "packages").touch()
+        monkeypatch.setattr(demo_venv, "install", lambda *_words: (status, ["ERROR: No wheel."]))
+        assert demo_venv.main(tmp_path) == 0
+        assert (tmp_path / "ready").exists() == (status == 0)
+        assert ("pip cannot install TVM: No wheel. The demo uses" in capsys.readouterr().out) == (status == 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM's own command line on a platform, as in docs/tvm.md of the platform."""
+"""TVM's own command line on a platform, as in docs/tvm.md and docs/archives.md of the platform."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def make_project(tvm: Tvm, directory: Path) -> Path:
 def test_the_page_about_tvm_works(tvm_python: str, bake: Baker) -> None:
     tvm = Tvm(tvm_python, bake())
     section = tvm.platform.text("docs/tvm.md").split("\n## TVM's own C runtime\n")[0]
+    section += tvm.platform.text("docs/archives.md").split("\n## Make an archive\n")[1]
     commands = re.findall(r"^(python mtvm\.py (?:.*\\\n)*.*)", section, re.MULTILINE)
     programs = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     lines = [shlex.split(command.replace("\\\n", " "))[1:] for command in commands]

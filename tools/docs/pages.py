@@ -21,6 +21,7 @@ GENERATORS: Final[Mapping[str, Generator]] = {
     "commands": command_line.commands,
     "project-options": command_line.options,
     "refused-operators": onnx_operators.refused,
+    "integer-operators": onnx_operators.integers,
     **boards.GENERATORS,
 }
 """Name of a block of a page -> the function that returns its content, of the root of the repository."""

@@ -6,32 +6,57 @@ from __future__ import annotations
 import platform as this_machine
 import sys
 from importlib import metadata
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from rich.text import Text
 
 from runtime.host.commands.app import main
 from runtime.host.commands.check_steps import PACKAGES, CheckResult, run_checks
-from runtime.host.commands.command_options import TargetCommand, json_option, target_options, verbose_option
+from runtime.host.commands.command_options import (
+    TargetCommand,
+    json_option,
+    model_argument,
+    target_options,
+    verbose_option,
+)
 from runtime.host.commands.console import out, progress
 from runtime.host.commands.json_output import error_fields, print_document
-from runtime.host.commands.target import ATTACH, GENERATE, Target
+from runtime.host.commands.model_options import Shapes, compile_options
+from runtime.host.commands.target import (
+    ATTACH,
+    GENERATE,
+    ModelSource,
+    Target,
+    check_names_model,
+    check_no_model,
+    model_here,
+)
 from runtime.host.compile.packages import PACKAGES as OF_COMPILE
 
 
 @main.command(cls=TargetCommand)
+@model_argument
+@compile_options
 @target_options(GENERATE, ATTACH)
 @json_option
 @verbose_option
-def check(target: Target, as_json: bool) -> None:
+def check(model: Optional[Path], input_shapes: Shapes, verify: bool, target: Target, as_json: bool) -> None:
     """Find what is missing or wrong, with the next step.
 
     In a platform, the command looks for tools and packages, then builds, flashes and runs the bundled model
-    and compares its answers. In a project, it does the same with the project's model, whose answers it
-    cannot compare. At the end it lists what the owner of a board still has to fill in, in order.
+    and compares its answers. With a model file as MODEL, it compares the answers of that model with those of
+    its reference runtime. It only runs a model archive, and the model of a project: they have no reference.
+    At the end it lists what the owner of a board still has to fill in, in order.
     """
+    source = ModelSource(model, input_shapes, verify)
+    if target.platform.is_project:
+        check_no_model(source)
+    check_names_model(source)
+    if model is not None:
+        model_here(target.platform, model)
     results = []
-    for result in _checks(target):
+    for result in _checks(target, source):
         results.append(result)
         if not as_json:
             _print_result(result)
@@ -59,14 +84,14 @@ def check(target: Target, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _checks(target: Target) -> Iterator[CheckResult]:
+def _checks(target: Target, source: ModelSource) -> Iterator[CheckResult]:
     """Run the checks, and show on a terminal the step that runs."""
     show: Callable[[str], None]
 
     def starting(what: str) -> None:
         show(f"Checking: {what}")
 
-    steps = run_checks(target.platform, target.options, target.attachment, starting)
+    steps = run_checks(target.platform, target.options, target.attachment, starting, source)
     while True:
         with progress("Checking") as show:
             result = next(steps, None)

@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import shlex
 from pathlib import Path
 from typing import Any, Callable, Final, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from runtime.host.boards.attachment import BY_DEFAULT, Attachment
 from runtime.host.boards.board import CUSTOM, EMULATOR, PROCESS, Board
 from runtime.host.boards.table import choose_board
+from runtime.host.commands import bundled
 from runtime.host.commands.open_items import open_items
+from runtime.host.commands.target import (
+    ModelSource,
+    archive_of,
+    model_here,
+)
+from runtime.host.compile.stored import is_model_file
 from runtime.host.errors import DeviceError, PlatformError, ToolMissing, explained, is_input_error
 from runtime.host.execution.connection import wants_emulator
 from runtime.host.execution.standalone_run import run_standalone
@@ -20,21 +29,21 @@ from runtime.host.firmware.compilers import find_compiler
 from runtime.host.firmware.flash import OWN_COMMAND, flash, flash_commands
 from runtime.host.project.board_support import PortConfig, port_config
 from runtime.host.project.generate import generate
-from runtime.host.project.platform import API_SERVER, BUNDLED_MODEL, Platform
+from runtime.host.project.platform import API_SERVER, Platform
 from runtime.host.project.project import Project, load_project
 from runtime.host.runners.table import find_runner
 from runtime.host.system.leftovers import CHECK, scratch_directory, temporary_directory
 from runtime.host.system.packages import how_to_install, how_to_install_requirements
 from runtime.host.system.programs import find_tool, run_tool
 
-BUNDLED_IMAGES: Final = (
-    "models/digits_test.npz"  # arrays: images, and expected, the answer of the host to each
-)
-IMAGES: Final = 32  # number of images that are compared
+COMPARED: Final = 32  # number of images that are compared
 # Module -> package of PyPI.
 PACKAGES: Final = {"click": "click", "rich": "rich", "numpy": "numpy", "serial": "pyserial"}
 COMPILER_TIMEOUT_SEC: Final = 30.0
 SPECS: Final = "--specs="  # flag of a cross compiler that selects its C library
+
+
+BUNDLED: Final = ModelSource(None)
 
 
 class CheckResult(NamedTuple):
@@ -62,13 +71,15 @@ def run_checks(
     options: Optional[Mapping[str, Any]] = None,
     attachment: Attachment = BY_DEFAULT,
     starting: Callable[[str], None] = lambda _what: None,
+    source: ModelSource = BUNDLED,
 ) -> Iterator[CheckResult]:
-    """Check a platform (with its bundled model, in a temporary directory) or a project (with its own model).
+    """Check a platform (with a model, in a temporary directory) or a project (with its own model).
 
     Args:
         platform: Platform or project.
-        options: Project options for the bundled model.
+        options: Project options for the model.
         attachment: How the board is attached.
+        source: Model of a platform. Without a path: the bundled one.
         starting: Called with the name of each step that may take more than a second, before it starts.
 
     Yields:
@@ -94,7 +105,7 @@ def run_checks(
         return
     still_open = open_items(platform, requirements.board, attachment)
     with scratch_directory(temporary_directory(), CHECK) as scratch:
-        self_test = _SelfTest(platform, scratch, options or {}, attachment)
+        self_test = _SelfTest(platform, scratch, options or {}, attachment, source, starting)
         steps = [
             ("project", self_test.prepare_project),
             ("build", self_test.build),
@@ -268,22 +279,42 @@ class _SelfTest:
         scratch: Path,
         options: Mapping[str, Any],
         attachment: Attachment,
+        source: ModelSource,
+        starting: Callable[[str], None],
     ) -> None:
         self._platform = platform
         self._scratch = scratch
         self._options = options
         self._attachment = attachment
+        self._source = source
+        self._starting = starting
+        self._bundle = bundled.bundled_model(platform)
         self._project: Project
 
     def prepare_project(self) -> str:
-        """Load the project, or generate one for the bundled model."""
+        """Load the project, or generate one for the model."""
         if self._platform.is_project:
             self._project = load_project(self._platform)
             return str(self._project.directory)
-        archive = self._platform.directory / BUNDLED_MODEL
+        if self._source.path is not None:
+            name = str(self._source.path)
+            model = model_here(self._platform, self._source.path)
+            archive = archive_of(self._source, model, self._stage)
+        else:
+            name = self._bundle.model
+            path = self._platform.directory / name
+            # The answers of the board are compared, so that the compilation needs no C compiler.
+            bundle = ModelSource(path, {}, verify=not is_model_file(path))
+            archive = archive_of(bundle, path, self._stage)
         place = self._scratch / "project"
         self._project = generate(self._platform, archive, place, self._options, has_host_tools=False)
-        return f"generated from {BUNDLED_MODEL}"
+        return f"generated from {name}"
+
+    @contextlib.contextmanager
+    def _stage(self, text: str) -> Iterator[None]:
+        """Show a stage of the compilation as the step that runs."""
+        self._starting(text)
+        yield
 
     def build(self) -> str:
         """Build the firmware."""
@@ -305,7 +336,28 @@ class _SelfTest:
         if self._project.settings.project_type == "standalone":
             run_standalone(self._project, self._attachment)
             return "the standalone firmware ran its model"
-        return self._run_once() if self._platform.is_project else self._compare()
+        model = self._source.path
+        if model is not None and is_model_file(model):
+            return self._compare_with_reference(model)
+        if model is not None or self._platform.is_project:
+            return self._run_once()
+        return self._compare()
+
+    def _compare_with_reference(self, model: Path) -> str:
+        """Compare the answers of the device with those of the runtime that the model was made for."""
+        from runtime.host.compile.comparison import DEFAULT
+        from runtime.host.compile.device_check import compare_with_device, read_expected
+
+        expected = read_expected(self._project.archive, model, self._source.input_shapes, None, None)
+        differences, _specs = compare_with_device(self._project, self._attachment, expected, DEFAULT)
+        for found in differences:
+            if found.wrong:
+                raise DeviceError(
+                    f"Output {found.name!r} differs from {expected.reference}: {found.wrong:,} of "
+                    f"{found.elements:,} elements by up to {found.largest_error:.3g}.",
+                    f"Show all errors with: python mtvm.py verify {shlex.quote(str(model))}",
+                )
+        return f"agree with {expected.reference} on {len(expected.inputs)} sets of inputs"
 
     def _run_once(self) -> str:
         from runtime.host.archive.tensor_files import read_inputs
@@ -322,21 +374,22 @@ class _SelfTest:
         from runtime.host.archive.tensor_files import read_arrays
         from runtime.host.execution.running_model import running_model
 
-        path = self._platform.directory / BUNDLED_IMAGES
-        bundled = read_arrays(path)
-        if not isinstance(bundled, dict) or not {"images", "expected"} <= set(bundled):
+        path = self._platform.directory / bundled.IMAGES
+        arrays = read_arrays(path)
+        name = self._bundle.expected
+        if not isinstance(arrays, dict) or not {"images", name} <= set(arrays):
             raise PlatformError(
-                f"{path} does not hold the arrays images and expected.",
+                f"{path} does not hold the arrays images and {name}.",
                 "Restore the file, which came with the platform, or bake the platform again.",
             )
-        images, expected = bundled["images"][:IMAGES], bundled["expected"][:IMAGES]
+        images, expected = arrays["images"][:COMPARED], arrays[name][:COMPARED]
         with running_model(self._project, self._attachment) as executor:
             for index, image in enumerate(images):
                 answer = executor.infer({0: image[numpy.newaxis]})[0]
                 if not numpy.array_equal(answer.ravel(), expected[index].ravel()):
                     raise DeviceError(
                         f"The answers of device and host differ on bundled image {index}.",
-                        f"Restore {BUNDLED_MODEL} and {BUNDLED_IMAGES} if they were changed. Otherwise try "
-                        "another compiler: CC=COMPILER python mtvm.py check",
+                        f"Restore {self._bundle.model} and {bundled.IMAGES} if they were changed. "
+                        "Otherwise try another compiler: CC=COMPILER python mtvm.py check",
                     )
         return f"{len(images)} of {len(images)} bundled images, each answered exactly as on the host"

@@ -6,20 +6,31 @@ from __future__ import annotations
 import contextlib
 import socket
 from pathlib import Path
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, Optional, Union
 
 import click
 from rich.text import Text
 
+from runtime.host.archive.tar import PackedTar
 from runtime.host.boards.attachment import Attachment
 from runtime.host.boards.board import EMULATOR, PROCESS, Board
 from runtime.host.commands.app import main
-from runtime.host.commands.command_options import TargetCommand, target_options
+from runtime.host.commands.bundled import bundled_archive
+from runtime.host.commands.command_options import TargetCommand, model_argument, target_options
 from runtime.host.commands.console import err, out, show_error
-from runtime.host.commands.target import ATTACH, BOARD, Target
+from runtime.host.commands.model_options import Shapes, compile_options
+from runtime.host.commands.target import (
+    ATTACH,
+    BOARD,
+    ModelSource,
+    Target,
+    archive_of,
+    check_names_model,
+    model_here,
+)
 from runtime.host.errors import PlatformError
 from runtime.host.project.attachment_rules import check_attachment
-from runtime.host.project.platform import BUNDLED_MODEL
+from runtime.host.project.platform import Platform
 from runtime.host.system.leftovers import SERVE, scratch_directory, temporary_directory
 from runtime.host.transports.address import parse_address
 from runtime.host.tvm_rpc.tracker import Address
@@ -28,6 +39,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @main.command(cls=TargetCommand)
+@model_argument
 @click.option("--tracker", required=True, metavar="HOST:PORT", help="TVM's RPC tracker.")
 @click.option(
     "--key",
@@ -59,7 +71,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
     metavar="PORT",
     help="TCP port to listen on. Default: any free port.",
 )
+@compile_options
 def serve(
+    model: Optional[Path],
+    input_shapes: Shapes,
+    verify: bool,
     tracker: str,
     key: str,
     target: Target,
@@ -70,7 +86,8 @@ def serve(
     """Lend a board to TVM's tuners, until Ctrl-C.
 
     TVM's RPC tracker leases the board to one client at a time. The platform generates, builds, flashes and
-    runs each model archive that a client sends.
+    runs each model archive that a client sends. Before the first one the command builds MODEL, a model file
+    or a model archive, to find a missing tool; without MODEL it builds the bundled model.
     """
     from runtime.host.serve import trial, worker_pool
     from runtime.host.serve.request import Served
@@ -90,6 +107,7 @@ def serve(
         )
     boards = platform.boards()
     chosen = target.board
+    packed = _first_model(platform, ModelSource(model, input_shapes, verify))
     check_attachment(platform, chosen, attachment)
     if count > 1:
         _check_many(chosen, attachment, listen_port)
@@ -102,11 +120,10 @@ def serve(
             scratch=scratch,
         )
 
-        model = platform.directory / BUNDLED_MODEL
-        if model.is_file():
+        if packed is not None:
             if err.is_terminal:
-                err.print(Text("Building the bundled model.", "dim"))
-            trial.try_out(site, model)
+                err.print(Text(f"Building {'the bundled model' if model is None else model}.", "dim"))
+            trial.try_out(site, packed)
 
         def serve_one(number: int, lifeline: Optional[socket.socket]) -> None:
             Server(site, address, host, listen_port, _printer(number), lifeline).run()
@@ -115,6 +132,18 @@ def serve(
             serve_one(0, None)
         else:
             worker_pool.serve_many(count, serve_one, show_error)
+
+
+def _first_model(platform: Platform, source: ModelSource) -> Union[Path, PackedTar, None]:
+    """Return the model that is built first; None for a platform without its bundled model.
+
+    The bundled one is an archive: clients of the board send archives, so that nothing is compiled here.
+    """
+    if source.path is not None:
+        return archive_of(source, model_here(platform, source.path))
+    check_names_model(source)
+    path = platform.directory / bundled_archive(platform).model
+    return path if path.is_file() else None
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Any, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, ContextManager, Dict, Final, List, Mapping, NamedTuple, Optional, Tuple
 
 import click
 
@@ -24,8 +24,10 @@ from runtime.host.commands.app import platform_here
 from runtime.host.errors import PlatformError
 from runtime.host.project.named_settings import read_named_settings
 from runtime.host.project.options import project_options
-from runtime.host.project.platform import BUNDLED_MODEL, PROJECT_FILE, Platform
+from runtime.host.project.platform import PROJECT_FILE, Platform
 from runtime.host.project.project import Project, load_project
+
+Progress = Callable[[str], ContextManager[Any]]
 
 PROJECTS: Final = "projects"  # of a platform: the projects that the command line generates
 ATTACHMENT: Final = Attachment._fields
@@ -174,18 +176,15 @@ def project_of(target: Target, source: ModelSource, project_dir: Optional[Path])
     platform = target.platform
     model = source.path
     if platform.is_project:
-        if model is not None or project_dir is not None:
-            raise PlatformError(
-                "This directory is a generated project: it has its model and its options already.",
-                "Leave out MODEL and --project-dir, or run the command on the platform.",
-            )
-        check_no_compilation(source, "The model of this project")
+        if project_dir is not None:
+            raise _has_model("MODEL and --project-dir")
+        check_no_model(source)
         return load_project(platform)
     model = model_here(platform, model)
     from runtime.host.project.lookup import find_or_generate, project_name
     from runtime.host.system.leftovers import remove_leftovers, temporary_directory
 
-    packed = _archive_of(source, model)
+    packed = archive_of(source, model)
     options = target.options or server.coerce_options(generate_options(platform), {})
     remove_leftovers(platform.directory / PROJECTS)
     remove_leftovers(temporary_directory())
@@ -199,33 +198,58 @@ def project_of(target: Target, source: ModelSource, project_dir: Optional[Path])
     return find_or_generate(platform, packed, place, options)
 
 
+def check_no_model(source: ModelSource) -> None:
+    """Raise PlatformError for a command line that names a model or its compilation, in a project."""
+    if source.path is not None:
+        raise _has_model("MODEL")
+    check_no_compilation(source, "The model of this project")
+
+
+def _has_model(words: str) -> PlatformError:
+    return PlatformError(
+        "This directory is a generated project: it has its model and its options already.",
+        f"Leave out {words}, or run the command on the platform.",
+    )
+
+
 def model_here(platform: Platform, model: Optional[Path]) -> Path:
     """Return the model of a command on a platform.
 
     Raises:
         PlatformError: The command line names no model, or one that does not exist.
     """
-    bundled = os.path.relpath(platform.directory / BUNDLED_MODEL)
+    if model is not None and model.exists():
+        return model
+    from runtime.host.commands.bundled import bundled_model
+
+    bundled = os.path.relpath(platform.directory / bundled_model(platform).model)
     if model is None:
         raise PlatformError(
-            "This directory is a platform: the command needs a model archive or a model file.",
+            "This directory is a platform: the command needs a model file or a model archive.",
             f"Name one, for example: python mtvm.py run {shlex.quote(bundled)}",
         )
-    if not model.exists():
-        raise PlatformError(f"There is no file {model}.", f"Check the path. A model to try is {bundled}.")
-    return model
+    raise PlatformError(f"There is no file {model}.", f"Check the path. A model to try is {bundled}.")
 
 
-def _archive_of(source: ModelSource, model: Path) -> PackedTar:
-    """Return the model archive of a command, compiled if the model is a model file."""
+def archive_of(source: ModelSource, model: Path, progress: Optional[Progress] = None) -> PackedTar:
+    """Return the model archive of a command, compiled if the model is a model file.
+
+    Args:
+        source: Options of the compilation.
+        model: Model archive or model file.
+        progress: Context manager for each stage of a compilation, with its name. Default: show the stage.
+    """
     from runtime.host.archive.tar import read_packed
     from runtime.host.compile.stored import compiled_archive, is_model_file
 
     if is_model_file(model):
-        from runtime.host.commands.console import progress
+        from runtime.host.commands import console
 
         return compiled_archive(
-            model, input_shapes=source.input_shapes, verify=source.verify, progress=progress
+            model,
+            input_shapes=source.input_shapes,
+            verify=source.verify,
+            progress=progress or console.progress,
         ).packed
     check_no_compilation(source, str(model))
     return read_packed(model)
@@ -237,6 +261,15 @@ def check_no_compilation(source: ModelSource, what: str) -> None:
         raise PlatformError(
             f"{what} is a compiled model archive: --input-shape and --no-verify do not apply.",
             "Leave out --input-shape and --no-verify.",
+        )
+
+
+def check_names_model(source: ModelSource) -> None:
+    """Raise PlatformError for options of a compilation on a command line that names no model."""
+    if source.path is None and (source.input_shapes or not source.verify):
+        raise PlatformError(
+            "--input-shape and --no-verify apply to a model file, and the command line has no MODEL.",
+            "Name a model file, or leave out --input-shape and --no-verify.",
         )
 
 

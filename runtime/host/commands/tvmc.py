@@ -90,7 +90,7 @@ def _explain(error: Exception) -> NoReturn:
         raise _as_platform_error(error) from error
     raise PlatformError(
         f"TVM's tvmc failed: {name}: {(str(error).strip() or name).splitlines()[0]}",
-        "Read the log of TVM below. docs/tvm.md of the platform has the options that make a model archive.",
+        "Read the log of TVM below. docs/archives.md of the platform has the options for a model archive.",
         traceback_of(error)[-LONGEST_LOG:],
     ) from error
 

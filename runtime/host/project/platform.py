@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 BOARDS_FILE: Final = "boards.json"
 API_SERVER: Final = "microtvm_api_server.py"  # the name that TVM looks for
 MODEL_ARCHIVE: Final = "model.tar"
-BUNDLED_MODEL: Final = "models/digits_aot.tar"  # of a platform; `check` runs this model
 PROJECT_FILE: Final = "project.json"  # in every project, and in no platform
 BUILD_FILES: Final = {"make": "Makefile", "cmake": "CMakeLists.txt"}
 RUNTIME: Final = "runtime"  # the host tools and the device runtime

@@ -22,7 +22,7 @@ import tempfile
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Final, Iterator, NamedTuple, NoReturn, Optional
+from typing import Final, Iterator, NamedTuple, NoReturn, Optional, Union
 
 from runtime import server
 from runtime.host.archive.tar import PackedTar
@@ -118,7 +118,7 @@ def preload() -> None:
         importlib.import_module(name)
 
 
-def try_out(site: Site, model: Path) -> None:
+def try_out(site: Site, model: Union[Path, PackedTar]) -> None:
     """Build a model for a test before the first trial.
 
     The build fails early if a tool is missing, and fills the cache with the device runtime for the trials.
