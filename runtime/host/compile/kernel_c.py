@@ -89,7 +89,7 @@ def c_kernel(index: int, kernel: Kernel, tensors: Sequence[Tensor], outputs: int
         parameters.append("uint8_t *restrict scratch")
     body = _indented(_reloaded(lines))
     unused = "".join(f"  (void){name};\n" for name in names if not re.search(rf"\b{name}\b", body))
-    # GCC 12 allocates fewer registers to an inlined kernel: with it int8 nets take up to 60 % more instructions.
+    # GCC 12 has fewer registers for an inlined kernel: int8 nets would take up to 60 % more instructions.
     code = f"static __attribute__((noinline)) void {name}({', '.join(parameters)}) {{\n{unused}{body}}}\n"
     return CKernel(name, _renamed(code, kernel, names), scratch_bytes, in_place)
 
