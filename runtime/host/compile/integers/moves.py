@@ -33,6 +33,17 @@ def _transposed(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
     return [found._replace(value=tensors.emit.op("Transpose", found.value, perm=order), axis=axis)]
 
 
+def _largest_of_channels(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
+    """Reduce the axes after the second one: ONNX has GlobalMaxPool only of floating-point numbers."""
+    found = tensors.of(node.value(0))
+    if found is None or not found.is_bytes:
+        return None
+    axes = tensors.emit.constant(list(range(2, found.value.rank)))
+    if not axes.size:
+        return [found]
+    return [found._replace(value=tensors.emit.op("ReduceMax", found.value, axes, keepdims=1))]
+
+
 def _rectified(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
     """Take the maximum of integers and their zero point."""
     found = tensors.of(node.value(0))
@@ -96,12 +107,13 @@ def _resized(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
 MOVES: Final[Dict[str, Move]] = {
     **dict.fromkeys(
         """
-        DepthToSpace Expand Flatten Gather GatherElements GatherND GlobalMaxPool Identity MaxPool ReduceMax
-        ReduceMin Reshape Slice SpaceToDepth Squeeze Tile Unsqueeze
+        DepthToSpace Expand Flatten Gather GatherElements GatherND Identity MaxPool ReduceMax ReduceMin
+        Reshape Slice SpaceToDepth Squeeze Tile Unsqueeze
         """.split(),  # noqa: SIM905 (a list of words is easier to read)
         _moved,
     ),
     "Concat": _joined,
+    "GlobalMaxPool": _largest_of_channels,
     "Pad": _padded,
     "Relu": _rectified,
     "Resize": _resized,
