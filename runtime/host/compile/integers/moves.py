@@ -24,6 +24,15 @@ def _moved(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
     return [found._replace(value=value)]
 
 
+def _split(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
+    """Split the integers; return one tensor for each output."""
+    found = tensors.of(node.value(0))
+    if found is None or found.axis is not None:
+        return None
+    parts = tensors.emit.ops("Split", len(node.outputs), found.value, *node.inputs[1:], **node.attributes)
+    return [found._replace(value=part) for part in parts]
+
+
 def _transposed(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
     found = tensors.of(node.value(0))
     if found is None:
@@ -117,6 +126,7 @@ MOVES: Final[Dict[str, Move]] = {
     "Pad": _padded,
     "Relu": _rectified,
     "Resize": _resized,
+    "Split": _split,
     "Transpose": _transposed,
 }
 """Operator -> function that returns its output as integers, or None."""

@@ -132,7 +132,7 @@ class Tensors:
             self._kept.append(node)
             self._found[id(node)] = self._behind(node)
         found = self._found[id(node)]
-        return None if found is None else found[0]
+        return None if found is None else found[self._emit.output_index(value)]
 
     def _behind(self, node: Node) -> Optional[List[Quantized]]:
         if node.op == "DequantizeLinear":
