@@ -271,7 +271,7 @@ class Graph:
     def _fitting(self, values: List[np.ndarray]) -> Any:
         """Return the scale with which most values of an output fit into 256 steps."""
         largest = max(float(np.abs(array[np.isfinite(array)]).max(initial=0)) for array in values)
-        scale = max(largest, 1e-6) / 128 * self.random.uniform(0.7, 1.5) * self.form.ratio
+        scale = (largest or 1.0) / 128 * self.random.uniform(0.7, 1.5) * self.form.ratio
         return np.float32(2.0 ** np.rint(np.log2(scale)) if self.form.powers else scale)
 
     def _model(self, constants: Arrays, outputs: Mapping[str, str]) -> onnx.ModelProto:

@@ -6,6 +6,7 @@ Several operators share a model, as each compilation takes a second.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, Final
 
 import numpy as np
@@ -190,8 +191,8 @@ def pools(graph: Graph) -> None:
     graph.output(graph.op("AveragePool", graph.input(1, 2, 9), kernel_shape=[4], strides=[3], pads=[2, 1]))
     graph.output(graph.op("AveragePool", graph.input(1, 2, 3, 4, 3), kernel_shape=[2, 2, 2], pads=[1] * 6))
     graph.output(graph.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1))
-    graph.case("same")
-    for scale in (0.0313, 0.25):
+    for label, scale in (("near_ties", 0.0313), ("ties", 0.25)):
+        graph.case(label)
         like = graph.input(2, 3, 4, 4, scale=scale, zero=3)
         graph.end(_like(graph, graph.op("GlobalAveragePool", like), scale), graph.form.x)
         graph.end(_like(graph, graph.op("AveragePool", like, kernel_shape=[2, 2]), scale), graph.form.x)
@@ -279,8 +280,18 @@ GROUPS: Final[Dict[str, Add]] = {
     )
 }
 
-IN_FLOAT: Final = {"sums", "float"}
-"""Cases whose outputs are floating-point numbers."""
+FORM_OF_FINE: Final = {"Add", "Relu", "Resize", "Softmax", "QuantizeLinear", "DequantizeLinear"}
+"""Operators that stay in floating point where a step of the output is 1/1000 of the usual one."""
+
+EVERY: Final = bool(os.environ.get("MICROTVM_EVERY_NET"))
+"""Run each group in each form. By hand: it takes two minutes."""
+
+PAIRS: Final = [
+    pytest.param(group, form, marks=() if form == "int8" and at % 2 else pytest.mark.slow)
+    for at, group in enumerate(GROUPS)
+    for place, form in enumerate(FORMS)
+    if EVERY or form == "int8" or at % (len(FORMS) - 1) == place - 1
+]
 
 
 def model_of(group: str, form: str) -> Any:
@@ -289,17 +300,17 @@ def model_of(group: str, form: str) -> Any:
     return graph.model()
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(("group", "form"), PAIRS)
 def test_no_floating_point_operator_remains(group: str, form: str) -> None:
-    found = float_operators(model_of(group, form))
-    assert found == {}
+    found = set(float_operators(model_of(group, form)).values())
+    assert found <= (FORM_OF_FINE if form == "fine" else set())
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(("group", "form"), PAIRS)
 def test_it_is_at_most_one_step_from_onnxruntime(group: str, form: str) -> None:
     errors = errors_in_steps(model_of(group, form))
     assert {name: each for name, each in errors.items() if each.largest > 1} == {}
-    if not FORMS[form].powers:
-        assert {name: each for name, each in errors.items() if each.part > OFTEN} == {}
+    assert {name: each for name, each in errors.items() if name.startswith("ties") and each.part} == {}
+    if not FORMS[form].powers and FORMS[form].ratio == 1:
+        often = {name: each for name, each in errors.items() if each.part > OFTEN}
+        assert {name: each for name, each in often.items() if not name.startswith("near_ties")} == {}

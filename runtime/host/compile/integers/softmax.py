@@ -15,7 +15,7 @@ from runtime.host.compile.onnx_rewrite.values import Node, Value, axis_of
 STEPS: Final = 256
 MOST_BITS: Final = 22  # of an exponential
 MOST_SHIFT: Final = 8  # bits of a factor that is not an integer
-LARGEST_ERROR: Final = 1 / 4  # steps of the result, in addition to the rounding
+LARGEST_ERROR: Final = 1 / 2  # steps, if the roundings of all exponentials have one direction
 
 
 class _Factor(NamedTuple):
