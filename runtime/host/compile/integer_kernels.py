@@ -36,7 +36,7 @@ def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> 
     """Return a sum of int32 in the scale of the result, by FixedPoint of integers/fixed_point.py."""
     form = attributes["form"]
     if attributes.get("before", 0):
-        total = total << _integer(attributes["before"])
+        total = total * _integer(1 << attributes["before"])  # C has no shift of a negative number to the left
     if bias is not None:
         total = total + bias
     if form in (operators.EVEN, operators.AWAY):
@@ -46,7 +46,8 @@ def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> 
     shift, offset = int(attributes["shift"]), int(attributes["offset"])
     if form == operators.NARROW:
         return _limited((total * multiplier + _integer(offset)) >> _integer(shift), attributes)
-    product = total.astype("int64") * multiplier.astype("int64")
+    # TVM would widen both terms of a sum, and add them in 64 bits: two multiplications more on a Cortex-M.
+    product = (total | _integer(0)).astype("int64") * multiplier.astype("int64")
     if form == operators.HIGH:
         high = (product >> _integer(32, "int64")).astype("int32")
         return _limited((high + _integer(offset)) >> _integer(shift), attributes)
