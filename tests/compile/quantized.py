@@ -164,7 +164,7 @@ class Graph:
         """Return the numbers of integers."""
         step = self.constant(scale)
         inputs = [integers, step, self.constant(zero, dtype)]
-        made = str(self.op("DequantizeLinear", *inputs, **({} if axis is None else {"axis": axis})))
+        made = self.op("DequantizeLinear", *inputs, **({} if axis is None else {"axis": axis}))
         self._steps[made] = step
         return made
 
@@ -193,22 +193,24 @@ class Graph:
         if not (self.form.per_channel if per_channel is None else per_channel):
             return self.dequantized(name, self.scale(1e-3, 1e-2), zero, dtype)
         count = shape[axis]
-        return self.dequantized(
-            name, self.scale(1e-3, 1e-2, count), np.full(count, zero), dtype, axis
-        )
+        return self.dequantized(name, self.scale(1e-3, 1e-2, count), np.full(count, zero), dtype, axis)
 
     def bias(self, x: str, weight: str, count: int, most: int = 5000) -> str:
         """Return the numbers of a bias of int32 whose scale is the product of those of x and a weight."""
         scale = self._constants[self._steps[x]] * self._constants[self._steps[weight]]
         data = self.constant(self.random.integers(-most, most + 1, count), "int32")
-        return self.dequantized(
-            data, scale, np.zeros(scale.shape), "int32", 0 if scale.shape else None
-        )
+        return self.dequantized(data, scale, np.zeros(scale.shape), "int32", 0 if scale.shape else None)
 
-    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        names = [self.name(kind) for _ in range(outputs)]
+    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operator with one output, and return its output."""
+        (made,) = self.ops(1, kind, *inputs, **attributes)
+        return made
+
+    def ops(self, count: int, kind: str, *inputs: str, **attributes: Any) -> List[str]:
+        """Add an operator with several outputs, and return them."""
+        names = [self.name(kind) for _ in range(count)]
         self._nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
-        return names[0] if outputs == 1 else names
+        return names
 
     def chain(self, x: str, *kinds: str) -> str:
         """Apply operators without attributes one after another."""
@@ -245,7 +247,7 @@ class Graph:
         # An output may depend on another one, whose scale is then needed before.
         while pending:
             values = [self._outputs[name] for name in pending]
-            plain = self._model(constants, {value: "float32" for value in values})
+            plain = self._model(constants, dict.fromkeys(values, "float32"))
             found = dict(zip(values, onnx_answers(plain, samples(plain)[:1], list(dict.fromkeys(values)))))
             settled = self._settled(pending)
             for name in settled:

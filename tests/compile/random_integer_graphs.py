@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random quantized operators with random scales, several in each graph.
 
-Each operator reads inputs of the graph, so that an error of one step of an operator stays one step. A
-`copy` of an output is read only by operators that move elements.
+Each operator reads inputs of the graph, so that an error of one step stays one step.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, Final, List, Tuple
+from typing import Any, Callable, Dict, Final, List, Tuple
 
 import numpy as np
 import onnx
@@ -56,12 +55,10 @@ class _Random:
         self.graph.output(value)
 
 
-def _window(random: _Random, space: Tuple[int, ...]) -> dict[str, List[int]]:
+def _window(random: _Random, space: Tuple[int, ...]) -> Dict[str, List[int]]:
     """Return a kernel, strides, dilations and pads of which at least one window fits."""
     sizes = [random.number(1, min(3, extent)) for extent in space]
-    dilations = [
-        random.number(1, 2) if (size - 1) * 2 < extent else 1 for size, extent in zip(sizes, space)
-    ]
+    dilations = [random.number(1, 2) if (size - 1) * 2 < extent else 1 for size, extent in zip(sizes, space)]
     pads = [random.number(0, size - 1) for size in (*sizes, *sizes)]
     return {
         "kernel_shape": sizes,
@@ -130,7 +127,8 @@ def _product(random: _Random) -> None:
 def _binary(random: _Random) -> None:
     graph = random.graph
     shape = random.shape(random.number(1, 4))
-    other = tuple(extent if random.number(0, 2) else 1 for extent in shape)[random.number(0, len(shape) - 1) :]
+    kept = tuple(extent if random.number(0, 2) else 1 for extent in shape)
+    other = kept[random.number(0, len(shape) - 1) :]
     kind = random.pick(("Add", "Sub", "Mul"))
     x, y = graph.input(*shape), graph.input(*other)
     random.finish(graph.op(kind, *((x, y) if random.number(0, 1) else (y, x))))
@@ -139,7 +137,8 @@ def _binary(random: _Random) -> None:
 def _pool(random: _Random) -> None:
     graph = random.graph
     space = random.shape(random.pick((1, 2, 2, 3)))
-    x, kind = graph.input(random.number(1, 2), random.number(1, 3), *space), random.pick(("AveragePool", "MaxPool"))
+    x = graph.input(random.number(1, 2), random.number(1, 3), *space)
+    kind = random.pick(("AveragePool", "MaxPool"))
     extra = {"count_include_pad": random.number(0, 1)} if kind == "AveragePool" else {}
     random.finish(graph.op(kind, x, **_window(random, space), **extra))
 

@@ -7,7 +7,7 @@ Several operators share a model, as each compilation takes a second.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, Final
+from typing import Any, Callable, Dict, Final, Tuple
 
 import numpy as np
 import pytest
@@ -28,11 +28,16 @@ FORMS: Final = {
 OFTEN: Final = 0.03
 """Part of the elements that may be another integer where no scale is a power of two: near ties."""
 
+UNARY: Final = (
+    "Relu", "Sigmoid", "Tanh", "HardSwish", "Gelu", "Erf", "Exp", "Abs", "Neg", "Elu", "Softplus",
+)  # fmt: skip
+
 Add = Callable[[Graph], None]
+Shape = Tuple[int, ...]
 
 
 def convolutions(graph: Graph) -> None:
-    def conv(label: str, x: tuple[int, ...], w: tuple[int, ...], bias: str = "int32", **attributes: Any) -> str:
+    def conv(label: str, x: Shape, w: Shape, bias: str = "int32", **attributes: Any) -> str:
         graph.case(label)
         data, weight = graph.input(*x), graph.weight(*w)
         inputs = [data, weight]
@@ -40,7 +45,7 @@ def convolutions(graph: Graph) -> None:
             inputs.append(graph.bias(data, weight, w[0]))
         elif bias:
             inputs.append(graph.constant(graph.random.standard_normal(w[0])))
-        return str(graph.op("Conv", *inputs, **attributes))
+        return graph.op("Conv", *inputs, **attributes)
 
     graph.output(conv("conv1d", (2, 3, 9), (4, 3, 3), pads=[2, 1], strides=[2]))
     graph.output(conv("conv2d", (1, 3, 6, 5), (4, 3, 3, 2), pads=[1, 0, 2, 1], dilations=[1, 2]))
@@ -58,9 +63,7 @@ def convolutions(graph: Graph) -> None:
 
 
 def transposed_convolutions(graph: Graph) -> None:
-    def transposed(
-        label: str, x: tuple[int, ...], w: tuple[int, ...], group: int = 1, **attributes: Any
-    ) -> None:
+    def transposed(label: str, x: Shape, w: Shape, group: int = 1, **attributes: Any) -> None:
         graph.case(label)
         made = w[1] * group
         data = graph.input(*x)
@@ -138,7 +141,7 @@ def moves(graph: Graph) -> None:
     graph.output(graph.op("Pad", x, pads, mode="edge"))
     graph.output(graph.op("Pad", x, graph.constant([0, 0, 1, 2, 0, 0, 1, 1], "int64"), mode="reflect"))
     graph.case("split")
-    for part in graph.op("Split", x, graph.constant([1, 3], "int64"), axis=1, outputs=2):
+    for part in graph.ops(2, "Split", x, graph.constant([1, 3], "int64"), axis=1):
         graph.output(part)
     for kind, inputs, attributes in (
         ("Slice", _slices(graph), {}),
@@ -205,7 +208,7 @@ def _of_max_pool(attributes: dict[str, Any]) -> dict[str, Any]:
 def _like(graph: Graph, value: str, scale: float) -> str:
     """Quantize a value with a scale that is given and the zero point 3."""
     step, zero = graph.constant(scale), graph.constant(3, graph.form.x)
-    return str(graph.op("QuantizeLinear", value, step, zero))
+    return graph.op("QuantizeLinear", value, step, zero)
 
 
 def resizes(graph: Graph) -> None:
@@ -227,7 +230,7 @@ def resizes(graph: Graph) -> None:
 
 def functions(graph: Graph) -> None:
     x = graph.input(3, 70)
-    for kind in ("Relu", "Sigmoid", "Tanh", "HardSwish", "Gelu", "Erf", "Exp", "Abs", "Neg", "Elu", "Softplus"):
+    for kind in UNARY:
         graph.case(kind)
         graph.output(graph.op(kind, x))
     graph.case("attributes")

@@ -21,8 +21,7 @@ FIRST: Final = int(os.environ.get("MICROTVM_FIRST_SEED", "0"))
 QUICK: Final = 3
 
 SEEDS: Final[List[object]] = [
-    pytest.param(seed, marks=() if seed < QUICK else pytest.mark.slow)
-    for seed in range(FIRST, FIRST + COUNT)
+    pytest.param(seed, marks=() if seed < QUICK else pytest.mark.slow) for seed in range(FIRST, FIRST + COUNT)
 ]
 
 

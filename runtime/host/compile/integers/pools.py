@@ -15,7 +15,6 @@ from runtime.host.compile.integers.tensors import Quantized, Target, Tensors
 from runtime.host.compile.onnx_rewrite.parts import reshaped
 from runtime.host.compile.onnx_rewrite.values import Node, Value, axis_of
 
-
 MOST_ELEMENTS: Final = 1 << 20  # of a mean by division: 1025 divisors and two sums have 32 bits
 
 

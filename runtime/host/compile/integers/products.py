@@ -25,7 +25,7 @@ class _Weights(NamedTuple):
         scales: float64, of x times weights, for each channel or one.
         bias: int64, for each channel.
         bounds: Largest absolute sum of each channel.
-        rest: Part of the bias that is no integer, for each channel.
+        rest: Difference of the bias from its nearest integer, for each channel.
     """
 
     elements: Any

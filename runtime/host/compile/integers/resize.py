@@ -62,9 +62,7 @@ def integer_resize(tensors: Tensors, node: Node, target: Target) -> Optional[Val
     for axis, matrix in matrices.items():
         shape[axis] = matrix.shape[0]
     emit = tensors.emit
-    constants: List[Any] = [
-        array.astype(np.int32) for each in taps for array in (each.indices, each.weights)
-    ]
+    constants: List[Any] = [array.astype(np.int32) for each in taps for array in (each.indices, each.weights)]
     return emit.own(
         operators.RESIZE,
         x.value,
