@@ -7,6 +7,7 @@ Of TVM only tensor expressions are used, which are the same in all tested releas
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Callable, Dict, Final, List, Mapping, Sequence, Tuple
 
 from tvm import te, tirx, topi
@@ -35,7 +36,7 @@ def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> 
     """Return a sum of int32 in the scale of the result, by FixedPoint of integers/fixed_point.py."""
     form = attributes["form"]
     if attributes.get("before", 0):
-        total = total << _integer(attributes["before"])
+        total = total * _integer(1 << attributes["before"])  # C has no shift of a negative number to the left
     if bias is not None:
         total = total + bias
     if form in (operators.EVEN, operators.AWAY):
@@ -45,7 +46,8 @@ def rescaled(total: Any, bias: Any, multiplier: Any, attributes: Attributes) -> 
     shift, offset = int(attributes["shift"]), int(attributes["offset"])
     if form == operators.NARROW:
         return _limited((total * multiplier + _integer(offset)) >> _integer(shift), attributes)
-    product = total.astype("int64") * multiplier.astype("int64")
+    # TVM would widen both terms of a sum, and add them in 64 bits: two multiplications more on a Cortex-M.
+    product = (total | _integer(0)).astype("int64") * multiplier.astype("int64")
     if form == operators.HIGH:
         high = (product >> _integer(32, "int64")).astype("int32")
         return _limited((high + _integer(offset)) >> _integer(shift), attributes)
@@ -148,9 +150,40 @@ def _conv(x: Any, weights: Any, bias: Any, multipliers: Any, attributes: Attribu
 def _conv_transpose(x: Any, weights: Any, bias: Any, multipliers: Any, attributes: Attributes) -> Any:
     strides, zero_point = attributes["strides"], attributes["zero_point"]
     if any(stride > 1 for stride in strides):
-        x = topi.nn.dilate(x, [1, 1, *strides], dilation_value=zero_point, name="pad_between")
-    padded = _padded(x, attributes["pads"], zero_point)
+        padded = _spread(x, strides, attributes["pads"], zero_point)
+    else:
+        padded = _padded(x, attributes["pads"], zero_point)
     return _convolved(padded, weights, bias, multipliers, {**attributes, "strides": [1] * len(strides)})
+
+
+def _spread(x: Any, strides: Sequence[int], pads: Sequence[int], zero_point: int) -> Any:
+    """Return a tensor with zero points between its elements and around them.
+
+    It is one buffer: TVM may give the storage of a second one to the sums, whose type is another.
+    """
+    rank = len(strides)
+    before, after = pads[:rank], pads[rank:]
+    inner = [int(extent) for extent in x.shape[2:]]
+    shape = [
+        (extent - 1) * stride + 1 + first + last
+        for extent, stride, first, last in zip(inner, strides, before, after)
+    ]
+
+    def element(batch: Any, channel: Any, *at: Any) -> Any:
+        conditions, places = [], []
+        for index, extent, stride, first in zip(at, inner, strides, before):
+            skipped = -(-first // stride)  # a dividend that is not negative needs no correction
+            moved = index + (skipped * stride - first)
+            place = tirx.indexdiv(moved, stride) - skipped if stride > 1 else moved - skipped
+            conditions += [place >= 0, place < extent]
+            if stride > 1:
+                conditions.append(tirx.indexmod(moved, stride) == 0)
+            places.append(place)
+        return tirx.if_then_else(
+            tirx.all(*conditions), _at(x, batch, channel, *places), tirx.const(zero_point, x.dtype)
+        )
+
+    return te.compute((*x.shape[:2], *shape), element, name="pad_between")
 
 
 def _dense(x: Any, weights: Any, bias: Any, multipliers: Any, attributes: Attributes) -> Any:
@@ -267,7 +300,7 @@ def _pool(x: Any, multipliers: Any, attributes: Attributes) -> Any:
     bias = _integer(attributes["bias"])
 
     def result(batch: Any, channel: Any, *at: Any) -> Any:
-        multiplier = multipliers[at] if len(multipliers.shape) == len(at) and len(at) > 1 else multipliers[0]
+        multiplier = multipliers[at] if prod(map(int, multipliers.shape)) > 1 else multipliers[0]
         return rescaled(_at(total, batch, channel, *at), bias, multiplier, attributes)
 
     return te.compute(tuple(shape), result, name="rescaled")

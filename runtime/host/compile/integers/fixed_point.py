@@ -57,6 +57,8 @@ def fixed_point(scales: Any, bounds: Any, zero_point: int, limits: Tuple[int, in
     bounds = np.atleast_1d(np.asarray(bounds, np.float64))
     if scales.size == 1:
         bounds = bounds.max(keepdims=True)
+    if bounds.max() > LARGEST:
+        return None
     # A sum beyond the range saturates, so that its error does not count.
     sums = np.minimum(bounds, RANGE / scales)
     for form in (NARROW, HIGH, WIDE):

@@ -24,6 +24,15 @@ def _moved(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
     return [found._replace(value=value)]
 
 
+def _split(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
+    """Split the integers; return one tensor for each output."""
+    found = tensors.of(node.value(0))
+    if found is None or found.axis is not None:
+        return None
+    parts = tensors.emit.ops("Split", len(node.outputs), found.value, *node.inputs[1:], **node.attributes)
+    return [found._replace(value=part) for part in parts]
+
+
 def _transposed(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
     found = tensors.of(node.value(0))
     if found is None:
@@ -31,6 +40,17 @@ def _transposed(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
     order = list(node.attributes.get("perm") or reversed(range(found.value.rank)))
     axis = None if found.axis is None else order.index(found.axis)
     return [found._replace(value=tensors.emit.op("Transpose", found.value, perm=order), axis=axis)]
+
+
+def _largest_of_channels(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
+    """Reduce the axes after the second one: ONNX has GlobalMaxPool only of floating-point numbers."""
+    found = tensors.of(node.value(0))
+    if found is None or not found.is_bytes:
+        return None
+    axes = tensors.emit.constant(list(range(2, found.value.rank)))
+    if not axes.size:
+        return [found]
+    return [found._replace(value=tensors.emit.op("ReduceMax", found.value, axes, keepdims=1))]
 
 
 def _rectified(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
@@ -96,15 +116,17 @@ def _resized(tensors: Tensors, node: Node) -> Optional[List[Quantized]]:
 MOVES: Final[Dict[str, Move]] = {
     **dict.fromkeys(
         """
-        DepthToSpace Expand Flatten Gather GatherElements GatherND GlobalMaxPool Identity MaxPool ReduceMax
-        ReduceMin Reshape Slice SpaceToDepth Squeeze Tile Unsqueeze
+        DepthToSpace Expand Flatten Gather GatherElements GatherND Identity MaxPool ReduceMax ReduceMin
+        Reshape Slice SpaceToDepth Squeeze Tile Unsqueeze
         """.split(),  # noqa: SIM905 (a list of words is easier to read)
         _moved,
     ),
     "Concat": _joined,
+    "GlobalMaxPool": _largest_of_channels,
     "Pad": _padded,
     "Relu": _rectified,
     "Resize": _resized,
+    "Split": _split,
     "Transpose": _transposed,
 }
 """Operator -> function that returns its output as integers, or None."""

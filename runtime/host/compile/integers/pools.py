@@ -15,6 +15,8 @@ from runtime.host.compile.integers.tensors import Quantized, Target, Tensors
 from runtime.host.compile.onnx_rewrite.parts import reshaped
 from runtime.host.compile.onnx_rewrite.values import Node, Value, axis_of
 
+MOST_ELEMENTS: Final = 1 << 20  # of a mean by division: 1025 divisors and two sums have 32 bits
+
 
 def integer_mean(tensors: Tensors, node: Node, target: Target) -> Optional[Value]:
     """Return the mean or the sum over axes."""
@@ -115,7 +117,7 @@ def _rescaling(
     limits = {"lowest": target.limits[0], "highest": target.limits[1]}
     is_same = float(x.scale) == target.scale and int(x.zero_point) == target.zero_point
     bias = -count * int(x.zero_point)
-    if is_same and (divisors == count).all():
+    if is_same and (divisors == count).all() and count <= MOST_ELEMENTS:
         form = operators.AWAY if tensors.ties_away else operators.EVEN
         fixed = {"form": form, "bias": 0 if tensors.ties_away else bias, "zero_point": target.zero_point}
         return divisors.astype(np.int32), {**fixed, **limits}

@@ -14,6 +14,7 @@ from runtime.host.compile.onnx_rewrite.parts import reshaped
 from runtime.host.compile.onnx_rewrite.values import Node, Value
 
 LARGEST_WEIGHT: Final = 127
+LARGEST_REST: Final = 1 / 64  # of a bias, in steps of the result
 
 
 class _Weights(NamedTuple):
@@ -24,12 +25,14 @@ class _Weights(NamedTuple):
         scales: float64, of x times weights, for each channel or one.
         bias: int64, for each channel.
         bounds: Largest absolute sum of each channel.
+        rest: Difference of the bias from its nearest integer, for each channel.
     """
 
     elements: Any
     scales: Any
     bias: Any
     bounds: Any
+    rest: Any
 
 
 def integer_conv(tensors: Tensors, node: Node, target: Optional[Target]) -> Optional[Value]:
@@ -217,7 +220,7 @@ def _product_of_tensors(
         return None
     batch = np.broadcast_shapes(x.value.shape[:-2], y.value.shape[:-2])
     bound = _largest(x) * _largest(y) * x.value.shape[-1]
-    made = _Weights(None, np.array([float(x.scale) * float(y.scale)]), None, np.array([bound]))
+    made = _Weights(None, np.array([float(x.scale) * float(y.scale)]), None, np.array([bound]), 0.0)
     return _scaled(
         tensors,
         operators.MATMUL,
@@ -254,9 +257,10 @@ def _weights(
     channels = elements.shape[0]
     scales = float(x.scale) * np.atleast_1d(weights.scale)
     numbers = _numbers(tensors, bias)
-    if numbers is None or numbers.size not in (1, channels) or numbers.size != max(numbers.shape, default=1):
+    if numbers is None or numbers.size not in (1, channels) or numbers.size != (1, *numbers.shape)[-1]:
         return None
-    rounded = np.rint(np.broadcast_to(numbers.reshape(-1), (channels,)) / scales)
+    exact = np.broadcast_to(numbers.reshape(-1), (channels,)) / scales
+    rounded = np.rint(exact)
     sums = elements.reshape(channels, -1).sum(1)
     magnitudes = np.abs(elements).reshape(channels, -1).sum(1)
     if not np.isfinite(rounded).all() or np.abs(rounded).max() > LARGEST:
@@ -267,7 +271,8 @@ def _weights(
     if bounds.max() > LARGEST:
         return None
     fits = elements.min() >= -128 and elements.max() <= 127
-    return _Weights(elements.astype(np.int8 if fits else np.int16), scales, shifted, bounds)
+    weighted = elements.astype(np.int8 if fits else np.int16)
+    return _Weights(weighted, scales, shifted, bounds, exact - rounded)
 
 
 def _numbers(tensors: Tensors, bias: Optional[Value]) -> Optional[Any]:
@@ -291,6 +296,9 @@ def _scaled(
 ) -> Optional[Value]:
     """Emit an operator whose sums are rescaled to the target, or to floating-point numbers."""
     emit = tensors.emit
+    rest = np.abs(made.rest * made.scales).max()
+    if made.bounds.max() > LARGEST or (target is not None and rest > LARGEST_REST * target.scale):
+        return None
     if target is None:
         multipliers = made.scales.astype(np.float32)
         rescaling: Dict[str, Any] = {"form": operators.FLOAT}
@@ -302,7 +310,7 @@ def _scaled(
         multipliers, rescaling, dtype = found.multipliers, found.attributes(), target.dtype
     before = rescaling.get("before", 0)
     constants = [] if made.elements is None else [made.elements, (made.bias << before).astype(np.int32)]
-    return emit.own(
+    result = emit.own(
         op,
         *inputs,
         *(emit.constant(array) for array in (*constants, multipliers)),
@@ -311,6 +319,12 @@ def _scaled(
         **attributes,
         **rescaling,
     )
+    if target is not None or np.abs(made.rest).max() <= LARGEST_REST:
+        return result
+    # A quantizer's bias is a multiple of its scale; another one is not.
+    columns = [1] * (len(shape) - 2 if op != operators.DENSE else 0)
+    rest = (made.rest * made.scales).astype(np.float32).reshape(-1, *columns)
+    return emit.op("Add", result, emit.constant(rest))
 
 
 PRODUCTS: Final = {

@@ -132,7 +132,7 @@ class Tensors:
             self._kept.append(node)
             self._found[id(node)] = self._behind(node)
         found = self._found[id(node)]
-        return None if found is None else found[0]
+        return None if found is None else found[self._emit.output_index(value)]
 
     def _behind(self, node: Node) -> Optional[List[Quantized]]:
         if node.op == "DequantizeLinear":
@@ -154,6 +154,9 @@ def dequantized(node: Node) -> Optional[Quantized]:
     zeros = np.zeros(scales.shape, np.int64) if zero is None else np.asarray(zero.data, np.int64)
     if not (np.isfinite(scales).all() and (scales > 0).all()):
         return None
-    if scales.size == 1:
+    if scales.size == zeros.size == 1:
         return Quantized(value, scales.reshape(()), zeros.reshape(()))
-    return Quantized(value, scales, zeros, axis_of(node, int(node.attributes.get("axis", 1)), value.rank))
+    axis = axis_of(node, int(node.attributes.get("axis", 1)), value.rank)
+    if not scales.shape == zeros.shape == (value.shape[axis],):
+        return None
+    return Quantized(value, scales, zeros, axis)

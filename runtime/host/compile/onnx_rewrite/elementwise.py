@@ -195,6 +195,16 @@ def _reduce(emit: Emitter, node: Node) -> Optional[Sequence[Item]]:
     return None
 
 
+def _position(emit: Emitter, node: Node) -> Sequence[Item]:
+    """Limit the index: TVM's is -1, or the extent, where no element differs from the least of the type."""
+    data = node.value(0)
+    extent = data.shape[axis_of(node, int(node.attributes.get("axis", 0)), data.rank)]
+    found = emit.keep(node.op, data, **node.attributes)
+    if node.attributes.get("select_last_index", 0):
+        return [emit.op("Min", found, emit.like(extent - 1, found))]
+    return [emit.op("Max", found, emit.like(0, found))]
+
+
 def _lp_normalization(emit: Emitter, node: Node) -> Sequence[Item]:
     """Divide by the norm; 0 where the norm is 0."""
     data = node.value(0)
@@ -276,6 +286,7 @@ def _p_relu(emit: Emitter, node: Node) -> Sequence[Item]:
 
 RULES: Final[Dict[str, Rule]] = {
     "AffineGrid": _affine_grid,
+    **dict.fromkeys(["ArgMax", "ArgMin"], _position),
     "Concat": _concat,
     "CumProd": _cum_prod,
     "CumSum": _cum_sum,

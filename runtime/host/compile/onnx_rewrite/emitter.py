@@ -54,7 +54,7 @@ class Emitter:
         self._taken = taken
         self._upgrade = upgrade
         self._shared: Dict[Tuple[str, Tuple[int, ...], bytes], Value] = {}
-        self._producers: Dict[str, Node] = {}
+        self._producers: Dict[str, Tuple[Node, int]] = {}
         self._names = 0
         self._reserved: Dict[str, int] = {}
         self._node_names: Dict[str, int] = {}
@@ -144,7 +144,13 @@ class Emitter:
 
         The result is None for an input or a constant.
         """
-        return self._producers.get(value.name)
+        found = self._producers.get(value.name)
+        return None if found is None else found[0]
+
+    def output_index(self, value: Value) -> int:
+        """Return which output of its producer a value is; 0 for an input or a constant."""
+        found = self._producers.get(value.name)
+        return 0 if found is None else found[1]
 
     def apply(self, node: Node) -> List[Item]:
         """Rewrite a node and return its outputs.
@@ -179,7 +185,9 @@ class Emitter:
                 return self._kept(node)
             made = {name for proto in self.nodes[written:] for name in proto.output}
             self._producers.update(
-                (item.name, node) for item in results if isinstance(item, Value) and item.name in made
+                (item.name, (node, index))
+                for index, item in enumerate(results)
+                if isinstance(item, Value) and item.name in made
             )
             return list(results)
         finally:
@@ -226,7 +234,7 @@ class Emitter:
             dtype, shape = described[index]
             value = Value(names[index], dtype, shape)
             _checked_dtype(node, value)
-            self._producers[value.name] = node
+            self._producers[value.name] = (node, index)
             results.append(value)
         self.nodes.append(written)
         return results

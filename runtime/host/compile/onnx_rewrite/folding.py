@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Final, List, Optional
+from typing import Any, Final, List, Mapping, Optional
 
 import numpy as np
 
 from runtime.host.compile.onnx_rewrite import inference
-from runtime.host.compile.onnx_rewrite.values import TARGET, Array, Node, Value
+from runtime.host.compile.onnx_rewrite.values import IR_VERSION, TARGET, Array, Node, Value
 
 LARGEST_RESULT: Final = 16 << 20
 """Most bytes of a computed constant. The flash of microcontrollers is smaller than that."""
@@ -67,8 +67,6 @@ def folded(node: Node) -> Optional[List[Array]]:
 
 def _computed(node: Node) -> Optional[List[Any]]:
     """Return the reference evaluator's outputs; None if the evaluator fails."""
-    from onnx.reference import ReferenceEvaluator
-
     feeds = {
         f"i{index}": np.asarray(item.data)
         for index, item in enumerate(node.inputs)
@@ -77,7 +75,31 @@ def _computed(node: Node) -> Optional[List[Any]]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            evaluator = ReferenceEvaluator(inference.proto_of(node), opsets={"": max(node.opset, TARGET)})
-            return list(evaluator.run(None, feeds))
+            return list(_evaluator(node, feeds).run(None, feeds))
         except Exception:  # any type: the evaluator is numpy code for each operator
             return None
+
+
+def _evaluator(node: Node, feeds: Mapping[str, Array]) -> Any:
+    """Return a reference evaluator of a node."""
+    from onnx import helper, shape_inference
+    from onnx.reference import ReferenceEvaluator
+    from onnx.reference.op_run import RuntimeContextError
+
+    proto, opset = inference.proto_of(node), max(node.opset, TARGET)
+    try:
+        return ReferenceEvaluator(proto, opsets={"": opset})
+    except RuntimeContextError:  # of Gelu, whose definition depends on the types of a model
+        graph = helper.make_graph(
+            [proto],
+            "node",
+            [
+                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+                for name, array in feeds.items()
+            ],
+            [helper.make_empty_tensor_value_info(name) for name in proto.output],
+        )
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION
+        )
+        return ReferenceEvaluator(shape_inference.infer_shapes(model))

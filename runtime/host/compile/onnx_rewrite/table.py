@@ -69,7 +69,7 @@ REFUSALS: Final[Dict[str, str]] = {
 
 TAKEN: Final = frozenset(
     """
-    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr
     BitwiseXor Ceil Clip Cos Cosh DepthToSpace Div DynamicQuantizeLinear Einsum Elu Erf Exp Flatten
     Floor Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual HardSigmoid HardSwish Hardmax
     InstanceNormalization IsNaN LeakyRelu Less LessOrEqual Log LogSoftmax MatMul MatMulInteger MaxRoiPool
