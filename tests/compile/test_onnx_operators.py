@@ -13,7 +13,7 @@ from tests.compile.onnx_cases import node_cases
 from tests.conftest import Platform
 
 SEED: Final = 13
-SIZE: Final = 40
+SIZE: Final = 24
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from runtime.host.compile import compile_model
 from runtime.host.compile.errors import ModelError
 from tests.compile.random_graphs import random_model
 
-COUNT: Final = int(os.environ.get("MICROTVM_RANDOM_GRAPHS", "24"))
+COUNT: Final = int(os.environ.get("MICROTVM_RANDOM_GRAPHS", "14"))
 """Number of graphs; by hand: MICROTVM_RANDOM_GRAPHS=1000."""
 
 QUICK: Final = 4

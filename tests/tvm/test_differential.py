@@ -19,7 +19,7 @@ from tests.tvm.conftest import PROGRAMS, Tvm
 
 pytestmark = pytest.mark.slow
 
-MODELS = 7  # in each of two processes of the test runner
+MODELS = 4  # in each of two processes of the test runner
 DEADLINE_SEC = 900.0
 # Accepted refusals. Any other outcome than a right answer is a fault of the template.
 RULES = (

@@ -17,7 +17,7 @@ def samples(inputs: Sequence[Value]) -> List[Dict[str, np.ndarray]]:
     """Return sets of inputs, the same in each run.
 
     Floating-point: normal, uniform in 0 to 1, zeros, ones, normal times 30. Integers: the whole range, its
-    ends, zeros, small numbers.
+    ends, zeros, small numbers; all at the lower end and all at the upper one, where sums are largest.
     """
     random = np.random.default_rng(SEED)
     kinds: Sequence[Callable[[np.random.Generator, Value], np.ndarray]] = (
@@ -27,6 +27,8 @@ def samples(inputs: Sequence[Value]) -> List[Dict[str, np.ndarray]]:
         _ones,
         _large,
     )
+    if any(np.dtype(value.dtype).kind in "iu" for value in inputs):
+        kinds = (*kinds, _least, _greatest)
     return [{value.name: kind(random, value) for value in inputs} for kind in kinds]
 
 
@@ -53,6 +55,16 @@ def _zeros(_random: np.random.Generator, value: Value) -> np.ndarray:
 
 def _ones(_random: np.random.Generator, value: Value) -> np.ndarray:
     return np.ones(value.shape, value.dtype)
+
+
+def _least(random: np.random.Generator, value: Value) -> np.ndarray:
+    dtype = np.dtype(value.dtype)
+    return np.full(value.shape, np.iinfo(dtype).min, dtype) if dtype.kind in "iu" else _normal(random, value)
+
+
+def _greatest(random: np.random.Generator, value: Value) -> np.ndarray:
+    dtype = np.dtype(value.dtype)
+    return np.full(value.shape, np.iinfo(dtype).max, dtype) if dtype.kind in "iu" else _normal(random, value)
 
 
 def _large(random: np.random.Generator, value: Value) -> np.ndarray:
