@@ -63,7 +63,7 @@ def with_integers(model: Any) -> Integers:
         return Integers(rewritten(model, rules.emit), rules.in_float)
     except ModelError:
         # The operator has a rule of onnx_rewrite, or is refused there.
-        return Integers(model, [])
+        return Integers(model, [node.op_type for node in model.graph.node if node.op_type in KERNELS])
 
 
 def _nodes_of_functions(model: Any) -> List[Any]:
