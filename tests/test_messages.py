@@ -20,11 +20,11 @@ VALUE: Final = "\N{WHITE SQUARE}"  # stands for a value of run time
 # First words of next steps: what a person does.
 IMPERATIVES: Final = frozenset(
     """
-    Add Align Ask Bake Build Cast Change Check Choose Close Compare Compile Connect Convert Copy
+    Add Align Ask Bake Build Call Cast Change Check Choose Close Compare Compile Connect Convert Copy Correct
     Create Declare Define Delete Disconnect Do End Export Fill Find Fix Flash Free Generate Get Give
     Hold Increase Install Keep Leave Link List Load Lower Make Move Name Omit Open Pass Place Plug
-    Press Provide Put Read Reduce Register Remove Rename Repeat Replace Report Request Reset Restart
-    Restore Return Run Save Search Select Send Separate Serve Set Shorten Simplify Split Start Stop Try Tune
+    Press Provide Put Quantize Read Reduce Register Remove Rename Repeat Replace Report Request Reset Restart
+    Restore Return Run Save Search Select Send Separate Serve Set Shorten Show Simplify Split Start Stop Try Tune
     Turn Unlock Unplug Update Upgrade Use Verify Wait Work Write
     """.split()  # noqa: SIM905 (a list of words is easier to read)
 )

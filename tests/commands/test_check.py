@@ -140,7 +140,7 @@ class TestModels:
         path = platform.directory / bundled.MODEL_FILE.model
         results = list(run_checks(platform, source=ModelSource(path)))
         assert found_in(results, "project") == f"generated from {path}"
-        assert "agree with onnxruntime on 5 sets" in found_in(results, "answers")
+        assert "agree with onnxruntime on 7 sets" in found_in(results, "answers")
 
     def test_an_archive_is_run(self, platform: HostPlatform) -> None:
         results = list(run_checks(platform, source=ModelSource(ARCHIVES / "aot_c.tar")))

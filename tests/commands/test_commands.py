@@ -247,7 +247,7 @@ class TestWhere:
     @pytest.mark.parametrize("command", ON_PROJECTS)
     def test_a_platform_wants_a_model(self, platform: Place, command: str) -> None:
         said = platform.fail(command)
-        assert "needs a model archive" in said and f"run {DIGITS}" in said
+        assert "needs a model file or a model archive" in said and f"run {DIGITS}" in said
 
     @pytest.mark.parametrize("extra", [(DIGITS,), ("-o", "optimization=O0"), ("--project-dir", "x")])
     def test_a_project_has_its_model(self, project: Place, extra: Tuple[str, ...]) -> None:
@@ -285,7 +285,7 @@ class TestModels:
         assert "README.md is not a tar file" in platform.fail("run", "README.md")
 
     @pytest.mark.parametrize(
-        ("name", "words"), [("m.tflite", "a TensorFlow Lite model"), ("m.pt2", "a PyTorch model")]
+        ("name", "words"), [("m.keras", "a Keras model"), ("m.pt", "a PyTorch model that has Python objects")]
     )
     def test_one_of_another_kind_is_named(
         self, platform: Place, tmp_path: Path, name: str, words: str

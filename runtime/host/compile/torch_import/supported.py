@@ -77,7 +77,7 @@ def name_of(node: torch.fx.Node) -> str:
     return name
 
 
-def refuse(node: torch.fx.Node, reason: str) -> ModelError:
+def refusal_of(node: torch.fx.Node, reason: str) -> ModelError:
     """Return the error for an operator."""
     return ModelError(
         f"Operator aten.{name_of(node)} of node {node.name!r} is not supported: {reason}.",
@@ -100,9 +100,9 @@ def check_program(program: ExportedProgram) -> None:
                     f"Input {node.name!r} has a dynamic shape: dimension {number} is {extent}.",
                     "Export the module without dynamic_shapes, for inputs of the size that the board gets.",
                 )
-            raise refuse(node, _DYNAMIC)
+            raise refusal_of(node, _DYNAMIC)
         if tensor.numel() > MOST_ELEMENTS:
-            raise refuse(node, f"a tensor of {tensor.numel():,} elements does not fit a microcontroller")
+            raise refusal_of(node, f"a tensor of {tensor.numel():,} elements does not fit a microcontroller")
 
 
 def check_operators(program: ExportedProgram) -> None:
@@ -123,13 +123,13 @@ def check_operators(program: ExportedProgram) -> None:
         if name == "getitem":
             _check_result(node)
         elif name not in SUPPORTED and name not in CREATORS:
-            raise refuse(node, REASONS.get(name.split(".")[0], "no rule imports it"))
+            raise refusal_of(node, REASONS.get(name.split(".")[0], "no rule imports it"))
         elif name.startswith("upsample") and len(node.args) > 3 and node.args[3] is not None:
             _check_scale(node)
         elif name == "convolution" and node.args[6] and len(node.meta["val"].shape) > 4:
-            raise refuse(node, "TVM has no transposed convolution of three dimensions")
+            raise refusal_of(node, "TVM has no transposed convolution of three dimensions")
         elif name.startswith("avg_pool") and len(node.args) > 6 and node.args[6] is not None:
-            raise refuse(node, "divisor_override is not supported with padding or ceil_mode")
+            raise refusal_of(node, "divisor_override is not supported with padding or ceil_mode")
 
 
 def check_types(program: ExportedProgram) -> None:
@@ -146,15 +146,15 @@ def check_types(program: ExportedProgram) -> None:
                 "Convert the module to float32 before the export: module.float().",
             )
         if node.op == "call_function" and tensor.dtype not in DTYPES:
-            raise refuse(node, f"devices do not support the type {kind}. Use float32 or an integer type")
+            raise refusal_of(node, f"devices do not support the type {kind}. Use float32 or an integer type")
         if node.op == "call_function" and 0 in tensor.shape and node.users:
-            raise refuse(node, "it returns a tensor without elements")
+            raise refusal_of(node, "it returns a tensor without elements")
 
 
 def _check_result(node: torch.fx.Node) -> None:
     source, number = node.args
     if isinstance(source, torch.fx.Node) and name_of(source) in ONLY_FIRST and number != 0:
-        raise refuse(source, f"only its first result is supported, and the program uses result {number}")
+        raise refusal_of(source, f"only its first result is supported, and the program uses result {number}")
 
 
 def _check_scale(node: torch.fx.Node) -> None:
@@ -163,4 +163,4 @@ def _check_scale(node: torch.fx.Node) -> None:
     factors: Any = node.args[3]
     spatial = zip(source.shape[2:], made.shape[2:], factors)
     if any(abs(extent * factor - size) > 1e-6 for extent, size, factor in spatial):
-        raise refuse(node, "its scale_factor is not the quotient of two sizes; give the size")
+        raise refusal_of(node, "its scale_factor is not the quotient of two sizes; give the size")
