@@ -24,8 +24,8 @@ IMPERATIVES: Final = frozenset(
     Create Declare Define Delete Disconnect Do End Export Fill Find Fix Flash Free Generate Get Give
     Hold Increase Install Keep Leave Link List Load Lower Make Move Name Omit Open Pass Place Plug
     Press Provide Put Quantize Read Reduce Register Remove Rename Repeat Replace Report Request Reset Restart
-    Restore Return Run Save Search Select Send Separate Serve Set Shorten Show Simplify Split Start Stop Try Tune
-    Turn Unlock Unplug Update Upgrade Use Verify Wait Work Write
+    Restore Return Run Save Search Select Send Separate Serve Set Shorten Show Simplify Split Start Stop Try
+    Tune Turn Unlock Unplug Update Upgrade Use Verify Wait Work Write
     """.split()  # noqa: SIM905 (a list of words is easier to read)
 )
 

@@ -409,7 +409,7 @@ class TestInspect:
         assert "kernel" in mtvm("inspect", DIGITS / "digits_aot.tar")
 
     def test_no_model(self, mtvm: Line) -> None:
-        assert "needs a model archive or a model file" in mtvm("inspect", status=1)
+        assert "needs a model file or a model archive" in mtvm("inspect", status=1)
         assert "There is no file" in mtvm("inspect", "nosuch.onnx", status=1)
 
 
