@@ -12,6 +12,7 @@ import numpy as np
 from runtime.host.compile.integers import operators
 from runtime.host.compile.integers.fixed_point import fixed_point
 from runtime.host.compile.integers.tensors import Quantized, Target, Tensors
+from runtime.host.compile.integers.windows import window_counts
 from runtime.host.compile.onnx_rewrite.parts import reshaped
 from runtime.host.compile.onnx_rewrite.values import Node, Value, axis_of
 
@@ -70,11 +71,7 @@ def integer_average_pool(tensors: Tensors, node: Node, target: Target) -> Option
     rank = len(window)
     strides, steps = (list(attributes.get(name, [1] * rank)) for name in ("strides", "dilations"))
     pads: List[int] = list(attributes.get("pads", [0] * 2 * rank))
-    extents = [
-        (x.value.shape[2 + at] + pads[at] + pads[rank + at] - steps[at] * (window[at] - 1) - 1) // strides[at]
-        + 1
-        for at in range(rank)
-    ]
+    extents = window_counts(x.value.shape[2:], window, strides, steps, pads)
     counts = _counts(x, window, strides, steps, pads, extents)
     if attributes.get("count_include_pad", 0) or (counts == prod(window)).all():
         counts = np.array([prod(window)])

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Final, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Final, List, NamedTuple, Optional
 
 import numpy as np
 
 from runtime.host.compile.integers import operators
 from runtime.host.compile.integers.fixed_point import LARGEST, fixed_point
 from runtime.host.compile.integers.tensors import Quantized, Target, Tensors
+from runtime.host.compile.integers.windows import window_counts
 from runtime.host.compile.onnx_rewrite.parts import reshaped
 from runtime.host.compile.onnx_rewrite.values import Node, Value
 
@@ -45,28 +46,24 @@ def integer_conv(tensors: Tensors, node: Node, target: Optional[Target]) -> Opti
     if x is None or made is None:
         return None
     pads = list(node.attributes.get("pads", [0] * 2 * (rank - 2)))
+    strides, dilations = (
+        list(node.attributes.get(name, [1] * (rank - 2))) for name in ("strides", "dilations")
+    )
+    made_channels, _, *window = made.elements.shape
+    extents = window_counts(x.value.shape[2:], window, strides, dilations, pads)
     return _scaled(
         tensors,
         operators.CONV,
         [x.value],
         made,
         target,
-        _shape_of_conv(x.value.shape, made.elements.shape, node, pads),
-        strides=list(node.attributes.get("strides", [1] * (rank - 2))),
-        dilations=list(node.attributes.get("dilations", [1] * (rank - 2))),
+        [x.value.shape[0], made_channels, *extents],
+        strides=strides,
+        dilations=dilations,
         pads=pads,
         group=int(node.attributes.get("group", 1)),
         zero_point=int(x.zero_point),
     )
-
-
-def _shape_of_conv(x: Tuple[int, ...], weights: Tuple[int, ...], node: Node, pads: List[int]) -> List[int]:
-    rank = len(x) - 2
-    strides, steps = (node.attributes.get(name, [1] * rank) for name in ("strides", "dilations"))
-    return [x[0], weights[0]] + [
-        (x[2 + at] + pads[at] + pads[rank + at] - steps[at] * (weights[2 + at] - 1) - 1) // strides[at] + 1
-        for at in range(rank)
-    ]
 
 
 def integer_conv_transpose(tensors: Tensors, node: Node, target: Optional[Target]) -> Optional[Value]:

@@ -33,9 +33,6 @@ MODULE = "operator"  # name in C of an operator that is compiled alone
 class OnnxModel:
     """A model in ONNX; see TrainedModel."""
 
-    kind = "onnx"
-    form = "ONNX"
-
     def __init__(self, model: Union[Path, onnx.ModelProto], shapes: Optional[Shapes] = None) -> None:
         """Read a model.
 
@@ -102,9 +99,6 @@ class OnnxModel:
 
 class TfliteModel(OnnxModel):
     """A file of TensorFlow Lite; see TrainedModel."""
-
-    kind = "tflite"
-    form = "TensorFlow Lite"
 
     def __init__(self, path: Path) -> None:
         """Read a file.

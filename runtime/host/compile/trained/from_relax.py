@@ -12,9 +12,6 @@ from runtime.host.compile.relax_program import signature_of_main
 class RelaxModel:
     """A tvm.IRModule with static shapes and a function main; see TrainedModel."""
 
-    kind = "relax"
-    form = "Relax"
-
     def __init__(self, module: Any) -> None:
         self._module = module
         self.inputs, self.outputs = signature_of_main(module)

@@ -16,9 +16,6 @@ MODULE = "operator"  # name in C of an operator that is compiled alone
 class TorchModel:
     """A program of torch.export; see TrainedModel."""
 
-    kind = "torch"
-    form = "PyTorch"
-
     def __init__(self, program: Union[Path, Any]) -> None:
         """Read a program.
 

@@ -40,14 +40,10 @@ class TrainedModel(Protocol):
     """A model as it was given.
 
     Attributes:
-        kind: "onnx", "tflite", "torch" or "relax".
-        form: Format of the model in words.
         inputs: Inputs in order.
         outputs: Outputs in order.
     """
 
-    kind: str
-    form: str
     inputs: List[Value]
     outputs: List[Value]
 
