@@ -62,6 +62,7 @@ class Sources:
         }
         self.errors: Set[str] = {"PlatformError", "OptionError"}
         self.constants: Dict[str, List[ast.expr]] = {}
+        self.known: Dict[Tuple[ast.expr, Optional[ast.FunctionDef]], List[str]] = {}
         self.returns: Dict[str, List[Tuple[ast.FunctionDef, ast.expr]]] = {}
         self.signatures: Dict[str, Signature] = {"PlatformError": Signature(["what", "next_step", "log"], {})}
         for _ in range(3):  # a subclass of a subclass
@@ -139,14 +140,18 @@ class Sources:
                 if isinstance(pair, ast.Tuple):
                     yield Message(place, True, self.texts(pair.elts[0], None), self.texts(pair.elts[1], None))
 
-    def texts(self, node: ast.expr, function: Optional[ast.FunctionDef], depth: int = 0) -> List[str]:
-        """Return the texts that an expression in a function may have."""
+    def texts(self, node: ast.expr, function: Optional[ast.FunctionDef]) -> List[str]:
+        """Return the texts that an expression in a function may have, each once."""
+        found = self.known.get((node, function))
+        if found is None:
+            self.known[node, function] = [VALUE]  # a name that is assigned from itself
+            found = self.known[node, function] = list(dict.fromkeys(self._texts(node, function)))
+        return found
 
+    def _texts(self, node: ast.expr, function: Optional[ast.FunctionDef]) -> List[str]:
         def inner(part: ast.expr) -> List[str]:
-            return self.texts(part, function, depth + 1)
+            return self.texts(part, function)
 
-        if depth > 8:
-            return [VALUE]
         if isinstance(node, ast.Constant):
             return [node.value] if isinstance(node.value, str) else []
         if isinstance(node, ast.JoinedStr):
@@ -167,9 +172,7 @@ class Sources:
             return [text for value in node.values for text in inner(value)]
         if isinstance(node, ast.Call) and _last(node.func) in self.returns:
             return [
-                text
-                for where, value in self.returns[_last(node.func)]
-                for text in self.texts(value, where, depth + 1)
+                text for where, value in self.returns[_last(node.func)] for text in self.texts(value, where)
             ]
         if isinstance(node, (ast.Name, ast.Attribute)):
             name = _last(node)
