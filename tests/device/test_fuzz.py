@@ -65,7 +65,7 @@ def test_the_libfuzzer_target_builds_and_runs(tmp_path: Path) -> None:
         assert not os.environ.get("CI"), "CI must have clang with its fuzzer runtime"
         pytest.skip("clang has no fuzzer runtime here (Debian: libclang-rt-14-dev)")
     program = build_fuzzer("clang", tmp_path, "fuzzer,address,undefined", ["-DLIBFUZZER"])
-    # A child inherits the largest size of its parent (getrusage), so that only single allocations are limited.
+    # A child inherits the largest size of its parent (getrusage): only single allocations are limited.
     done = subprocess.run(
         [str(program), "-max_total_time=4", "-max_len=512", "-seed=1", "-rss_limit_mb=0",
          "-malloc_limit_mb=64"],
