@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,10 @@ def archive(mtvm: Line, net: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def images(count: int) -> Any:
     return np.random.default_rng(count).random((count, 1, 6, 6), "float32")
+
+
+def filled(number: float) -> Any:
+    return np.full((1, 1, 6, 6), number, "float32")
 
 
 class TestCompile:
@@ -178,6 +183,135 @@ class TestCompile:
 
     def test_another_board_is_unknown(self, mtvm: Line, net: Path) -> None:
         assert "nosuch" in mtvm("compile", net, "--board", "nosuch", status=1)
+
+
+class TestCalibrate:
+    @pytest.fixture
+    def inputs(self, tmp_path: Path) -> Path:
+        path = tmp_path / "inputs.npz"
+        np.savez(path, x=images(20))
+        return path
+
+    def test_the_files_and_the_report(self, mtvm: Line, net: Path, inputs: Path, tmp_path: Path) -> None:
+        before, target = net.read_bytes(), tmp_path / "new" / "my.tar"
+        int8 = target.with_name("my_int8.onnx")
+        said = mtvm("compile", net, "--calibrate", inputs, "-o", target)
+        assert sorted(path.name for path in target.parent.iterdir()) == ["my.tar", "my_int8.onnx"]
+        assert net.read_bytes() == before
+        assert said.startswith("Quantizing the model ")
+        report = r"\nquantization y: largest change \S+, mean \S+, where the model has at most \S+; the same "
+        assert re.search(report + r"largest score for (19|20) of 20 sets of inputs\n", said), said
+        assert f"Wrote {int8}, the quantized model." in said and f"Wrote {target}. Run it" in said
+        assert "in float" not in said
+
+    def test_the_answers(self, mtvm: Line, net: Path, inputs: Path, tmp_path: Path) -> None:
+        document = mtvm.json("compile", net, "--calibrate", inputs, "-o", tmp_path / "my.tar")
+        exact, rounded = (
+            [onnx_nets.answers(path, {"x": one[None]})["y"] for one in images(20)]
+            for path in (net, tmp_path / "my_int8.onnx")
+        )
+        change = np.abs(np.concatenate(exact) - np.concatenate(rounded))
+        (found,) = document["quantization"]["outputs"]
+        largest = float(np.abs(exact).max())
+        assert document["quantization"]["sets_of_inputs"] == 20
+        assert found["largest_value"] == pytest.approx(largest)
+        assert 0 < change.max() < largest / 20
+        # onnxruntime optimizes here, so that some roundings are others.
+        assert found["largest_change"] == pytest.approx(change.max(), abs=largest / 100)
+        assert document["model"] == str(tmp_path / "my_int8.onnx") and document["constant_bytes"] < 1080
+        np.save(tmp_path / "x.npy", images(20)[:1])
+        ran = mtvm.json("run", tmp_path / "my.tar", "-i", tmp_path / "x.npy")
+        np.testing.assert_allclose(ran["outputs"][0]["values"], exact[0], atol=largest / 20)
+
+    def test_one_set_and_a_dynamic_shape(self, mtvm: Line, tmp_path: Path) -> None:
+        dynamic = onnx_nets.classifier(tmp_path / "dynamic.onnx", "N")
+        np.savez(tmp_path / "one.npz", x=images(2))
+        options = ("--calibrate", tmp_path / "one.npz")
+        assert "Input 'x' has a dynamic shape" in mtvm("compile", dynamic, *options, status=1)
+        said = mtvm("compile", dynamic, *options, "--input-shape", "x=2,1,6,6")
+        assert f"Wrote {tmp_path / 'dynamic_int8.onnx'}, the quantized model." in said
+
+    def test_large_constants_and_shapes(self, mtvm: Line, tmp_path: Path) -> None:
+        np.savez(tmp_path / "in.npz", x=np.random.default_rng(0).standard_normal((4, 2, 40), "float32"))
+        document = mtvm.json(
+            "compile", onnx_nets.reshaped(tmp_path / "m.onnx"), "--calibrate", tmp_path / "in.npz"
+        )
+        (found,) = document["quantization"]["outputs"]
+        assert found["largest_change"] < found["largest_value"] / 20
+
+    @pytest.mark.parametrize(
+        ("arrays", "words"),
+        [
+            ({}, "does not hold input 'x' of the model."),
+            ({"z": images(2)}, "the model has no input 'z'."),
+            ({"x": images(2)[:, :, :5]}, "expected float32 [1, 1, 6, 6]"),
+            ({"x": images(2).astype("float64")}, "got float64 [2, 1, 6, 6]"),
+            ({"x": images(2)[:0]}, "got float32 [0, 1, 6, 6]"),
+            (
+                {"x": np.concatenate([images(1), filled(np.nan)])},
+                "Input 'x' of set 1 contains NaN or infinity.",
+            ),
+            ({"x": filled(np.inf)}, "Input 'x' of set 0 contains NaN or infinity."),
+            ({"x": filled(2e38)}, "Output 'y' of the model contains NaN for input set 0."),
+            ({"x": images(1) * np.float32(5e37)}, " has an infinite range for these inputs."),
+            ({"x": np.array([{}])}, "in.npz is damaged, or is not a .npy or .npz file."),
+        ],
+    )
+    def test_arrays_that_do_not_fit(
+        self, mtvm: Line, net: Path, tmp_path: Path, arrays: Dict[str, Any], words: str
+    ) -> None:
+        np.savez(tmp_path / "in.npz", **arrays)
+        self.refused(mtvm, words, net, "--calibrate", tmp_path / "in.npz", "-o", tmp_path / "net.tar")
+        assert [path.name for path in tmp_path.iterdir()] == ["in.npz"]
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("nosuch.npz", "nosuch.npz cannot be read: No such file or directory."),
+            ("", "cannot be read: is a directory."),
+            ("empty.npz", "empty.npz is damaged, or is not a .npy or .npz file."),
+            ("text.npz", "text.npz is damaged, or is not a .npy or .npz file."),
+            ("cut.npz", "cut.npz is damaged, or is not a .npy or .npz file."),
+            ("array.npy", "array.npy holds one array without a name: expected an .npz file."),
+        ],
+    )
+    def test_files_that_are_no_npz(
+        self, mtvm: Line, net: Path, inputs: Path, tmp_path: Path, name: str, words: str
+    ) -> None:
+        (tmp_path / "empty.npz").write_bytes(b"")
+        (tmp_path / "text.npz").write_text("0 1 2\n")
+        (tmp_path / "cut.npz").write_bytes(inputs.read_bytes()[:500])
+        np.save(tmp_path / "array.npy", images(2))
+        self.refused(mtvm, words, net, "--calibrate", tmp_path / name, "-o", tmp_path / "net.tar")
+        assert not (tmp_path / "net.tar").exists() and not (tmp_path / "net_int8.onnx").exists()
+
+    def test_models_that_are_not_quantized(self, mtvm: Line, inputs: Path, tmp_path: Path) -> None:
+        int8, lite = tmp_path / "digits.onnx", tmp_path / "m.tflite"
+        shutil.copy(DIGITS / "digits_int8.onnx", int8)
+        words = "is quantized already: it has the operator DequantizeLinear."
+        self.refused(mtvm, words, int8, "--calibrate", inputs)
+        self.refused(mtvm, words, int8, "--calibrate", "nosuch.npz")
+        lite.write_bytes(b"\0\0\0\0TFL3")
+        words = f"quantizes only ONNX files: expected the suffix .onnx, got {lite}."
+        self.refused(mtvm, words, lite, "--calibrate", inputs)
+        np.savez(tmp_path / "ab.npz", a=np.ones((2, 3), "f4"), b=np.ones((2, 3), "f4"))
+        words = "has no operator that onnxruntime quantizes."
+        compared = onnx_nets.compared(tmp_path / "compared.onnx")
+        self.refused(mtvm, words, compared, "--calibrate", tmp_path / "ab.npz")
+
+    def test_files_that_would_be_overwritten(self, mtvm: Line, inputs: Path, tmp_path: Path) -> None:
+        model, before = onnx_nets.classifier(tmp_path / "net_int8.onnx"), inputs.read_bytes()
+        words = f"--calibrate would overwrite {model}."
+        self.refused(mtvm, words, model, "--calibrate", inputs, "-o", tmp_path / "net.tar")
+        self.refused(mtvm, f"would overwrite {inputs}.", model, "--calibrate", inputs, "-o", inputs)
+        assert inputs.read_bytes() == before
+
+    @staticmethod
+    def refused(mtvm: Line, words: str, *arguments: object) -> None:
+        """Check that a compilation fails with one error message, and prints nothing else."""
+        said = mtvm("compile", *arguments, status=1)
+        lines = said.splitlines()
+        assert words in said and lines[0].startswith("error: ") and lines[-1].startswith("next: "), said
 
 
 class TestOtherCommands:

@@ -58,6 +58,32 @@ def two_of_each(path: Path) -> Path:
     return save(path, helper.make_graph(nodes, "net", [value("a", [2, 3]), value("b", [2, 3])], outputs))
 
 
+def reshaped(path: Path) -> Path:
+    """Write a net with the shape of a Reshape, and weights of 6,400 bytes, from x [2, 40] to y [2, 40]."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["row"]),
+        helper.make_node("Reshape", ["row", "back"], ["rows"]),
+        helper.make_node("MatMul", ["rows", "m"], ["y"]),
+    ]
+    shapes = [
+        numpy_helper.from_array(np.array(shape, "int64"), name)
+        for name, shape in (("shape", [1, 80]), ("back", [2, 40]))
+    ]
+    return save(
+        path,
+        helper.make_graph(
+            nodes, "net", [value("x", [2, 40])], [value("y", [2, 40])], [weights("m", 40, 40), *shapes]
+        ),
+    )
+
+
+def compared(path: Path) -> Path:
+    """Write a net with the inputs a and b, both float32 [2, 3], whose only operator is a comparison."""
+    output = value("large", [2, 3], TensorProto.BOOL)
+    nodes = [helper.make_node("Greater", ["a", "b"], ["large"])]
+    return save(path, helper.make_graph(nodes, "net", [value("a", [2, 3]), value("b", [2, 3])], [output]))
+
+
 def not_supported(path: Path) -> Path:
     """Write a net with an input of a type that devices do not support."""
     nodes = [helper.make_node("Relu", ["x"], ["y"])]

@@ -164,12 +164,14 @@ def _quantize(
 
     if model.suffix.lower() != ONNX:
         raise PlatformError(
-            f"--calibrate applies to ONNX files, and {model} is none.",
+            f"--calibrate quantizes only ONNX files: expected the suffix {ONNX}, got {model}.",
             "Quantize the model with the tool that wrote it, or export it as ONNX.",
         )
     path = target.with_name(f"{target.stem}_int8{ONNX}")
     if path.exists() and path.samefile(model):
         raise PlatformError(f"--calibrate would overwrite {model}.", "Name another archive with -o.")
+    if target.exists() and inputs.exists() and target.samefile(inputs):
+        raise PlatformError(f"--output would overwrite {inputs}.", "Name another file with -o.")
     check_packages()
     with stages.run("Quantizing the model"):
         from runtime.host.compile.calibration import calibrated_file
@@ -186,7 +188,7 @@ def _quantization_rows(quantized: Optional[Calibrated]) -> List[Tuple[str, str]]
     rows = []
     for found in quantized.differences:
         same = (
-            f"; the first answer is the same for {found.same_first} of {quantized.sets}"
+            f"; the same largest score for {found.same_first} of {quantized.sets} sets of inputs"
             if found.same_first is not None
             else ""
         )

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any, Dict, Final, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -16,6 +18,7 @@ from runtime.host.archive.tensor_specs import TensorSpec
 from runtime.host.compile.comparison import Difference, compare
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.onnx_model import Shapes, inputs_of, outputs_of, read_onnx, with_static_shapes
+from runtime.host.compile.quiet import standard_error_discarded
 from runtime.host.compile.reference import OnnxReference
 from runtime.host.compile.rounding import InvalidInputs
 from runtime.host.dtype import DType
@@ -23,10 +26,13 @@ from runtime.host.dtype import DType
 QUANTIZED: Final = (
     "QuantizeLinear",
     "DequantizeLinear",
-    "QLinearConv",
-    "QLinearMatMul",
     "DynamicQuantizeLinear",
+    "ConvInteger",
+    "MatMulInteger",
 )
+QLINEAR: Final = "QLinear"  # prefix of QLinearConv, QLinearMatMul, and others of onnxruntime
+
+CORRECT: Final = "Correct the file of --calibrate."
 
 Sets = Sequence[Dict[str, "np.ndarray"]]
 
@@ -55,9 +61,10 @@ def calibrated_file(path: Path, inputs: Path, shapes: Optional[Shapes] = None) -
 
     Raises:
         PlatformError: A file cannot be read, or does not fit the model.
-        ModelError: The model cannot be quantized.
+        ModelError: The model or an input cannot be quantized.
     """
     model = with_static_shapes(read_onnx(path), shapes)
+    _check_float(model)
     specs = [
         TensorSpec(value.name, value.dtype, value.shape, DType.parse(value.dtype).nbytes(value.shape), "")
         for value in inputs_of(model)
@@ -73,32 +80,78 @@ def calibrated(model: onnx.ModelProto, inputs: Sets) -> Calibrated:
         inputs: Sets of inputs, as representative as possible: their ranges become the scales.
 
     Raises:
-        ModelError: The model is quantized already, has no floating-point operator, or rejects the inputs.
+        ModelError: The model is quantized already, has no operator that can be quantized, or rejects the
+            inputs; or a number is not finite.
     """
-    found = sorted({node.op_type for node in model.graph.node} & set(QUANTIZED))
-    if found:
-        raise ModelError(
-            f"The model is quantized already: it has {found[0]}.", "Compile it without --calibrate."
-        )
-    if all(value.dtype != "float32" for value in inputs_of(model)):
-        raise ModelError(
-            "The model has no input of type float32, so that there is nothing to calibrate.",
-            "Compile it without --calibrate.",
-        )
-    try:
-        expected = [OnnxReference(model).run(one) for one in inputs]
-    except InvalidInputs as error:
-        raise ModelError(
-            f"The model rejects an input: {str(error)[:200].rstrip('.')}.", "Correct the file of --calibrate."
-        ) from error
+    _check_float(model)
+    _check_inputs(inputs)
+    expected = _answers(model, inputs)
+    _check_answers(expected)
     quantized = _quantized(model, inputs)
-    reference = OnnxReference(quantized)
-    answers = [reference.run(one) for one in inputs]
+    _check_scales(quantized)
+    answers = _answers(quantized, inputs)
     differences = [
         compare(value.name, [one[value.name] for one in answers], [one[value.name] for one in expected])
         for value in outputs_of(model)
     ]
     return Calibrated(quantized, len(inputs), differences)
+
+
+def _check_float(model: onnx.ModelProto) -> None:
+    """Raise ModelError for a model that is quantized already."""
+    for node in model.graph.node:
+        if node.op_type in QUANTIZED or node.op_type.startswith(QLINEAR):
+            raise ModelError(
+                f"The model is quantized already: it has the operator {node.op_type}.",
+                "Compile the model without --calibrate.",
+            )
+
+
+def _check_inputs(inputs: Sets) -> None:
+    """Raise ModelError for NaN or infinity in an input: no range has them."""
+    for index, one in enumerate(inputs):
+        for name, array in one.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ModelError(f"Input {name!r} of set {index} contains NaN or infinity.", CORRECT)
+
+
+def _answers(model: onnx.ModelProto, inputs: Sets) -> Sets:
+    """Return the outputs of a model for each set of inputs.
+
+    Raises:
+        ModelError: The model rejects an input.
+    """
+    reference = OnnxReference(model)
+    try:
+        return [reference.run(one) for one in inputs]
+    except InvalidInputs as error:
+        raise ModelError(f"The model rejects an input: {str(error)[:200].rstrip('.')}.", CORRECT) from error
+
+
+def _check_answers(expected: Sets) -> None:
+    """Raise ModelError for NaN in an answer of the floating-point model, which has no accuracy to lose."""
+    for index, one in enumerate(expected):
+        for name, array in one.items():
+            if array.dtype.kind == "f" and np.isnan(array).any():
+                raise ModelError(f"Output {name!r} of the model contains NaN for input set {index}.", CORRECT)
+
+
+def _check_scales(model: onnx.ModelProto) -> None:
+    """Raise ModelError for a model without quantized tensors, or with a tensor of infinite range."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    makers = {name: f" of operator {node.op_type}" for node in model.graph.node for name in node.output}
+    rounded = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    if not rounded:
+        raise ModelError(
+            "The model has no operator that onnxruntime quantizes.", "Compile the model without --calibrate."
+        )
+    for node in rounded:
+        if not np.isfinite(onnx.numpy_helper.to_array(constants[node.input[1]])).all():
+            tensor = node.input[0]
+            raise ModelError(
+                f"The tensor {tensor!r}{makers.get(tensor, '')} has an infinite range for these inputs.",
+                CORRECT,
+            )
 
 
 def _quantized(model: onnx.ModelProto, inputs: Sets) -> onnx.ModelProto:
@@ -112,32 +165,40 @@ def _quantized(model: onnx.ModelProto, inputs: Sets) -> onnx.ModelProto:
         def get_next(self) -> Any:
             return next(self._sets, None)
 
-    logging.getLogger().addFilter(_is_advice)
     try:
-        with tempfile.TemporaryDirectory(prefix="microtvm-calibration-") as name:
-            plain, made = Path(name) / "plain.onnx", Path(name) / "quantized.onnx"
+        with tempfile.TemporaryDirectory(prefix="microtvm-calibration-") as name, _quiet():
+            given, plain, made = (str(Path(name) / f"{stage}.onnx") for stage in ("given", "plain", "made"))
+            # onnxruntime 1.32 moves the constants of a ModelProto out of it, and then fails to read them.
+            onnx.save(model, given)
             # Folds constants, and batch normalization into convolutions.
-            quant_pre_process(model, str(plain), skip_symbolic_shape=True)
+            quant_pre_process(given, plain, skip_symbolic_shape=True)
             quantize_static(
-                str(plain),
-                str(made),
+                plain,
+                made,
                 Reader(),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
             )
-            return onnx.load(str(made))
+            return onnx.load(made)
     except Exception as error:  # the quantizer has no class of its own
         reason = str(error).strip().splitlines()
         raise ModelError(
-            f"onnxruntime cannot quantize the model: {reason[0][:200] if reason else type(error).__name__}.",
+            f"onnxruntime cannot quantize the model: "
+            f"{reason[0][:200].rstrip('.') if reason else type(error).__name__}.",
             "Quantize the model with another tool, and compile the result.",
         ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Discard what the quantizer logs and warns of: an exception has the reason of a failure."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), standard_error_discarded():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        logging.getLogger().removeFilter(_is_advice)
-
-
-def _is_advice(record: logging.LogRecord) -> bool:
-    """Return False for the quantizer's advice to pre-process the model, which is done."""
-    return "pre-process" not in record.getMessage()
+        logging.disable(before)
