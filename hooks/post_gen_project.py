@@ -52,8 +52,18 @@ LAUNCHERS = {
 HEAD_BYTES = 4096
 # Tool -> instructions to install it.
 PACKAGES = "runtime/host/system/packages.json"
+# Python packages of the platform: file -> kind.
+REQUIREMENTS = {
+    "requirements.txt": "for the command line",
+    "requirements-compile.txt": "optional, compiles your own models",
+}
 # Package -> import name, if the two differ.
-MODULES = {"pyserial": "serial"}
+MODULES = {
+    "pyserial": "serial",
+    "apache-tvm": "tvm",
+    "apache-tvm-ffi": "tvm_ffi",
+    "ai-edge-litert": "ai_edge_litert",
+}
 # Files in runtime/ of a checkout that must not be copied.
 NOT_COPIED = ("__pycache__", ".*", "*.o", "*.a", "build", "tests")
 
@@ -194,14 +204,17 @@ def is_for_this_python(requirement: str) -> bool:
     }[marker[1]]
 
 
-def find_packages(requirements: str) -> List[Row]:
-    """Look up the packages of requirements.txt in this Python; return rows as find_tools does."""
+def find_packages(platform: Path, file: str) -> List[Row]:
+    """Look up the packages of a file of REQUIREMENTS in this Python; return rows as find_tools does."""
+    requirements = (platform / file).read_text(encoding="utf-8")
     lines = [line.split("#")[0].strip() for line in requirements.splitlines()]
-    names = dict.fromkeys(line.split(">")[0].strip() for line in lines if line and is_for_this_python(line))
-    install = ["python -m pip install -r requirements.txt"]
+    names = dict.fromkeys(
+        re.split("[<>=;]", line)[0].strip() for line in lines if line and is_for_this_python(line)
+    )
+    install = [f"python -m pip install -r {file}"]
     return [
         (
-            "for the command line",
+            REQUIREMENTS[file],
             name,
             sys.executable if find_spec(MODULES.get(name, name)) else None,
             install,
@@ -224,9 +237,11 @@ def report(answers: Dict[str, str], where: str, kept: List[str], rows: List[Row]
     kinds = list(dict.fromkeys(kind for kind, *_ in rows))
     for kind in kinds:
         print(f"\nTools, {kind}:")
-        for _, label, path, install in (row for row in rows if row[0] == kind):
-            print(f"  {'found' if path else 'missing':8} {label:12} {path or ''}".rstrip())
-            if not path:
+        of_kind = [row for row in rows if row[0] == kind]
+        for index, (_, label, path, install) in enumerate(of_kind):
+            print(f"  {'found' if path else 'missing':8} {label:14} {path or ''}".rstrip())
+            # One command installs several packages. It follows the last missing one.
+            if not path and not any(row[2] is None and row[3] == install for row in of_kind[index + 1 :]):
                 for command in install:
                     print(f"           {command}")
     print("\nNext:")
@@ -281,9 +296,10 @@ def main() -> int:
     (platform / "mtvm.py").chmod(0o755)  # a zip of the template has no run bit
     # cruft gives no _output_dir, and bakes an update into a temporary directory.
     where = os.fspath(platform) if "_output_dir" in answers else platform.name
-    requirements = (platform / "requirements.txt").read_text(encoding="utf-8")
     packages = json.loads((platform / PACKAGES).read_text(encoding="utf-8"))
-    rows = find_tools(tools, packages, answers["build_system"]) + find_packages(requirements)
+    rows = find_tools(tools, packages, answers["build_system"])
+    for file in REQUIREMENTS:
+        rows += find_packages(platform, file)
     with contextlib.suppress(BrokenPipeError):  # the reader of the report is gone; the platform is complete
         report(answers, where, kept, rows)
         sys.stdout.flush()

@@ -322,11 +322,35 @@ class TestReport:
         with mock.patch.dict(os.environ, PATH=str(compiler.parent)):
             bake(build_system=build_system)
         said = capfd.readouterr().out
-        assert f"found    C compiler   {compiler}" in said
+        assert f"found    C compiler     {compiler}" in said
         assert "install gcc" not in said
         for install in installs:
             assert f"sudo {install} " in said
         assert ("cmake" in said) == (build_system == "cmake")
+
+    def test_names_the_packages_that_compile_models(self, bake: Baker, tmp_path: Path) -> None:
+        (tmp_path / "sitecustomize.py").write_text(
+            "import sys\nsys.modules.update(dict.fromkeys(['tvm', 'tvm_ffi', 'ai_edge_litert']))\n"
+        )
+        ran = subprocess.run(
+            [
+                *(sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input"),
+                *("--output-dir", str(tmp_path), "--config-file", str(bake.config_file)),
+            ],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        rows = ran.stdout.split("Tools, optional, compiles your own models:\n")[1].split("\n\n")[0]
+        assert [" ".join(row.split()) for row in rows.splitlines()] == [
+            "missing apache-tvm",
+            "missing apache-tvm-ffi",
+            f"found onnx {sys.executable}",
+            f"found onnxruntime {sys.executable}",
+            "missing ai-edge-litert",
+            "python -m pip install -r requirements-compile.txt",
+        ]
 
 
 def test_a_bake_that_fails_is_raised_with_its_sentence(

@@ -53,7 +53,7 @@ def test_every_tool_has_an_entry(tools: Callable[[], Set[str]]) -> None:
 
 def test_the_tools_are_those_of_todays_platforms() -> None:
     assert {"arm-none-eabi-gcc", "picolibc.specs", "qemu-system-riscv32", "cmake"} <= tools_of_check()
-    assert {"tvmc", "clang", "dfu-util", "riscv64-unknown-elf-gcc"} <= tools_of_families()
+    assert {"openocd", "clang", "dfu-util", "riscv64-unknown-elf-gcc"} <= tools_of_families()
 
 
 @pytest.mark.parametrize("tool", list(read_table()))
