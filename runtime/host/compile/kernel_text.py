@@ -15,11 +15,16 @@ with anything else is refused: C that is not understood must not run on a device
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Dict, Final, List, Mapping, NamedTuple, Optional, Set
 
+from tvm.script import from_source
+
 from runtime.host.compile.errors import ModelError
-from runtime.host.compile.float_literals import literals_of, with_exact_literals
+from runtime.host.compile.float_literals import distinguished, literals_of, with_exact_literals
+from runtime.host.compile.lowering import c_source
+from runtime.host.compile.quiet import standard_error_discarded
 
 NEXT: Final = "Install the versions of requirements-compile.txt, and compile again."
 
@@ -181,15 +186,18 @@ def read_kernels(source: str, scripts: Mapping[str, str]) -> Dict[str, Kernel]:
         scripts: Name -> script of each kernel, which has the constants with all digits.
 
     Raises:
-        ModelError: The text of a kernel has an unknown form.
+        ModelError: The text of a kernel has an unknown form, or a constant in it is not certain.
     """
-    return {
-        found[1]: _read(found[1], found[2], literals_of(scripts[found[1]]))
-        for found in _FUNCTION.finditer(source)
-    }
+    return {name: _read(name, body, scripts[name]) for name, body in _bodies(source).items()}
 
 
-def _read(name: str, text: str, literals: Dict[str, str]) -> Kernel:
+def _bodies(source: str) -> Dict[str, str]:
+    return {found[1]: found[2] for found in _FUNCTION.finditer(source)}
+
+
+def _read(name: str, text: str, script: str) -> Kernel:
+    literals = literals_of(script)
+    text = distinguished(name, text, script, functools.partial(_generated, name), MATH | _KNOWN)
     lines = text.splitlines()
     selected: Dict[str, int] = {}
     handles: Dict[str, int] = {}
@@ -228,6 +236,15 @@ def _read(name: str, text: str, literals: Dict[str, str]) -> Kernel:
     ]
     count = max(handles.values()) + 1
     return Kernel(name, [arguments.get(index) for index in range(count)], _checked(name, body, pointers))
+
+
+def _generated(name: str, script: str) -> Optional[str]:
+    """Return the C of a script; None if TVM does not compile it."""
+    try:
+        with standard_error_discarded():
+            return _bodies(c_source({name: from_source(script)})).get(name)
+    except Exception:  # TVM has many
+        return None
 
 
 def _typed_blocks(name: str, lines: List[str], blocks: Set[str]) -> List[str]:
