@@ -39,7 +39,7 @@ lint: $(VENV)/ready-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.prose
-	find runtime/device tests benchmarks '{{cookiecutter.platform_slug}}' -name '*.[ch]' \
+	find runtime/device runtime/kernels tests benchmarks '{{cookiecutter.platform_slug}}' -name '*.[ch]' \
 	    -exec $(BIN)/clang-format --dry-run --Werror {} +
 
 bench: $(VENV)/ready-test $(TVM)/client.py $(TVM_VENV)/ready

@@ -9,7 +9,8 @@ from runtime.host.compile.emit_c import infer_h, library_c, model_c
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.kernel_c import CKernel, c_kernel
 from runtime.host.compile.kernel_text import NEXT, read_kernels
-from runtime.host.compile.lowering import c_source, kernels_of, lowered, script_of
+from runtime.host.compile.library.replacement import with_own_kernels
+from runtime.host.compile.lowering import c_source, choices_of, kernels_of, lowered, script_of
 from runtime.host.compile.onnx_model import Value
 from runtime.host.compile.placement import Placement, place
 from runtime.host.compile.program import Program, Tensor
@@ -84,11 +85,19 @@ def compile_relax(
     ] + program.outputs[len(outputs) :]
     _check_signature("input", inputs, program.inputs)
     _check_signature("output", outputs, program.outputs)
-    functions = {kernel: scheduled(function, knobs) for kernel, function in kernels_of(low).items()}
+    found = kernels_of(low)
+    choices = choices_of(found)
+    own = with_own_kernels(program, choices)
+    functions = {
+        kernel: scheduled(function, knobs) for kernel, function in found.items() if kernel not in choices
+    }
     scripts = {kernel: script_of(function) for kernel, function in functions.items()}
     texts = read_kernels(c_source(functions), scripts) if functions else {}
     kernels: Dict[str, CKernel] = {}
     for index, (kernel, tensors) in enumerate(program.signatures.items()):
+        if kernel in own:
+            kernels[kernel] = own[kernel]
+            continue
         if kernel not in texts:
             raise ModelError(f"TVM generated no C for kernel {kernel}.", NEXT)
         call = next(call for call in program.calls if call.kernel == kernel)

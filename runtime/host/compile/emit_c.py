@@ -17,6 +17,7 @@ from typing import Final, List, Mapping, Sequence, Tuple
 from runtime.host.archive.facts import c_identifier
 from runtime.host.compile.constants_c import c_values
 from runtime.host.compile.kernel_c import CKernel, c_type
+from runtime.host.compile.library.replacement import sources
 from runtime.host.compile.onnx_model import Value
 from runtime.host.compile.placement import Placement
 from runtime.host.compile.program import Program, Tensor
@@ -46,6 +47,7 @@ def model_c(module: str, program: Program, kernels: Mapping[str, CKernel], place
     ]
     lines += [_constant(tensor) for tensor in program.constants if tensor in used]
     called = dict.fromkeys(call.kernel for call in program.calls)
+    lines += sources([kernels[name] for name in called])
     lines += [kernels[name].code for name in called]
     if placement.arena_bytes:
         lines += [

@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Dict, Final, Mapping, Optional, Sequence
 
 from runtime.host.compile.constant_operands import with_plain_constants
 from runtime.host.compile.errors import ModelError
+from runtime.host.compile.library.choice import ATTRIBUTE, Operand
+from runtime.host.compile.library.rules import choose
 from runtime.host.compile.lowering import last_line
+from runtime.host.compile.onnx_rewrite.inference import own_output_of
+from runtime.host.compile.relax_program import constant_of, tensor_type
+
+_OPAQUE: Final = 8  # op_pattern of a function that is not fused with others
 
 
 def import_onnx(model: Any) -> Any:
@@ -53,14 +59,35 @@ def _add_own_operators() -> None:
 
     def converter(name: str, kernel: Any) -> Any:
         def convert(_cls: Any, builder: Any, inputs: Any, attributes: Any, _parameters: Any) -> Any:
-            values = [inputs[index] for index in range(len(inputs))]
-            return builder.emit_te(kernel, *values, attributes, primfunc_name_hint=name)
+            values = [builder.normalize(inputs[index]) for index in range(len(inputs))]
+            hints = {"primfunc_name_hint": name, "primfunc_attrs": _own_kernel(name, values, attributes)}
+            return builder.emit_te(kernel, *values, attributes, **hints)
 
         return type(name, (onnx_frontend.OnnxOpConverter,), {"_impl_v1": classmethod(convert)})
 
     own = {name: converter(name, kernel) for name, kernel in KERNELS.items()}
     table = onnx_frontend._get_convert_map
     onnx_frontend._get_convert_map = lambda: {**table(), **own}
+
+
+def _own_kernel(name: str, values: Sequence[Any], attributes: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    """Return the attributes of a tirx.PrimFunc that one of our kernels replaces; None for a kernel of TVM."""
+    inputs = []
+    for value in values:
+        shape, dtype = tensor_type(value)
+        inputs.append(Operand(shape, dtype, constant_of(value)))
+    dtype, made = own_output_of(attributes)
+    choice = choose(name, _plain(attributes), inputs, Operand(tuple(made), str(dtype)))
+    return None if choice is None else {"op_pattern": _OPAQUE, ATTRIBUTE: choice.text()}
+
+
+def _plain(attributes: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the attributes of a node as integers and lists of integers; the importer adds others."""
+    return {
+        name: value if isinstance(value, int) else [int(each) for each in value]
+        for name, value in attributes.items()
+        if not isinstance(value, (dict, str))
+    }
 
 
 def _with_safe_names(model: Any) -> Any:

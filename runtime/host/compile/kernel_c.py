@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import Dict, Final, List, NamedTuple, Sequence, Set, Tuple
+from typing import Dict, Final, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.in_place import may_share
@@ -36,12 +36,14 @@ class CKernel(NamedTuple):
         code: The function.
         scratch_bytes: Size of its last argument; 0 for a kernel without it.
         in_place: Positions of inputs whose memory the only output may share.
+        source: File of runtime/kernels that it calls; None for a kernel of TVM.
     """
 
     name: str
     code: str
     scratch_bytes: int
     in_place: Tuple[int, ...]
+    source: Optional[str] = None
 
 
 def c_type(dtype: str) -> str:

@@ -7,7 +7,7 @@ classes where a release lacks one: struct_info became ty, relax.Constant became 
 
 from __future__ import annotations
 
-from typing import Any, Dict, Final, List, Sequence, Tuple, Union
+from typing import Any, Dict, Final, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from tvm import relax
@@ -17,6 +17,7 @@ from runtime.host.compile.onnx_model import Value
 from runtime.host.compile.program import Call, Program, Shape, Tensor
 
 VIEWS: Final = ("relax.reshape", "relax.memory.view", "relax.expand_dims", "relax.squeeze", "relax.flatten")
+CONSTANTS: Final = ("Constant", "GenericConst")
 NEXT: Final = "Remove the operator from the model, or replace it."
 
 Operand = Union[Tensor, List[Any]]
@@ -72,7 +73,7 @@ class _Reader:
         return Program(inputs, outputs, self._calls, list(self._constants.values()))
 
     def _value(self, expression: Any) -> Operand:
-        if type(expression).__name__ in ("Constant", "GenericConst"):
+        if type(expression).__name__ in CONSTANTS:
             return self._constant(expression)
         if isinstance(expression, relax.Tuple):
             return [self._value(entry) for entry in expression.fields]
@@ -88,10 +89,7 @@ class _Reader:
         raise ModelError(f"TVM lowered the model to an unknown {type(expression).__name__}.", NEXT)
 
     def _constant(self, expression: Any) -> Tensor:
-        data = getattr(expression, "data", None)
-        if data is None:
-            data = expression.value
-        array = np.ascontiguousarray(data.numpy() if hasattr(data, "numpy") else data)
+        array = np.ascontiguousarray(constant_of(expression))
         key = (array.tobytes(), str(array.dtype), array.shape)
         if key not in self._constants:
             name = f"constant{len(self._constants)}"
@@ -127,6 +125,16 @@ class _Reader:
         ]
         self._calls.append(Call(call.args[0].name_hint, inputs, outputs))
         return list(outputs) if is_tuple else outputs[0]
+
+
+def constant_of(expression: Any) -> Optional[Any]:
+    """Return the array of a constant; None for another expression."""
+    if type(expression).__name__ not in CONSTANTS:
+        return None
+    data = getattr(expression, "data", None)
+    if data is None:
+        data = expression.value
+    return data.numpy() if hasattr(data, "numpy") else np.asarray(data)
 
 
 def _flat(value: Operand) -> List[Tensor]:

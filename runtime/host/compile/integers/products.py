@@ -8,7 +8,7 @@ from typing import Any, Dict, Final, List, NamedTuple, Optional
 import numpy as np
 
 from runtime.host.compile.integers import operators
-from runtime.host.compile.integers.fixed_point import LARGEST, fixed_point
+from runtime.host.compile.integers.fixed_point import LARGEST, RANGE, fixed_point
 from runtime.host.compile.integers.tensors import Quantized, Target, Tensors
 from runtime.host.compile.integers.windows import window_counts
 from runtime.host.compile.onnx_rewrite.parts import reshaped
@@ -16,6 +16,8 @@ from runtime.host.compile.onnx_rewrite.values import Node, Value
 
 LARGEST_WEIGHT: Final = 127
 LARGEST_REST: Final = 1 / 64  # of a bias, in steps of the result
+CONSTANT: Final = 1 / 256  # steps
+FINE: Final = 1 / 1024  # steps
 
 
 class _Weights(NamedTuple):
@@ -293,6 +295,8 @@ def _scaled(
 ) -> Optional[Value]:
     """Emit an operator whose sums are rescaled to the target, or to floating-point numbers."""
     emit = tensors.emit
+    if target is not None and made.elements is not None:
+        made = _with_constant_channels(made, target)
     rest = np.abs(made.rest * made.scales).max()
     if made.bounds.max() > LARGEST or (target is not None and rest > LARGEST_REST * target.scale):
         return None
@@ -322,6 +326,29 @@ def _scaled(
     columns = [1] * (len(shape) - 2 if op != operators.DENSE else 0)
     rest = (made.rest * made.scales).astype(np.float32).reshape(-1, *columns)
     return emit.op("Add", result, emit.constant(rest))
+
+
+def _with_constant_channels(made: _Weights, target: Target) -> _Weights:
+    """Return weights in which a channel that x changes by less than CONSTANT steps has no weights.
+
+    Networks that were trained with batch normalization have such channels. Their scale is so small that no
+    fixed point holds it with the others; the new one gives their bias in units of FINE steps.
+    """
+    steps = made.scales / target.scale
+    is_constant = (made.bounds - np.abs(made.bias)) * steps < CONSTANT
+    if made.scales.size != made.bias.size or not is_constant.any():
+        return made
+    constant = np.rint(np.clip(made.bias * steps, -RANGE, RANGE) / FINE).astype(np.int64)
+    elements = made.elements.copy()
+    elements[is_constant] = 0
+    bias = np.where(is_constant, constant, made.bias)
+    return _Weights(
+        elements,
+        np.where(is_constant, FINE * target.scale, made.scales),
+        bias,
+        np.where(is_constant, np.abs(bias), made.bounds),
+        np.where(is_constant, 0.0, made.rest),
+    )
 
 
 PRODUCTS: Final = {
