@@ -22,45 +22,6 @@ typedef struct {
   mtvm_rescale_t rescale;
 } mtvm_conv_t;
 
-enum { MTVM_POSITIONS = 4 };
-
-#if MTVM_DSP
-/* 13 instructions for 16 multiplications; GCC 12 makes 19 of the C below. Registers: r0 columns, r1 weights,
- * r4-r7 sums of the first channel, r8-r11 of the second. */
-#define MTVM_STEP             \
-  "ldr r3, [r1], #4\n"        \
-  "ldrd r12, lr, [r0], #8\n"  \
-  "sxtb16 r2, r3\n"           \
-  "sxtb16 r3, r3, ror #8\n"   \
-  "smlad r4, r2, r12, r4\n"   \
-  "smlad r5, r2, lr, r5\n"    \
-  "smlad r8, r3, r12, r8\n"   \
-  "smlad r9, r3, lr, r9\n"    \
-  "ldrd r12, lr, [r0], #8\n"  \
-  "smlad r6, r2, r12, r6\n"   \
-  "smlad r7, r2, lr, r7\n"    \
-  "smlad r10, r3, r12, r10\n" \
-  "smlad r11, r3, lr, r11\n"
-
-__attribute__((naked, noinline, unused)) static void mtvm_conv_sums(const int16_t *columns, const int8_t *weights,
-                                                                    int32_t pairs, int32_t *sums) {
-  __asm__ volatile(
-      "push {r2-r11, lr}\n"
-      "ldm r3, {r4-r11}\n"
-      "add r12, r1, r2, lsl #2\n"
-      "str r12, [sp]\n" /* end of the weights */
-      "and r12, r2, #3\n"
-      "tbb [pc, r12]\n"
-      "0: .byte (4f-0b)/2, (1f-0b)/2, (2f-0b)/2, (3f-0b)/2\n"
-      "4:\n" MTVM_STEP "3:\n" MTVM_STEP "2:\n" MTVM_STEP "1:\n" MTVM_STEP
-      "ldr r2, [sp]\n"
-      "cmp r1, r2\n"
-      "bne 4b\n"
-      "pop {r2, r3}\n"
-      "stm r3, {r4-r11}\n"
-      "pop {r4-r11, pc}\n");
-}
-#else
 MTVM_KERNEL void mtvm_conv_sums(const int16_t *columns, const int8_t *weights, int32_t pairs, int32_t *sums) {
   int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
   int32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];
@@ -79,8 +40,6 @@ MTVM_KERNEL void mtvm_conv_sums(const int16_t *columns, const int8_t *weights, i
   sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
   sums[4] = b0, sums[5] = b1, sums[6] = b2, sums[7] = b3;
 }
-#endif
-
 /* Gather the column of one position, whose window may reach beyond x. */
 MTVM_KERNEL void mtvm_conv_gather(const mtvm_conv_t *p, const uint8_t *x, int32_t row, int32_t column,
                                   int16_t *columns) {
@@ -104,10 +63,10 @@ MTVM_KERNEL void mtvm_conv_gather(const mtvm_conv_t *p, const uint8_t *x, int32_
 }
 
 /* Gather the columns of four positions, at these distances from the first one, whose windows lie inside of x. */
-MTVM_KERNEL void mtvm_conv_gather_inside(const mtvm_conv_t *p, const uint8_t *x, const int32_t *distances,
-                                         int16_t *columns) {
+MTVM_INLINE void mtvm_conv_gather_four(const mtvm_conv_t *p, const uint8_t *x, const int32_t *distances,
+                                       int16_t *columns, int32_t flip) {
   const int32_t second = distances[1], third = distances[2], fourth = distances[3];
-  const int32_t next = p->dilation_x * p->x_column, flip = p->flip;
+  const int32_t next = p->dilation_x * p->x_column;
   int32_t step = 1;
   for (int32_t channel = 0; channel < p->taken; channel++, x += p->x_channel) {
     const uint8_t *row = x;
@@ -128,6 +87,15 @@ MTVM_KERNEL void mtvm_conv_gather_inside(const mtvm_conv_t *p, const uint8_t *x,
   }
 }
 
+MTVM_KERNEL void mtvm_conv_gather_inside(const mtvm_conv_t *p, const uint8_t *x, const int32_t *distances,
+                                         int16_t *columns) {
+  if (p->flip) {
+    mtvm_conv_gather_four(p, x, distances, columns, 0x80);
+  } else {
+    mtvm_conv_gather_four(p, x, distances, columns, 0);
+  }
+}
+
 #if MTVM_DSP
 /* Gather the columns of four positions next to each other, for a window of one element. */
 MTVM_KERNEL void mtvm_conv_gather_plane(const mtvm_conv_t *p, const uint8_t *x, uint32_t *columns) {
@@ -145,41 +113,23 @@ MTVM_KERNEL void mtvm_conv_gather_plane(const mtvm_conv_t *p, const uint8_t *x, 
 }
 #endif
 
-MTVM_INLINE void mtvm_conv_store(const mtvm_rescale_t rescale, const int32_t *sums, int32_t multiplier,
-                                 uint32_t before, uint8_t *y, int32_t distance, int32_t positions, int is_plain) {
-  if (positions == MTVM_POSITIONS) {
-    y[0] = mtvm_rescaled(rescale, sums[0], multiplier, before, is_plain);
-    y[distance] = mtvm_rescaled(rescale, sums[1], multiplier, before, is_plain);
-    y[2 * distance] = mtvm_rescaled(rescale, sums[2], multiplier, before, is_plain);
-    y[3 * distance] = mtvm_rescaled(rescale, sums[3], multiplier, before, is_plain);
-    return;
-  }
-  for (int32_t at = 0; at < positions; at++) {
-    y[at * distance] = mtvm_rescaled(rescale, sums[at], multiplier, before, is_plain);
-  }
-}
-
 /* Compute all channels of a group at up to four positions. */
-MTVM_INLINE void mtvm_conv_channels(const mtvm_conv_t *p, const int16_t *columns, const int8_t *weights,
-                                    const mtvm_channel_t *channels, uint8_t *y, int32_t positions, int is_plain) {
+MTVM_KERNEL void mtvm_conv_channels(const mtvm_conv_t *p, const int16_t *columns, const int8_t *weights,
+                                    const mtvm_channel_t *channels, uint8_t *y, int32_t positions) {
   const mtvm_rescale_t rescale = p->rescale;
   const int32_t pairs = p->pairs, distance = p->y_position, next = p->y_channel;
   for (int32_t at = 0; at < p->made; at += 2, channels += 2, weights += 4 * pairs) {
     const int32_t one = channels[0].bias, other = channels[1].bias;
     int32_t sums[2 * MTVM_POSITIONS] = {one, one, one, one, other, other, other, other};
     mtvm_conv_sums(columns, weights, pairs, sums);
-    mtvm_conv_store(rescale, sums, channels[0].multiplier, mtvm_before(&rescale, at), y, distance, positions,
-                    is_plain);
-    y += next;
-    if (at + 1 < p->made) {
-      mtvm_conv_store(rescale, sums + MTVM_POSITIONS, channels[1].multiplier, mtvm_before(&rescale, at + 1), y,
-                      distance, positions, is_plain);
-      y += next;
+    for (int32_t odd = 0; odd < 2 && at + odd < p->made; odd++, y += next) {
+      mtvm_store(rescale, sums + MTVM_POSITIONS * odd, channels[odd].multiplier, mtvm_before(&rescale, at + odd), y,
+                 distance, positions);
     }
   }
 }
 
-#if MTVM_DSP
+#if MTVM_THUMB2
 /* What mtvm_conv_tiles takes, at fixed distances from the stack pointer. */
 typedef struct {
   const mtvm_channel_t *channels;
@@ -189,71 +139,68 @@ typedef struct {
   uint32_t bytes; /* of the weights of two channels */
   int32_t twos;   /* of channels */
   int32_t offset, shift, before;
-  const void *entry; /* into the loop */
-  const void *end;   /* of the weights of the two channels in work */
 } mtvm_conv_tiles_t;
 
-#define MTVM_STORE(sum, place) \
-  "lsl " sum ", " sum          \
-  ", lr\n"                     \
-  "smmla " sum ", " sum        \
-  ", r2, r3\n"                 \
-  "asr " sum ", " sum          \
-  ", r12\n"                    \
-  "ssat " sum ", #8, " sum     \
-  "\n"                         \
-  "strb " sum ", [r0, #" place "]\n"
+#if MTVM_DSP
+#define MTVM_STEP             \
+  "ldr r3, [r1], #4\n"        \
+  "ldrd r12, lr, [r0], #8\n"  \
+  "sxtb16 r2, r3\n"           \
+  "sxtb16 r3, r3, ror #8\n"   \
+  "smlad r4, r2, r12, r4\n"   \
+  "smlad r5, r2, lr, r5\n"    \
+  "smlad r8, r3, r12, r8\n"   \
+  "smlad r9, r3, lr, r9\n"    \
+  "ldrd r12, lr, [r0], #8\n"  \
+  "smlad r6, r2, r12, r6\n"   \
+  "smlad r7, r2, lr, r7\n"    \
+  "smlad r10, r3, r12, r10\n" \
+  "smlad r11, r3, lr, r11\n"
+#else
+#define MTVM_STEP MTVM_TAP("0", "8") "add r0, r0, #16\n"
+#endif
 
 /* Sums and elements of four positions next to each other for all channels, an even number of them, where the result
- * is plain and all channels have one `before`. The C below takes 12 instructions for each element in addition to
- * its multiplications, this 9. r0: mtvm_conv_tiles_t, r1: weights. */
-__attribute__((naked, noinline, unused)) static void mtvm_conv_tiles(mtvm_conv_tiles_t *tiles,
+ * is plain and all channels have one `before`: 9 instructions for each element in addition to its multiplications, of
+ * which four steps are written out: another number of steps than a multiple of four enters behind the first. */
+__attribute__((naked, noinline, unused)) static void mtvm_conv_tiles(const mtvm_conv_tiles_t *tiles,
                                                                      const int8_t *weights) {
   __asm__ volatile(
       "push {r4-r11, lr}\n"
       "sub sp, #44\n"
-      "ldm r0, {r2-r12}\n"
-      "stm sp, {r2-r12}\n"
-      "ldr r12, [sp, #16]\n"
-      "ubfx r12, r12, #2, #2\n"
-      "adr r2, 9f\n"
-      "ldrb r12, [r2, r12]\n"
-      "add r2, r2, r12\n"
-      "orr r2, r2, #1\n"
-      "str r2, [sp, #36]\n"
-      "8:\n"
-      "ldr r12, [sp]\n"
-      "ldr r4, [r12], #8\n"
-      "ldr r8, [r12], #8\n"
-      "str r12, [sp]\n"
+      "ldm r0, {r2-r10}\n"
+      "stm sp, {r2-r10}\n"
+      "8: ldr r12, [sp]\n"
       "ldr r0, [sp, #4]\n"
       "ldr r2, [sp, #16]\n"
-      "add r2, r2, r1\n"
-      "str r2, [sp, #40]\n"
+      "ldr r4, [r12], #8\n"
+      "ldr r8, [r12], #8\n"
+      "add r3, r2, r1\n"
+      "str r12, [sp]\n"
+      "str r3, [sp, #36]\n" /* end of the weights */
       "mov r5, r4\n"
       "mov r6, r4\n"
       "mov r7, r4\n"
       "mov r9, r8\n"
       "mov r10, r8\n"
       "mov r11, r8\n"
-      "ldr r2, [sp, #36]\n"
-      "bx r2\n"
-      ".balign 4\n"
-      "9: .byte 4f-9b, 1f-9b, 2f-9b, 3f-9b\n"
+      "ubfx r2, r2, #2, #2\n"
+      "tbb [pc, r2]\n"
+      "0: .byte (4f-0b)/2, (1f-0b)/2, (2f-0b)/2, (3f-0b)/2\n"
       "4:\n" MTVM_STEP "3:\n" MTVM_STEP "2:\n" MTVM_STEP "1:\n" MTVM_STEP
-      "ldr r2, [sp, #40]\n"
+      "ldr r2, [sp, #36]\n"
       "cmp r1, r2\n"
       "bne 4b\n"
       "ldr r12, [sp]\n"
       "ldr r0, [sp, #8]\n"
       "ldr r2, [r12, #-12]\n"
       "ldr r3, [sp, #24]\n"
-      "ldrd r12, lr, [sp, #28]\n" MTVM_STORE("r4", "0") MTVM_STORE("r5", "1") MTVM_STORE("r6", "2")
-          MTVM_STORE("r7", "3")
+      "ldrd r12, lr, [sp, #28]\n" MTVM_STORE4("r4", "r5", "r6", "r7")
       "ldr r2, [sp]\n"
       "ldr r4, [sp, #12]\n"
       "ldr r2, [r2, #-4]\n"
-      "add r0, r0, r4\n" MTVM_STORE("r8", "0") MTVM_STORE("r9", "1") MTVM_STORE("r10", "2") MTVM_STORE("r11", "3")
+      "ldr lr, [sp, #32]\n"
+      "add r0, r0, r4\n" MTVM_STORE4("r8", "r9", "r10", "r11")
       "add r0, r0, r4\n"
       "str r0, [sp, #8]\n"
       "ldr r2, [sp, #20]\n"
@@ -264,16 +211,6 @@ __attribute__((naked, noinline, unused)) static void mtvm_conv_tiles(mtvm_conv_t
       "pop {r4-r11, pc}\n");
 }
 #endif
-
-MTVM_KERNEL void mtvm_conv_channels_plain(const mtvm_conv_t *p, const int16_t *columns, const int8_t *weights,
-                                          const mtvm_channel_t *channels, uint8_t *y, int32_t positions) {
-  mtvm_conv_channels(p, columns, weights, channels, y, positions, 1);
-}
-
-MTVM_KERNEL void mtvm_conv_channels_limited(const mtvm_conv_t *p, const int16_t *columns, const int8_t *weights,
-                                            const mtvm_channel_t *channels, uint8_t *y, int32_t positions) {
-  mtvm_conv_channels(p, columns, weights, channels, y, positions, 0);
-}
 
 /* Gather the columns of up to four positions, from the one with this index on. */
 MTVM_INLINE void mtvm_conv_gather_positions(const mtvm_conv_t *p, const uint8_t *x, int32_t first, int32_t positions,
@@ -315,7 +252,9 @@ MTVM_KERNEL void mtvm_conv(const mtvm_conv_t *p, const uint8_t *x, const int8_t 
                            const mtvm_channel_t *channels, uint8_t *y, void *columns) {
   const int32_t positions = p->out_height * p->out_width;
   const int32_t even = (p->made + 1) / 2 * 2;
-  const int is_plain = mtvm_is_plain(&p->rescale);
+#if MTVM_THUMB2
+  const int is_plain = mtvm_is_plain(&p->rescale) && p->y_position == 1 && p->made % 2 == 0;
+#endif
   for (int32_t batch = 0; batch < p->batches; batch++) {
     const int8_t *taps = weights;
     const mtvm_channel_t *made = channels;
@@ -323,28 +262,16 @@ MTVM_KERNEL void mtvm_conv(const mtvm_conv_t *p, const uint8_t *x, const int8_t 
       for (int32_t first = 0; first < positions; first += MTVM_POSITIONS) {
         const int32_t left = positions - first < MTVM_POSITIONS ? positions - first : MTVM_POSITIONS;
         mtvm_conv_gather_positions(p, x, first, left, columns);
-#if MTVM_DSP
-        if (is_plain && left == MTVM_POSITIONS && p->y_position == 1 && p->made % 2 == 0 && p->rescale.befores == 0) {
-          mtvm_conv_tiles_t tiles = {made,
-                                     columns,
-                                     y + first,
-                                     p->y_channel,
-                                     4 * (uint32_t)p->pairs,
-                                     p->made / 2,
-                                     p->rescale.offset,
-                                     p->rescale.shift,
-                                     p->rescale.before,
-                                     0,
-                                     0};
+#if MTVM_THUMB2
+        if (is_plain && left == MTVM_POSITIONS) {
+          mtvm_conv_tiles_t tiles = {
+              made,        columns,           y + first,        p->y_channel,     4 * (uint32_t)p->pairs,
+              p->made / 2, p->rescale.offset, p->rescale.shift, p->rescale.before};
           mtvm_conv_tiles(&tiles, taps);
           continue;
         }
 #endif
-        if (is_plain) {
-          mtvm_conv_channels_plain(p, columns, taps, made, y + first * p->y_position, left);
-        } else {
-          mtvm_conv_channels_limited(p, columns, taps, made, y + first * p->y_position, left);
-        }
+        mtvm_conv_channels(p, columns, taps, made, y + first * p->y_position, left);
       }
       x += p->taken * p->x_channel;
       y += p->made * p->y_channel;

@@ -17,6 +17,8 @@ typedef struct {
 
 enum { MTVM_OUTPUTS = 4 };
 
+#if MTVM_THUMB2
+/* A step: four elements of x, which are widened or not, and of the weights of four outputs. */
 #if MTVM_DSP
 #define MTVM_OUTPUT(sum, word)  \
   "sxtb16 r3, " word            \
@@ -34,6 +36,31 @@ enum { MTVM_OUTPUTS = 4 };
   "ldr r9, [r0], #4\n" \
   "sxtb16 r8, r9\n"    \
   "sxtb16 r9, r9, ror #8\n" MTVM_OUTPUT4
+#else
+#define MTVM_OUTPUT(sum)        \
+  "ldrsb r12, [r1], #1\n"       \
+  "ldrsb lr, [r1], #1\n"        \
+  "mla " sum ", r12, r8, " sum  \
+  "\n"                          \
+  "mla " sum ", lr, r9, " sum   \
+  "\n"                          \
+  "ldrsb r12, [r1], #1\n"       \
+  "ldrsb lr, [r1], #1\n"        \
+  "mla " sum ", r12, r10, " sum \
+  "\n"                          \
+  "mla " sum ", lr, r11, " sum "\n"
+#define MTVM_OUTPUT4 MTVM_OUTPUT("r4") MTVM_OUTPUT("r5") MTVM_OUTPUT("r6") MTVM_OUTPUT("r7")
+#define MTVM_WIDE         \
+  "ldrsh r8, [r0], #2\n"  \
+  "ldrsh r10, [r0], #2\n" \
+  "ldrsh r9, [r0], #2\n"  \
+  "ldrsh r11, [r0], #2\n" MTVM_OUTPUT4
+#define MTVM_NARROW       \
+  "ldrsb r8, [r0], #1\n"  \
+  "ldrsb r9, [r0], #1\n"  \
+  "ldrsb r10, [r0], #1\n" \
+  "ldrsb r11, [r0], #1\n" MTVM_OUTPUT4
+#endif
 /* What the loops over groups of four outputs take, at fixed distances from the stack pointer. */
 typedef struct {
   const void *x;
@@ -44,18 +71,19 @@ typedef struct {
   int32_t offset, shift, before;
 } mtvm_dense_groups_t;
 
-#define MTVM_ELEMENT(sum, at) \
-  "ldr r3, [r12, #" at        \
-  "]\n"                       \
-  "lsl " sum ", " sum         \
-  ", r10\n"                   \
-  "smmla " sum ", " sum       \
-  ", r3, r8\n"                \
-  "asr " sum ", " sum         \
-  ", r9\n"                    \
-  "ssat " sum ", #8, " sum    \
-  "\n"                        \
-  "strb " sum ", [lr], #1\n"
+#if MTVM_DSP
+#define MTVM_RESCALE(sum) "smmla " sum ", " sum ", r3, r8\n"
+#else
+#define MTVM_RESCALE(sum) "smull r2, " sum ", " sum ", r3\n add " sum ", r8\n"
+#endif
+#define MTVM_ELEMENT(sum, at)                                              \
+  "ldr r3, [r12, #" at                                                     \
+  "]\n"                                                                    \
+  "lsl " sum ", " sum ", r10\n" MTVM_RESCALE(sum) "asr " sum ", " sum      \
+                                                  ", r9\n"                 \
+                                                  "ssat " sum ", #8, " sum \
+                                                  "\n"                     \
+                                                  "strb " sum ", [lr], #1\n"
 /* r0 x, r1 weights, r2 words left, r4-r7 sums. Two steps are written out; an odd number enters in the middle. */
 #define MTVM_DENSE_GROUPS(step) \
   "push {r4-r11, lr}\n"                                                                                        \
@@ -91,7 +119,7 @@ typedef struct {
   "pop {r4-r11, pc}\n"
 
 /* Groups of four outputs, where the result is plain and all channels have one `before`: 18 instructions for 16
- * multiplications with x widened, 20 otherwise; GCC 12 makes 24 of the C below. */
+ * multiplications with the DSP extension and x widened, 20 otherwise, and 36 without the extension. */
 __attribute__((naked, noinline, unused)) static void mtvm_dense_groups_wide(const mtvm_dense_groups_t *groups,
                                                                             const int8_t *weights) {
   __asm__ volatile(MTVM_DENSE_GROUPS(MTVM_WIDE));
@@ -131,30 +159,26 @@ MTVM_KERNEL void mtvm_dense_sums_wide(const int16_t *x, const int8_t *weights, i
 MTVM_INLINE void mtvm_dense_store(const mtvm_dense_t *p, const int32_t *sums, const mtvm_channel_t *channels,
                                   int32_t first, uint8_t *y) {
   const mtvm_rescale_t rescale = p->rescale;
-  y += first;
-  if (mtvm_is_plain(&rescale) && rescale.befores == 0 && first + MTVM_OUTPUTS <= p->outputs) {
-    y[0] = mtvm_rescaled(rescale, sums[0], channels[0].multiplier, rescale.before, 1);
-    y[1] = mtvm_rescaled(rescale, sums[1], channels[1].multiplier, rescale.before, 1);
-    y[2] = mtvm_rescaled(rescale, sums[2], channels[2].multiplier, rescale.before, 1);
-    y[3] = mtvm_rescaled(rescale, sums[3], channels[3].multiplier, rescale.before, 1);
-    return;
-  }
   for (int32_t at = 0; at < MTVM_OUTPUTS && first + at < p->outputs; at++) {
-    y[at] = mtvm_rescaled(rescale, sums[at], channels[at].multiplier, mtvm_before(&rescale, first + at), 0);
+    y[first + at] = mtvm_rescaled(rescale, sums[at], channels[at].multiplier, mtvm_before(&rescale, first + at));
   }
 }
 
 /* Compute a row of y from a multiple of four elements of x, signed ones. `is_wide`: they are widened. */
-MTVM_KERNEL void mtvm_dense_row(const mtvm_dense_t *p, const void *x, const int8_t *weights,
+MTVM_INLINE void mtvm_dense_row(const mtvm_dense_t *p, const void *x, const int8_t *weights,
                                 const mtvm_channel_t *channels, uint8_t *y, int is_wide) {
   const int32_t words = (p->inputs + 3) / 4;
   int32_t first = 0;
-#if MTVM_DSP
-  if (mtvm_is_plain(&p->rescale) && p->rescale.befores == 0 && p->outputs >= MTVM_OUTPUTS) {
+#if MTVM_THUMB2
+  if (mtvm_is_plain(&p->rescale) && p->outputs >= MTVM_OUTPUTS) {
     first = p->outputs / MTVM_OUTPUTS * MTVM_OUTPUTS;
     const mtvm_dense_groups_t groups = {
         x, channels, y, words, p->outputs / MTVM_OUTPUTS, p->rescale.offset, p->rescale.shift, p->rescale.before};
-    (is_wide ? mtvm_dense_groups_wide : mtvm_dense_groups)(&groups, weights);
+    if (is_wide) {
+      mtvm_dense_groups_wide(&groups, weights);
+    } else {
+      mtvm_dense_groups(&groups, weights);
+    }
     weights += 4 * words * first;
   }
 #endif

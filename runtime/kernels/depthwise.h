@@ -190,8 +190,23 @@ MTVM_INLINE void mtvm_depthwise_3x3(const mtvm_depthwise_t *p, const int8_t *pad
 }
 #endif
 
+/* A channel of 3x3 windows in C. */
+MTVM_INLINE void mtvm_depthwise_nine(const mtvm_depthwise_t *p, const int8_t *padded, const int8_t *w,
+                                     mtvm_channel_t channel, uint32_t before, uint8_t *y) {
+  const mtvm_rescale_t rescale = p->rescale;
+  const int32_t width = p->padded_width, stride = p->stride_x, columns = p->out_width;
+  for (int32_t row = 0; row < p->out_height; row++) {
+    const int8_t *s = padded + row * p->stride_y * width, *t = s + width, *u = t + width;
+    for (int32_t at = 0; at < columns; at++, s += stride, t += stride, u += stride) {
+      const int32_t sum = channel.bias + w[0] * s[0] + w[1] * s[1] + w[2] * s[2] + w[3] * t[0] + w[4] * t[1] +
+                          w[5] * t[2] + w[6] * u[0] + w[7] * u[1] + w[8] * u[2];
+      *y++ = mtvm_rescaled(rescale, sum, channel.multiplier, before);
+    }
+  }
+}
+
 MTVM_INLINE void mtvm_depthwise_any(const mtvm_depthwise_t *p, const int8_t *padded, const int8_t *weights,
-                                    int32_t bias, int32_t multiplier, uint32_t before, uint8_t *y, int is_plain) {
+                                    int32_t bias, int32_t multiplier, uint32_t before, uint8_t *y) {
   const mtvm_rescale_t rescale = p->rescale;
   const int32_t width = p->padded_width, step_y = p->dilation_y * width, step_x = p->dilation_x;
   for (int32_t row = 0; row < p->out_height; row++) {
@@ -205,21 +220,25 @@ MTVM_INLINE void mtvm_depthwise_any(const mtvm_depthwise_t *p, const int8_t *pad
           sum += *tap++ * *s;
         }
       }
-      *y++ = mtvm_rescaled(rescale, sum, multiplier, before, is_plain);
+      *y++ = mtvm_rescaled(rescale, sum, multiplier, before);
     }
   }
 }
 
 MTVM_INLINE void mtvm_depthwise_channel(const mtvm_depthwise_t *p, const int8_t *padded, const int8_t *weights,
-                                        mtvm_channel_t channel, uint32_t before, uint8_t *y, int is_plain) {
+                                        mtvm_channel_t channel, uint32_t before, uint8_t *y) {
+  if (p->window_height == 3 && p->window_width == 3 && p->dilation_y == 1 && p->dilation_x == 1) {
 #if MTVM_DSP
-  if (is_plain && p->window_height == 3 && p->window_width == 3 && p->dilation_y == 1 && p->dilation_x == 1 &&
-      p->stride_y == p->stride_x && p->stride_y <= 2) {
-    mtvm_depthwise_3x3(p, padded, weights, channel, before, y);
+    if (p->rescale.flip == 0 && p->rescale.lowest == -128 && p->rescale.highest == 127 &&
+        p->stride_y == p->stride_x && p->stride_y <= 2) {
+      mtvm_depthwise_3x3(p, padded, weights, channel, before, y);
+      return;
+    }
+#endif
+    mtvm_depthwise_nine(p, padded, weights, channel, before, y);
     return;
   }
-#endif
-  mtvm_depthwise_any(p, padded, weights, channel.bias, channel.multiplier, before, y, is_plain);
+  mtvm_depthwise_any(p, padded, weights, channel.bias, channel.multiplier, before, y);
 }
 
 /* weights: the taps of each output channel in order, and three more bytes. padded: padded_height * padded_width
@@ -227,7 +246,6 @@ MTVM_INLINE void mtvm_depthwise_channel(const mtvm_depthwise_t *p, const int8_t 
 MTVM_KERNEL void mtvm_depthwise(const mtvm_depthwise_t *p, const uint8_t *x, const int8_t *weights,
                                 const mtvm_channel_t *channels, uint8_t *y, int8_t *padded) {
   const int32_t taps = p->window_height * p->window_width, area = p->out_height * p->out_width;
-  const int is_plain = mtvm_is_plain(&p->rescale);
   memset(padded, p->zero_point, (size_t)p->padded_height * p->padded_width + 4);
   for (int32_t batch = 0; batch < p->batches; batch++) {
     int32_t waiting = 0; /* output channels of the copied input channel */
@@ -239,11 +257,7 @@ MTVM_KERNEL void mtvm_depthwise(const mtvm_depthwise_t *p, const uint8_t *x, con
       }
       waiting--;
       const uint32_t before = mtvm_before(&p->rescale, channel);
-      if (is_plain) {
-        mtvm_depthwise_channel(p, padded, weights + channel * taps, channels[channel], before, y, 1);
-      } else {
-        mtvm_depthwise_channel(p, padded, weights + channel * taps, channels[channel], before, y, 0);
-      }
+      mtvm_depthwise_channel(p, padded, weights + channel * taps, channels[channel], before, y);
     }
   }
 }

@@ -18,10 +18,10 @@ from tests.support.emulated import Family
 
 DATA: Final = TEMPLATE / "tests/data/mlperf_tiny"
 ARENAS: Final = {
-    "kws_ref_model": 28_096,
-    "ad01_int8": 264,
-    "pretrainedResnet_quant": 67_648,
-    "vww_96_int8": 93_712,
+    "kws_ref_model": 8_512,
+    "ad01_int8": 512,
+    "pretrainedResnet_quant": 52_416,
+    "vww_96_int8": 55_360,
 }
 """Net -> most bytes of the arena."""
 

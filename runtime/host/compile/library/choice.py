@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of an operator when it is imported, and of the kernel that is chosen for it."""
+"""Operands of an operator when it is imported, and the kernel that is chosen for it."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from runtime.host.compile.library.choice import Choice, Operand, Prepared
 from runtime.host.compile.library.conv import prepared_conv, prepared_rows
 from runtime.host.compile.library.dense import prepared_dense
 from runtime.host.compile.library.depthwise import prepared_depthwise
+from runtime.host.compile.library.strip import prepared_strip, takes_strip
 
 BYTES: Final = ("int8", "uint8")
 LARGEST_EXTENT: Final = (1 << 15) - 1
@@ -78,6 +79,10 @@ def _is_depthwise(attributes: Mapping[str, Any], inputs: Sequence[Operand], outp
     return _is_conv(attributes, inputs, output) and attributes["group"] > 1 and inputs[1].shape[1] == 1
 
 
+def _is_strip(attributes: Mapping[str, Any], inputs: Sequence[Operand], output: Operand) -> bool:
+    return _is_conv(attributes, inputs, output) and takes_strip(dict(attributes), inputs, output)
+
+
 def _is_dense(_attributes: Mapping[str, Any], inputs: Sequence[Operand], output: Operand) -> bool:
     return _has_constants(inputs, output)
 
@@ -88,6 +93,7 @@ def _has_rows(_attributes: Mapping[str, Any], inputs: Sequence[Operand], output:
 
 RULES: Final[Dict[str, Rule]] = {
     "depthwise": Rule(operators.CONV, _is_depthwise, prepared_depthwise),
+    "strip": Rule(operators.CONV, _is_strip, prepared_strip),
     "conv": Rule(operators.CONV, _is_conv, prepared_conv),
     "rows": Rule(operators.DENSE, _has_rows, prepared_rows),
     "dense": Rule(operators.DENSE, _is_dense, prepared_dense),
