@@ -20,7 +20,7 @@ FEWEST_ROWS: Final = 3  # of which a product is faster as a convolution
 Prepare = Callable[[Dict[str, Any], Sequence[Operand], Operand], Optional[Prepared]]
 
 
-class Rule(NamedTuple):
+class KernelRule(NamedTuple):
     """A kernel, and what it takes.
 
     Attributes:
@@ -91,11 +91,11 @@ def _has_rows(_attributes: Mapping[str, Any], inputs: Sequence[Operand], output:
     return _has_constants(inputs, output) and output.shape[0] >= FEWEST_ROWS
 
 
-RULES: Final[Dict[str, Rule]] = {
-    "depthwise": Rule(operators.CONV, _is_depthwise, prepared_depthwise),
-    "strip": Rule(operators.CONV, _is_strip, prepared_strip),
-    "conv": Rule(operators.CONV, _is_conv, prepared_conv),
-    "rows": Rule(operators.DENSE, _has_rows, prepared_rows),
-    "dense": Rule(operators.DENSE, _is_dense, prepared_dense),
+RULES: Final[Dict[str, KernelRule]] = {
+    "depthwise": KernelRule(operators.CONV, _is_depthwise, prepared_depthwise),
+    "strip": KernelRule(operators.CONV, _is_strip, prepared_strip),
+    "conv": KernelRule(operators.CONV, _is_conv, prepared_conv),
+    "rows": KernelRule(operators.DENSE, _has_rows, prepared_rows),
+    "dense": KernelRule(operators.DENSE, _is_dense, prepared_dense),
 }
 """Kernel -> its rule; the first that takes an operator is used."""
