@@ -23,17 +23,17 @@ from tests.compile.nets import NETS
 DATA: Final = ROOT / "tests/data/mlperf_tiny"
 M3: Final = "mps2_an385"
 SMALL: Final = {
-    "digits": Cost(125_562, 680, 3_220),
-    "ds_kws16": Cost(1_700_000, 7_024, 3_400),
-    "resnet": Cost(3_580_000, 8_736, 11_484),
+    "digits": Cost(52_500, 680, 4_400),
+    "ds_kws16": Cost(715_000, 2_816, 5_200),
+    "resnet": Cost(1_235_000, 7_008, 7_800),
 }
 """Net -> most instructions, bytes of arena, bytes of code."""
 
 MLPERF: Final[Dict[str, Tuple[int, int]]] = {
-    "kws_ref_model": (9_923_578, 9_930_000),
-    "ad01_int8": (811_129, 800_000),
-    "pretrainedResnet_quant": (28_375_276, 28_300_000),
-    "vww_96_int8": (26_053_505, 25_500_000),
+    "kws_ref_model": (3_850_000, 8_500_000),
+    "ad01_int8": (350_000, 750_000),
+    "pretrainedResnet_quant": (17_000_000, 25_000_000),
+    "vww_96_int8": (11_500_000, 22_000_000),
 }
 """Net -> most instructions on the Cortex-M4F, and on the Cortex-M3."""
 
