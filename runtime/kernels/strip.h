@@ -25,6 +25,15 @@ typedef struct {
 
 enum { MTVM_STRIP_ROWS = 8 }; /* of the highest window */
 
+/* Widen columns of two channels, from one of a phase on. */
+MTVM_INLINE void mtvm_strip_widen(const uint8_t *x, const uint8_t *other, int32_t at, int32_t columns, int32_t stride,
+                                  uint32_t flip, int16_t *to) {
+  for (; at < columns; at += stride, to += 2) {
+    to[0] = (int8_t)(x[at] ^ flip);
+    to[1] = (int8_t)(other[at] ^ flip);
+  }
+}
+
 /* Widen a row of x, or padding, into a row of the strip whose padding is there already. */
 MTVM_KERNEL void mtvm_strip_load(const mtvm_strip_t *p, const uint8_t *x, int32_t row, int16_t *strip) {
   const int32_t stride = p->stride_x, words = stride * p->phase, area = p->height * p->width;
@@ -54,9 +63,10 @@ MTVM_KERNEL void mtvm_strip_load(const mtvm_strip_t *p, const uint8_t *x, int32_
         }
       }
 #endif
-      for (; at < columns; at += stride, to += 2) {
-        to[0] = (int8_t)(x[at] ^ flip);
-        to[1] = (int8_t)(x[area + at] ^ flip);
+      if (flip) {
+        mtvm_strip_widen(x, x + area, at, columns, stride, 0x80, to);
+      } else {
+        mtvm_strip_widen(x, x + area, at, columns, stride, 0, to);
       }
     }
   }
