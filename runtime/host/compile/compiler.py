@@ -9,8 +9,8 @@ from runtime.host.compile.emit_c import infer_h, library_c, model_c
 from runtime.host.compile.errors import ModelError
 from runtime.host.compile.kernel_c import CKernel, c_kernel
 from runtime.host.compile.kernel_text import NEXT, read_kernels
-from runtime.host.compile.library.replacement import with_own_kernels
-from runtime.host.compile.lowering import c_source, choices_of, kernels_of, lowered, script_of
+from runtime.host.compile.library.replacement import choices_of, with_own_kernels
+from runtime.host.compile.lowering import c_source, kernels_of, lowered, script_of
 from runtime.host.compile.onnx_model import Value
 from runtime.host.compile.placement import Placement, place
 from runtime.host.compile.program import Program, Tensor

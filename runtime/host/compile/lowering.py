@@ -8,13 +8,12 @@ releases (packages.py), while classes and attributes of the syntax tree change.
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Dict, Final, Mapping, Tuple
+from typing import Any, Callable, Final, Mapping, Tuple
 
 import tvm
 from tvm import relax, tirx
 
 from runtime.host.compile.errors import ModelError
-from runtime.host.compile.library.choice import ATTRIBUTE, Choice
 from runtime.host.compile.quiet import standard_error_discarded
 
 MATH: Final = {"fabs": "fabsf"}
@@ -66,15 +65,6 @@ def kernels_of(module: Any) -> Mapping[str, Any]:
         variable.name_hint: function
         for variable, function in module.functions.items()
         if isinstance(function, tirx.PrimFunc)
-    }
-
-
-def choices_of(kernels: Mapping[str, Any]) -> Dict[str, Choice]:
-    """Return name -> kernel of ours, for the kernels that are replaced by one."""
-    return {
-        name: Choice.read(str(function.attrs[ATTRIBUTE]))
-        for name, function in kernels.items()
-        if function.attrs is not None and ATTRIBUTE in function.attrs
     }
 
 

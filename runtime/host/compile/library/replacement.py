@@ -9,7 +9,7 @@ from typing import Any, Dict, Final, List, Mapping, Sequence, Tuple
 import numpy as np
 
 from runtime.host.compile.kernel_c import CKernel, c_type
-from runtime.host.compile.library.choice import Choice, Operand, Prepared
+from runtime.host.compile.library.choice import ATTRIBUTE, Choice, Operand, Prepared
 from runtime.host.compile.library.rules import prepare
 from runtime.host.compile.program import Call, Program, Tensor
 
@@ -43,6 +43,15 @@ def with_own_kernels(program: Program, choices: Mapping[str, Choice]) -> Dict[st
     used |= {tensor.root for tensor in program.outputs}
     program.constants = [tensor for tensor in program.constants if tensor in used]
     return kernels
+
+
+def choices_of(kernels: Mapping[str, Any]) -> Dict[str, Choice]:
+    """Return name -> kernel of ours, for the kernels that are replaced by one."""
+    return {
+        name: Choice.read(str(function.attrs[ATTRIBUTE]))
+        for name, function in kernels.items()
+        if function.attrs is not None and ATTRIBUTE in function.attrs
+    }
 
 
 def sources(kernels: Sequence[CKernel]) -> List[str]:
