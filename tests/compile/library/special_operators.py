@@ -82,7 +82,7 @@ LARGE: Final = {
     "longest sum": _operator(DENSE, RIGHT_BY_32, (2, 32767), (3, 32767), [1 << 20], (2, 3)),
 }
 
-FAULTY: Final = {
+BEYOND: Final = {
     "channels of groups with different shifts": _conv((1, 4, 5, 5), (4, 2, 3, 3), DIFFERENT[:4], group=2),
     "odd channels of groups with different shifts": _conv((2, 4, 5, 5), (6, 2, 1, 3), DIFFERENT, group=2),
     "plane of 65,536 positions": _conv((1, 1, 256, 256), (1, 1, 1, 1), [1 << 28]),
@@ -90,4 +90,4 @@ FAULTY: Final = {
         (1, 2, 20000), (2, 1, 3), [1 << 27], group=2, strides=[3], pads=[30000, 30000]
     ),
 }
-"""Operators that have a kernel with wrong results, or with parameters that its struct cannot hold."""
+"""Operators with a count of channels or with extents that the kernels have no room for."""

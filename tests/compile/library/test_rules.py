@@ -14,8 +14,8 @@ import pytest
 from runtime.host.compile import compile_model
 from runtime.host.compile.integers import operators
 from runtime.host.compile.integers.windows import window_counts
-from runtime.host.compile.library.choice import Choice, Operand
-from runtime.host.compile.library.rules import LARGEST_EXTENT, LARGEST_PARAMETER, choose
+from runtime.host.compile.library.choice import LARGEST_EXTENT, Choice, Operand
+from runtime.host.compile.library.rules import LARGEST_PARAMETER, choose
 from tests.compile.quantized import Form, Graph
 
 HIGH: Final = {

@@ -11,6 +11,8 @@ from runtime.host.compile.program import Shape
 if TYPE_CHECKING:
     import numpy as np
 
+LARGEST_EXTENT: Final = (1 << 15) - 1
+
 ATTRIBUTE: Final = "mtvm.kernel"
 """Attribute of a tirx.PrimFunc whose kernel is one of ours: a Choice as JSON."""
 
@@ -37,6 +39,11 @@ def constants_of(inputs: Sequence[Operand]) -> Sequence[Any]:
 def plane_of(extents: Sequence[int], missing: int = 1) -> Sequence[int]:
     """Return two extents of a window or plane that may have one."""
     return [missing] * (2 - len(extents)) + [int(extent) for extent in extents]
+
+
+def fits(fields: Mapping[str, Any]) -> bool:
+    """Return whether the extents of a kernel fit its structure in C, which has 16 bits for them."""
+    return all(fields[name] <= LARGEST_EXTENT for name in fields if name.endswith(("height", "width")))
 
 
 class Choice(NamedTuple):

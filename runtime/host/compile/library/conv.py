@@ -7,7 +7,7 @@ from typing import Any, Dict, Final, Optional, Sequence
 
 import numpy as np
 
-from runtime.host.compile.library.choice import Operand, Prepared, constants_of, plane_of
+from runtime.host.compile.library.choice import Operand, Prepared, constants_of, fits, plane_of
 from runtime.host.compile.library.rescaling import HALF, flip_of, rescaling_of
 
 POSITIONS: Final = 4  # that the kernel computes at a time
@@ -105,8 +105,10 @@ def _prepared(
     x, _weights = inputs[0], inputs[1]
     taps, bias, multipliers = constants_of(inputs)
     rescaling = rescaling_of(attributes, taps, bias, multipliers, x.dtype, output.dtype)
-    if rescaling is None:
+    if rescaling is None or not fits(fields):
         return None
+    if fields["groups"] > 1 and rescaling.fields["befores"]:
+        return None  # the kernel counts the channels of a group
     taps = taps.reshape(fields["groups"], fields["made"], -1)
     channels = rescaling.channels.reshape(fields["groups"], fields["made"], 2)
     if fields["made"] % 2:

@@ -8,7 +8,7 @@ from typing import Any, Dict, Final, Optional, Sequence
 
 import numpy as np
 
-from runtime.host.compile.library.choice import Operand, Prepared, constants_of, plane_of
+from runtime.host.compile.library.choice import Operand, Prepared, constants_of, fits, plane_of
 from runtime.host.compile.library.rescaling import HALF, flip_of, rescaling_of
 
 BEYOND: Final = 3  # bytes that a word of weights reaches beyond the last one
@@ -60,6 +60,8 @@ def prepared_depthwise(
         "flip": flip_of(x.dtype),
         "rescale": rescaling.fields,
     }
+    if not fits(values):
+        return None
     return Prepared(
         "depthwise.h",
         "mtvm_depthwise",

@@ -6,14 +6,13 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Final, Mapping, NamedTuple, Optional, Sequence
 
 from runtime.host.compile.integers import operators
-from runtime.host.compile.library.choice import Choice, Operand, Prepared
+from runtime.host.compile.library.choice import LARGEST_EXTENT, Choice, Operand, Prepared
 from runtime.host.compile.library.conv import prepared_conv, prepared_rows
 from runtime.host.compile.library.dense import prepared_dense
 from runtime.host.compile.library.depthwise import prepared_depthwise
 from runtime.host.compile.library.strip import prepared_strip, takes_strip
 
 BYTES: Final = ("int8", "uint8")
-LARGEST_EXTENT: Final = (1 << 15) - 1
 LARGEST_PARAMETER: Final = 255  # extents, strides and dilations of a window
 FEWEST_ROWS: Final = 3  # of which a product is faster as a convolution
 
